@@ -268,5 +268,8 @@ def _error_details(error: errors.ImageSessionError) -> Iterator[tuple[str, Any]]
         if value in {None, "", ()} or value == float("inf"):
             continue
         yield name, value[:_MAX_TEXT] if isinstance(value, str) else value
+    if error.request_id:
+        # `request_id` is what the client calls its own request.
+        yield "provider_request_id", error.request_id
     if isinstance(error, errors.NotFoundError):
         yield "known", list(error.known)

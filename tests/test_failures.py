@@ -11,7 +11,7 @@ import pickle
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,14 @@ from imagesession.errors import (
     AuthenticationError,
     BadRequestError,
     GenerationFailedError,
+    ImageSessionError,
     InvalidImageError,
     OutcomeUnknownError,
     RateLimitError,
     RequestNotSentError,
     StorageIOError,
 )
-from imagesession.testing import FakeOpenAI, serve
+from imagesession.testing import FakeOpenAI, FakeResponse, Fault, serve, tiny_image
 from tests.conftest import MakeStudio
 
 PROVIDER = "https://images.example.test/v1"
@@ -155,6 +156,73 @@ def test_pasted_settings_are_stripped(
         monkeypatch.setenv("OPENAI_BASE_URL", url)
         monkeypatch.setenv("OPENAI_API_KEY", key)
         assert make_studio(tmp_path, online=True).generate("a pot").bytes
+
+
+LONG = "iVBORw0KGgo" * 100_000
+CALLS: list[Callable[[Any, Any], object]] = [
+    lambda studio, _: studio.edit("x", image=LONG),
+    lambda studio, _: studio.generate("x", references=LONG),
+    lambda studio, image: studio.edit("x", image=image, mask=LONG),
+    lambda studio, _: studio.generate("x", quality=LONG),
+    lambda studio, _: studio.generate("x", size=tuple(range(100_000))),
+    lambda studio, _: studio.generate("x", safety_identifier=LONG),
+    lambda studio, _: studio.generate("x", extra_headers={f"{LONG}:": "x"}),
+    lambda studio, _: studio.generate("x", timeout=LONG),
+    lambda studio, _: studio.generate("x", **{LONG: 1}),
+    lambda studio, _: studio.preset(LONG, "x"),
+    lambda studio, _: studio.product("x", angle=LONG),
+    lambda studio, _: studio.variations("x", n=LONG),
+    lambda studio, _: studio.map(["x"], concurrency=LONG),
+    lambda studio, _: studio.promote(LONG),
+    lambda studio, _: studio.open(LONG),
+    lambda studio, _: studio.gallery(LONG),
+    lambda studio, _: studio.gallery(f"{LONG}.html"),
+    lambda studio, _: studio.images.get(LONG),
+    lambda studio, _: studio.images.list(since=LONG),
+    lambda studio, _: studio.images.import_file(LONG),
+    lambda studio, _: studio.sessions.import_archive(LONG),
+    lambda studio, _: studio.models.get(LONG),
+    lambda studio, _: studio.batches.get(LONG),
+    lambda studio, _: studio.session("x").checkout(LONG),
+    lambda studio, _: studio.session("x").contact_sheet(f"{LONG}.png"),
+]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=range(len(CALLS)))
+def test_message_never_repeats_a_whole_argument(
+    make_studio: MakeStudio, tmp_path: Path, call: Callable[[Any, Any], object]
+) -> None:
+    """
+    A million characters where something short is meant, such as the base64 of an image in place of
+    its path, do not make a message of a million characters.
+    """
+    studio = make_studio(tmp_path)
+    image = studio.images.import_file(tiny_image())
+    with pytest.raises(ImageSessionError) as caught:
+        call(studio, image)
+    assert len(caught.value.message) < 1000
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("status", [400, 404, 429, 502, 503])
+def test_message_carries_no_html(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, status: int
+) -> None:
+    """
+    The page of a proxy in place of an answer is one line of text, whose sentences do not run
+    together.
+    """
+    page = b"<html>\r\n<head><title>No way</title></head>\r\n<body><h1>No way</h1></body></html>"
+    respond = Fault(
+        match=lambda call: call.method == "POST",
+        response=lambda _: FakeResponse(
+            status=status, headers={"content-type": "text/html"}, parts=iter([page])
+        ),
+    )
+    provider.enqueue_fault(respond, times=9)
+    with pytest.raises(ImageSessionError, match=r"No way\.( [A-Z]|$)") as caught:
+        make_studio(tmp_path, provider=provider).generate("a teapot")
+    assert not set("<>\r\n") & set(caught.value.message)
 
 
 # --- request ids -------------------------------------------------------------------------------

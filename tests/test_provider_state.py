@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from imagesession.errors import BadRequestError, ContentBlockedError, InvalidRequestError
-from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, Fault, tiny_image
+from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, Fault, serve, tiny_image
 from tests.conftest import MakeStudio
 from tests.conversing import Known, known
 
@@ -460,3 +460,22 @@ def test_refused_image_background_is_not_an_unsupported_feature(
     assert len(paid_requests(provider)) == 1
     assert session.generate("a teapot").bytes
     assert paid_requests(provider)[-1].body["background"] is True
+
+
+@pytest.mark.parametrize("state", ["responses", "conversation"])
+def test_ids_of_another_organization_are_replaced_by_history(
+    make_studio: MakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """
+    With the key of another organization, whose provider does not find the ids of earlier turns, a
+    session goes on with the history from the library.
+    """
+    with serve(FakeOpenAI()) as served:
+        access = {"online": True, "api_key": "k", "base_url": served.base_url}
+        first = make_studio(tmp_path, provider_state=state, **access)
+        session = first.session("a tea shop", name="tea")
+        session.generate("a teapot")
+        monkeypatch.setenv("OPENAI_ORG_ID", "org-other")
+        other = make_studio(tmp_path, provider_state=state, **access).open("tea")
+        assert other.generate("bluer").turn.context == "rebuilt"
+        assert other.generate("smaller").turn.context == "continued"

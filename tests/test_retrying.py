@@ -183,6 +183,36 @@ def test_stated_wait_is_kept_for_all_programs(
     assert count_paid_requests(provider) == 3
 
 
+@pytest.mark.usefixtures("hurried")
+def test_limit_of_tier_1_takes_two_requests(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    With 5 images a minute, the sixth is made after the wait that the provider states in words: with
+    at most two requests, whether one program asks or several.
+    """
+    provider = FakeOpenAI(images_per_minute=5, clock=lambda: time.time())  # noqa: PLW0108 - patched
+    studio = make_studio(tmp_path, provider=provider, retry_timeout=60)
+    for number in range(5):
+        studio.generate(f"teapot {number}")
+    start = time.monotonic()
+    assert studio.generate("a sixth").turn.status == "completed"
+    assert 11 < time.monotonic() - start < 13
+    assert count_paid_requests(provider) <= 5 + 2
+    make_studio(tmp_path, provider=provider, retry_timeout=60).generate("a seventh")
+    assert count_paid_requests(provider) <= 5 + 4
+
+
+@pytest.mark.usefixtures("hurried")
+def test_limit_of_zero_is_final(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    An account without any images per minute is told so after one request.
+    """
+    provider = FakeOpenAI(images_per_minute=0)
+    studio = make_studio(tmp_path, provider=provider, retry_timeout=60)
+    with pytest.raises(InsufficientQuotaError, match="waiting does not help"):
+        studio.generate("a teapot")
+    assert count_paid_requests(provider) == 1
+
+
 FINAL = [
     (429, {"code": "billing_not_active", "message": "Your account is not active."}),
     (402, {"code": 402, "message": "More of it."}),

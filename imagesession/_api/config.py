@@ -27,6 +27,7 @@ from imagesession._domain.servers import (
     read_profile,
     read_servers,
 )
+from imagesession._domain.wording import quote
 from imagesession._engine.bulk import validate_per_minute
 from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import validate_api, validate_memory
@@ -193,7 +194,7 @@ def _read_servers_file(path: Path) -> Mapping[str, ServerProfile]:
 def _count(name: str, value: object) -> int:
     if type(value) is int and value >= 1:
         return value
-    raise InvalidRequestError(f"{name}={value!r} is not a whole number from 1.")
+    raise InvalidRequestError(f"{name}={quote(value)} is not a whole number from 1.")
 
 
 def _seconds(name: str, value: object, *, zero: bool = False) -> float:
@@ -202,7 +203,7 @@ def _seconds(name: str, value: object, *, zero: bool = False) -> float:
     if amount > 0 or (zero and amount == 0):
         return amount
     raise InvalidRequestError(
-        f"{name}={value!r} is not a number of seconds {'from' if zero else 'greater than'} 0."
+        f"{name}={quote(value)} is not a number of seconds {'from' if zero else 'greater than'} 0."
     )
 
 

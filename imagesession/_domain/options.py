@@ -60,7 +60,7 @@ def parse_size(text: str) -> tuple[int, int] | None:
     match = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text, re.ASCII)
     if match is None:
         raise InvalidOptionError(
-            f'size={text!r} is not a size; write "auto" or width x height in pixels, '
+            f'size={quote(text)} is not a size; write "auto" or width x height in pixels, '
             'such as "1536x864".',
             "size",
             text,
@@ -98,7 +98,7 @@ def _one_of(choices: tuple[Any, ...], *, optional: bool = False) -> Any:  # noqa
         listed = ", ".join(repr(choice) for choice in choices)
         hint = f" Nearest: {near[0]!r}." if near else ""
         raise InvalidOptionError(
-            f"{attribute.name}={value!r} is not one of {listed}.{hint}",
+            f"{attribute.name}={quote(value)} is not one of {listed}.{hint}",
             attribute.name,
             value,
             tuple(near) or choices,
@@ -118,7 +118,8 @@ def _between(low: int, high: int, unit: str) -> Any:  # noqa: ANN401 - attrs' ow
         else:
             nearest = (str(min(max(value, low), high)),)
         raise InvalidOptionError(
-            f"{attribute.name}={value!r} is not a whole number of {unit} from {low} to {high}.",
+            f"{attribute.name}={quote(value)} is not a whole number of {unit} from {low} to "
+            f"{high}.",
             attribute.name,
             value,
             nearest,
@@ -132,7 +133,7 @@ def _name(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         return
     if not isinstance(value, str) or not value.strip():
         raise InvalidOptionError(
-            f'{attribute.name}={value!r} is not the name of a model; "auto" leaves the choice '
+            f'{attribute.name}={quote(value)} is not the name of a model; "auto" leaves the choice '
             "to the library or the provider.",
             attribute.name,
             value,
@@ -227,7 +228,7 @@ class GenerateOptions:
                 near = difflib.get_close_matches(name, OPTION_NAMES, n=1)
                 hint = f" Did you mean {near[0]!r}?" if near else ""
                 raise InvalidOptionError(
-                    f"There is no option {name!r}.{hint} The options are: "
+                    f"There is no option {quote(name)}.{hint} The options are: "
                     f"{', '.join(OPTION_NAMES)}.",
                     name,
                     changes[name],

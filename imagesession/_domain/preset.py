@@ -22,6 +22,7 @@ from .options import OPTION_NAMES, GenerateOptions, parse_size
 from .preset_params import ParamValue, PresetParam, join_words
 from .prompt_template import render_template, validate_subject, validate_template
 from .sizes import supported_size
+from .wording import quote
 
 PresetKind = Literal["general", "product", "ui_asset"]
 
@@ -58,7 +59,7 @@ class Sizes:
 
 def _check_name(_: object, __: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not value.strip():
-        raise InvalidRequestError(f"A preset's name must be a non-empty text, not {value!r}.")
+        raise InvalidRequestError(f"A preset's name must be a non-empty text, not {quote(value)}.")
 
 
 @attrs.frozen(kw_only=True)
@@ -200,7 +201,7 @@ class Preset:
         hint = f" Did you mean {near[0]!r}?" if near else ""
         known = f"Its parameters are: {', '.join(self.fields)}." if self.fields else "It has none."
         raise InvalidOptionError(
-            f"The preset {self.name!r} has no parameter {parameter!r}.{hint} {known}",
+            f"The preset {self.name!r} has no parameter {quote(parameter)}.{hint} {known}",
             parameter,
             value,
             tuple(near),
@@ -224,12 +225,13 @@ def _check(preset: Preset) -> None:
     where = f"The preset {preset.name!r}"
     if preset.kind not in get_args(PresetKind):
         raise InvalidRequestError(
-            f"{where} is of kind {preset.kind!r}; the kinds are {join_words(get_args(PresetKind))}."
+            f"{where} is of kind {quote(preset.kind)}; the kinds are "
+            f"{join_words(get_args(PresetKind))}."
         )
     for name in preset.fields:
         if not name.isidentifier() or name in _RESERVED:
             raise InvalidRequestError(
-                f"{where} has a parameter {name!r}, which "
+                f"{where} has a parameter {quote(name)}, which "
                 + ("is reserved for the verbs" if name in _RESERVED else "is not a valid name")
                 + ". Use another name."
             )

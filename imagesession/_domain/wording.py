@@ -9,6 +9,7 @@ import re
 
 _LONGEST_QUOTE = 80
 _LONGEST_SENTENCE = 500
+_LONGEST_PATH = 400
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _UNSEEN = re.compile(r"<(script|style|head)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"</?[a-z!][^<>]*>", re.IGNORECASE)
@@ -22,6 +23,14 @@ def quote(value: object) -> str:
     if isinstance(value, (str, bytes)):
         value = value[: _LONGEST_QUOTE + 1]
     return _shorten(" ".join(repr(value).split()), _LONGEST_QUOTE)
+
+
+def show_path(path: object) -> str:
+    """
+    Return a path as messages name it: whole, unless it has more than 400 characters, as something
+    else that was passed for a path may have.
+    """
+    return _shorten(" ".join(str(path).split()), _LONGEST_PATH)
 
 
 def to_sentence(text: str) -> str:

@@ -30,7 +30,7 @@ from imagesession.errors import (
 
 from .coerce import Json, as_list, as_mapping, as_text
 from .http import HttpResponse
-from .retry_after import read_retry_after, wait_in_words
+from .retry_after import advise_wait, read_retry_after, wait_in_words
 
 _NO_REPLY = HttpResponse(status=200)
 _SYMBOLS = re.compile(r"[^a-z0-9]")
@@ -200,8 +200,10 @@ def _invalid_prompt(reported: _Reported) -> InvalidPromptError:
 
 def _rate_limited(reported: _Reported) -> RateLimitError:
     after = read_retry_after(reported.reply, reported.message)
-    advice = f" Wait {after:g} seconds." if after is not None else ""
-    return RateLimitError(f"Too many requests: {to_sentence(reported.message)}{advice}", after)
+    return RateLimitError(
+        f"Too many requests: {to_sentence(reported.message)}{advise_wait(after, reported.message)}",
+        after,
+    )
 
 
 def _states_no_wait(reported: _Reported) -> bool:

@@ -12,6 +12,7 @@ from imagesession._domain.context_usage import context_tokens
 from imagesession._domain.cost import cost_of
 from imagesession._domain.options import OPTION_NAMES
 from imagesession._domain.turn import Failure, Turn
+from imagesession._domain.wording import quote
 from imagesession.errors import (
     BadRequestError,
     ImageSessionError,
@@ -187,8 +188,8 @@ def _same_request_or_error(
     if other is None:
         return existing
     raise KeyReusedError(
-        f"idempotency_key={existing.idempotency_key!r} was used for another {other}; nothing was "
-        "sent. Use a new key for this image."
+        f"idempotency_key={quote(existing.idempotency_key)} was used for another {other}; nothing "
+        "was sent. Use a new key for this image."
     )
 
 

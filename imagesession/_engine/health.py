@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from imagesession._domain.health import HealthCheck, HealthReport
 from imagesession._domain.model_catalog import Kind, ModelCatalog, ModelInfo
 from imagesession._domain.options import GenerateOptions
+from imagesession._domain.wording import quote
 from imagesession.errors import ImageSessionError
 
 from .effects import GetProviderName, NewId, StoreCall, Workflow
@@ -88,7 +89,7 @@ def _check_model(
         return HealthCheck(
             name=name,
             state="problem",
-            message=f"{model_id} is not a model of kind {kind!r}.",
+            message=f"{model_id} is not a model of kind {quote(kind)}.",
             remedy=f'Choose another {name}, or "auto".',
         )
     if model.shutdown is None or model.shutdown - today > _SOON:

@@ -11,6 +11,7 @@ import attrs
 
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import Reference, Turn
+from imagesession._domain.wording import quote
 from imagesession.errors import InvalidImageError, InvalidOptionError
 
 from .effects import GetProviderName, NewId, StoreCall, Workflow
@@ -225,7 +226,7 @@ def estimate_request(
     """
     if type(count) is not int or count < 1:
         raise InvalidOptionError(
-            f"n={count!r} is not a whole number, 1 or more.", "n", count, ("1",)
+            f"n={quote(count)} is not a whole number, 1 or more.", "n", count, ("1",)
         )
     if request.prompt:
         validate_prompt(request.prompt)

@@ -25,7 +25,7 @@ from .coerce import Json, as_mapping, as_text
 from .error_meanings import find_meaning
 from .http import HttpResponse, TransportError
 from .json_views import loads_with_views
-from .retry_after import read_retry_after
+from .retry_after import advise_wait, read_retry_after
 
 # After a request timeout or a conflict, it is unknown whether the work was done.
 _AMBIGUOUS = frozenset({408, 409})
@@ -310,15 +310,16 @@ def _map_status(
     reply: HttpResponse, code: str, param: str | None, message: str
 ) -> ImageSessionError:
     status, sentence = reply.status, to_sentence(message)
-    after = read_retry_after(reply, message)
-    advice = f" Wait {after:g} seconds." if after is not None else ""
     if status == _UNAUTHORIZED:
         return AuthenticationError(f"The provider does not accept the API key: {sentence}")
     if status == _FORBIDDEN:
         return AuthenticationError(f"This API key lacks the permission: {sentence}")
+    after = read_retry_after(reply, message)
     # A proxy's page is no proof that the server behind it did no work.
     if status == _UNAVAILABLE and (after is not None or _is_json(reply)):
-        return ProviderUnavailableError(f"The provider is overloaded: {sentence}{advice}", after)
+        return ProviderUnavailableError(
+            f"The provider is overloaded: {sentence}{advise_wait(after, message)}", after
+        )
     if status >= _SERVER or status in _AMBIGUOUS:
         return ProviderError(
             f"The provider failed with HTTP {status}: {sentence}", status, code or None

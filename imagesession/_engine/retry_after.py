@@ -66,6 +66,15 @@ def read_retry_after(reply: HttpResponse, message: str = "") -> float | None:
     return next((seconds for seconds in hints if seconds is not None), None)
 
 
+def advise_wait(seconds: float | None, message: str) -> str:
+    """
+    Return a sentence that says how long to wait, unless the error's message says it already.
+    """
+    if seconds is None or wait_in_words(message) == seconds:
+        return ""
+    return f" Wait {seconds:g} seconds."
+
+
 def wait_in_words(message: str) -> float | None:
     """
     Return the seconds to wait that a sentence states, as in "Please try again in 1m30s"; None if it

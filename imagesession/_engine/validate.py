@@ -13,6 +13,7 @@ from imagesession._domain.model_catalog import Kind, ModelCatalog, ModelInfo, Si
 from imagesession._domain.options import GenerateOptions, parse_size
 from imagesession._domain.servers import ServerProfile
 from imagesession._domain.sizes import is_supported, nearest_sizes
+from imagesession._domain.wording import quote
 from imagesession.errors import (
     InvalidImageError,
     InvalidOptionError,
@@ -60,7 +61,9 @@ def validate_label(what: str, label: object, *, empty: bool = True) -> str:
         InvalidRequestError: It is not text, or cannot be encoded as UTF-8.
     """
     if not isinstance(label, str) or not is_encodable(label):
-        raise InvalidRequestError(f"{what} is {label!r}, which is not text that can be encoded.")
+        raise InvalidRequestError(
+            f"{what} is {quote(label)}, which is not text that can be encoded."
+        )
     if not empty and not label.strip():
         raise InvalidRequestError(f"{what} is empty.")
     return label
@@ -97,7 +100,7 @@ def validate_partial_images(partial_images: object) -> int:
     if type(partial_images) is int and 0 <= partial_images <= MAX_PARTIALS:
         return partial_images
     raise InvalidOptionError(
-        f"partial_images={partial_images!r} is not a whole number from 0 to {MAX_PARTIALS}.",
+        f"partial_images={quote(partial_images)} is not a whole number from 0 to {MAX_PARTIALS}.",
         "partial_images",
         partial_images,
         ("2",),
@@ -213,7 +216,7 @@ def _check_model(
         other = "image_model" if kind == "mainline" else "model"
         role = "makes images" if model.kind == "image" else "leads the conversation"
         raise InvalidOptionError(
-            f"{option}={model_id!r}: this model {role}; pass it as {other}={model_id!r}.",
+            f"{option}={quote(model_id)}: this model {role}; pass it as {other}={quote(model_id)}.",
             option,
             model_id,
             ("auto",),
@@ -221,7 +224,7 @@ def _check_model(
     if model.is_retired(today):
         instead = f"Use {model.replacement!r} instead." if model.replacement else "Use auto."
         raise ModelRetiredError(
-            f"{option}={model_id!r} was shut down on {model.shutdown}. {instead}",
+            f"{option}={quote(model_id)} was shut down on {model.shutdown}. {instead}",
             model_id,
             model.replacement,
         )
@@ -249,7 +252,7 @@ def _check_member(option: str, value: str, allowed: tuple[str, ...], image: Mode
         return
     near = tuple(difflib.get_close_matches(value, allowed, n=1)) or allowed[-1:]
     raise InvalidOptionError(
-        f"{option}={value!r} is not taken by {image.id}; it takes {_join(allowed)}. "
+        f"{option}={quote(value)} is not taken by {image.id}; it takes {_join(allowed)}. "
         f"Nearest: {near[0]!r}.",
         option,
         value,
@@ -263,7 +266,7 @@ def _check_size(options: GenerateOptions, image: ModelInfo) -> None:
         return
     nearest = nearest_sizes(image.sizes, *size)
     raise InvalidOptionError(
-        f"size={options.size!r} is not taken by {image.id}: {_describe(image.sizes)}. "
+        f"size={quote(options.size)} is not taken by {image.id}: {_describe(image.sizes)}. "
         f"Nearest: {' or '.join(nearest)}.",
         "size",
         options.size,
@@ -294,8 +297,8 @@ def _check_format(options: GenerateOptions, partial_images: int, *, masked: bool
     for option, value, formats in rules:
         if value is not None and options.output_format not in formats:
             raise InvalidOptionError(
-                f"{option}={value!r} does not go with output_format={options.output_format!r}, "
-                f"only with {_join(formats)}.",
+                f"{option}={quote(value)} does not go with "
+                f"output_format={options.output_format!r}, only with {_join(formats)}.",
                 option,
                 value,
                 formats,

@@ -27,13 +27,14 @@ from imagesession._fake_openai.conversations_endpoint import ConversationsEndpoi
 from imagesession._fake_openai.dialects import make_dialect
 from imagesession._fake_openai.errors import RefusalError, no_key, no_such_url, wrong_key
 from imagesession._fake_openai.failures import FaultMixin
-from imagesession._fake_openai.faults import DRAWING, Ending, Fault, Faults
+from imagesession._fake_openai.faults import DRAWING, Ending, Fault, Faults, asks_for_picture
 from imagesession._fake_openai.files_endpoint import FilesEndpoint, read_form
 from imagesession._fake_openai.http import FakeRequest, FakeResponse, dump
 from imagesession._fake_openai.images_endpoint import ImagesEndpoint
 from imagesession._fake_openai.images_request import streams
-from imagesession._fake_openai.memory import Memory
+from imagesession._fake_openai.memory import Memory, stored_for
 from imagesession._fake_openai.models_endpoint import list_models
+from imagesession._fake_openai.rate_limit import RateLimit
 from imagesession._fake_openai.recorder import RecordedRequest, RecordingMixin
 from imagesession._fake_openai.render_cache import RenderCache, Sketcher
 from imagesession._fake_openai.responses_endpoint import ResponsesEndpoint
@@ -69,6 +70,8 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
             bytes, which came before in `response.output_item.done`.
         context_tokens: How many input tokens a request may have, with those of earlier turns;
             None for no limit.
+        images_per_minute: How many images may be requested per minute; None for no limit. Beyond
+            it the answer states the wait in words, as for accounts of tier 1; 0 never allows one.
 
     """
 
@@ -88,6 +91,7 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
         poor_terminal_event: bool = False,
         context_tokens: int | None = None,
         dialect: str = "openai",
+        images_per_minute: int | None = None,
     ) -> None:
         """
         Create a provider without any stored responses.
@@ -108,6 +112,7 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
             context_tokens: See the attribute.
             dialect: The server whose form of the protocol it speaks, by its name in
                 `servers.toml`, such as "xai" or "localai".
+            images_per_minute: See the attribute.
 
         """
         self.latency, self.pictures_per_reply = latency, 1
@@ -115,15 +120,15 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
         self.conversation_items_include_image = conversation_items_include_image
         self.poor_terminal_event = poor_terminal_event
         self.context_tokens = context_tokens
+        self.images_per_minute = images_per_minute
+        self._rate_limit = RateLimit(clock)
         self._api_key = api_key
         self._dialect = make_dialect(dialect)
         self._disabled_endpoints = _disabled_endpoints(
             responses=responses, files=files, batches=batches
         )
         self._clock = clock
-        self._faults = Faults()
-        self._refusals = Refusals()
-        self._memory = Memory()
+        self._faults, self._refusals, self._memory = Faults(), Refusals(), Memory()
         self._files = FilesEndpoint(clock=clock)
         self._recorded: deque[RecordedRequest] = deque(maxlen=_MAX_REQUESTS)
         self._lock = threading.Lock()
@@ -165,7 +170,8 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
         """
         fault = self._faults.next_for(call, streaming=streams(call))
         self._record(call, fault)
-        answer = self._respond(call, fault, self._serve)
+        with stored_for(call.headers.get("openai-organization", "")):
+            answer = self._respond(call, fault, self._serve)
         answer = attrs.evolve(answer, headers={**self._headers(call), **answer.headers})
         return fault.transform(answer) if fault.transform else answer
 
@@ -263,6 +269,8 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
         refused = self._refusals.answer(call)
         if refused is not None:
             return refused
+        if asks_for_picture(call):
+            self._rate_limit.take(self.images_per_minute)
         endpoint = self._responses if call.path.startswith("/responses") else self._images
         return endpoint.answer(call, ending)
 

@@ -21,7 +21,7 @@ from imagesession._fake_openai.http import (
     list_response,
 )
 from imagesession._fake_openai.json_reader import check_metadata, page_limit, parse
-from imagesession._fake_openai.memory import StoredResponse, new_id
+from imagesession._fake_openai.memory import StoredResponse, current_organization, new_id
 from imagesession._fake_openai.response_writer import ResponseWriter
 from imagesession._fake_openai.settings import Settings
 
@@ -38,6 +38,7 @@ class Conversation:
     created: float
     metadata: Json
     records: list[StoredResponse] = attrs.field(factory=list[StoredResponse])
+    organization: str = attrs.field(factory=current_organization)
 
     @property
     def delivered(self) -> bool:
@@ -131,7 +132,7 @@ class ConversationsEndpoint:
     def _find(self, conversation_id: str) -> Conversation:
         with self._lock:
             conversation = self._conversations.get(conversation_id)
-        if conversation is None:
+        if conversation is None or conversation.organization != current_organization():
             raise RefusalError(
                 f"Conversation with id '{conversation_id}' not found.",
                 status=HTTPStatus.NOT_FOUND,

@@ -4,10 +4,12 @@ The stored responses.
 A record holds an image's sketch state, not its pixels: a hundred bytes instead of megabytes.
 """
 
+import contextlib
+import contextvars
 import threading
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import attrs
 
@@ -25,6 +27,28 @@ _KEPT_BYTES = 512 * 1024 * 1024
 _KNOWN_UNSTORED = 10_000
 # The tokens of a summary of earlier items; no figure is published.
 COMPACTED_TOKENS = 1_000
+
+
+_organization: contextvars.ContextVar[str] = contextvars.ContextVar("organization", default="")
+
+
+@contextlib.contextmanager
+def stored_for(organization: str) -> Generator[None, None, None]:
+    """
+    Store and find responses and conversations for an organization; others are not found.
+    """
+    token = _organization.set(organization)
+    try:
+        yield
+    finally:
+        _organization.reset(token)
+
+
+def current_organization() -> str:
+    """
+    Return the organization whose request is answered.
+    """
+    return _organization.get()
 
 
 def new_id(prefix: str) -> str:
@@ -61,6 +85,7 @@ class StoredResponse:
         listed: The input items as the API lists them.
         weight: How many bytes of images it keeps in memory that earlier responses do not.
         delivered: Whether a client has received the complete response.
+        organization: Whose response it is.
 
     """
 
@@ -82,6 +107,7 @@ class StoredResponse:
     weight: int = 0
     cancelled: bool = False
     delivered: bool = False
+    organization: str = attrs.field(factory=current_organization)
 
     @property
     def output_ids(self) -> tuple[str, ...]:
@@ -158,14 +184,14 @@ class Memory:
         Find a response.
         """
         with self._lock:
-            return self._records.get(response_id)
+            return _own(self._records.get(response_id))
 
     def owner(self, item_id: str) -> StoredResponse | None:
         """
         Find the response that an item belongs to.
         """
         with self._lock:
-            return self._owners.get(item_id)
+            return _own(self._owners.get(item_id))
 
     def is_unstored(self, item_id: str) -> bool:
         """
@@ -221,6 +247,11 @@ class Memory:
         for item_id in _item_ids(record):
             del self._owners[item_id]
         return True
+
+
+def _own(record: StoredResponse | None) -> StoredResponse | None:
+    own = record is not None and record.organization == current_organization()
+    return record if own else None
 
 
 def _item_ids(record: StoredResponse) -> Iterator[str]:

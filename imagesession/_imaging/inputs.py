@@ -13,6 +13,7 @@ import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
+from imagesession._domain.wording import quote, show_path
 from imagesession.errors import InvalidImageError
 
 from .arrays import has_pixels, is_buffer, read_array
@@ -31,7 +32,6 @@ _DATA_URL = re.compile(r"\s*data:([^,]{0,200}),", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\-\s]{32,}={0,2}\s*")
 _BASE64_HEAD = 64
 _TO_STANDARD = str.maketrans("-_", "+/")
-_SHOWN = 80
 ACCEPTED = "a path, bytes, an open file, a PIL image, an array or a SavedImage"
 
 
@@ -151,14 +151,14 @@ def _local_path(text: str, what: str) -> str:
     if _URL.match(text):
         raise InvalidImageError(
             f"{what} is a URL; nothing is fetched from there. Download it yourself and give its "
-            f"path or its bytes: {text[:_SHOWN]}"
+            f"path or its bytes: {quote(text)}"
         )
     if not _FILE_URL.match(text):
         return text
     parts = urllib.parse.urlsplit(text)
     if parts.netloc not in {"", "localhost"}:
         raise InvalidImageError(
-            f"{what} is a file of another computer ({parts.netloc[:_SHOWN]}). Copy it to this one "
+            f"{what} is a file of another computer ({quote(parts.netloc)}). Copy it to this one "
             "and give its path."
         )
     from urllib.request import url2pathname  # noqa: PLC0415 - loads HTTP, and is hardly ever needed
@@ -177,17 +177,9 @@ def _read_path(name: str, what: str) -> tuple[bytes, str]:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidImageError(f"{what} {_shown(path)} cannot be read: {reason}.") from error
+        raise InvalidImageError(f"{what} {show_path(path)} cannot be read: {reason}.") from error
     check_bytes(len(data), str(path))
     return data, str(path)
-
-
-def _shown(path: Path) -> str:
-    """
-    Return a path for a message; the end of a long one, which says most.
-    """
-    text = str(path)
-    return text if len(text) <= _SHOWN else f"…{text[-_SHOWN:]}"
 
 
 def _as_pil_image(source: object) -> Image.Image | None:

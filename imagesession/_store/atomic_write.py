@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
+from imagesession._domain.wording import show_path
 from imagesession.errors import StorageIOError
 
 PRIVATE_FILE = 0o600
@@ -50,7 +51,7 @@ def translate_os_errors(path: Path) -> Generator[None, None, None]:
         yield
     except OSError as error:
         reason = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
-        raise StorageIOError(f"The library cannot use {path}: {reason}.") from error
+        raise StorageIOError(f"The library cannot use {show_path(path)}: {reason}.") from error
 
 
 def ensure_dir(path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import attrs
 
 from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._domain.wording import show_path
 from imagesession.errors import (
     CorruptRecordError,
     StorageError,
@@ -151,7 +152,7 @@ def _expand(root: Path) -> Path:
         return root.expanduser().absolute()
     except RuntimeError as error:
         raise StorageIOError(
-            f"The library cannot use {root}: {error}. Write the path in full."
+            f"The library cannot use {show_path(root)}: {error}. Write the path in full."
         ) from error
 
 

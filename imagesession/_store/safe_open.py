@@ -20,6 +20,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import NoReturn
 
+from imagesession._domain.wording import quote
+
 from .atomic_write import PRIVATE_FOLDER, ensure_dir, fsync
 
 # Not every system has all of these flags.
@@ -120,7 +122,7 @@ def _parts(relative: str) -> tuple[str, ...]:
     # On Windows a backslash is a separator, and a colon names a drive or a stream of a file.
     foreign = "\\:\0" if sys.platform == "win32" else "\\\0"
     if set(parts) & {"", ".", ".."} or set(relative) & set(foreign) or not _is_encodable(relative):
-        _refuse(f"{relative!r} is not a path within the library", relative)
+        _refuse(f"{quote(relative)} is not a path within the library", relative)
     return parts
 
 

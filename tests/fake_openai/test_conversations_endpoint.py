@@ -81,6 +81,28 @@ def test_unknown_conversations_are_rejected(talk: "Talk", provider: FakeOpenAI) 
             talk.client.conversations.retrieve(conversation)
 
 
+def test_items_of_another_organization_are_not_found(talk: "Talk") -> None:
+    """
+    Another organization finds neither a conversation nor a response nor their items.
+    """
+    conversation = talk.client.conversations.create().id
+    first = talk.make(conversation=conversation)
+    item = {"type": "image_generation_call", "id": talk.pictures(first)[0]["id"]}
+    foreign = talk.client.with_options(organization="org-other")
+    for wanted in (
+        {"conversation": conversation},
+        {"previous_response_id": first["id"]},
+        {"input": [item]},
+    ):
+        with pytest.raises(openai.APIStatusError, match="not found"):
+            foreign.responses.create(model="gpt-6-luna", **{"input": "a kite", **wanted})
+    with pytest.raises(openai.NotFoundError):
+        foreign.conversations.items.list(conversation)
+    with pytest.raises(openai.NotFoundError):
+        foreign.responses.retrieve(first["id"])
+    assert talk.client.responses.retrieve(first["id"]).id == first["id"]
+
+
 def test_initial_items_are_rejected(talk: "Talk") -> None:
     """
     A conversation starts empty: unsupported items are rejected, not dropped.

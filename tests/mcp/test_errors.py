@@ -49,6 +49,9 @@ def test_error_attributes_are_in_the_payload() -> None:
     """
     payload = to_payload(errors.RateLimitError("Wait.", 20.0))
     assert (payload["retryable"], payload["retry_after"]) == (True, 20.0)
+    error = errors.GenerationFailedError("No.")
+    error.request_id = "req_1"
+    assert to_payload(error)["provider_request_id"] == "req_1"
     payload = to_payload(errors.InvalidOptionError("No.", "size", "1x1", ("1024x1024",)))
     assert payload["nearest"] == ("1024x1024",)
     payload = to_payload(errors.StorageIOError("Full.", ("kept.png",), (b"picture",)))

@@ -24,6 +24,7 @@ from imagesession._domain.previews import Preview
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._domain.wording import show_path
 from imagesession._engine.store import ImageQuery, Store
 from imagesession._store.archive_files import resolve_path
 from imagesession._store.atomic_write import ensure_dir, translate_os_errors, write_atomic
@@ -61,8 +62,8 @@ def write(store: Store, path: object, session_id: str | None = None) -> str:
     page = resolve_path(path)
     if page.suffix.lower() not in _SUFFIXES:
         raise InvalidRequestError(
-            f"The gallery is a page, and {str(page)!r} does not end in .html. Write it to "
-            f"{str(page.with_suffix('.html'))!r}, for instance."
+            f"The gallery is a page, and {show_path(page)} does not end in .html. Write it to "
+            f"{show_path(page.with_suffix('.html').name)}, for instance."
         )
     with translate_os_errors(page):
         check_replaceable(page, "gallery", _is_gallery)

@@ -13,6 +13,7 @@ import attrs
 from imagesession._domain.batch import BatchItem, BatchRecord
 from imagesession._domain.estimate import CostEstimate, estimate
 from imagesession._domain.turn import Turn
+from imagesession._domain.wording import quote
 from imagesession._engine import bulk, images_api
 from imagesession._engine.effects import GetProviderName, NewId, Workflow
 from imagesession._engine.generation import find_by_idempotency_key
@@ -141,8 +142,8 @@ def with_batch_model(
     if model is not None and model.kind == "image" and not model.batch:
         default = config.catalogue.batch_image
         raise InvalidOptionError(
-            f"image_model={model_id!r} takes no batches. Leave it out for {default!r}, or use "
-            f"studio.map(...), which takes {model_id!r} at full price.",
+            f"image_model={quote(model_id)} takes no batches. Leave it out for {default!r}, or use "
+            f"studio.map(...), which takes {quote(model_id)} at full price.",
             "image_model",
             model_id,
             (default,),
