@@ -431,6 +431,7 @@ def test_every_option_reaches_the_wire(studio: Any, provider: FakeOpenAI) -> Non
         output_compression=80,
         moderation="low",
         complexity="low",
+        service_tier="flex",
     )
     studio.generate("a teapot", output_format="gif", frames=4, frame_ms=100)
     studio.generate("a teapot", output_format="svg", svg_model="gpt-6-sol")
@@ -454,6 +455,8 @@ def test_every_option_reaches_the_wire(studio: Any, provider: FakeOpenAI) -> Non
     }
     assert svg["svg"] == {"model": "gpt-6-sol"}
     assert paid_bodies(provider)[0]["model"] == "gpt-6-sol"
+    tiers = [body.get("service_tier") for body in paid_bodies(provider)]
+    assert tiers == ["flex", None, None]
     assert all(body["store"] and body["background"] for body in paid_bodies(provider))
     assert all(
         body["tool_choice"] == {"type": "image_generation"} for body in paid_bodies(provider)

@@ -19,6 +19,7 @@ OutputFormat = Literal["png", "jpeg", "webp", "gif", "svg"]
 InputFidelity = Literal["low", "high"]
 Moderation = Literal["auto", "low"]
 Complexity = Literal["low", "medium", "high"]
+ServiceTier = Literal["auto", "default", "flex", "priority"]
 Size = str | tuple[int, int]
 
 
@@ -40,6 +41,7 @@ class OptionParams(TypedDict, total=False):
     frames: int | None
     frame_ms: int | None
     svg_model: str | None
+    service_tier: ServiceTier
     compact_threshold: int | None
 
 
@@ -158,6 +160,8 @@ class GenerateOptions:
         frames: Frames of a "gif", 2 to 16.
         frame_ms: How long each frame of a "gif" is shown, in milliseconds, 10 to 10,000.
         svg_model: The model that writes an "svg".
+        service_tier: How the mainline model is served: "flex" is cheaper and slower, "priority"
+            faster and dearer, "default" standard; "auto" is what the provider's project is set to.
         compact_threshold: Input tokens above which the provider summarises a session's earlier
             turns, 20,000 or more; None for never. Set it far above what one turn adds.
 
@@ -186,6 +190,9 @@ class GenerateOptions:
     frames: int | None = attrs.field(default=None, validator=_between(2, 16, "frames"))
     frame_ms: int | None = attrs.field(default=None, validator=_between(10, 10_000, "milliseconds"))
     svg_model: str | None = attrs.field(default=None, validator=_name)
+    service_tier: ServiceTier = attrs.field(
+        default="auto", validator=_one_of(get_args(ServiceTier))
+    )
     # Near the size of one request, users have seen ten compactions in one response, each billed.
     compact_threshold: int | None = attrs.field(
         default=None, validator=_between(20_000, 10_000_000, "tokens")

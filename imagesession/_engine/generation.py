@@ -275,6 +275,8 @@ def apply_response(
             image=prepared.image_model or None,
             catalogue=config.catalogue,
             batch=turn.batch is not None,
+            tier=outcome.usage.tier or turn.options.service_tier,
+            window=turn.within,
             context_tokens=context_tokens(turn, past),
         ),
     )

@@ -117,7 +117,7 @@ Options: TypeAlias = Annotated[
     Field(
         description="Rarely needed: output_format (png, jpeg, webp, gif, svg), image_model, model, "
         "output_compression, input_fidelity, moderation, complexity, frames, frame_ms, "
-        "svg_model, compact_threshold."
+        "svg_model, service_tier, compact_threshold."
     ),
 ]
 RequestId: TypeAlias = Annotated[
