@@ -10,7 +10,8 @@ from typing import get_args
 from hypothesis import strategies as st
 
 from imagesession._domain.cost import Cost
-from imagesession._domain.options import GenerateOptions
+from imagesession._domain.model_catalog import CompletionWindow
+from imagesession._domain.options import GenerateOptions, ServiceTier
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import HeadMove
 from imagesession._domain.turn import (
@@ -38,6 +39,7 @@ options = st.builds(
     quality=st.sampled_from(["auto", "low", "max"]),
     output_format=st.sampled_from(["png", "gif", "svg"]),
     output_compression=st.none() | st.integers(0, 100),
+    service_tier=st.sampled_from(get_args(ServiceTier)),
     compact_threshold=st.none() | st.integers(20_000, 10_000_000),
     frames=st.none() | st.integers(2, 16),
 )
@@ -89,7 +91,8 @@ turns = st.builds(
     model=optional_texts,
     provider=texts,
     response_id=optional_texts,
-    usage=st.builds(Usage, mainline=tokens, image=tokens),
+    usage=st.builds(Usage, mainline=tokens, image=tokens, tier=optional_texts),
+    within=st.sampled_from(get_args(CompletionWindow)),
     cost=st.none() | costs,
     reserved=amounts,
     idempotency_key=optional_texts,

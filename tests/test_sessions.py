@@ -449,6 +449,7 @@ def test_every_option_reaches_the_wire(studio: Any, provider: FakeOpenAI) -> Non
         complexity="low",
         reasoning_effort="minimal",
         safety_identifier="user-7",
+        service_tier="flex",
     )
     studio.generate("a teapot", output_format="gif", frames=4, frame_ms=100)
     studio.generate("a teapot", output_format="svg", svg_model="gpt-6-sol")
@@ -475,6 +476,8 @@ def test_every_option_reaches_the_wire(studio: Any, provider: FakeOpenAI) -> Non
     assert paid_bodies(provider)[0]["reasoning"] == {"effort": "minimal"}
     assert paid_bodies(provider)[0]["safety_identifier"] == "user-7"
     assert not paid_bodies(provider)[1].keys() & {"reasoning", "safety_identifier"}
+    tiers = [body.get("service_tier") for body in paid_bodies(provider)]
+    assert tiers == ["flex", None, None]
     assert all(body["store"] and body["background"] for body in paid_bodies(provider))
     assert all(
         body["tool_choice"] == {"type": "image_generation"} for body in paid_bodies(provider)

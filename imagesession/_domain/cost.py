@@ -11,7 +11,7 @@ from typing import Any, TypeGuard, cast
 
 import attrs
 
-from .model_catalog import ModelCatalog, Prices
+from .model_catalog import CompletionWindow, ModelCatalog, ModelInfo, Prices
 from .token_counts import (
     TokenCounts,
     parse_image_usage,
@@ -147,6 +147,8 @@ def cost_of(
     catalogue: ModelCatalog,
     images: int = 1,
     batch: bool = False,
+    tier: str = "auto",
+    window: CompletionWindow = "soonest",
     context_tokens: int = 0,
 ) -> Cost:
     """
@@ -160,18 +162,21 @@ def cost_of(
         catalogue: The catalogue with the prices.
         images: How many images there are.
         batch: Whether the request was part of a batch, at half the price.
+        tier: The service tier, which sets the price of the mainline model's tokens. Whether it sets
+            the image model's too is not documented, so these count at the standard price.
+        window: The completion window, likewise.
         context_tokens: How many of the mainline model's input tokens earlier turns took.
     """
-    share = BATCH_DISCOUNT if batch else 1.0
-    leading = drawing = _CostLine(share=share)
+    leading = drawing = _CostLine(share=BATCH_DISCOUNT if batch else 1.0)
     context = 0.0
     if mainline is not None:
         name = catalogue.mainline if mainline == "auto" else mainline
         tokens = parse_text_model_usage(usage.mainline)
+        leading = leading.at(rate_of(name, catalogue, tier, window), f"{name} at this service tier")
         leading = leading.plus(name, tokens, catalogue)
         if tokens is not None:
             before = tokens.first(context_tokens)
-            context = share * price(before, _prices_of(name, catalogue), of=tokens.input)[0]
+            context = leading.share * price(before, _prices_of(name, catalogue), of=tokens.input)[0]
     if image is not None:
         name = catalogue.image if image == "auto" else image
         each = catalogue.prices_of(name).per_image
@@ -226,8 +231,26 @@ class _CostLine:
     def plus_amount(self, amount: float) -> _CostLine:
         return attrs.evolve(self, known=self.known + amount * self.share)
 
+    def at(self, rate: float | None, what: str) -> _CostLine:
+        """
+        Return it at a share of the standard price; if that is not known, at the standard price, as
+        a part of an amount that is not fully known.
+        """
+        if rate is None:
+            return self.with_unknown(f"the price of {what} is not known")
+        return attrs.evolve(self, share=self.share * rate)
+
     def with_unknown(self, clause: str) -> _CostLine:
         return attrs.evolve(self, unknown=(*self.unknown, clause))
+
+
+def rate_of(
+    name: str, catalogue: ModelCatalog, tier: str, window: CompletionWindow
+) -> float | None:
+    """
+    Return a model's price as a share of its standard price; None if that is not known.
+    """
+    return (catalogue.find(name) or ModelInfo(id=name, kind="mainline")).rate(tier, window)
 
 
 def _prices_of(name: str, catalogue: ModelCatalog) -> Prices:

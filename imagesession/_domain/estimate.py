@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import attrs
 
 from .context_usage import ReportedContext, reported_context
-from .cost import BATCH_DISCOUNT, format_usd, price
-from .model_catalog import Mark, ModelCatalog, ModelInfo
+from .cost import BATCH_DISCOUNT, format_usd, price, rate_of
+from .model_catalog import CompletionWindow, Mark, ModelCatalog, ModelInfo
 from .options import GenerateOptions, parse_size
-from .token_counts import TokenCounts
+from .token_counts import TokenCounts, text_tokens
 from .turn import Turn
 
 Size = tuple[int, int]
@@ -32,13 +32,12 @@ _TEXT_ANSWER: Span = (1, 4_000)
 # https://developers.openai.com/api/docs/guides/images-vision: 32-pixel patches, times 1.2 from
 # GPT-5.2 on; an older model bills at least 630 tokens for an image of 1024x1024.
 _PATCH, _PATCH_FACTOR, _MIN_INPUT_TOKENS = 32, 1.2, 630
-# --- what an image model takes -----------------------------------------------------------------
+# --- what an image model takes, by sizes and formats ---------------------------------------------
 _REVISED_PROMPT: Span = (1, 1_000)  # the prompt that the mainline model writes for the image model
 _INPUT_IMAGE: Span = (64, 1_536)  # billed: 64 to 194 for 128x128, 1,024 for 1024x1024
 _HIGH_FIDELITY = 6_240  # added by input fidelity "high"
 _TEXT_OUTPUT = 1_000  # text that some image models bill beside the image; recorded: 143 and 262
 _PER_PARTIAL = 100
-# --- sizes and formats --------------------------------------------------------------------------
 _AUTO_PIXELS = 1536 * 1024  # the largest recorded choice of "auto"
 _FRAMES = 9
 _FRAME_FACTOR = 0.25  # a frame may be smaller than the smallest image
@@ -83,6 +82,7 @@ def estimate(
     leads: bool = True,
     draws: bool = True,
     batch: bool = False,
+    within: CompletionWindow = "soonest",
 ) -> CostEstimate:
     """
     Estimate what calls with these options could cost.
@@ -95,15 +95,15 @@ def estimate(
             image that is continued.
         partial_images: How many partial images are requested.
         count: How many such calls, each for one image.
-        past: The earlier turns that the models know, the oldest first. Their input is billed again,
-            as much as was last reported for it.
+        past: The earlier turns, the oldest first; their input is billed again, as last reported.
         leads: Whether a mainline model is used, as by all requests but those of the Images API.
         draws: Whether an image is made; an analysis makes none.
         batch: Whether the request is part of a batch, at half the price.
+        within: The window in which the provider may complete the request.
     """
     inputs = _EstimateInputs(
         options=options,
-        words=_word_tokens(prompt),
+        words=text_tokens(prompt),
         pictures=tuple(pictures),
         partials=partial_images,
         past=tuple(past),
@@ -114,16 +114,38 @@ def estimate(
         *([_image(inputs, catalogue)] if draws else ()),
         *([_svg(inputs, catalogue)] if draws and options.output_format == "svg" else ()),
     ]
+    least, most, rate_assumption = _rates(options, catalogue, within) if leads else (1.0, 1.0, ())
     times = count * (BATCH_DISCOUNT if batch else 1.0)
     highs = [part.high for part in parts]
+    total = None if None in highs or most is None else math.fsum(high or 0.0 for high in highs)
     return CostEstimate(
-        low=math.fsum(part.low for part in parts) * times,
-        high=None if None in highs else math.fsum(high or 0.0 for high in highs) * times,
+        low=math.fsum(part.low for part in parts) * times * least,
+        high=None if total is None else total * times * (most or 0.0),
         assumptions=(
             _price_assumption(catalogue, count, batch=batch),
             *(assumption for part in parts for assumption in part.assumptions),
+            *rate_assumption,
         ),
     )
+
+
+def _rates(
+    options: GenerateOptions, catalogue: ModelCatalog, within: CompletionWindow
+) -> tuple[float, float | None, tuple[str, ...]]:
+    """
+    Return the lowest and highest share of the standard prices that may be billed, and why.
+    """
+    name = _resolve_auto(options.model, catalogue.mainline)
+    rate = rate_of(name, catalogue, options.service_tier, within)
+    how = f"at service tier {options.service_tier}" if within == "soonest" else f"within {within}"
+    if rate is None:
+        why = f"The price of {name} {how} is not known, so there is no upper bound."
+        return 0.0, None, (why,)
+    why = (
+        f"{name} costs {rate:g} times its standard price {how}; whether the image model does too "
+        "is not documented, so the range covers both."
+    )
+    return min(rate, 1.0), max(rate, 1.0), () if rate == 1.0 else (why,)
 
 
 def _price_assumption(catalogue: ModelCatalog, count: int, *, batch: bool) -> str:
@@ -374,16 +396,6 @@ def _svg(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
         f"{name} writes the SVG, billed apart: {_SVG_TEXT[0]:,} tokens to the {_SVG_TEXT[1]:,} "
         "that it can write at most.",
     )
-
-
-# --- words --------------------------------------------------------------------------------------
-
-
-def _word_tokens(text: str) -> Span:
-    """
-    Return how many tokens a text may have: from one per 8 characters to one per byte.
-    """
-    return len(text) // 8, len(text.encode("utf-8", "replace"))
 
 
 def _span(span: Span) -> str:

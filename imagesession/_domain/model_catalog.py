@@ -15,6 +15,11 @@ import attrs
 
 Kind = Literal["image", "mainline"]
 Mark = Literal["published", "measured", "scaled"]
+CompletionWindow = Literal["soonest", "2h", "8h"]
+# https://developers.openai.com/api/docs/guides/flex-processing, read 2026-11-30: within 2 hours 30%
+# below the Standard price of tokens, within 8 hours 40%.
+_WINDOW_RATES: Mapping[CompletionWindow, float] = {"soonest": 1.0, "2h": 0.7, "8h": 0.6}
+_STANDARD_TIERS = frozenset({"auto", "default"})
 # The token count of an image's cell, by the image's pixels; see `models.toml`.
 _CELL_BASE, _CELL_SHARE = 2_000_000, 4_000_000
 
@@ -131,6 +136,8 @@ class ModelInfo:
         markup: Whether it accepts a markup drawing over the image to edit.
         prices: The prices of its tokens.
         output: The output tokens of its images.
+        tiers: What its tokens cost at other service tiers than the standard one, as a share of the
+            standard price, by the tier's name; a tier that is not there has no known price.
         max_image_tokens: The most tokens that a mainline model bills for an input image of about
             one megapixel.
     """
@@ -149,7 +156,20 @@ class ModelInfo:
     markup: bool = False
     prices: Prices = Prices()
     output: OutputTokenTable = OutputTokenTable()
+    tiers: Mapping[str, float] = attrs.field(factory=dict[str, float])
     max_image_tokens: int = 4000
+
+    def rate(self, tier: str, window: CompletionWindow = "soonest") -> float | None:
+        """
+        Return what its tokens cost as a share of the standard price; None if that is not known.
+
+        Args:
+            tier: The service tier.
+            window: The completion window; any but "soonest" is served at the standard tier.
+        """
+        if tier in _STANDARD_TIERS or window != "soonest":
+            return _WINDOW_RATES[window]
+        return self.tiers.get(tier)
 
     def is_retired(self, today: dt.date) -> bool:
         """
@@ -283,6 +303,7 @@ def _read_model(name: str, facts: Mapping[str, Any]) -> ModelInfo:
         markup=facts.get("markup", False),
         prices=Prices(**facts.get("prices", {})),
         output=OutputTokenTable(**facts.get("output", {})),
+        tiers=facts.get("tiers", {}),
         max_image_tokens=facts.get("max_image_tokens", 4000),
     )
 

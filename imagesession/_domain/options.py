@@ -22,6 +22,7 @@ InputFidelity = Literal["low", "high"]
 Moderation = Literal["auto", "low"]
 Complexity = Literal["low", "medium", "high"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+ServiceTier = Literal["auto", "default", "flex", "priority"]
 Size = str | tuple[int, int]
 
 
@@ -45,6 +46,7 @@ class OptionParams(TypedDict, total=False):
     svg_model: str | None
     reasoning_effort: ReasoningEffort | None
     safety_identifier: str | None
+    service_tier: ServiceTier
     compact_threshold: int | None
 
 
@@ -179,6 +181,8 @@ class GenerateOptions:
             make plainer images; left out, it is the model's default.
         safety_identifier: Your own stable id of the end user, at most 128 characters, by which the
             provider tells users apart if one violates its policies. Hash names and addresses.
+        service_tier: How the mainline model is served: "flex" is cheaper and slower, "priority"
+            faster and dearer, "default" standard; "auto" is what the provider's project is set to.
         compact_threshold: Input tokens above which the provider summarises a session's earlier
             turns, 20,000 or more; None for never. Set it far above what one turn adds.
 
@@ -211,6 +215,9 @@ class GenerateOptions:
         default=None, validator=_one_of(get_args(ReasoningEffort), optional=True)
     )
     safety_identifier: str | None = attrs.field(default=None, validator=_identifier)
+    service_tier: ServiceTier = attrs.field(
+        default="auto", validator=_one_of(get_args(ServiceTier))
+    )
     # Near the size of one request, users have seen ten compactions in one response, each billed.
     compact_threshold: int | None = attrs.field(
         default=None, validator=_between(20_000, 10_000_000, "tokens")

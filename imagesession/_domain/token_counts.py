@@ -57,6 +57,13 @@ class TokenCounts:
         )
 
 
+def text_tokens(text: str) -> tuple[int, int]:
+    """
+    Return how many tokens a text may have: from one per 8 characters to one per byte.
+    """
+    return len(text) // 8, len(text.encode("utf-8", "replace"))
+
+
 def parse_text_model_usage(usage: Mapping[str, Any] | None) -> TokenCounts | None:
     """
     Read a mainline model's usage; None if it has no counts.

@@ -14,6 +14,7 @@ from imagesession.errors import OutcomeUnknownError
 
 from .cost import Cost
 from .image_header import PictureFormat
+from .model_catalog import CompletionWindow
 from .options import GenerateOptions
 from .usage import Usage
 
@@ -159,6 +160,7 @@ class Turn:
         reserved: US dollars that were reserved from a budget before the request.
         idempotency_key: The caller's own name for it; only one turn is made under a name.
         batch: The id of its batch, whose images are made at half the price.
+        within: The window in which the provider may complete it; all but "soonest" at a discount.
         origin: Where its image is from, if no provider made it for this turn.
         failure: Why it has no image.
         started: When the request was prepared.
@@ -196,6 +198,7 @@ class Turn:
     reserved: float | None = None
     idempotency_key: str | None = None
     batch: str | None = None
+    within: CompletionWindow = "soonest"
     origin: ImportOrigin | None = None
     failure: Failure | None = None
     started: dt.datetime

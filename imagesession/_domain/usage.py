@@ -17,7 +17,9 @@ class Usage:
     Attributes:
         mainline: The usage of the mainline model.
         image: The usage of the image model, which is billed separately.
+        tier: The service tier by which the request was served, if it was reported.
     """
 
     mainline: dict[str, Any] | None = None
     image: dict[str, Any] | None = None
+    tier: str | None = None

@@ -87,7 +87,7 @@ def analyze(
 
     Args:
         request: The image, the goals as its prompt (may be empty), and options, of which only the
-            model is used.
+            model and its service tier are used.
         config: The studio's configuration.
         branch_head: The session's branch; None for a standalone image.
 
@@ -221,6 +221,8 @@ def _request(prepared: PreparedRequest, config: StudioConfig, *, store: bool) ->
         "store": store,
         "metadata": {"imagesession_turn": prepared.turn.id},
     }
+    if prepared.turn.options.service_tier != "auto":
+        body["service_tier"] = prepared.turn.options.service_tier
     if prepared.session_description:
         body["instructions"] = prepared.session_description
     return HttpRequest(method="POST", path="/responses", body=body, timeout=config.timeout)

@@ -311,6 +311,8 @@ def apply_response(
             images=len(outcome.images) + outcome.unreadable,
             catalogue=config.catalogue,
             batch=turn.batch is not None,
+            tier=outcome.usage.tier or turn.options.service_tier,
+            window=turn.within,
             context_tokens=context_tokens(turn, past),
         ),
     )

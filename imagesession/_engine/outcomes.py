@@ -31,6 +31,8 @@ NOT_COMPLETED = frozenset({"failed", "incomplete", "cancelled"})
 # With any other status, there is more to come.
 FINISHED = NOT_COMPLETED | {"completed"}
 IMAGE_CALL = "image_generation_call"
+# One tier has two names: https://developers.openai.com/api/docs/guides/fast-mode
+_TIERS = {"fast": "priority"}
 
 
 @attrs.frozen(kw_only=True)
@@ -307,7 +309,11 @@ def _usage(response: Json) -> Usage:
     if authors:
         # The usage of an SVG's author is listed separately, with each image.
         image["svg_usage"] = authors
-    return Usage(mainline=dict(as_mapping(response.get("usage"))) or None, image=image or None)
+    return Usage(
+        mainline=dict(as_mapping(response.get("usage"))) or None,
+        image=image or None,
+        tier=_TIERS.get(tier := as_text(response.get("service_tier")), tier) or None,
+    )
 
 
 def _items(response: Json) -> list[Json]:

@@ -128,6 +128,8 @@ def create_response(
     if prepared.session_description:
         # Neither carries instructions over, so they are sent with every turn.
         body["instructions"] = prepared.session_description
+    if prepared.turn.options.service_tier != "auto":
+        body["service_tier"] = prepared.turn.options.service_tier
     if session is not None and cache_key:
         body["prompt_cache_key"] = session
     if session is not None and threshold is not None:

@@ -51,7 +51,7 @@ class ResponseWriter:
             "incomplete_details": None,
             **record.request.echo,
             "output": self.output(record, results=results) if done else [],
-            "service_tier": "default" if over else "auto",
+            "service_tier": record.request.tier if over else "auto",
             "store": record.request.store,
             "usage": record.billed.as_json() if over else None,
         }

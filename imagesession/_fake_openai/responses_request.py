@@ -43,6 +43,8 @@ _IGNORED_ITEMS = words(
     local_shell_call local_shell_call_output shell_call shell_call_output compaction"""
 )
 
+_TIERS = ("auto", "default", "flex", "priority", "fast")
+_WINDOWS = ("soonest", "2h", "8h")
 # The field without which the API looks an item up by its id; other types are always complete.
 _CONTENT_FIELDS = {"image_generation_call": "result", "reasoning": "encrypted_content"}
 
@@ -104,6 +106,7 @@ class ResponsesRequest:
         tool: The image tool; None if there is none or it must not be used.
         findings: Whether the response is a list of findings about an image.
         compact_threshold: The input tokens above which the earlier items are compacted.
+        tier: The service tier by which it is served.
         echo: The settings that a response repeats.
 
     """
@@ -123,6 +126,7 @@ class ResponsesRequest:
     tool: ImageToolParams | None
     findings: bool
     compact_threshold: int | None
+    tier: str
     echo: Json = attrs.field(repr=False)
 
     @property
@@ -183,6 +187,7 @@ def parse_request(call: FakeRequest) -> ResponsesRequest:
         tool=used,
         findings=wants_findings(node.get("text"), draws=used is not None),
         compact_threshold=_compact_threshold(node),
+        tier=_read_tier(node, model, background=background),
         echo=_echo(node, model, tools),
     )
 
@@ -258,6 +263,32 @@ def _check_identifier(node: JsonNode) -> None:
     identifier = node.get_text("safety_identifier") or ""
     if len(identifier) > _LONGEST_IDENTIFIER:
         raise too_long("safety_identifier", _LONGEST_IDENTIFIER, len(identifier))
+
+
+def _read_tier(node: JsonNode, model: ModelInfo, *, background: bool) -> str:
+    """
+    Read the service tier, and check the completion window against it.
+
+    Source: openai 3.57, `types/responses/response_create_params.py` (`BackgroundOptions`,
+    `service_tier`).
+    """
+    sent = node.get("service_tier")
+    tier = "default" if sent is None else sent.choice(_TIERS)
+    tier = {"auto": "default", "fast": "priority"}.get(tier, tier)
+    if sent is not None and model.rate(tier) is None:
+        raise invalid_value(f"The model does not support the service tier '{tier}'.", sent.path)
+    options = node.get("background_options")
+    window = None if options is None else options.get("completion_window")
+    if options is not None:
+        options.only(("completion_window", "continuation_id"))
+    if window is None or window.choice(_WINDOWS) == "soonest":
+        return tier
+    if not background or _flag(node, "stream") or tier != "default":
+        raise invalid_value(
+            "A completion window needs `background`, no `stream`, and Standard processing.",
+            window.path,
+        )
+    return tier
 
 
 def _compact_threshold(node: JsonNode) -> int | None:

@@ -13,6 +13,7 @@ import attrs
 
 from imagesession._domain.cost import Cost
 from imagesession._domain.image_header import PictureFormat
+from imagesession._domain.model_catalog import CompletionWindow
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import HeadMove
@@ -121,6 +122,7 @@ def read_turn(data: bytes, where: str) -> Turn:
         reserved=record.amount("reserved"),
         idempotency_key=record.optional("idempotency_key", str),
         batch=record.optional("batch", str),
+        within=record.choice("within", get_args(CompletionWindow), "soonest"),
         origin=_read_origin(record),
         failure=_read_failure(record),
         started=record.time("started"),
@@ -312,7 +314,11 @@ def _read_reference(record: StrictReader) -> Reference:
 
 
 def _read_usage(record: StrictReader) -> Usage:
-    return Usage(mainline=record.mapping("mainline"), image=record.mapping("image"))
+    return Usage(
+        mainline=record.mapping("mainline"),
+        image=record.mapping("image"),
+        tier=record.optional("tier", str),
+    )
 
 
 def _read_cost(record: StrictReader) -> Cost | None:

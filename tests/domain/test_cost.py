@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagesession._domain.cost import Cost, cost_of, format_usd, no_cost, sum_costs
+from imagesession._domain.estimate import estimate
 from imagesession._domain.model_catalog import load_catalogue
+from imagesession._domain.options import GenerateOptions
 from imagesession._domain.usage import Usage
 
 CATALOGUE = load_catalogue()
@@ -143,6 +145,54 @@ def test_earlier_turns_are_priced_as_the_beginning_of_the_input(
     )
     assert math.isclose(expected, cost.context)
     assert (cost.context_tokens, (cost + cost).context_tokens) == (context, 2 * context)
+
+
+@pytest.mark.parametrize(
+    "processing,expected",
+    [
+        ({}, 1.0),
+        ({"tier": "default"}, 1.0),
+        ({"tier": "flex"}, 0.5),
+        ({"tier": "priority"}, 2.0),
+        ({"window": "2h"}, 0.7),
+        ({"window": "8h", "tier": "default"}, 0.6),
+    ],
+)
+def test_processing_sets_the_price_of_the_mainline_model(
+    processing: dict[str, Any], expected: float
+) -> None:
+    """
+    A service tier or completion window multiplies the mainline model's price, and not the image
+    model's; its estimate contains both possibilities.
+    """
+    report = {"input_tokens": 4_000, "output_tokens": 100}
+    usage = Usage(mainline=report, image={"output_tokens": 784, "input_tokens": 10})
+    cost = cost_of(usage, mainline="auto", image="auto", catalogue=CATALOGUE, **processing)
+    standard = cost_of(usage, mainline="auto", image="auto", catalogue=CATALOGUE)
+    assert math.isclose((standard.mainline or 0.0) * expected, cost.mainline or 0.0)
+    assert cost.image == standard.image
+    options = GenerateOptions(quality="low", service_tier=processing.get("tier", "auto"))
+    result = estimate(options, CATALOGUE, within=processing.get("window", "soonest"))
+    assert result.high is not None
+    assert result.low < (cost.total or 0.0) < result.high
+    assert ("not documented" in " ".join(result.assumptions)) == (expected != 1.0)
+
+
+def test_unknown_price_of_a_tier_is_reported() -> None:
+    """
+    A tier without a published price leaves the cost unknown, and the estimate without a bound.
+    """
+    report = {"input_tokens": 4_000, "output_tokens": 100}
+    usage = Usage(mainline=report, image={"output_tokens": 784, "input_tokens": 10})
+    cost = cost_of(
+        usage, mainline="gpt-6.2-sol", image="auto", catalogue=CATALOGUE, tier="ultrafast"
+    )
+    assert cost.total is None
+    assert "gpt-6.2-sol at this service tier" in str(cost)
+    options = GenerateOptions(model="gpt-6.2-sol", service_tier="priority")
+    result = estimate(options, CATALOGUE)
+    assert result.high is None
+    assert "service tier priority is not known" in " ".join(result.assumptions)
 
 
 def test_unpublished_cache_price_gives_no_discount() -> None:

@@ -154,6 +154,34 @@ REQUESTS: list[tuple[dict[str, Any], str | None, str | None]] = [
 ]
 
 
+SLOW = {"background_options": {"completion_window": "8h"}}
+WINDOW = "background_options.completion_window"
+
+
+@pytest.mark.parametrize(
+    "body,where",
+    [
+        ({"service_tier": "free"}, "service_tier"),
+        ({"service_tier": "flex", "model": "gpt-6.2-sol"}, "service_tier"),
+        (SLOW, WINDOW),
+        (SLOW | {"background": True, "stream": True}, WINDOW),
+        (SLOW | {"background": True, "service_tier": "priority"}, WINDOW),
+        ({"background": True, "background_options": {"completion_window": "9h"}}, WINDOW),
+        ({"context_management": [{"type": "pruning"}]}, "context_management[0].type"),
+    ],
+)
+def test_processing_is_checked(talk: "Talk", body: dict[str, Any], where: str) -> None:
+    """
+    A service tier has to be one of the model's, and a completion window needs standard background
+    processing without a stream.
+    """
+    with pytest.raises(openai.BadRequestError) as caught:
+        talk.post(talk.body("x", None, body))
+    assert caught.value.param == where
+    accepted = {"background": True, **SLOW, "service_tier": "default"}
+    assert talk.post(talk.body("x", None, accepted))
+
+
 @pytest.mark.parametrize("body,code,where", REQUESTS)
 def test_request_is_checked(
     talk: "Talk", body: dict[str, Any], code: str | None, where: str | None
