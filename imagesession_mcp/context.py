@@ -10,10 +10,11 @@ import re
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar, cast
 
 import attrs
@@ -44,6 +45,11 @@ RECONCILE_TIMEOUT = 20.0
 STILL_PENDING = "still_pending"
 _MAX_BATCH = 10
 _RECOVERY_PAUSE = 0.2
+_NO_NOTE: Mapping[str, str] = MappingProxyType({})
+_JOINED = {
+    "repeated": "An earlier call with these arguments got no result, so this is its image, billed "
+    "once. For another image, repeat the call with a request_id of your own."
+}
 
 
 @attrs.frozen
@@ -216,8 +222,8 @@ class CallContext:
         self, ctx: Ctx, request_id: str | None, prepare: Prepare, *, batch: bool = False
     ) -> CallToolResult:
         """
-        Generate as a call asks, unless an earlier call with its request_id did, and return the
-        result, or a handle if it takes too long.
+        Generate as a call asks, unless it repeats an earlier call, and return the result, or a
+        handle if it takes too long.
 
         Args:
             ctx: The request.
@@ -232,6 +238,7 @@ class CallContext:
             id=request_id or f"gen_{uuid.uuid4().hex[:12]}",
             owner=self.principal,
             fingerprint=_fingerprint(ctx),
+            is_named=request_id is not None,
             batch=batch,
         )
         if request_id is not None:
@@ -240,27 +247,46 @@ class CallContext:
         tasks = self.state.tasks
         earlier = tasks.find_repeated(task)
         task = earlier or tasks.start(task, await prepare(task))
-        return await self.result_or_handle(ctx, task)
+        is_joined = earlier is not None and not task.is_named
+        return await self.result_or_handle(ctx, task, _JOINED if is_joined else _NO_NOTE)
 
-    async def result_or_handle(self, ctx: Ctx, task: GenerationTask) -> CallToolResult:
+    async def result_or_handle(
+        self, ctx: Ctx, task: GenerationTask, note: Mapping[str, str] = _NO_NOTE
+    ) -> CallToolResult:
         """
         Wait for a task and return its result, or a handle for get_generation if it takes too long.
 
         If the client cancels the call, the waiting ends but the task continues.
+
+        Args:
+            ctx: The request.
+            task: The task.
+            note: Further fields of the result.
         """
+        task.waiting += 1
+        try:
+            result = await self._wait_for_result(ctx, task, note)
+        finally:
+            task.waiting -= 1
+        task.is_delivered |= task.is_done
+        return result
+
+    async def _wait_for_result(
+        self, ctx: Ctx, task: GenerationTask, note: Mapping[str, str]
+    ) -> CallToolResult:
         settings = self.state.settings
         deadline = float("inf") if no_time_limit.get() else time.monotonic() + settings.wait_seconds
         while not task.is_done and (remaining := deadline - time.monotonic()) > 0:
             await report_progress(ctx, task.seconds, task.stage)
             await task.wait(min(remaining, HEARTBEAT))
         if not task.is_done:
-            return results.pending_result(task.id, task.stage)
+            return results.pending_result(task.id, task.stage, note)
         generated = task.result()
         turns = [item.turn for item in generated if not isinstance(item, ImageSessionError)]
         chosen = turns[0].options if turns else imagesession.GenerateOptions()
         warnings = await self.warnings(chosen.model, chosen.image_model)
         return await results.build_result(
-            generated, settings, batch=task.batch, extra={**task.extra, **warnings}
+            generated, settings, batch=task.batch, extra={**task.extra, **warnings, **note}
         )
 
 

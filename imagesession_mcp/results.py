@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from mcp.types import (
@@ -100,7 +101,9 @@ async def build_result(
     return result
 
 
-def pending_result(generation_id: str, stage: str) -> CallToolResult:
+def pending_result(
+    generation_id: str, stage: str, note: Mapping[str, str] = MappingProxyType({})
+) -> CallToolResult:
     """
     Return the result of a call whose time is up, with the handle for get_generation.
     """
@@ -113,6 +116,7 @@ def pending_result(generation_id: str, stage: str) -> CallToolResult:
             "next": "The image is still being generated, and is saved when done. Call "
             f"get_generation with generation_id {generation_id!r} to get it; cancel_generation "
             "stops it.",
+            **note,
         }
     )
 

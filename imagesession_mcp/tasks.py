@@ -26,6 +26,8 @@ Generation: TypeAlias = Coroutine[Any, Any, Any]
 """A running method of the library, which returns an image or a container of images."""
 KEY_PREFIX = "mcp/"
 """The prefix of a task's id in the idempotency keys that the library records."""
+REPEAT_SECONDS = 600.0
+"""Seconds within which a call is taken for the repetition of one that got no result."""
 STOP_TIMEOUT = 2.0
 """Seconds that running tasks have to finish, and again to be cancelled, when the server stops."""
 _MAX_REMEMBERED = 500
@@ -50,10 +52,13 @@ class GenerationTask:
         id: The generation_id: the client's request_id, if it sent one.
         owner: The principal that called.
         fingerprint: The tool and its arguments, to distinguish a repeated call from another.
+        is_named: Whether the client chose the id.
         batch: Whether it may generate several images.
         extra: Further fields of its result.
         stage: The current stage.
         created: The time of creation, by the monotonic clock.
+        waiting: How many calls wait for it.
+        is_delivered: Whether a call returned its result.
         before: What its generation has to wait for; None for nothing.
         task: The asyncio task; None before it is started.
     """
@@ -61,10 +66,13 @@ class GenerationTask:
     id: str
     owner: str
     fingerprint: str
+    is_named: bool = False
     batch: bool = False
     extra: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     stage: str = "preparing"
     created: float = attrs.field(factory=time.monotonic)
+    waiting: int = 0
+    is_delivered: bool = False
     before: Callable[[], Awaitable[None]] | None = None
     task: asyncio.Task[Any] | None = None
 
@@ -159,6 +167,7 @@ class TaskRegistry:
     _tasks: dict[tuple[str, str], GenerationTask] = attrs.field(
         factory=dict[tuple[str, str], GenerationTask]
     )
+    _is_stopping: bool = False
 
     def start(self, task: GenerationTask, generation: Generation) -> GenerationTask:
         """
@@ -166,6 +175,9 @@ class TaskRegistry:
 
         Returns:
             The task that runs.
+
+        Raises:
+            ToolCallError: The earlier call had other arguments, or the server is stopping.
         """
         try:
             running = self.find_repeated(task)
@@ -191,11 +203,17 @@ class TaskRegistry:
 
     def find_repeated(self, task: GenerationTask) -> GenerationTask | None:
         """
-        Return the task of an earlier call with the same id that did not fail.
+        Return the task of an earlier call that did not fail: with the same id, or, if the client
+        chose none, with the same arguments and no result so far, because the client cancelled it,
+        left, or ran out of time. Calls at the same time are no repetitions.
 
         Raises:
-            ToolCallError: The earlier call had other arguments.
+            ToolCallError: The earlier call had other arguments, or the server is stopping.
         """
+        if self._is_stopping:
+            raise ToolCallError("unavailable", "The server is stopping; nothing was sent.")
+        if not task.is_named:
+            return self._find_undelivered(task)
         earlier = self.find(task.owner, task.id)
         if earlier is None or earlier.has_failed:
             return None
@@ -208,6 +226,18 @@ class TaskRegistry:
             )
         return earlier
 
+    def _find_undelivered(self, task: GenerationTask) -> GenerationTask | None:
+        return next(
+            (
+                earlier
+                for earlier in self.of(task.owner)
+                if earlier.fingerprint == task.fingerprint
+                and not (earlier.waiting or earlier.is_delivered or earlier.has_failed)
+                and earlier.seconds < REPEAT_SECONDS
+            ),
+            None,
+        )
+
     def of(self, owner: str) -> tuple[GenerationTask, ...]:
         """
         Return a principal's tasks, the latest first.
@@ -218,6 +248,7 @@ class TaskRegistry:
         """
         Give running tasks a short time to finish, and leave the rest to recovery.
         """
+        self._is_stopping = True
         running = [task.task for task in self._tasks.values() if task.task and not task.is_done]
         if not running:
             return

@@ -232,6 +232,28 @@ async def test_stopped_server_loses_nothing(tmp_path: Path, era: Era) -> None:
     assert _count_requests(provider) == 1
 
 
+async def test_client_that_left_and_returns_pays_once(tmp_path: Path, era: Era) -> None:
+    """
+    A client whose connection ends during a call, and that makes the call again on a new one, gets
+    the first call's picture, billed once.
+    """
+    provider = FakeOpenAI(latency=2)
+    with serve(provider) as served:
+        env = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": served.base_url}
+        call = {"prompt": "a kettle"}
+        with run_http_server("--library", str(tmp_path), **env) as running:
+            async with anyio.create_task_group() as group:
+                group.start_soon(_call_and_disconnect, era, running.url, call)
+                with anyio.fail_after(60):
+                    while not _count_requests(provider):  # noqa: ASYNC110 - it is in another thread
+                        await anyio.sleep(0.02)
+                group.cancel_scope.cancel()
+            async with connect_http(era, running.url) as client:
+                answer = text(await client.call_tool("generate_image", call))
+    assert "billed once" in answer["repeated"]
+    assert _count_requests(provider) == 1
+
+
 def _count_requests(provider: FakeOpenAI) -> int:
     return sum((call.method, call.path) == ("POST", "/responses") for call in provider.requests)
 

@@ -5,17 +5,22 @@ Long-running tasks: they outlive their call, are found again, are billed once, a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
+from mcp import MCPError
+from mcp.types import CallToolResult
 
 from imagesession.testing import tiny_image
 from imagesession_mcp import context, tasks
+from imagesession_mcp.errors import ToolCallError
 from imagesession_mcp.tasks import no_time_limit
 from tests.mcp.serving import Caller, Room, images, text
 
@@ -213,6 +218,110 @@ async def test_request_id_is_for_one_call(room: Room, tmp_path: Path) -> None:
             assert error["code"] == "request_id_reused", other
             assert "request_id 'r1'" in error["error"]
         assert room.posts == 1
+
+
+async def _cancel_when_sent(room: Room, call: Caller, posts: int, **arguments: Any) -> None:
+    """
+    Make a call, and cancel it when that many requests were sent.
+    """
+    running = asyncio.create_task(call("generate_image", **arguments))
+    await wait_until(lambda: _posted(room, posts))
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_call_after_a_cancelled_one_gets_its_picture(room: Room) -> None:
+    """
+    A call that was cancelled and is made again, while it runs or after it ended, gets the first
+    call's picture, says so, and is billed once. Once it was delivered, the same call makes another.
+    """
+    room.provider.latency = 0.5
+    async with room.connect() as call:
+        for posts, prompt in ((1, "a fox"), (2, "a hare")):
+            await _cancel_when_sent(room, call, posts, prompt=prompt)
+            if prompt == "a hare":
+                await wait_until(lambda: _has_no_running(call))
+            again = await call.success("generate_image", prompt=prompt)
+            assert again["original_prompt"] == prompt
+            assert "billed once" in again["repeated"]
+        assert room.posts == 2
+        other = await call.success("generate_image", prompt="a fox")
+        assert "repeated" not in other
+        assert room.posts == 3
+
+
+async def _has_no_running(call: Caller) -> bool:
+    return not (await call.success("get_server_stats"))["running_generations"]
+
+
+async def test_client_that_loses_patience_pays_once(room: Room) -> None:
+    """
+    A client that gives up and asks again, several times over, as frameworks with a short timeout
+    do, gets one picture and is billed once.
+    """
+    room.provider.latency = 1.0
+    async with room.connect() as call:
+        answers: list[CallToolResult] = []
+        for _ in range(20):
+            with contextlib.suppress(MCPError):
+                arguments = {"prompt": "a fox"}
+                answers += [
+                    await call.client.call_tool(
+                        "generate_image", arguments, read_timeout_seconds=0.3
+                    )
+                ]
+                break
+        assert "repeated" in text(answers[0])
+        assert room.posts == 1
+
+
+async def test_what_is_no_repetition_is_billed(room: Room) -> None:
+    """
+    Calls at the same time, calls with other arguments, calls after a failure and calls with a
+    request_id of their own make pictures of their own.
+    """
+    room.provider.latency = 0.3
+    async with room.connect() as call:
+        both = await asyncio.gather(*(call.success("generate_image", prompt="a") for _ in "12"))
+        assert both[0]["image_id"] != both[1]["image_id"]
+        await _cancel_when_sent(room, call, 3, prompt="a fox")
+        await call.success("generate_image", prompt="a fox", quality="low")
+        await call.success("generate_image", prompt="a fox", request_id="mine")
+        assert room.posts == 5
+        room.provider.moderate_next()
+        await call.failure("generate_image", prompt="a hare")
+        assert "repeated" not in await call.success("generate_image", prompt="a hare")
+
+
+async def test_unfetched_handle_is_not_paid_again(room: Room) -> None:
+    """
+    An agent that repeats its call in spite of the handle gets the same generation.
+    """
+    room.provider.latency = 0.6
+    async with room.connect(wait_seconds=0.1) as call:
+        first = await call.success("generate_image", prompt="a fox")
+        second = await call.success("generate_image", prompt="a fox")
+        assert first["generation_id"] == second["generation_id"]
+        assert "repeated" in second
+        assert room.posts == 1
+
+
+async def test_nothing_starts_while_the_server_stops() -> None:
+    """
+    A call that arrives while the server stops is refused, and its generation never begins.
+    """
+    registry = tasks.TaskRegistry()
+    await registry.stop()
+    begun: list[int] = []
+
+    async def generate() -> None:
+        begun.append(1)
+
+    task = tasks.GenerationTask(id="r", owner="", fingerprint="")
+    with pytest.raises(ToolCallError, match="stopping"):
+        registry.start(task, generate())
+    assert not begun
 
 
 async def test_failed_call_can_be_repeated(room: Room) -> None:
