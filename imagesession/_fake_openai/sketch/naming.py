@@ -3,6 +3,7 @@ Find the subjects, colours and lettering that a prompt names.
 """
 
 import re
+import textwrap
 
 import attrs
 
@@ -202,23 +203,13 @@ def letters(prompt: str, layout: Layout | None) -> str:
 def label(description: str) -> str:
     """Choose the words of a button: those in quotes, else the first meaningful ones."""
     quoted = letters(description, None)
-    if quoted:
-        return quoted
     whole = " ".join(description[:READ].split())
-    return _short(RULES["button_end"].split(whole, maxsplit=1)[0]) or _short(whole)
-
-
-def _short(text: str) -> str:
-    chosen: list[str] = []
-    for word in re.findall(r"[^\W_][\w'&+-]*", text):
-        low = word.lower()
-        leads = not chosen and (low in WORDS["joints"] or named(low))
-        if low not in WORDS["button"] and not leads and len(" ".join((*chosen, word))) <= 20:
-            chosen.append(word)
-    while chosen and chosen[-1].lower() in WORDS["joints"]:
-        chosen.pop()
-    words = printable(" ".join(chosen), 20)
-    return words[:1].upper() + words[1:]
+    start = RULES["button_end"].split(whole, maxsplit=1)[0]
+    words = [w for w in re.findall(r"[^\W_][\w'&+-]*", start) if w.lower() not in WORDS["button"]]
+    while words and (words[0].lower() in WORDS["joints"] or named(words[0].lower())):
+        words.pop(0)
+    text = quoted or printable(textwrap.shorten(" ".join(words), 20, placeholder=""), 20)
+    return text[:1].upper() + text[1:]
 
 
 def keyword(prompt: str) -> str:

@@ -176,14 +176,13 @@ def _render_image(state: SketchState, phase: float, share: float) -> Image.Image
 
 
 def _draw(state: SketchState, phase: float, share: float) -> Image.Image:
-    plan, size = _plan(state), state.size
-    drawing = compose(plan, size, transparent=state.transparent, phase=phase)
-    if share < 1:
-        # A blurred image need not be rendered at full size.
-        k = max(1, min(4, min(size) // 200))
-        small = (max(1, size[0] // k), max(1, size[1] // k))
-        return resized(svg.pixels(drawing, small, transparent=state.transparent), size)
-    return film.apply_effects(svg.pixels(drawing, size, transparent=state.transparent), plan)
+    plan, (w, h) = _plan(state), state.size
+    # A partial image is blurred, so it need not be rendered at full size.
+    k = 1 if share >= 1 else max(1, min(4, min(w, h) // 200))
+    drawing = compose(plan, state.size, transparent=state.transparent, phase=phase)
+    size = (max(1, w // k), max(1, h // k))
+    image = film.apply_effects(svg.pixels(drawing, size, transparent=state.transparent), plan)
+    return resized(image, state.size) if k > 1 else image
 
 
 def _render_svg(state: SketchState, note: str, share: float) -> bytes:
