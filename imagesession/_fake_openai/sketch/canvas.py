@@ -5,6 +5,7 @@ A mark keeps its points, so that styles can transform it before it is written as
 """
 
 import contextlib
+import math
 from collections.abc import Generator, Iterable, Sequence
 from typing import Literal, TypeAlias
 
@@ -12,7 +13,7 @@ import attrs
 
 from imagesession._fake_openai.sketch import path
 from imagesession._fake_openai.sketch.colour import Change, Colour, apply_changes
-from imagesession._fake_openai.sketch.path import Contour, Matrix, Point, Warp
+from imagesession._fake_openai.sketch.path import Contour, Point, Warp
 
 Role: TypeAlias = Literal["ground", "subject", "detail", "shadow", "glow", "weather", "lettering"]
 UNIT = 1000.0
@@ -150,7 +151,7 @@ class Pen:
 
     def __init__(self) -> None:
         self.marks: list[Mark] = []
-        self._matrix: Matrix = path.IDENTITY
+        self._frame = (1.0, 1.0, 0.0, 0.0)  # scale and origin, across and down
         self._role: Role = "subject"
         self._alpha = 1.0
 
@@ -160,13 +161,13 @@ class Pen:
         stretch: float = 1,
     ) -> Generator[None]:  # fmt: skip
         """Draw what follows with its origin at a point, scaled, mirrored or stretched."""
-        before = self._matrix
+        before = (kx, ky, dx, dy) = self._frame
         wide = -scale if flip else scale
-        self._matrix = path.multiply(before, (wide, 0, 0, scale * stretch, x, y))
+        self._frame = (kx * wide, ky * scale * stretch, kx * x + dx, ky * y + dy)
         try:
             yield
         finally:
-            self._matrix = before
+            self._frame = before
 
     @contextlib.contextmanager
     def role(self, role: Role, alpha: float = 1.0) -> Generator[None]:
@@ -180,7 +181,9 @@ class Pen:
 
     def stamp(self, mark: Mark) -> None:
         """Draw a finished mark under the current transformation, role and opacity."""
-        placed = mark.warped(path.warp_of(self._matrix), path.scale_of(self._matrix))
+        kx, ky, dx, dy = self._frame
+        scale = math.sqrt(abs(kx * ky))
+        placed = mark.warped(lambda p: (kx * p[0] + dx, ky * p[1] + dy), scale)
         role = self._role if mark.role == "subject" else mark.role
         self.marks.append(attrs.evolve(placed, alpha=mark.alpha * self._alpha, role=role))
 

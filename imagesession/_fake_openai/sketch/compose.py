@@ -9,7 +9,7 @@ import attrs
 from imagesession._fake_openai.sketch import grounds, poster, signs, styles, symbols
 from imagesession._fake_openai.sketch.buttons import button
 from imagesession._fake_openai.sketch.canvas import UNIT, Drawing, Mark, Pen
-from imagesession._fake_openai.sketch.colour import apply_changes, luminance, mix, rgb
+from imagesession._fake_openai.sketch.colour import Change, apply_changes, luminance, mix, rgb
 from imagesession._fake_openai.sketch.lettering import fitting, letter
 from imagesession._fake_openai.sketch.plan import Plan
 from imagesession._fake_openai.sketch.product import product
@@ -68,18 +68,14 @@ def _draw_weather(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> Non
     # Scenes have their own weather; on a plain ground it is a sign, in a colour that shows.
     if not plan.weather or not (plan.poster or plan.layout in {"logo", "icon"}):
         return
-    ground = ground_of(plan)
+    ground, before = ground_of(plan), len(pen.marks)
     ink = mix(ground, rgb("#4f86b8"), 0.75) if luminance(ground) > 120 else rgb("#cfe2f5")
-    before = len(pen.marks)
     grounds.weather(pen, w, h, plan.weather, phase=phase)
     if "autumn" not in plan.weather:
-        pen.marks[before:] = [
-            attrs.evolve(mark, fill=ink if mark.fill else None, stroke=ink if mark.stroke else None)
-            for mark in pen.marks[before:]
-        ]  # fmt: skip
+        inked = (Change(kind="tint", colour=ink), Change(kind="ambient", colour=ink))
+        pen.marks[before:] = [mark.recoloured(inked) for mark in pen.marks[before:]]
     if "fog" in plan.weather:
-        veil = mix(ground, rgb("#f4f6f8"), 0.4)
-        grounds.fog(pen, w, h, h * 0.25, veil)
+        grounds.fog(pen, w, h, h * 0.25, mix(ground, rgb("#f4f6f8"), 0.4))
 
 
 def captions(w: float, h: float, plan: Plan) -> list[Mark]:

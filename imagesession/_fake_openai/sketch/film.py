@@ -14,24 +14,22 @@ from imagesession._fake_openai.sketch.colour import Change, apply_changes
 from imagesession._fake_openai.sketch.pixels import mapped, resized
 from imagesession._fake_openai.sketch.plan import Plan
 
+_NEON = (
+    '<feGaussianBlur in="SourceGraphic" stdDeviation="9" result="glow"/>'
+    '<feComposite in="SourceGraphic" in2="glow" operator="arithmetic" k2="1" k3=".9"/>'
+)
+_GRAIN = (
+    '<feComposite result="flat"/><feTurbulence type="fractalNoise" baseFrequency=".5" '
+    'numOctaves="2"/><feColorMatrix values="0 0 0 0 1 0 0 0 0 1 0 0 0 0 1 .6 0 0 0 -.2"/>'
+    '<feBlend in="flat" mode="soft-light"/>'
+)
+
 
 def filter_of(plan: Plan, blur: float = 0) -> str:
     """Return the effects of a plan as the body of an SVG filter; empty if there are none."""
-    out = ""
-    if "neon" in plan.styles:
-        out += (
-            '<feGaussianBlur in="SourceGraphic" stdDeviation="9" result="glow"/>'
-            '<feComposite in="SourceGraphic" in2="glow" operator="arithmetic" k2="1" k3=".9"/>'
-        )
-    if blur > 0:
-        out += f'<feGaussianBlur stdDeviation="{blur:.1f}"/>'
-    if "watercolor" in plan.styles:
-        out += (
-            '<feComposite result="flat"/><feTurbulence type="fractalNoise" baseFrequency=".5" '
-            'numOctaves="2"/><feColorMatrix values="0 0 0 0 1 0 0 0 0 1 0 0 0 0 1 .6 0 0 0 -.2"/>'
-            '<feBlend in="flat" mode="soft-light"/>'
-        )
-    return out
+    neon = _NEON if "neon" in plan.styles else ""
+    soft = f'<feGaussianBlur stdDeviation="{blur:.1f}"/>' if blur > 0 else ""
+    return neon + soft + (_GRAIN if "watercolor" in plan.styles else "")
 
 
 def apply_effects(image: Image.Image, plan: Plan) -> Image.Image:
@@ -78,21 +76,11 @@ def _glow(image: Image.Image) -> Image.Image:
 
 
 def _paper(image: Image.Image, seed: int) -> Image.Image:
-    # Repeating a small tile of grain is quick and looks the same.
-    side, rim = 192, 8
-    noise = Image.frombytes("L", (side, side), random.Random(seed & 0xFF).randbytes(side * side))
-    # Blurred with its opposite sides around it, the tile has no seam.
-    whole = Image.new("L", (side + 2 * rim, side + 2 * rim))
-    for x in (rim - side, rim, rim + side):
-        for y in (rim - side, rim, rim + side):
-            whole.paste(noise, (x, y))
-    soft = whole.filter(ImageFilter.GaussianBlur(1.6)).crop((rim, rim, side + rim, side + rim))
-    grain = mapped(soft, [max(0, min(255, 246 + 4 * round((v - 128) * 0.085))) for v in range(256)])
-    layer = Image.new("L", image.size)
-    for x in range(0, image.width, side):
-        for y in range(0, image.height, side):
-            layer.paste(grain, (x, y))
-    return ImageChops.multiply(image, Image.merge("RGB", (layer, layer, layer)))
+    w, h = -(-image.width // 3), -(-image.height // 3)
+    noise = Image.frombytes("L", (w, h), random.Random(seed & 0xFF).randbytes(w * h))
+    tones = [max(0, min(255, 246 + 4 * round((v - 128) * 0.025))) for v in range(256)]
+    grain = mapped(resized(noise, (w * 3, h * 3)), tones).crop((0, 0, *image.size))
+    return ImageChops.multiply(image, Image.merge("RGB", (grain, grain, grain)))
 
 
 def make_partial(image: Image.Image, share: float) -> Image.Image:

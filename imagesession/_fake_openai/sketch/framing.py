@@ -6,9 +6,10 @@ from typing import cast, get_args
 
 import attrs
 
-from imagesession._fake_openai.sketch import lexicon, naming
+from imagesession._fake_openai.sketch import naming
 from imagesession._fake_openai.sketch.briefs import Brief
 from imagesession._fake_openai.sketch.colour import changes_of, rgb
+from imagesession._fake_openai.sketch.lexicon import RULES
 from imagesession._fake_openai.sketch.plan import Angle, Item, Layout, Lighting, Plan
 from imagesession._fake_openai.sketch.words import SECTIONS
 
@@ -45,7 +46,7 @@ def apply_frame(plan: Plan, brief: Brief) -> Plan:
 
 def _label_button(plan: Plan, brief: Brief, theme: str) -> Plan:
     # Quoted words are lettered, not drawn: "Book now" asks for no book.
-    items = naming.find(lexicon.QUOTED.sub(" ", brief.subject.lower())).items
+    items = naming.find(RULES["quoted"].sub(" ", brief.subject.lower())).items
     if all(item.name != "button" for item in items):
         items = (Item(name="button"), *items)
     return attrs.evolve(plan, items=items, corner=float(SECTIONS["corners"].get(theme, "0.3")),

@@ -2,7 +2,6 @@
 Grounds: sky, land, water, street, room and space, laid from SVG layers in the light of the day.
 """
 
-import functools
 import random
 from collections.abc import Collection
 
@@ -53,20 +52,13 @@ class Stage:
             symbols.draw(self.pen, f"grounds/{name}", self.air.inks, parts)
 
 
-@functools.cache
-def _layers(name: str, *, wide: bool) -> tuple[str, ...]:
-    every = sorted(symbols.names("grounds"))
-    exact = f"grounds/{name}{'-wide' if wide else ''}"
-    return tuple(f for f in every if f == exact or (f[:-2] == exact and f[-1].isdigit()))
-
-
 def lay(
     pen: Pen, name: str, w: float, y: float, tall: float, number: int, inks: Palette,
     parts: Collection[str] = (),
 ) -> None:  # fmt: skip
     """Draw a layer over a width; some variants are mirrored."""
-    wide = w > 1250 and bool(_layers(name, wide=True))
-    files = _layers(name, wide=wide)
+    wide = symbols.variants("grounds", f"{name}-wide") if w > 1250 else ()
+    files = wide or symbols.variants("grounds", name)
     k = w / (_WIDE if wide else 1000)
     flip = number // 3 % 2 == 1
     with pen.placed(w if flip else 0, y, k, flip=flip, stretch=tall / k):

@@ -9,6 +9,7 @@ import atexit
 import functools
 import os
 import tempfile
+import textwrap
 import unicodedata
 from pathlib import Path
 from typing import Any, cast
@@ -96,14 +97,5 @@ def letter(pen: Pen, text: str, x: float, y: float, size: float, ink: Colour, *,
 
 def lines(text: str, most: int) -> list[str]:
     """Break a text into lines of at most so many letters, evenly filled."""
-    words = text.split()
     count = -(-len(text) // most)
-    aim = len(text) / max(1, count)
-    out = [""]
-    for word in words:
-        longer = f"{out[-1]} {word}".strip()
-        if out[-1] and (len(longer) > most or len(out[-1]) + len(word) / 2 > aim):
-            out.append(word)
-        else:
-            out[-1] = longer
-    return out
+    return textwrap.wrap(text, min(most, len(text) // max(1, count) + 5)) or [""]

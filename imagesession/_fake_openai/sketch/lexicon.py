@@ -4,15 +4,11 @@ The words that the sketcher knows, as rules and sets.
 
 import re
 from collections.abc import Sequence
-from typing import TypeVar, cast
 
 from imagesession._fake_openai.sketch.colour import FOREIGN, NAMES
 from imagesession._fake_openai.sketch.people import PERSON_WORDS, TRAITS
-from imagesession._fake_openai.sketch.plan import Layout, Time
 from imagesession._fake_openai.sketch.symbols import TABLE
 from imagesession._fake_openai.sketch.words import SECTIONS
-
-T = TypeVar("T")
 
 
 def _any(words: str) -> re.Pattern[str]:
@@ -20,51 +16,21 @@ def _any(words: str) -> re.Pattern[str]:
     return re.compile(r"(?<!\w)(?:" + "|".join(parts) + r")(?!\w)")
 
 
-def _rules(section: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
-    return tuple((name, _any(words)) for name, words in SECTIONS[section].items())
+_COLOURS = "|".join((*NAMES, *FOREIGN))
+RULES = {
+    name: re.compile(text.replace("COLOURS", _COLOURS)) for name, text in SECTIONS["rules"].items()
+}
+WORDS = {name: frozenset(text.split()) for name, text in SECTIONS["words"].items()}
+_LISTS = ("layouts", "times", "weather", "styles", "shapes")
+_PHRASES = {
+    section: {name: _any(words) for name, words in SECTIONS[section].items()} for section in _LISTS
+}
+_PHRASES["styles"]["dark"] = RULES["dark_ground"]
 
 
-def rule(name: str) -> re.Pattern[str]:
-    """Compile one of the expressions of the table."""
-    every = "|".join((*NAMES, *FOREIGN))
-    return re.compile(SECTIONS["rules"][name].replace("COLOURS", every))
-
-
-def frozen(words: str) -> frozenset[str]:
-    """Make a set of words that are separated by blanks."""
-    return frozenset(words.split())
-
-
-def first(rules: Sequence[tuple[T, re.Pattern[str]]], text: str) -> T | None:
-    """Return the name of the first rule that matches a text."""
-    return next((name for name, rule in rules if rule.search(text)), None)
-
-
-DARK_GROUND = rule("dark_ground")
-LIGHT_GROUND = rule("light_ground")
-
-LAYOUTS = cast("tuple[tuple[Layout, re.Pattern[str]], ...]", _rules("layouts"))
-TIMES = cast("tuple[tuple[Time, re.Pattern[str]], ...]", _rules("times"))
-WEATHER, SHAPES = _rules("weather"), _rules("shapes")
-STYLES = (*_rules("styles"), ("dark", DARK_GROUND))
-STOPWORDS, REMOVE, LETTERS, BUTTON_WORDS, JOINTS = (
-    frozen(SECTIONS["words"][name])
-    for name in ("stopwords", "remove", "letters", "button", "joints")
-)
-TRANSPARENT = rule("transparent")
-FORMATS = rule("formats")
-
-REPLACE = rule("replace")
-SAME = rule("same")
-ON_COLOUR = rule("on_colour")
-SHADE = rule("shade")
-BUTTON_END = rule("button_end")
-FRESH = rule("fresh")
-# "Saying …" is followed by the text to letter, up to the end of the phrase.
-SPOKEN = rule("spoken")
-# A name is a sequence of words with capitals.
-NAMED = rule("named")
-QUOTED = rule("quoted")
+def named_in(section: str, text: str) -> tuple[str, ...]:
+    """Return the names in a section of the table of which a phrase is in a text."""
+    return tuple(name for name, rule in _PHRASES[section].items() if rule.search(text))
 
 
 def _phrases() -> dict[tuple[str, ...], str]:
@@ -84,11 +50,11 @@ PICTURES = {
 }  # fmt: skip
 LONGEST = max(len(phrase) for phrase in PHRASES)
 _KNOWN = (
-    {word for phrase in PHRASES for word in phrase} | STOPWORDS | REMOVE | LETTERS | JOINTS
-    | {w for name in ("layouts", "times", "weather", "styles", "shapes")
+    {word for phrase in PHRASES for word in phrase}
+    | {w for name in _LISTS
        for words in SECTIONS[name].values() for w in re.findall(r"[^\W\d_]+", words)}
     # Filling words need no drawing, so they count as understood.
-    | frozen(SECTIONS["words"]["filling"]) | BUTTON_WORDS
+    | frozenset(word for words in WORDS.values() for word in words)
     | {*NAMES, *FOREIGN, *PERSON_WORDS, *TRAITS}
 )  # fmt: skip
 

@@ -3,6 +3,7 @@ Find the subjects, colours and lettering that a prompt names.
 """
 
 import re
+import textwrap
 
 import attrs
 
@@ -10,6 +11,7 @@ from imagesession._fake_openai.sketch import lexicon
 from imagesession._fake_openai.sketch.briefs import READ
 from imagesession._fake_openai.sketch.colour import Colour, hexed, named
 from imagesession._fake_openai.sketch.lettering import printable
+from imagesession._fake_openai.sketch.lexicon import RULES, WORDS
 from imagesession._fake_openai.sketch.people import PERSON_WORDS, TRAITS
 from imagesession._fake_openai.sketch.plan import Item, Layout
 
@@ -18,13 +20,6 @@ _WORD = re.compile(
     r"#[0-9a-f]{6}\b|#[0-9a-f]{3}\b|[^\W_]+(?:'[^\W_]+)?|[.:;!?](?=\s|$)|\n|,(?=\s+(?:an?|with)\b)"
 )
 _BREAKS = frozenset(".:;!?\n,")
-_ACCENT = lexicon.frozen("accent accents detail details highlights highlight trim akzente touches")
-_GROUND = lexicon.frozen("background backgrounds backdrop ground hintergrund fondo fond wall")
-_OR = lexicon.frozen("or nor")
-_AND = lexicon.frozen("and , &")
-_PHRASE_STARTS = lexicon.frozen("a an the and with in of . , : ;")
-_COMPANY = lexicon.frozen("with beside next")
-_HAIR_WORDS = lexicon.frozen("hair haired beard moustache")
 _TRAIT_REACH = 9  # how many words after a person may be traits
 _COLOUR_REACH = 4  # how many words a colour, or a "without", applies to
 
@@ -91,15 +86,15 @@ class _Reader:
 
     def add_trait(self, word: str, at: int) -> bool:
         """Add a trait of the last person: clothes, hair, skin, age."""
-        if word in _AND:
+        if word in WORDS["and"]:
             self._separate = self._person_at is not None
-        elif word in _COMPANY:
+        elif word in WORDS["company"]:
             self._separate = self._separate or self._person_at is not None
         if not self._is_near(at, _TRAIT_REACH):
             return False
         i, colours = self._last_person(), self.colours_before(at)
         person, look = self.items[i], tuple(TRAITS.get(word, "").split())
-        if colours and (word in _HAIR_WORDS or word == "skin"):
+        if colours and (word in WORDS["hair"] or word == "skin"):
             look = (f"{'skin' if word == 'skin' else 'hair'}={hexed(colours[-1])}",)
             look += ("beard",) if word == "beard" else ()
         elif look:
@@ -113,16 +108,16 @@ class _Reader:
     def add_word(self, token: str, at: int) -> None:
         """Process any other word."""
         colours, colour = self.colours_before(at), named(token)
-        continues, self._lettered = self._lettered and token in _OR, False
-        if token in lexicon.REMOVE or continues:
+        continues, self._lettered = self._lettered and token in WORDS["or"], False
+        if token in WORDS["remove"] or continues:
             self._remove_at = at
-        elif token in lexicon.LETTERS and self._remove_at is not None:
+        elif token in WORDS["letters"] and self._remove_at is not None:
             self._remove_at, self._lettered = None, True
         elif token in _BREAKS:
             self._remove_at = None
-        elif token in _ACCENT and colours:
+        elif token in WORDS["accent"] and colours:
             self.found.accent, self.pending = colours[0], []
-        elif token in _GROUND and colours:
+        elif token in WORDS["ground"] and colours:
             self.found.ground, self.pending = colours[-1], []
         elif colour:
             self.pending.append((at, colour))
@@ -135,16 +130,16 @@ class _Reader:
 def find(text: str) -> Found:
     """Find the subjects and colours that a prompt names."""
     # "On white" at the end of a phrase means the ground; "leaf-green" is a colour and no plant.
-    text = lexicon.ON_COLOUR.sub(r"\1 \2 background", text)
-    text = lexicon.SHADE.sub(r"\1", text)
-    tokens = _WORD.findall(lexicon.FORMATS.sub(" ", text.replace("-", " ")))[:600]
+    text = RULES["on_colour"].sub(r"\1 \2 background", text)
+    text = RULES["shade"].sub(r"\1", text)
+    tokens = _WORD.findall(RULES["formats"].sub(" ", text.replace("-", " ")))[:600]
     reader = _Reader()
     i = 0
     while i < len(tokens):
         name, length = _subject_at(tokens, i)
         coloured = named(tokens[i]) and _subject_at(tokens, i + 1)[0]
-        special = tokens[i] in lexicon.REMOVE or (
-            tokens[i] in (_ACCENT | _GROUND) and reader.colours_before(i)
+        special = tokens[i] in WORDS["remove"] or (
+            tokens[i] in (WORDS["accent"] | WORDS["ground"]) and reader.colours_before(i)
         )
         if reader.add_trait(tokens[i], i):
             length = 1
@@ -175,7 +170,7 @@ def _with_traits(item: Item, tokens: list[str]) -> Item:
         return item
     before: list[str] = []
     for word in reversed(tokens[: tokens.index(item.word)]):
-        if word in _PHRASE_STARTS:
+        if word in WORDS["starts"]:
             break
         before += TRAITS.get(word, "").split()
     return attrs.evolve(item, look=(*before, *item.look))
@@ -195,11 +190,11 @@ def letters(prompt: str, layout: Layout | None) -> str:
     Find the words to letter: those in quotes or after "saying", or a logo's name.
     """
     head = prompt[:READ]
-    for rule in (lexicon.QUOTED, lexicon.SPOKEN):
+    for rule in (RULES["quoted"], RULES["spoken"]):
         match = rule.search(head)
         if match:
             return printable(next(group for group in match.groups() if group))
-    match = lexicon.NAMED.search(head)
+    match = RULES["named"].search(head)
     if match and (layout == "logo" or match[0].lower().startswith(("called", "named"))):
         return printable(match[1])
     return ""
@@ -208,27 +203,17 @@ def letters(prompt: str, layout: Layout | None) -> str:
 def label(description: str) -> str:
     """Choose the words of a button: those in quotes, else the first meaningful ones."""
     quoted = letters(description, None)
-    if quoted:
-        return quoted
     whole = " ".join(description[:READ].split())
-    return _short(lexicon.BUTTON_END.split(whole, maxsplit=1)[0]) or _short(whole)
-
-
-def _short(text: str) -> str:
-    chosen: list[str] = []
-    for word in re.findall(r"[^\W_][\w'&+-]*", text):
-        low = word.lower()
-        leads = not chosen and (low in lexicon.JOINTS or named(low))
-        if low not in lexicon.BUTTON_WORDS and not leads and len(" ".join((*chosen, word))) <= 20:
-            chosen.append(word)
-    while chosen and chosen[-1].lower() in lexicon.JOINTS:
-        chosen.pop()
-    words = printable(" ".join(chosen), 20)
-    return words[:1].upper() + words[1:]
+    start = RULES["button_end"].split(whole, maxsplit=1)[0]
+    words = [w for w in re.findall(r"[^\W_][\w'&+-]*", start) if w.lower() not in WORDS["button"]]
+    while words and (words[0].lower() in WORDS["joints"] or named(words[0].lower())):
+        words.pop(0)
+    text = quoted or printable(textwrap.shorten(" ".join(words), 20, placeholder=""), 20)
+    return text[:1].upper() + text[1:]
 
 
 def keyword(prompt: str) -> str:
     """Choose the most meaningful word of a prompt."""
     words = re.findall(r"[^\W\d_]{2,}", prompt[:READ])
-    telling = [w for w in words if w.lower() not in lexicon.STOPWORDS and not named(w.lower())]
+    telling = [w for w in words if w.lower() not in WORDS["stopwords"] and not named(w.lower())]
     return max(telling[:6], key=len, default="")[:16]

@@ -6,7 +6,6 @@ A contour is a tuple of segments. The first is the starting point `(x, y)`; the 
 """
 
 import functools
-import math
 import re
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -15,21 +14,9 @@ Point: TypeAlias = tuple[float, float]
 Warp: TypeAlias = Callable[[Point], Point]
 Segment: TypeAlias = tuple[float, ...]
 Contour: TypeAlias = tuple[Segment, ...]
-Matrix: TypeAlias = tuple[float, float, float, float, float, float]
 
-IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 _COMMAND = re.compile(r"([MLCZ])([^MLCZ]*)")
 _ROUND = 0.5523  # control distance that makes four cubic curves a circle
-
-
-def multiply(outer: Matrix, inner: Matrix) -> Matrix:
-    """Combine two transformations: the inner is applied first."""
-    a, b, c, d, e, f = outer
-    g, h, i, j, k, m = inner
-    return (
-        a * g + c * h, b * g + d * h, a * i + c * j, b * i + d * j,
-        a * k + c * m + e, b * k + d * m + f,
-    )  # fmt: skip
 
 
 def warped(contour: Contour, warp: Warp) -> Contour:
@@ -38,18 +25,6 @@ def warped(contour: Contour, warp: Warp) -> Contour:
         tuple(part for i in range(0, len(seg), 2) for part in warp((seg[i], seg[i + 1])))
         for seg in contour
     )
-
-
-def warp_of(matrix: Matrix) -> Warp:
-    """Return the function that moves points as a matrix does."""
-    a, b, c, d, e, f = matrix
-    return lambda p: (a * p[0] + c * p[1] + e, b * p[0] + d * p[1] + f)
-
-
-def scale_of(matrix: Matrix) -> float:
-    """Return the factor by which a transformation scales lengths."""
-    a, b, c, d, _, _ = matrix
-    return math.sqrt(abs(a * d - b * c))
 
 
 def ellipse(cx: float, cy: float, rx: float, ry: float) -> Contour:
@@ -90,21 +65,14 @@ def parse(d: str) -> tuple[Contour, ...]:
     return tuple(map(tuple, contours))
 
 
-def flatten(contour: Contour, parts: int) -> list[Point]:
-    """Turn each curve into a number of straight lines."""
-    x, y = contour[0][:2]
-    out: list[Point] = [(x, y)]
-    for seg in contour[1:]:
-        if len(seg) == 2:
-            out.append((seg[0], seg[1]))
-        else:
-            p, q, r, s, e, f = seg
-            for i in range(1, parts + 1):
-                t = i / parts
-                u = 1 - t
-                a, b, c, d = u * u * u, 3 * u * u * t, 3 * u * t * t, t * t * t
-                out.append((a * x + b * p + c * r + d * e, a * y + b * q + c * s + d * f))
-        x, y = seg[-2:]
+def flatten(contour: Contour) -> list[Point]:
+    """Turn each curve into two straight lines."""
+    out: list[Point] = []
+    for seg in contour:
+        if len(seg) == 6:
+            (x, y), (p, q, r, s, e, f) = out[-1], seg
+            out.append(((x + 3 * p + 3 * r + e) / 8, (y + 3 * q + 3 * s + f) / 8))
+        out.append((seg[-2], seg[-1]))
     return out
 
 

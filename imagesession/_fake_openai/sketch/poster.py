@@ -2,8 +2,6 @@
 Posters, for prompts without a known subject: their words on a composition of shapes.
 """
 
-import functools
-
 from imagesession._fake_openai.sketch import symbols
 from imagesession._fake_openai.sketch.canvas import Linear, Pen, down, fade
 from imagesession._fake_openai.sketch.colour import Colour, dark, light, luminance, mix
@@ -13,11 +11,6 @@ from imagesession._fake_openai.sketch.staging import NIGHT, is_dark
 from imagesession._fake_openai.sketch.symbols import Palette
 
 _WIDE = 3000  # how wide those compositions are that go from side to side
-
-
-@functools.cache
-def _compositions() -> tuple[str, ...]:
-    return tuple(sorted(symbols.names("posters")))
 
 
 def colours(plan: Plan) -> tuple[Colour, Colour, Colour, Colour]:
@@ -35,7 +28,7 @@ def poster(plan: Plan, pen: Pen, w: float, h: float) -> None:
     """Draw a composition that depends on the words, and letter the words below it."""
     base = plan.ground or (NIGHT if is_dark(plan) else light(colours(plan)[0], 0.84))
     inks = zip(("base", "main", "second", "accent", "ink"), (base, *colours(plan)), strict=True)
-    pieces = _compositions()
+    pieces = symbols.variants("posters")
     name = pieces[plan.seed // 8 % len(pieces)]
     wide = _WIDE if "waves" in name else 1000
     with pen.role("ground"):

@@ -5,14 +5,15 @@ Read prompts: the first sets the plan of an image, each later one changes it.
 import functools
 import re
 import zlib
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
-from imagesession._fake_openai.sketch import framing, lexicon
+from imagesession._fake_openai.sketch import framing
 from imagesession._fake_openai.sketch.briefs import READ, read_brief
 from imagesession._fake_openai.sketch.colour import Change, Colour, dark, luminance, rgb
 from imagesession._fake_openai.sketch.lettering import printable
+from imagesession._fake_openai.sketch.lexicon import RULES, named_in
 from imagesession._fake_openai.sketch.looks import read_look
 from imagesession._fake_openai.sketch.naming import Found, find, keyword, label, letters
 from imagesession._fake_openai.sketch.plan import Item, Plan
@@ -21,14 +22,6 @@ from imagesession._fake_openai.sketch.words import SECTIONS
 
 _PALE = rgb("#fbfaf5")
 _SCENIC = frozenset({"sun", "moon", "cloud", "tree", "stars"})
-# A finding in a list: "- Low contrast (whole image): Increase the contrast."
-_FINDING = lexicon.rule("finding")
-# "Keep …" excludes the rest of its sentence from the changes.
-_KEPT = lexicon.rule("kept")
-# What a title does without: orders to draw it, and the kind of image it is.
-_ORDER, _KIND = lexicon.rule("order"), lexicon.rule("kind")
-_MAKE, _CROP = lexicon.rule("make"), lexicon.rule("crop")
-_BIGGER, _SMALLER = lexicon.rule("bigger"), lexicon.rule("smaller")
 _STEPS = tuple((re.compile(rule), step.split()) for step, rule in SECTIONS["steps"].items())
 
 
@@ -53,10 +46,10 @@ def without_kept(prompt: str) -> str:
 
     def kept(match: re.Match[str]) -> str:
         # "Keep the same style" still tells that the next icon belongs to a set.
-        found = lexicon.SAME.search(match[0].lower())
+        found = RULES["same"].search(match[0].lower())
         return f" {found[0]} " if found else " "
 
-    return _KEPT.sub(kept, _FINDING.sub("- ", prompt))
+    return RULES["kept"].sub(kept, RULES["finding"].sub("- ", prompt))
 
 
 def _lowercase(prompt: str) -> str:
@@ -79,8 +72,12 @@ def _remove_lettering(prompt: str, layout: str | None) -> str:
     return prompt.replace(words, " ") if words and layout != "logo" else prompt
 
 
+def _first(section: str, text: str) -> Any:  # noqa: ANN401 - a name of that section
+    return next(iter(named_in(section, text)), None)
+
+
 def _plan_words(prompt: str, seed: int) -> Plan:
-    layout = lexicon.first(lexicon.LAYOUTS, _lowercase(prompt))
+    layout = _first("layouts", _lowercase(prompt))
     lettering = letters(prompt, layout)
     text = _lowercase(_remove_lettering(prompt, layout))
     found = find(text)
@@ -92,9 +89,9 @@ def _plan_words(prompt: str, seed: int) -> Plan:
     dark_sky = any(item.name in {"moon", "stars"} for item in found.items)
     start = Plan(
         layout=layout or "scene", items=items[:8],
-        time=lexicon.first(lexicon.TIMES, text) or ("night" if dark_sky else None),
-        weather=frozenset(name for name, rule in lexicon.WEATHER if rule.search(text)),
-        styles=tuple(name for name, rule in lexicon.STYLES if rule.search(text)),
+        time=_first("times", text) or ("night" if dark_sky else None),
+        weather=frozenset(named_in("weather", text)),
+        styles=named_in("styles", text),
         changes=read_look(text, relative=False), ground=_ground_colour(found, text),
         accent=found.accent, colours=found.colours, lettering=lettering,
         keyword=keyword(prompt), removed=frozenset(found.removed),
@@ -117,14 +114,14 @@ def _make_poster(start: Plan, prompt: str) -> Plan:
     if start.items or start.layout not in {"scene", "product"} or timed:
         return start
     # Its title needs neither orders to draw it nor what follows the first phrase.
-    text = _KIND.sub("", _ORDER.sub("", prompt[:READ].strip()).strip()).strip()
+    text = RULES["kind"].sub("", RULES["order"].sub("", prompt[:READ].strip()).strip()).strip()
     title = re.split(r"[,.;:!?\n(]", text, maxsplit=1)[0] or text
     return attrs.evolve(start, poster=start.lettering or printable(title, 90))
 
 
 def _ground_colour(found: Found, text: str) -> Colour | None:
     # "A dark blue background" names a dark ground, not a blue one.
-    if found.ground and luminance(found.ground) > 60 and lexicon.DARK_GROUND.search(text):
+    if found.ground and luminance(found.ground) > 60 and RULES["dark_ground"].search(text):
         return dark(found.ground, 0.55)
     return found.ground
 
@@ -161,15 +158,14 @@ def refine(before: Plan, prompt: str) -> Plan:
     after = _update_look(after, text)
     if words:
         after = _update_lettering(after, words, text)
-    if lexicon.TRANSPARENT.search(text):
+    if RULES["transparent"].search(text):
         after = attrs.evolve(after, clear=True, ground=None)
     if parsed.take or parsed.varies:
         # The image at hand counts as the first take.
         return framing.vary(after, max(1, parsed.take) + 1)
     unknown = tuple(dict.fromkeys((*before.unknown, *_unknown_words(found, words))))[-4:]
     # A prompt that is fulfilled already changes nothing, but is understood.
-    rules = (*lexicon.TIMES, *lexicon.WEATHER, *lexicon.SHAPES)
-    known = any(rule.search(text) for _, rule in rules)
+    known = any(named_in(section, text) for section in ("times", "weather", "shapes"))
     if after == before and not found.items and not known:
         idle = (*before.idle, printable(parsed.text, 80))
         return attrs.evolve(before, idle=idle, unknown=unknown)
@@ -188,13 +184,13 @@ def _update_subjects(before: Plan, found: Found, text: str) -> Plan:
             after, items=tuple(_merge_item(i, known) for i in after.items),
             extras=tuple(_merge_item(i, known) for i in after.extras),
         )  # fmt: skip
-    if fresh and after.layout == "icon" and lexicon.SAME.search(text):
+    if fresh and after.layout == "icon" and RULES["same"].search(text):
         # The next icon of a set: the same tile with another sign on it.
         return attrs.evolve(after, items=fresh, extras=())
-    if fresh and (lexicon.REPLACE.search(text) or not after.everything):
+    if fresh and (RULES["replace"].search(text) or not after.everything):
         rest = tuple(item for item in after.items[1:] if item.key not in {i.key for i in fresh})
         return attrs.evolve(after, items=fresh + rest, poster="")
-    if fresh and lexicon.FRESH.search(text) and TABLE[fresh[0].name].place != "sky":
+    if fresh and RULES["fresh"].search(text) and TABLE[fresh[0].name].place != "sky":
         return attrs.evolve(after, items=fresh, extras=())
     if fresh:
         names = {item.name for item in fresh}
@@ -226,17 +222,17 @@ def _remove_subjects(before: Plan, found: Found) -> Plan:
 
 def _update_layout(before: Plan, text: str) -> Plan:
     refused = bool(re.search(r"\b(?:no|without|remove|less|stop|not)\b", text))
-    weather = {name for name, rule in lexicon.WEATHER if rule.search(text)}
+    weather = set(named_in("weather", text))
     layout = before.layout
     if re.search(r"\b(?:as|into|an?|make)\b", text):
-        layout = lexicon.first(lexicon.LAYOUTS, text) or layout
-    styles = tuple(name for name, rule in lexicon.STYLES if rule.search(text))
+        layout = _first("layouts", text) or layout
+    styles = named_in("styles", text)
     if refused and not re.search(r"less detail|less busy|no detail", text):
         return attrs.evolve(before, weather=before.weather - weather,
                             styles=tuple(s for s in before.styles if s not in styles))  # fmt: skip
     return attrs.evolve(
         before, layout=layout, weather=before.weather | weather, styles=before.styles + styles,
-        time=lexicon.first(lexicon.TIMES, text) or before.time,
+        time=_first("times", text) or before.time,
     )  # fmt: skip
 
 
@@ -250,7 +246,7 @@ def _update_colours(before: Plan, found: Found, text: str) -> Plan:
         after = attrs.evolve(after, ground=_ground_colour(found, text))
     relative = re.search(r"\bmore\b|\btint|\bhue|\bshade", text)
     for colour in found.colours[:2]:
-        if relative or after.layout == "scene" or not _MAKE.search(text):
+        if relative or after.layout == "scene" or not RULES["make"].search(text):
             tint = Change(kind="tint", amount=0.42, colour=colour)
             after = attrs.evolve(after, changes=(*after.changes, tint))
         elif after.items:
@@ -263,11 +259,11 @@ def _update_colours(before: Plan, found: Found, text: str) -> Plan:
 
 def _update_position(before: Plan, text: str) -> Plan:
     after = before
-    if _CROP.search(text):
+    if RULES["crop"].search(text):
         after = attrs.evolve(after, crops=after.crops + 1, zoom=min(2.2, after.zoom * 1.2))
-    elif _BIGGER.search(text):
+    elif RULES["bigger"].search(text):
         after = attrs.evolve(after, zoom=min(2.2, after.zoom * 1.28))
-    if _SMALLER.search(text):
+    if RULES["smaller"].search(text):
         after = attrs.evolve(after, zoom=max(0.3, after.zoom * 0.74))
     for rule, (dx, dy) in _STEPS:
         if rule.search(text):
@@ -281,9 +277,9 @@ def _update_ground(before: Plan, found: Found, text: str) -> Plan:
     # A requested dark or light ground replaces the current one.
     if found.ground:
         return before
-    if lexicon.DARK_GROUND.search(text):
+    if RULES["dark_ground"].search(text):
         return attrs.evolve(before, ground=None)
-    if not lexicon.LIGHT_GROUND.search(text):
+    if not RULES["light_ground"].search(text):
         return before
     styles = tuple(name for name in before.styles if name != "dark")
     ground = None if "dark" in before.styles else _PALE
@@ -292,7 +288,7 @@ def _update_ground(before: Plan, found: Found, text: str) -> Plan:
 
 def _update_look(before: Plan, text: str) -> Plan:
     # Words about the ground alone must not change the whole image.
-    rest = lexicon.LIGHT_GROUND.sub(" ", lexicon.DARK_GROUND.sub(" ", text))
+    rest = RULES["light_ground"].sub(" ", RULES["dark_ground"].sub(" ", text))
     after, look = _choose_palette(before, read_look(rest, relative=True))
     return attrs.evolve(after, changes=after.changes + look)
 

@@ -131,13 +131,11 @@ def _draw_subjects(stage: Stage, objects: list[Item], foot: float) -> None:
         size = min(size, stage.h * (1.1 if main else side_scale), stage.w * 1.1)
         x = stage.w * (0.5 + plan.shift[0]) if side is None else stage.w * side
         y = foot + stage.h * plan.shift[1] + (0 if main else -6)
-        bob = 14 * (abs(stage.phase - 0.5) * 4 - 1) if stage.phase else 0
         if subject.place in {"air", "space", "under"}:
-            y = stage.h * (0.47 if main else 0.34) + size * 0.42 + stage.h * plan.shift[1] + bob
+            y = stage.h * (0.47 if main else 0.34) + size * 0.42 + stage.h * plan.shift[1]
         elif subject.place == "plain" and main:
-            y = stage.h * 0.5 + size * 0.42 + bob
+            y = stage.h * 0.5 + size * 0.42
         else:
-            y += bob * 0.4 if subject.place == "water" else 0
             _ground_contact(stage, item, x, y, size)
         start = len(pen.marks)
         put(pen, item, tone_of(item, plan), x, y, size, plan=plan, flip=plan.mirrored and main)

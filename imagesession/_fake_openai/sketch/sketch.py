@@ -5,11 +5,12 @@ Sketches: starting and refining a state, reading it from an image, and rendering
 import attrs
 from PIL import Image
 
-from imagesession._fake_openai.sketch import edit, encode, film, lexicon, naming, svg
+from imagesession._fake_openai.sketch import edit, encode, film, naming, svg
 from imagesession._fake_openai.sketch.briefs import read_brief
 from imagesession._fake_openai.sketch.caption import sentence
 from imagesession._fake_openai.sketch.compose import compose
 from imagesession._fake_openai.sketch.encode import Format
+from imagesession._fake_openai.sketch.lexicon import RULES, named_in
 from imagesession._fake_openai.sketch.pixels import resized
 from imagesession._fake_openai.sketch.plan import Plan
 from imagesession._fake_openai.sketch.prompt import parse_prompts, without_kept
@@ -93,7 +94,7 @@ def asks_for_transparency(prompt: str) -> bool:
     """Tell whether a prompt asks for a transparent background."""
     brief = read_brief(prompt)
     return brief.clear or bool(
-        lexicon.TRANSPARENT.search(brief.words) and "not transparent" not in brief.words
+        RULES["transparent"].search(brief.words) and "not transparent" not in brief.words
     )
 
 
@@ -108,7 +109,7 @@ def _asks_for_ground(prompt: str) -> bool:
 def _choose_size(prompt: str, size: tuple[int, int] | None, *, masked: bool) -> tuple[int, int]:
     # An image that has the shape already keeps its size; a masked one always does.
     brief = read_brief(prompt)
-    shape = brief.shape or lexicon.first(lexicon.SHAPES, brief.words) or ""
+    shape = brief.shape or next(iter(named_in("shapes", brief.words)), "")
     if size is None:
         return _SHAPES.get(shape, (1024, 1024))
     w, h = size
@@ -175,14 +176,13 @@ def _render_image(state: SketchState, phase: float, share: float) -> Image.Image
 
 
 def _draw(state: SketchState, phase: float, share: float) -> Image.Image:
-    plan, size = _plan(state), state.size
-    drawing = compose(plan, size, transparent=state.transparent, phase=phase)
-    if share < 1:
-        # A blurred image need not be rendered at full size.
-        k = max(1, min(4, min(size) // 200))
-        small = (max(1, size[0] // k), max(1, size[1] // k))
-        return resized(svg.pixels(drawing, small, transparent=state.transparent), size)
-    return film.apply_effects(svg.pixels(drawing, size, transparent=state.transparent), plan)
+    plan, (w, h) = _plan(state), state.size
+    # A partial image is blurred, so it need not be rendered at full size.
+    k = 1 if share >= 1 else max(1, min(4, min(w, h) // 200))
+    drawing = compose(plan, state.size, transparent=state.transparent, phase=phase)
+    size = (max(1, w // k), max(1, h // k))
+    image = film.apply_effects(svg.pixels(drawing, size, transparent=state.transparent), plan)
+    return resized(image, state.size) if k > 1 else image
 
 
 def _render_svg(state: SketchState, note: str, share: float) -> bytes:

@@ -23,7 +23,6 @@ from imagesession._fake_openai.sketch.symbols import TABLE, Palette, shades
 FLAT = 0.6  # how tall a thing looks from above
 NIGHT = rgb("#171b26")
 SHADE: Colour = (24, 20, 48)
-_SKIES = {"sunset": rgb("#ffb088"), "dawn": rgb("#f9cdd3"), "day": rgb("#cfe8f7")}
 
 
 def is_dark(plan: Plan) -> bool:
@@ -37,8 +36,7 @@ def ground_of(plan: Plan) -> Colour:
         return plan.ground
     if is_dark(plan):
         return mix(plan.scheme.ink, (12, 10, 12), 0.45) if plan.palette else NIGHT
-    tint = _SKIES.get(plan.time or "")
-    return mix(plan.scheme.ground, tint, 0.6) if tint else plan.scheme.ground
+    return plan.scheme.ground
 
 
 def tone_of(item: Item, plan: Plan, ground: Colour | None = None) -> Palette:

@@ -87,7 +87,7 @@ def _geometric(drawing: Drawing, plan: Plan, times: int) -> Drawing:
 def _flatten_curves(contour: path.Contour) -> path.Contour:
     # Curves become two straight lines each.
     kept: list[Point] = []
-    for x, y in path.flatten(contour, 2):
+    for x, y in path.flatten(contour):
         if not kept or abs(kept[-1][0] - x) + abs(kept[-1][1] - y) > 1.5:
             kept.append((x, y))
     return tuple(kept) if len(kept) > 1 else contour

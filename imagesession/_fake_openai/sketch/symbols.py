@@ -184,9 +184,12 @@ def parts_of(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(piece.part for piece in _symbol(name)[0] if piece.part))
 
 
-def names(folder: str) -> list[str]:
-    """Name the symbols in a folder."""
-    return [f"{folder}/{file.name.removesuffix('.svg')}" for file in (_HERE / folder).iterdir()]
+@functools.cache
+def variants(folder: str, name: str = "") -> tuple[str, ...]:
+    """Name the symbols in a folder; with a name, only it and its numbered variants."""
+    every = sorted(file.name.removesuffix(".svg") for file in (_HERE / folder).iterdir())
+    wanted = (f for f in every if name in {"", f} or (f[:-2] == name and f[-1].isdigit()))
+    return tuple(f"{folder}/{f}" for f in wanted)
 
 
 @functools.cache
