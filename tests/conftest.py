@@ -60,12 +60,14 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 def pytest_configure(config: pytest.Config) -> None:
     """
-    Use fewer examples for each property, unless slow tests are selected.
+    Give no property a deadline, as machines may be busy, and fewer examples unless slow tests are
+    selected.
     """
-    there_is_time = config.getoption("--faults") or "CI" in os.environ
-    if not there_is_time and not config.getoption("--hypothesis-profile", default=None):
-        settings.register_profile("quick", max_examples=40)
-        settings.load_profile("quick")
+    if not config.getoption("--hypothesis-profile", default=None):
+        there_is_time = config.getoption("--faults") or "CI" in os.environ
+        examples = settings().max_examples if there_is_time else 40
+        settings.register_profile("busy", max_examples=examples, deadline=None)
+        settings.load_profile("busy")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -21,6 +21,7 @@ from imagesession.errors import (
     RateLimitError,
 )
 from imagesession.testing import ConnectionReset, FakeOpenAI, FakeRequest, FakeResponse, Fault
+from tests.clock import HoldingProvider
 from tests.conftest import MakeStudio
 from tests.conversing import (
     Known,
@@ -243,9 +244,10 @@ def test_concurrent_turns_do_not_share_a_conversation(
     Two concurrent turns on the same head use two conversations, and neither fails because the other
     is pending.
     """
-    provider = FakeOpenAI(latency=0.5)
+    provider = HoldingProvider()
     session = make_talking(provider).session(DESCRIPTION)
     first = session.generate("a teapot")
+    provider.hold(until=2)
     in_threads([lambda: session.generate("bluer"), lambda: session.generate("warmer")])
     _, *bodies = paid_bodies(provider)
     assert len(bodies) == 2

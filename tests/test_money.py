@@ -11,6 +11,7 @@ import json
 import math
 import os
 import random
+import selectors
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from typing import Any
 import attrs
 import pytest
 
-from imagesession import Budget, Studio
+from imagesession import Budget, ProgressEvent, Studio
 from imagesession.errors import (
     BudgetExceededError,
     ContentBlockedError,
@@ -33,7 +34,7 @@ from imagesession.errors import (
     RateLimitError,
 )
 from imagesession.testing import ConnectionReset, FakeOpenAI, FakeResponse, Fault, serve, tiny_image
-from tests.clock import ago
+from tests.clock import HoldingProvider, ago
 from tests.conftest import MakeStudio
 from tests.unsettled import unsettled
 
@@ -373,11 +374,19 @@ def test_concurrent_requests_respect_the_budget(
     Of many concurrent requests as many are made as the budget permits; the others are errors in the
     results.
     """
-    provider = FakeOpenAI(latency=0.4)
+    provider = HoldingProvider()
+    provider.hold()
     studio = make_studio(
         tmp_path, provider=provider, budget=Budget(per_day=upper_bound * 3.5), **PLAIN
     )
-    results = studio.map(["a teapot"] * 8, concurrency=8)
+    failed: list[ProgressEvent] = []
+
+    def on_progress(event: ProgressEvent) -> None:
+        failed.extend([event] * (event.stage == "failed"))
+        if len(failed) == 5:
+            provider.finish()
+
+    results = studio.map(["a teapot"] * 8, concurrency=8, on_progress=on_progress, timeout=60)
     assert (len(results.images), len(results.errors)) == (3, 5)
     assert all(isinstance(error, BudgetExceededError) for error in results.errors)
     assert len(paid_bodies(provider)) == 3
@@ -584,32 +593,42 @@ def start_requesters(
 
 def collect_answers(running: list[subprocess.Popen[str]]) -> Iterator[str]:
     """
-    Let all processes send their request at once; yield the outcome of each.
+    Let all processes send their request at once; yield the outcome of each, the earliest first.
     """
-    for process in running:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in running:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
+    with selectors.DefaultSelector() as selector:
+        for process in running:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            selector.register(process.stdout, selectors.EVENT_READ, process.stdout)
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        while selector.get_map():
+            ready = selector.select(60)
+            assert ready, "no answer came for a minute"
+            for key, _ in ready:
+                selector.unregister(key.fileobj)
+                yield key.data.readline().strip()
 
 
 def test_racing_processes_stay_within_the_budget(tmp_path: Path, upper_bound: float) -> None:
     """
-    Of six programs that send requests on one library at the same time, exactly as many succeed as
+    Of four programs that send requests on one library at the same time, exactly as many succeed as
     the budget permits.
     """
-    provider = FakeOpenAI(latency=1.5)
+    provider = HoldingProvider()
+    provider.hold()
     with serve(provider) as served, start_requesters(
-        6, tmp_path / "library", served.base_url, upper_bound * 3.5
+        4, tmp_path / "library", served.base_url, upper_bound * 2.5
     ) as running:  # fmt: skip
-        outcomes = sorted(collect_answers(running))
-    assert outcomes == ["made"] * 3 + ["refused"] * 3
-    assert len(paid_bodies(provider)) == 3
+        answers = collect_answers(running)
+        # Images under way are reserved at their highest price.
+        assert [next(answers), next(answers)] == ["refused"] * 2
+        provider.finish()
+        assert list(answers) == ["made"] * 2
+    assert len(paid_bodies(provider)) == 2
     with Studio.offline(tmp_path / "library") as studio:
-        assert studio.costs().total.images == 3
-        assert studio.costs().total.dollars <= upper_bound * 3.5
+        assert studio.costs().total.images == 2
+        assert studio.costs().total.dollars <= upper_bound * 2.5
 
 
 def is_accepted(library: Path) -> bool:

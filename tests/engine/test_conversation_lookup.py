@@ -42,6 +42,7 @@ from imagesession.testing import (
     serve,
     tiny_image,
 )
+from tests.clock import DAY
 from tests.conftest import MakeStudio
 from tests.sent import asked, posts
 
@@ -484,12 +485,12 @@ def test_silent_conversation_does_not_exceed_timeout(
     make_studio: MakeStudio, tmp_path: Path
 ) -> None:
     """
-    Polls of a conversation exceed the time of a call or a recovery by at most a second.
+    Polls of a silent conversation end with the time of the call or recovery, not with an answer.
     """
     provider = FakeOpenAI()
 
     def silent(_: FakeRequest) -> FakeResponse:
-        return FakeResponse(headers={}, parts=iter([Delay(6), b"{}"]))
+        return FakeResponse(headers={}, parts=iter([Delay(DAY), b"{}"]))
 
     for method, path in (("POST", "/responses"), ("GET", ITEMS), ("GET", ITEMS)):
         provider.enqueue_fault(Fault(method=method, path=path, response=silent))
@@ -502,7 +503,7 @@ def test_silent_conversation_does_not_exceed_timeout(
         with pytest.raises(OutcomeUnknownError):
             studio.generate("a teapot")
         assert len(studio.recover(timeout=0).still_pending) == 1
-        assert time.monotonic() - start < 5.5
+        assert time.monotonic() - start < 60
 
 
 def test_missing_conversation_is_given_up_after_15_minutes(

@@ -4,7 +4,6 @@ Fault injection.
 
 import base64
 import math
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -398,13 +397,11 @@ def test_random_connection_failure(
     provider: FakeOpenAI, hasty: "Talk", kind: str, *, streamed: bool
 ) -> None:
     """
-    Connections are reset or stall, within seconds; the request was processed all the same.
+    Connections are reset or stall; the request was processed all the same.
     """
     provider.inject_faults({kind: 1.0})
-    start = time.monotonic()
     with pytest.raises(openai.APIConnectionError):
         hasty.events() if streamed else hasty.make(background=True)
-    assert time.monotonic() - start < 5
     assert len(provider.requests) == 2
 
 

@@ -176,13 +176,13 @@ def test_waiting_calls_see_the_failure() -> None:
     class BlockedSketcher(CountingSketcher):
         def render(self, *_: object, **__: object) -> bytes:
             started.set()
-            release.wait(5)
+            release.wait(60)
             raise OSError
 
     pictures = RenderCache(BlockedSketcher())
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(pictures.base64, key)
-        started.wait(5)
+        started.wait(60)
         second = pool.submit(pictures.base64, key)
         release.set()
 

@@ -26,6 +26,7 @@ from imagesession.testing import (
     Fault,
     serve,
 )
+from tests.clock import DAY
 
 if TYPE_CHECKING:
     from tests.fake_openai.conftest import Talk
@@ -78,7 +79,7 @@ async def test_event_loop_is_not_blocked(provider: FakeOpenAI) -> None:
     """
     Other tasks run while images are rendered and waited for.
     """
-    provider.latency = 0.1
+    provider.latency = 0.5
     ticks = 0
     async with _async_client(provider) as client, anyio.create_task_group() as tasks:
 
@@ -107,14 +108,14 @@ async def test_async_call_can_be_cancelled(provider: FakeOpenAI) -> None:
     """
     A cancelled task does not wait for the image.
     """
-    provider.latency = 60
+    provider.latency = DAY
     start = time.monotonic()
     async with _async_client(provider) as client:
         with anyio.move_on_after(0.05) as scope:
             await client.post("/responses", body=BODY, cast_to=httpx2.Response)
 
     assert scope.cancelled_caught
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < DAY / 2
 
 
 def test_plain_call_takes_the_latency(provider: FakeOpenAI, loopback: "Talk") -> None:
@@ -126,7 +127,7 @@ def test_plain_call_takes_the_latency(provider: FakeOpenAI, loopback: "Talk") ->
     start = time.monotonic()
     loopback.make("tea")
 
-    assert 0.1 <= time.monotonic() - start < 5
+    assert time.monotonic() - start >= 0.1
 
 
 @pytest.mark.anyio
@@ -272,7 +273,7 @@ def test_server_stops_with_open_connections(provider: FakeOpenAI) -> None:
     """
     Stopping the server ends idle and waiting connections at once.
     """
-    provider.latency = 60
+    provider.latency = DAY
     failures: list[Exception] = []
     with serve(provider) as served:
         idle = socket.create_connection(("127.0.0.1", served.port))
@@ -294,7 +295,7 @@ def test_server_stops_with_open_connections(provider: FakeOpenAI) -> None:
     client.close()
 
     assert len(failures) == 1
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < DAY / 2
 
 
 def test_server_survives_client_disconnects(provider: FakeOpenAI) -> None:

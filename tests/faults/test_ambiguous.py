@@ -51,6 +51,7 @@ def check(provider: FakeOpenAI, path: str, endings: dict[str, Ending]) -> None:
 
 @CASES
 @WAYS
+@pytest.mark.usefixtures("hurried")
 def test_ambiguous_request_is_sent_once(tmp_path: Path, where: str, path: str, cases: int) -> None:
     """
     After a server error, reset, hang or slow response, a paid request is never sent again. If it

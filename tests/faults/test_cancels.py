@@ -87,12 +87,15 @@ async def break_off(root: Path, provider: Till, times: int) -> int:
     before = asyncio.all_tasks()
     async with AsyncStudio.offline(root, provider=provider) as studio:
         await studio.generate("warm up")
+        start = time.monotonic()
+        await asyncio.gather(*(studio.generate(f"warm up {number}") for number in range(AT_ONCE)))
+        usual = time.monotonic() - start
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def run_one(number: int, breaking: Breaking) -> bool:
             async with gate:
                 call = lambda: studio.generate(f"teapot {number}")  # noqa: E731 - a call to cancel
-                return await breaking(call, moment(0.6))
+                return await breaking(call, moment(2 * usual))
 
         ways = itertools.cycle((cancelled, scoped, timed))
         completed = await asyncio.gather(*map(run_one, range(times), ways))
@@ -113,7 +116,7 @@ def no_threads_but(before: set[threading.Thread]) -> None:
     """
     Wait until all threads that were started have ended.
     """
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while set(threading.enumerate()) - before:
         gc.collect()
         assert time.monotonic() < end, threading.enumerate()

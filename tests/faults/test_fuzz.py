@@ -75,7 +75,7 @@ def examples(pytestconfig: pytest.Config) -> int:
 
 def fuzz(strategy: st.SearchStrategy[T], check: Callable[[T], None], examples: int) -> None:
     """
-    Check many examples, each within a second.
+    Check many examples, each in a time that hostile input must not multiply.
     """
     limits = settings(
         max_examples=examples,

@@ -18,8 +18,9 @@ import pytest
 
 from imagesession import AsyncStudio, Studio
 from imagesession.errors import InvalidRequestError, RateLimitError
-from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, serve, tiny_image
+from imagesession.testing import FakeRequest, FakeResponse, serve, tiny_image
 from tests.bench.server import FixedSketcher
+from tests.clock import DAY, HoldingProvider
 from tests.conftest import MakeStudio
 
 # Programs start together, once all of them have imported what they need.
@@ -39,7 +40,7 @@ with Studio(library, api_key="x", base_url=url, max_concurrency=2) as studio:
 """
 
 
-class Counter(FakeOpenAI):
+class Counter(HoldingProvider):
     """
     A provider that counts concurrent requests and records their order.
 
@@ -49,7 +50,8 @@ class Counter(FakeOpenAI):
     """
 
     def __init__(self, latency: float) -> None:
-        super().__init__(latency=latency, sketcher=FixedSketcher(tiny_image(), (64, 64)))
+        super().__init__(sketcher=FixedSketcher(tiny_image(), (64, 64)))
+        self.latency = latency
         self.most = 0
         self.order: list[str] = []
         self._ends: list[float] = []
@@ -105,7 +107,7 @@ def test_slot_of_a_killed_program_is_free(tmp_path: Path) -> None:
             child.kill()
             child.wait()
         provider.latency = 0.0
-        access: dict[str, Any] = {"api_key": "x", "base_url": served.base_url, "timeout": 5}
+        access: dict[str, Any] = {"api_key": "x", "base_url": served.base_url, "timeout": 60}
         with Studio(tmp_path, max_concurrency=2, **access) as studio:
             assert studio.generate("b").bytes
 
@@ -133,17 +135,20 @@ def test_timeout_while_waiting_for_a_slot_is_an_error(
     """
     A call that gets no slot within its timeout ends with an error, and nothing is sent for it.
     """
-    # Long, so that the slot is not free before the second call times out.
-    provider = Counter(latency=3)
+    provider = Counter(latency=DAY)
+    provider.hold()
     with serve(provider) as served:
         access = {"online": True, "api_key": "x", "base_url": served.base_url, "max_concurrency": 1}
-        patient, hasty = (make_studio(tmp_path, timeout=wait, **access) for wait in (20, 0.1))
+        patient, hasty = (make_studio(tmp_path, timeout=wait, **access) for wait in (60, 0.1))
 
         def second() -> None:
             while not provider.order:
                 time.sleep(0.005)
-            with pytest.raises(RateLimitError, match="max_concurrency=1"):
-                hasty.generate("b")
+            try:
+                with pytest.raises(RateLimitError, match="max_concurrency=1"):
+                    hasty.generate("b")
+            finally:
+                provider.finish()
 
         in_threads([lambda: patient.generate("a"), second])
     assert provider.order == ["a"]
@@ -167,7 +172,8 @@ def test_missing_wait_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         yield from ()
 
     monkeypatch.setattr("imagesession._engine.generation.acquire_slot", at_once)
-    provider = Counter(latency=0.1)
+    provider = Counter(latency=DAY)
+    provider.hold(until=4)
 
     async def run() -> None:
         async with AsyncStudio.offline(tmp_path, provider=provider, max_concurrency=1) as studio:

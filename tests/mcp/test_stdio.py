@@ -29,6 +29,7 @@ import imagesession
 from imagesession import Studio
 from imagesession.testing import FakeOpenAI, serve
 from imagesession_mcp.stdio import StdinReader, StdioTransport, StdoutWriter
+from tests.clock import HoldingProvider
 from tests.mcp.processes import ROOT, SERVER_MODULE, connect_stdio, environment
 from tests.mcp.serving import Era, text
 
@@ -326,34 +327,28 @@ async def test_cancelled_requests_are_not_waited_for() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_the_server(tmp_path: Path, number: signal.Signals) -> None:
     """
-    A signal stops the server within about its startup time, even while its client is idle, and
-    without output.
+    A signal stops the server even while its client is idle, and without output.
     """
-    before_start = time.monotonic()
     with _start_server("--offline", "--library", str(tmp_path)) as process:
         _write(process, _HELLO)
         _read(process)
-        after_start = time.monotonic()
         process.send_signal(number)
         assert process.wait(60) == 0
-        assert time.monotonic() - after_start < 4 * (after_start - before_start)
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
 
 
 @unix
 @pytest.mark.parametrize(
-    "number,latency",
-    # A stopped server gives its tasks two seconds, so the generation takes longer.
-    [(0, 2.5), (signal.SIGTERM, 2.5), (signal.SIGKILL, 1.0)],
-    ids=["close", "term", "kill"],
+    "number", [0, signal.SIGTERM, signal.SIGKILL], ids=["close", "term", "kill"]
 )
-async def test_killed_server_loses_nothing(tmp_path: Path, number: int, latency: float) -> None:
+async def test_killed_server_loses_nothing(tmp_path: Path, number: int) -> None:
     """
     If the server is stopped or killed during a generation that the provider has accepted, the
     restarted server finds the image, which was billed once.
     """
-    provider = FakeOpenAI(latency=latency)
+    provider = HoldingProvider()
+    provider.hold()
     with serve(provider) as served:
         env = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": served.base_url}
         arguments = ("--library", str(tmp_path))
@@ -371,6 +366,7 @@ async def test_killed_server_loses_nothing(tmp_path: Path, number: int, latency:
                 assert process.stdin is not None
                 process.stdin.close()
             process.wait(60)
+        provider.finish()
         async with connect_stdio("auto", *arguments, **env) as client:
             with anyio.fail_after(60):
                 answer = await _wait_for_image(client)

@@ -5,7 +5,7 @@ Long calls are answered with a task, for clients that support tasks.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -28,6 +28,7 @@ from imagesession_mcp.http import build_asgi_app, build_authenticated_server
 from imagesession_mcp.server import build_server
 from imagesession_mcp.settings import HttpSettings, Principal, Settings
 from imagesession_mcp.tasks_extension import TasksExtension
+from tests.clock import DAY, HoldingProvider
 from tests.mcp.serving import text
 
 pytestmark = pytest.mark.anyio
@@ -72,6 +73,7 @@ class _TasksClient(ClientExtension):
 
     def __init__(self) -> None:
         self.task_created = anyio.Event()
+        self.on_working: Callable[[], None] = lambda: None
         self.created: list[str] = []
         self.statuses: list[str] = []
 
@@ -91,6 +93,7 @@ class _TasksClient(ClientExtension):
                 return CallToolResult.model_validate(payload.result)
             if payload.status != "working":
                 raise MCPError(0, str(payload.error or payload.status))
+            self.on_working()
             await anyio.sleep(0.05)
 
 
@@ -119,8 +122,10 @@ async def test_long_call_becomes_a_task(tmp_path: Path) -> None:
     A call longer than the grace period becomes a task, whose outcome is the call's full result,
     not a handle, however small `wait_seconds` is.
     """
-    provider = FakeOpenAI(latency=0.5)
+    provider = HoldingProvider()
+    provider.hold()
     async with _connect(tmp_path, provider, wait_seconds=0.1) as (client, tasks_client):
+        tasks_client.on_working = provider.finish
         payload = text(await client.call_tool("generate_image", {"prompt": "a kettle"}))
     assert tasks_client.statuses[0] == "working"
     assert tasks_client.statuses[-1] == "completed"
@@ -175,7 +180,8 @@ async def test_cancelled_task_keeps_its_image(tmp_path: Path) -> None:
     Cancelling a task ends only the waiting, like cancelling a call: the image is billed, so it is
     finished and saved. Only cancel_generation stops it.
     """
-    provider = FakeOpenAI(latency=0.7)
+    provider = HoldingProvider()
+    provider.hold()
     async with _connect(tmp_path, provider) as (client, tasks_client):
         arguments = {"prompt": "a kettle", "request_id": "kettle"}
         async with anyio.create_task_group() as group:
@@ -187,6 +193,7 @@ async def test_cancelled_task_keeps_its_image(tmp_path: Path) -> None:
             await _request_task(client.session, "get", tasks_client.created[0])
         ).status == "cancelled"
         assert (await _request_task(client.session, "cancel", tasks_client.created[0])).status == ""
+        provider.finish()
         payload = text(await client.call_tool("get_generation", {"generation_id": "kettle"}))
     assert await anyio.Path(payload["image_path"]).is_file()
 
@@ -271,10 +278,11 @@ async def test_abandoned_call_is_cancelled(tmp_path: Path) -> None:
     """
     A call that is cancelled within the grace period does not continue in the background.
     """
-    provider = FakeOpenAI(latency=0.5)
-    async with _connect(tmp_path, provider, TasksExtension(grace=10)) as (client, tasks_client):
+    provider = FakeOpenAI(latency=DAY)
+    async with _connect(tmp_path, provider, TasksExtension(grace=DAY)) as (client, tasks_client):
         with anyio.move_on_after(0.2):
             await client.call_tool("generate_image", {"prompt": "a kettle"})
-        await anyio.sleep(0.1)
-        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("call ")]
+        with anyio.fail_after(60):
+            while any(task.get_name().startswith("call ") for task in asyncio.all_tasks()):  # noqa: ASYNC110 - the server ends it
+                await anyio.sleep(0.02)
     assert tasks_client.created == []

@@ -153,7 +153,7 @@ def test_events_are_yielded_as_they_arrive() -> None:
 
     def chunks() -> Iterator[bytes]:
         yield b"data: 1\n\n"
-        assert received.wait(5)
+        assert received.wait(60)
         yield b"data: 2\n\n"
 
     http_client = httpx2.Client(transport=mock_transport(chunks(), label="application/json"))

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from imagesession._engine.effects import Workflow
 from imagesession._runtime.concurrency import RateLimiter, gather, gather_async
 from imagesession.errors import ImageSessionError, InvalidRequestError
+from tests.clock import DAY
 
 Do = Callable[[int], object]
 Gather = Callable[..., list[Any]]
@@ -91,7 +92,7 @@ def test_completion_order_does_not_matter(run_gather: Gather) -> None:
 
     def backwards(n: int) -> int:
         if n < 3:
-            assert ended[n + 1].wait(10)
+            assert ended[n + 1].wait(60)
         ended[n].set()
         return n
 
@@ -145,7 +146,7 @@ class Gauge:
             self.started.append(n)
             self._now += 1
             self.most = max(self.most, self._now)
-        self._together.wait(timeout=10)
+        self._together.wait(timeout=60)
         with self._lock:
             self._now -= 1
         return n
@@ -179,8 +180,8 @@ def test_exempt_jobs_do_not_wait(run_gather: Gather) -> None:
     Exempt jobs start at once, however long the interval.
     """
     start = time.monotonic()
-    assert run_gather(abs, 4, concurrency=1, pace=RateLimiter(30.0), free={0, 2, 3}) == [0, 1, 2, 3]
-    assert time.monotonic() - start < 10
+    assert run_gather(abs, 4, concurrency=1, pace=RateLimiter(DAY), free={0, 2, 3}) == [0, 1, 2, 3]
+    assert time.monotonic() - start < DAY / 2
 
 
 def test_interrupt_stops_waiting_jobs() -> None:
@@ -199,9 +200,9 @@ def test_interrupt_stops_waiting_jobs() -> None:
             lambda workflow: first_interrupts(value_of(workflow)),
             [number(n) for n in range(6)],
             concurrency=3,
-            pace=RateLimiter(30.0),
+            pace=RateLimiter(DAY),
         )
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < DAY / 2
     assert started == [0]
 
 
@@ -212,7 +213,7 @@ def test_interrupt_lets_running_jobs_finish() -> None:
     both, done = threading.Barrier(2), list[int]()
 
     def one_interrupts(n: int) -> int:
-        both.wait(timeout=10)
+        both.wait(timeout=60)
         if n == 0:
             raise KeyboardInterrupt
         time.sleep(0.05)  # until the other has interrupted

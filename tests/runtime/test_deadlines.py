@@ -23,6 +23,7 @@ from imagesession._runtime.deadlines import RemainingTimeout, install_deadline_b
 from imagesession._runtime.openai_transport import AsyncOpenAITransport, OpenAITransport
 from imagesession.errors import OutcomeUnknownError
 from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, Fault, serve
+from tests.clock import DAY
 from tests.conftest import MakeStudio
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -58,14 +59,14 @@ def silent_late() -> Iterator[bytes]:
     yield HEAD + b"Content-Length: 1000\r\n\r\n"
     time.sleep(0.8 * TIME)
     yield b"{"
-    time.sleep(5)
+    time.sleep(DAY)
 
 
 def silent() -> Iterator[bytes]:
     """
     Send nothing.
     """
-    time.sleep(5)
+    time.sleep(DAY)
     yield b""
 
 
@@ -179,7 +180,7 @@ def test_deadline_applies_to_the_whole_request(
         start = time.monotonic()
         with pytest.raises(TransportError) as caught:
             sender(url, POST, streamed=streamed)
-        assert TIME * 0.9 <= time.monotonic() - start < TIME + 1
+        assert TIME * 0.9 <= time.monotonic() - start < 60
     assert caught.value.sent
 
 
@@ -201,7 +202,7 @@ def test_deadline_applies_to_streams(sender: Send) -> None:
         start = time.monotonic()
         with pytest.raises(TransportError):
             sender(url, POST, streamed=True)
-        assert TIME * 0.9 <= time.monotonic() - start < TIME + 1
+        assert TIME * 0.9 <= time.monotonic() - start < 60
 
 
 def test_without_the_backend_the_deadline_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,12 +237,12 @@ def test_silence_limit_ends_the_request_early(sender: Send) -> None:
     """
     A separate limit on silence ends the request before its deadline.
     """
-    request = HttpRequest(method="GET", path="/models", timeout=30, silence=0.2)
+    request = HttpRequest(method="GET", path="/models", timeout=DAY, silence=0.2)
     with serve_script(silent) as url:
         start = time.monotonic()
         with pytest.raises(TransportError):
             sender(url, request)
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < DAY / 2
 
 
 def test_client_is_wrapped_once() -> None:
@@ -262,9 +263,9 @@ def test_remaining_timeout_counts_down() -> None:
     """
     A `RemainingTimeout` is a number of seconds, and counts down.
     """
-    timeout = RemainingTimeout.make(5.0, 2.0)
+    timeout = RemainingTimeout.make(50.0, 2.0)
     assert timeout == 2.0
-    assert 4.9 < timeout.left <= 5.0
+    assert 0 < timeout.left <= 50.0
     assert RemainingTimeout.make(1.0, None) == 1.0
     assert RemainingTimeout.make(-1.0).left <= -1.0
 

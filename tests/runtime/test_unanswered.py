@@ -20,7 +20,7 @@ from imagesession._engine.http import HttpRequest, TransportError
 from imagesession._runtime.openai_transport import AsyncOpenAITransport, OpenAITransport
 from imagesession._runtime.unanswered import RequestTrace
 
-POST = HttpRequest(method="POST", path="/responses", body={"input": "x"}, timeout=20)
+POST = HttpRequest(method="POST", path="/responses", body={"input": "x"}, timeout=60)
 LOGIN = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
 SENDS = "http11.send_request_headers.started"
 CONNECTED = b"HTTP/1.1 200 OK\r\n\r\n"
@@ -38,7 +38,7 @@ def serve_answers(*answers: bytes) -> Generator[int, None, None]:
             with contextlib.suppress(OSError):
                 peer = server.accept()[0]
                 with peer:
-                    peer.settimeout(5)
+                    peer.settimeout(60)
                     for answer in answers:
                         peer.recv(65_536)
                         peer.sendall(answer)

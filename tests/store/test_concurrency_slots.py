@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from imagesession._store import concurrency_slots
 from imagesession._store.concurrency_slots import QueuedSlot, SlotQueue, acquire
 from imagesession.testing import FakeOpenAI, tiny_image
 from tests.bench.server import FixedSketcher
+from tests.clock import HoldingProvider
 
 # A child is forked while its parent holds the only slot and another call waits. It prints whether
 # it gets the slot before its parent releases it, and after; and whether the slot stays held while
@@ -60,11 +62,13 @@ print(" free" if slots.queue(folder, 1).join().try_acquire() else " kept")
 
 
 @pytest.fixture
-def provider() -> FakeOpenAI:
+def provider() -> HoldingProvider:
     """
     A provider that takes 0.05 seconds.
     """
-    return FakeOpenAI(latency=0.05, sketcher=FixedSketcher(tiny_image(), (64, 64)))
+    provider = HoldingProvider(sketcher=FixedSketcher(tiny_image(), (64, 64)))
+    provider.latency = 0.05
+    return provider
 
 
 @pytest.fixture
@@ -143,11 +147,11 @@ def test_threads_pass_slots_on_in_memory(
     assert len(prompts(provider)) == 6
 
 
-def test_cancelled_call_leaves_the_queue(tmp_path: Path, provider: FakeOpenAI) -> None:
+def test_cancelled_call_leaves_the_queue(tmp_path: Path, provider: HoldingProvider) -> None:
     """
     A task that is cancelled while it waits does not keep those behind it waiting.
     """
-    provider.latency = 3  # until the others are cancelled
+    provider.hold()
 
     async def run() -> None:
         async with AsyncStudio.offline(tmp_path, provider=provider, max_concurrency=1) as studio:
@@ -156,11 +160,12 @@ def test_cancelled_call_leaves_the_queue(tmp_path: Path, provider: FakeOpenAI) -
             }
             while not prompts(provider):  # noqa: ASYNC110 - it raises no event
                 await asyncio.sleep(0.005)
-            provider.latency = 0.05
             (held,) = prompts(provider)
             *to_cancel, last = calls.keys() - {held}
             for prompt in to_cancel:
                 calls[prompt].cancel()
+            await anyio.wait_all_tasks_blocked()
+            provider.finish()
             done = await asyncio.gather(*calls.values(), return_exceptions=True)
             cancelled = [isinstance(image, asyncio.CancelledError) for image in done]
             assert cancelled == [prompt in to_cancel for prompt in calls]
