@@ -38,6 +38,8 @@ QUOTA_CODES = frozenset(
 BLOCKED_CODES = frozenset(
     {"moderation_blocked", "image_content_policy_violation", "content_policy_violation"}
 )
+# LiteLLM has the code only in the message.
+_BLOCKED_WORDS = re.compile(r"\brejected by (the|our) safety system\b", re.IGNORECASE)
 # After a request timeout or a conflict, it is unknown whether the work was done.
 _AMBIGUOUS = frozenset({408, 409})
 # A request that names an expired file is rejected before any work.
@@ -198,7 +200,7 @@ def map_error_response(reply: HttpResponse) -> Exception:
     error = _error_body(reply)
     code, message = as_text(error.get("code")), as_text(error.get("message"))
     param = as_text(error.get("param")) or None
-    if code in BLOCKED_CODES:
+    if code in BLOCKED_CODES or _BLOCKED_WORDS.search(message):
         return _content_blocked(error)
     if code in QUOTA_CODES or as_text(error.get("type")) in QUOTA_CODES:
         return _quota_exceeded(message)
