@@ -117,7 +117,7 @@ def build_config(
     return StudioConfig(
         catalogue=_build_catalogue(server, values["prices"]),
         server=server,
-        api=validate_api(values["api"] or "responses"),
+        api=validate_api(values["api"]),
         options=GenerateOptions().updated(options),
         budget=values["budget"],
         provider_state=values["provider_state"] or "responses",
