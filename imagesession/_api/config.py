@@ -16,7 +16,7 @@ import attrs
 
 from imagesession._api.signatures import expand_signature
 from imagesession._domain.call_settings import CallSettings
-from imagesession._domain.model_catalog import ModelCatalog, Prices, load_catalogue
+from imagesession._domain.model_catalog import ModelCatalog, load_catalogue
 from imagesession._domain.options import GenerateOptions, OptionParams
 from imagesession._domain.prices import read_prices
 from imagesession._domain.servers import (
@@ -123,7 +123,7 @@ def build_config(
     return StudioConfig(
         catalogue=_build_catalogue(server, values["prices"]),
         server=server,
-        api=validate_api(values["api"] or "responses"),
+        api=validate_api(values["api"]),
         options=GenerateOptions().updated(options),
         budget=values["budget"],
         provider_state=values["provider_state"] or "responses",
@@ -142,12 +142,11 @@ def _build_catalogue(server: ServerProfile, prices: Mapping[str, Price] | None) 
     Return the catalogue for a server: its own default for images, and prices given by hand.
     """
     catalogue = load_catalogue()
-    each = {} if server.price is None else {"*": Prices(per_image=server.price)}
     chosen = server.image_model
+    image = catalogue.image if chosen is None else chosen or f"the model of {server.name}"
+    own = {} if server.price is None else dict.fromkeys(("*", image), server.price)
     return attrs.evolve(
-        catalogue,
-        image=catalogue.image if chosen is None else chosen or f"the model of {server.name}",
-        own_prices={**each, **read_prices(prices)},
+        catalogue, image=image, own_prices={**read_prices(own), **read_prices(prices)}
     )
 
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
-from typing import Any, Literal, TypedDict, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict, cast, get_args
 
 import attrs
 
@@ -32,7 +32,7 @@ class OptionParams(TypedDict, total=False):
     """
 
     model: str
-    image_model: str
+    image_model: str | Sequence[str]
     size: Size
     quality: Quality
     background: Background
@@ -82,6 +82,18 @@ def _size_text(value: Size) -> str:
     except (TypeError, ValueError):
         return repr(value)
     return f"{width}x{height}"
+
+
+def _join_names(value: object) -> object:
+    """
+    Write a list of models as one text; anything else is left for the validator.
+    """
+    if not isinstance(value, list | tuple):
+        return value
+    names = cast("Sequence[object]", value)
+    if not names or not all(isinstance(name, str) and name.strip() for name in names):
+        return value
+    return ", ".join(str(name).strip() for name in names)
 
 
 def _check_size(_: object, __: object, value: str) -> None:
@@ -164,7 +176,8 @@ class GenerateOptions:
     Attributes:
         model: The mainline model, which leads the conversation and writes the image model's
             prompt; "auto" is the newest suitable one in this library's catalogue.
-        image_model: The model that makes the image; "auto" leaves the choice to the provider.
+        image_model: The model that makes the image; "auto" leaves the choice to the provider. Of a
+            list, the next one is asked if the answer of the one before it billed nothing.
         size: "auto", or width and height in pixels, as "1536x864" or `(1536, 864)`.
         quality: "low" to "high"; newer image models also take "xhigh" and "max".
         background: "transparent" needs output_format "png" or "webp".
@@ -191,7 +204,7 @@ class GenerateOptions:
     """
 
     model: str = attrs.field(default="auto", validator=_name)
-    image_model: str = attrs.field(default="auto", validator=_name)
+    image_model: str = attrs.field(default="auto", converter=_join_names, validator=_name)
     size: str = attrs.field(default="auto", converter=_size_text, validator=_check_size)
     quality: Quality = attrs.field(default="auto", validator=_one_of(get_args(Quality)))
     background: Background = attrs.field(default="auto", validator=_one_of(get_args(Background)))
@@ -222,6 +235,13 @@ class GenerateOptions:
     compact_threshold: int | None = attrs.field(
         default=None, validator=_between(20_000, 10_000_000, "tokens")
     )
+
+    @property
+    def image_models(self) -> tuple[str, ...]:
+        """
+        The image models to ask, one after the other.
+        """
+        return tuple(name.strip() for name in self.image_model.split(","))
 
     def updated(self, changes: Mapping[str, Any]) -> GenerateOptions:
         """

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias, cast
 
 Json: TypeAlias = Mapping[str, Any]
 _EMPTY: Json = {}
-# Ids go into URLs, records and messages; real ones have about 60 characters.
-_LONGEST_ID = 256
+# Ids go into URLs, records and messages; OpenAI's have about 60 characters, LiteLLM's about 430.
+_LONGEST_ID = 1024
 
 
 def as_mapping(value: object) -> Json:

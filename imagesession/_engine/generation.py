@@ -33,7 +33,7 @@ from .http import ReceivedImage
 from .leases import BudgetReservation, Lease
 from .outcomes import ResponseOutcome
 from .payloads import PreparedRequest
-from .prepare import load_input_image, prepare_request, reserve_budget
+from .prepare import load_input_image, prepare_request, reserve_budget, resolve_options
 from .request import GenerateRequest, StudioConfig
 from .retry import acquire_slot
 from .sessions import BranchHead, session_config
@@ -46,6 +46,30 @@ _NOT_ACCEPTED = (TransientError, InsufficientQuotaError, InvalidRequestError)
 
 def generate(
     request: GenerateRequest, config: StudioConfig, branch_head: BranchHead | None = None
+) -> Workflow[Turn]:
+    """
+    Generate an image by the first of its image models that takes the request. The next one is asked
+    only after an answer that billed nothing.
+
+    Raises:
+        ImageSessionError: As `_generate_once` does for the last model that was asked.
+    """
+    *others, last = resolve_options(request.choices, config, branch_head).image_models
+    for name in others:
+        try:
+            return (yield from _generate_once(_by_model(request, name), config, branch_head))
+        except _NOT_ACCEPTED:
+            continue
+    chosen = _by_model(request, last) if others else request
+    return (yield from _generate_once(chosen, config, branch_head))
+
+
+def _by_model(request: GenerateRequest, name: str) -> GenerateRequest:
+    return attrs.evolve(request, choices={**request.choices, "image_model": name})
+
+
+def _generate_once(
+    request: GenerateRequest, config: StudioConfig, branch_head: BranchHead | None
 ) -> Workflow[Turn]:
     """
     Generate an image: check, write the intent, send, commit the outcome, and only then return.

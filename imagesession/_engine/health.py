@@ -65,7 +65,7 @@ def _check_models(
 ) -> Iterator[HealthCheck]:
     chosen: tuple[tuple[str, Kind, str], ...] = (
         ("model", "mainline", _resolve_auto(options.model, catalogue.mainline)),
-        ("image_model", "image", _resolve_auto(options.image_model, catalogue.image)),
+        ("image_model", "image", _resolve_auto(options.image_models[0], catalogue.image)),
     )
     for name, kind, model_id in chosen:
         yield _check_model(name, kind, model_id, catalogue, today)
@@ -137,7 +137,7 @@ def _check_listed_models(config: StudioConfig) -> Workflow[tuple[HealthCheck, ..
     reached = HealthCheck(name="network", message=f"the provider lists {len(listed)} models.")
     model_ids = (
         _resolve_auto(config.options.model, config.catalogue.mainline),
-        _resolve_auto(config.options.image_model, config.catalogue.image),
+        _resolve_auto(config.options.image_models[0], config.catalogue.image),
     )
     absent = [
         model_id

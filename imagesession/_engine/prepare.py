@@ -124,6 +124,7 @@ def _resolve_and_validate_options(
     Return the validated options and the name of the mainline model.
     """
     options = resolve_options(request.choices, config, branch_head)
+    options = attrs.evolve(options, image_model=options.image_models[0])
     mainline = validate_options(
         options,
         config.catalogue,
@@ -157,7 +158,8 @@ def image_model(options: GenerateOptions, config: StudioConfig) -> str:
     """
     Return the name of the image model.
     """
-    return config.catalogue.image if options.image_model == "auto" else options.image_model
+    name = options.image_models[0]
+    return config.catalogue.image if name == "auto" else name
 
 
 def reserve_budget(

@@ -30,12 +30,12 @@ from .outcomes import ResponseOutcome, parse_response_object
 from .provider_errors import map_error_response
 from .streams import read_events
 
-_ID = rb'"id"\s*:\s*"([^"\\]{1,256})"'
+_ID = rb'"id"\s*:\s*"([^"\\]{1,1024})"'
 # A response's own id comes first in it, and in the event that announces it. Anywhere else it is
 # recognised by its prefix, as output items have ids too.
 _FIRST = re.compile(rb"\s*\{\s*" + _ID)
 _ANNOUNCED = re.compile(rb'"response"\s*:\s*\{\s*' + _ID)
-_BY_PREFIX = re.compile(rb'"id"\s*:\s*"(resp_[^"\\]{1,251})"')
+_BY_PREFIX = re.compile(rb'"id"\s*:\s*"(resp_[^"\\]{1,1019})"')
 _ANNOUNCED_WITHIN = 1024
 _LONGEST_LABEL = 80
 

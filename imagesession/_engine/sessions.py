@@ -70,7 +70,7 @@ def session_config(
     record = branch_head.record
     return attrs.evolve(
         config,
-        api=validate_api(api or record.api or config.api),
+        api=validate_api(record.api or config.api if api is None else api),
         provider_state=record.provider_state or config.provider_state,
         remember=config.remember if record.remember is None else record.remember,
     )

@@ -27,7 +27,7 @@ from imagesession._fake_openai.conversations_endpoint import ConversationsEndpoi
 from imagesession._fake_openai.dialects import make_dialect
 from imagesession._fake_openai.errors import RefusalError, no_key, no_such_url, wrong_key
 from imagesession._fake_openai.failures import FaultMixin
-from imagesession._fake_openai.faults import DRAWING, Ending, Fault, Faults, asks_for_picture
+from imagesession._fake_openai.faults import Ending, Fault, Faults, asks_for_picture, is_drawing
 from imagesession._fake_openai.files_endpoint import FilesEndpoint, read_form
 from imagesession._fake_openai.http import FakeRequest, FakeResponse, dump
 from imagesession._fake_openai.images_endpoint import ImagesEndpoint
@@ -316,7 +316,7 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
                 self._recorded.popleft()
 
     def _headers(self, call: FakeRequest) -> dict[str, str]:
-        draws = call.method == "POST" and call.path in DRAWING
+        draws = call.method == "POST" and is_drawing(call.path)
         seconds = self.latency if draws else 0.001
         headers = {
             "x-request-id": f"req_{uuid.uuid4().hex}",

@@ -18,7 +18,8 @@ import attrs
 from imagesession._fake_openai.http import FakeRequest, FakeResponse, Part
 
 DRAWING = ("/responses", "/images/generations", "/images/edits")
-GENERATIONS = "|".join(DRAWING)
+# With a prefix, as Azure has them; OpenRouter has one endpoint for both.
+GENERATIONS = "|".join((*DRAWING, *(f"/openai/*{path}" for path in DRAWING), "/images"))
 
 ITEM_DONE = "response.output_item.done"
 
@@ -160,9 +161,16 @@ def asks_for_picture(call: FakeRequest) -> bool:
     """
     Tell whether a request asks for an image, which is what a provider bills.
     """
-    if call.method != "POST" or call.path not in DRAWING:
+    if call.method != "POST" or not is_drawing(call.path):
         return False
-    return call.path != "/responses" or "image_generation" in _tools(call)
+    return not call.path.endswith("/responses") or "image_generation" in _tools(call)
+
+
+def is_drawing(path: str) -> bool:
+    """
+    Tell whether images are requested at a path.
+    """
+    return any(fnmatch.fnmatchcase(path, pattern) for pattern in GENERATIONS.split("|"))
 
 
 def _tools(call: FakeRequest) -> list[object]:

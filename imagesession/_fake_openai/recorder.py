@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import attrs
 
-from imagesession._fake_openai.faults import DRAWING
+from imagesession._fake_openai.faults import is_drawing
 from imagesession._fake_openai.files_endpoint import Field
 from imagesession._fake_openai.http import Json
 
@@ -43,9 +43,9 @@ class RecordedRequest:
         """
         Whether it requests an image, which is what a provider bills.
         """
-        if self.method != "POST" or self.path not in DRAWING:
+        if self.method != "POST" or not is_drawing(self.path):
             return False
-        return self.path != "/responses" or bool(_image_tools(self._fields))
+        return not self.path.endswith("/responses") or bool(_image_tools(self._fields))
 
     @property
     def prompt(self) -> str:
@@ -61,7 +61,7 @@ class RecordedRequest:
         Its image options under their names on the wire, such as `{"quality": "high"}`.
         """
         fields = self._fields
-        if self.path == "/responses":
+        if self.path.endswith("/responses"):
             (tool, *_) = (*_image_tools(fields), cast("Json", {}))
             return {name: value for name, value in tool.items() if name != "type"}
         return {name: value for name, value in fields.items() if name not in _NOT_OPTIONS}

@@ -562,12 +562,14 @@ def test_item_ids_are_listed() -> None:
     """
     The ids of all output items are listed in order, without invalid ones.
     """
-    odd = [{"id": item} for item in (None, 7, "", "a\nb", "x" * 257, ["y"])]
+    odd = [{"id": item} for item in (None, 7, "", "a\nb", "x" * 1025, ["y"])]
     outcome = parse_response(reply(response({"id": "rs_1"}, image_item(), *odd, {"id": "msg_1"})))
     assert outcome.item_ids == ("rs_1", "ig_1", "msg_1")
 
 
-@pytest.mark.parametrize("odd", ["x" * 257, "a\nb", "a\x00", "\ud83c", "", 7, None, ["resp_1"], {}])
+@pytest.mark.parametrize(
+    "odd", ["x" * 1025, "a\nb", "a\x00", "\ud83c", "", 7, None, ["resp_1"], {}]
+)
 def test_invalid_ids_are_none(odd: object) -> None:
     """
     An id that is too long, has control characters or is not text becomes None.

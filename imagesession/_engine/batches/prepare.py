@@ -135,7 +135,7 @@ def with_batch_model(
             "batch",
             value=True,
         )
-    model_id = resolve_options(request.choices, config, None).image_model
+    model_id = resolve_options(request.choices, config, None).image_models[0]
     if model_id == "auto":
         model_id = config.catalogue.batch_image
     model = config.catalogue.find(model_id)
