@@ -19,7 +19,7 @@ import pytest
 
 from imagesession._engine import poll
 from imagesession._engine.store import IdAndTime
-from imagesession._store.repository import LibraryStore
+from imagesession._store.library import LibraryStore
 
 
 @contextlib.contextmanager

@@ -50,7 +50,7 @@ from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import BranchHead
 from imagesession._runtime.lazy_client import AsyncClosableTransport, LazyClient
 from imagesession._runtime.runtime import AsyncRuntime
-from imagesession._store.repository import LibraryStore
+from imagesession._store.disk.library import open_library
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -100,7 +100,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
     ) -> None:
         self._connection = LazyClient(connect)
         self._runtime = AsyncRuntime(
-            library=LibraryStore(library),
+            library=open_library(library),
             config=config,
             provider=provider,
             connect=self._connection,
@@ -146,7 +146,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         """
         The folder where images are saved.
         """
-        return self._runtime.library.layout.root
+        return Path(self._runtime.library.address)
 
     @property
     def provider(self) -> str:
@@ -293,7 +293,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         """
         Same as `Studio.stats`, but awaits.
         """
-        root = str(self._runtime.library.layout.root)
+        root = self._runtime.library.address
         return await self._runtime.run(
             reports.stats(self._runtime.config, self._runtime.provider, root)
         )

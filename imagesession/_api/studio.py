@@ -50,7 +50,7 @@ from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import BranchHead
 from imagesession._runtime.lazy_client import ClosableTransport, LazyClient
 from imagesession._runtime.runtime import Runtime
-from imagesession._store.repository import LibraryStore
+from imagesession._store.disk.library import open_library
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -131,7 +131,7 @@ class Studio(GenerationVerbs[SavedImage]):
     ) -> None:
         self._connection = LazyClient(connect)
         self._runtime = Runtime(
-            library=LibraryStore(library),
+            library=open_library(library),
             config=config,
             provider=provider,
             connect=self._connection,
@@ -192,7 +192,7 @@ class Studio(GenerationVerbs[SavedImage]):
         """
         The folder where images are saved.
         """
-        return self._runtime.library.layout.root
+        return Path(self._runtime.library.address)
 
     @property
     def provider(self) -> str:
@@ -413,7 +413,7 @@ class Studio(GenerationVerbs[SavedImage]):
         """
         Return statistics of the library: sessions, images, turns and dollars.
         """
-        root = str(self._runtime.library.layout.root)
+        root = self._runtime.library.address
         return self._runtime.run(reports.stats(self._runtime.config, self._runtime.provider, root))
 
     def doctor(self, *, verify: bool = False, online: bool = False) -> HealthReport:
