@@ -393,7 +393,7 @@ def test_unreadable_reply_is_saved_elsewhere(studio: Any, provider: FakeOpenAI) 
         kind = {"content-type": "application/json"}
         return FakeResponse(status=200, headers=kind, parts=iter((b"{nonsense",)))
 
-    disk = Disk(studio.library, errno.ENOSPC, lambda step: step >= 6)
+    disk = Disk(studio.library, errno.ENOSPC, lambda _: bool(provider.requests))
     provider.enqueue_fault(Fault(method="POST", path="/responses", response=instead))
     with disk.failing(), pytest.raises(InvalidResponseError, match="kept in") as caught:
         studio.generate("a teapot")
