@@ -21,7 +21,7 @@ import pytest
 from imagesession._engine import poll
 from imagesession._engine.store import IdAndTime
 from imagesession._fake_openai.http import Part
-from imagesession._store.repository import LibraryStore
+from imagesession._store.library import LibraryStore
 from imagesession.testing import Delay, FakeOpenAI, FakeRequest, FakeResponse
 
 DAY = 86_400.0

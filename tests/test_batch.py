@@ -28,8 +28,8 @@ from imagesession._fake_openai.http import (
     Part,
     json_response,
 )
-from imagesession._store import image_files
 from imagesession._store.batches import BatchStore
+from imagesession._store.disk import blobs
 from imagesession.errors import (
     BadRequestError,
     BatchNotReadyError,
@@ -801,14 +801,14 @@ def test_full_disk_loses_nothing(studio: Any, monkeypatch: pytest.MonkeyPatch) -
     """
     batch = studio.batches.create(ZOO, **SMALL)
     batch.status()
-    put, calls = image_files.store_image, iter(range(10))
+    put, calls = blobs._write, iter(range(10))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - to fail once
 
     def fail_write(*args: Any, **named: Any) -> Any:
         if next(calls) == 1:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return put(*args, **named)
 
-    monkeypatch.setattr(image_files, "store_image", fail_write)
+    monkeypatch.setattr(blobs, "_write", fail_write)
     with pytest.raises(StorageIOError):
         batch.results()
     assert len(studio.requests.pending()) == 2

@@ -365,12 +365,11 @@ def test_polling_times_out(make_studio: MakeStudio, tmp_path: Path) -> None:
     with pytest.raises(OutcomeUnknownError, match=r"no image 60\.\d seconds after") as caught:
         studio.generate("a teapot")
     (intent,) = (tmp_path / ".imagesession" / "journal").iterdir()
-    noted, let_go = [json.loads(line) for line in intent.read_text().splitlines()[1:]]
+    (noted,) = [json.loads(line) for line in intent.read_text().splitlines()[1:]]
     assert noted == {
         "response_id": caught.value.response_id,
         "request_id": caught.value.request_id,
     }
-    assert let_go == {"owner": None}
 
 
 def test_unauthorized_poll_is_ambiguous(studio: Any, provider: FakeOpenAI) -> None:
@@ -452,7 +451,7 @@ def test_full_disk_is_detected_before_paying(
     """
     If images cannot be saved, none is requested.
     """
-    monkeypatch.setattr("imagesession._store.repository.MIN_FREE_BYTES", 10**18)
+    monkeypatch.setattr("imagesession._store.disk.blobs.MIN_FREE_BYTES", 10**18)
     with pytest.raises(StorageIOError, match="Make room"):
         studio.generate("a teapot")
     assert posts(provider) == []
@@ -478,7 +477,7 @@ def test_failing_disk_keeps_the_intent(studio: Any, monkeypatch: pytest.MonkeyPa
     def fail_write(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("imagesession._store.repository.create_durable", fail_write)
+    monkeypatch.setattr("imagesession._store.disk.facts.create_durable", fail_write)
     with pytest.raises(StorageIOError, match="disk is full"):
         studio.generate("a teapot")
     assert len(pending_turns(studio)) == 1
@@ -572,13 +571,13 @@ def test_id_of_an_immediate_response_is_recorded(
     def fail_write(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("imagesession._store.image_files.write_temp", fail_write)
+    monkeypatch.setattr("imagesession._store.disk.blobs.write_temp", fail_write)
     with pytest.raises(StorageIOError, match="disk is full"):
         studio.generate("a teapot")
     (intent,) = (studio.library / ".imagesession" / "journal").iterdir()
     noted = [json.loads(line) for line in intent.read_text().splitlines()[1:]]
-    assert [line.pop("request_id", "req_")[:4] for line in noted] == ["req_", "req_"]
-    assert noted == [{"response_id": "resp_1"}, {"owner": None}]
+    assert [line.pop("request_id", "req_")[:4] for line in noted] == ["req_"]
+    assert noted == [{"response_id": "resp_1"}]
 
 
 def test_background_refused_twice_is_rejected(studio: Any, provider: FakeOpenAI) -> None:

@@ -569,8 +569,8 @@ def test_interrupted_import_leaves_nothing(
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("imagesession._store.journal.Journal.remove", die)
-    monkeypatch.setattr("imagesession._store.repository.LibraryStore._write_record", die)
+    monkeypatch.setattr("imagesession._store.disk.facts.DiskFacts.drop", die)
+    monkeypatch.setattr("imagesession._store.library.LibraryStore._write_record", die)
     with pytest.raises(KeyboardInterrupt):
         studio.images.import_file(RED)
     monkeypatch.undo()

@@ -358,7 +358,7 @@ def test_b12_image_that_cannot_be_saved_is_an_error(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("imagesession._store.image_files.link_into_place", fail_write)
+        patch.setattr("imagesession._store.disk.blobs.link_into_place", fail_write)
         with pytest.raises(StorageIOError, match="disk is full"):
             studio.generate("a teapot")
     (intent,) = (studio.library / ".imagesession" / "journal").iterdir()

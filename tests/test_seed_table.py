@@ -16,7 +16,7 @@ import pytest
 import imagesession
 from imagesession import errors
 from imagesession._api import config
-from imagesession._store import layout
+from imagesession._store.disk import layout
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "seed.md").read_text("utf-8")

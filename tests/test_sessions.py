@@ -22,7 +22,8 @@ from PIL import Image
 
 from imagesession._domain.sessions import SessionRecord
 from imagesession._engine.store import IdAndTime
-from imagesession._store.repository import LibraryStore
+from imagesession._store.disk.library import open_library
+from imagesession._store.library import LibraryStore
 from imagesession.errors import (
     AmbiguousNameWarning,
     ContentBlockedError,
@@ -890,7 +891,7 @@ def test_record_cannot_point_outside_the_library(studio: Any, session: Any, tmp_
         changed["images"][0]["file"] = elsewhere
         record.write_text(json.dumps(changed))
         with pytest.raises(CorruptRecordError, match="not within the library"):
-            LibraryStore(studio.library).tree(
+            open_library(studio.library).tree(
                 SessionRecord(id=session.id, description="", created=NOW)
             )
     assert image.id

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from imagesession import ImageRequest
-from imagesession._store import image_files as files
-from imagesession._store.index import INDEX_VERSION
+from imagesession._store.disk.blobs import DiskBlobs
+from imagesession._store.disk.database import INDEX_VERSION
 from imagesession.errors import InvalidRequestError, NotFoundError
 from imagesession.testing import FakeOpenAI, tiny_image, tiny_mask
 from tests.clock import ago
@@ -156,13 +156,13 @@ def test_files_of_a_turn_have_the_same_time(
     come; the turn's record has the same time.
     """
     moments: list[dt.datetime] = []
-    put = files.store_image
+    put = DiskBlobs.put_new
 
-    def noting(layout: Any, turn: Any, now: dt.datetime, *args: Any, **settings: Any) -> Any:
+    def noting(blobs: Any, turn: Any, now: dt.datetime, *args: Any) -> Any:
         moments.append(now)
-        return put(layout, turn, now, *args, **settings)
+        return put(blobs, turn, now, *args)
 
-    monkeypatch.setattr(files, "store_image", noting)
+    monkeypatch.setattr(DiskBlobs, "put_new", noting)
     provider.pictures_per_reply = 3
     turn = studio.generate("a teapot").turn
     assert moments == [turn.finished] * 3

@@ -54,7 +54,7 @@ from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import BranchHead
 from imagesession._runtime.lazy_client import AsyncClosableTransport, LazyClient
 from imagesession._runtime.runtime import AsyncRuntime
-from imagesession._store.repository import LibraryStore
+from imagesession._store.disk.library import open_library
 
 if TYPE_CHECKING:
     from typing import NoReturn, Self, Unpack
@@ -104,7 +104,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         config: StudioConfig,
         options: StudioParams,
     ) -> None:
-        store = LibraryStore(library)
+        store = open_library(library)
         self._connection = LazyClient(connect)
         self._runtime = AsyncRuntime(
             library=store,
@@ -113,7 +113,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
             connect=self._connection,
             reopen=(
                 type(self)._reopen,  # noqa: SLF001 - it is our own
-                (str(store.layout.root), provider, pickling.public_settings(options)),
+                (store.address, provider, pickling.public_settings(options)),
             ),
         )
         pickling.remember_open(self._runtime)
@@ -179,7 +179,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         """
         The folder where images are saved.
         """
-        return self._runtime.library.layout.root
+        return Path(self._runtime.library.address)
 
     @property
     def provider(self) -> str:
@@ -333,7 +333,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         """
         Same as `Studio.stats`, but awaits.
         """
-        root = str(self._runtime.library.layout.root)
+        root = self._runtime.library.address
         return await self._runtime.run(
             reports.stats(self._runtime.config, self._runtime.provider, root)
         )

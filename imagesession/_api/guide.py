@@ -41,7 +41,7 @@ from imagesession._engine.validate import MAX_PARTIALS, MAX_PROMPT, MAX_REFERENC
 from imagesession._engine.variations import MAX_VARIATIONS
 from imagesession._imaging.limits import MAX_BYTES, MAX_PIXELS
 from imagesession._imaging.mask import Mask
-from imagesession._store import layout
+from imagesession._store.disk import layout
 from imagesession._version import __version__
 
 Row: TypeAlias = tuple[str, ...]

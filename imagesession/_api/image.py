@@ -219,8 +219,8 @@ class ImageFacts(Generic[AnyRuntime]):
     def _write_copy(self, path: object, *, overwrite: bool) -> str:
         from imagesession._store.image_copies import write_copy  # noqa: PLC0415 - rarely needed
 
-        layout = self._runtime.library.layout
-        return write_copy(layout, self.record, self.bytes, path, overwrite=overwrite)
+        root = Path(self._runtime.library.address)
+        return write_copy(root, self.record, self.bytes, path, overwrite=overwrite)
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return _unpickle, (type(self), self._runtime, self.id)

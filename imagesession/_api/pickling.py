@@ -47,14 +47,14 @@ def remember_open(runtime: Runtime | AsyncRuntime) -> None:
     """
     Let images that are unpickled in this process use the open studio of this runtime.
     """
-    _open[_key(type(runtime), runtime.library.layout.root, runtime.provider)] = runtime
+    _open[_key(type(runtime), runtime.library.address, runtime.provider)] = runtime
 
 
 def forget_open(runtime: Runtime | AsyncRuntime) -> None:
     """
     Let images that are unpickled from now on not use a studio that is being closed.
     """
-    key = _key(type(runtime), runtime.library.layout.root, runtime.provider)
+    key = _key(type(runtime), runtime.library.address, runtime.provider)
     if _open.get(key) is runtime:
         del _open[key]
 
@@ -74,7 +74,7 @@ def reopen(
     Raises:
         NotFoundError: The library is not on this computer.
     """
-    known = _open.get(_key(kind, Path(library), provider))
+    known = _open.get(_key(kind, library, provider))
     if isinstance(known, kind):
         return known
     if not Path(library, ".imagesession").is_dir():
@@ -97,5 +97,5 @@ def reopen(
     return attrs.evolve(made, provider=provider, connect=LazyClient[Any](refuse))
 
 
-def _key(kind: type, library: Path, provider: str) -> _Key:
-    return kind, str(library), provider
+def _key(kind: type, library: str, provider: str) -> _Key:
+    return kind, library, provider

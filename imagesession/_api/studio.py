@@ -54,7 +54,7 @@ from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import BranchHead
 from imagesession._runtime.lazy_client import ClosableTransport, LazyClient
 from imagesession._runtime.runtime import Runtime
-from imagesession._store.repository import LibraryStore
+from imagesession._store.disk.library import open_library
 
 if TYPE_CHECKING:
     from typing import NoReturn, Self, Unpack
@@ -147,7 +147,7 @@ class Studio(GenerationVerbs[SavedImage]):
         config: StudioConfig,
         options: StudioParams,
     ) -> None:
-        store = LibraryStore(library)
+        store = open_library(library)
         self._connection = LazyClient(connect)
         self._runtime = Runtime(
             library=store,
@@ -156,7 +156,7 @@ class Studio(GenerationVerbs[SavedImage]):
             connect=self._connection,
             reopen=(
                 type(self)._reopen,  # noqa: SLF001 - it is our own
-                (str(store.layout.root), provider, pickling.public_settings(options)),
+                (store.address, provider, pickling.public_settings(options)),
             ),
         )
         pickling.remember_open(self._runtime)
@@ -238,7 +238,7 @@ class Studio(GenerationVerbs[SavedImage]):
         """
         The folder where images are saved.
         """
-        return self._runtime.library.layout.root
+        return Path(self._runtime.library.address)
 
     @property
     def provider(self) -> str:
@@ -475,7 +475,7 @@ class Studio(GenerationVerbs[SavedImage]):
         """
         Return statistics of the library: sessions, images, turns and dollars.
         """
-        root = str(self._runtime.library.layout.root)
+        root = self._runtime.library.address
         return self._runtime.run(reports.stats(self._runtime.config, self._runtime.provider, root))
 
     def doctor(self, *, verify: bool = False, online: bool = False) -> HealthReport:

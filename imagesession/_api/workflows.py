@@ -421,5 +421,4 @@ def display_studio(
     """
     from imagesession._display import notebook  # noqa: PLC0415 - loads Pillow and Jinja
 
-    library = str(runtime.library.layout.root)
-    return notebook.studio(runtime.library, library, runtime.provider, label), {}
+    return notebook.studio(runtime.library, runtime.library.address, runtime.provider, label), {}

@@ -16,8 +16,8 @@ from imagesession._domain.turn import ImageRecord, Turn, short_id
 from imagesession._domain.wording import quote, show_path
 from imagesession._engine.store import Store
 from imagesession._imaging.thumbnails import load_small
-from imagesession._store.archive_files import resolve_path
-from imagesession._store.atomic_write import translate_os_errors, write_atomic
+from imagesession._store.files.archive_files import resolve_path
+from imagesession._store.files.atomic_write import translate_os_errors, write_atomic
 from imagesession.errors import ImageSessionError, InvalidRequestError
 
 from . import formatting

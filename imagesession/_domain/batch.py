@@ -71,8 +71,7 @@ class BatchRecord:
         digest: A digest of its requests; batches with equal requests have the same one.
         estimate: What it could cost.
         created: When it was prepared.
-        owner: The library handle that prepares it; None once its lease was released.
-        running: Whether the owner's process is alive.
+        running: Whether a program works on it.
         submitted_at: When the request to create it was sent.
         file_id: The provider's id of the input file.
         provider_id: The provider's id of the batch, if it is known.
@@ -95,7 +94,6 @@ class BatchRecord:
     digest: str
     estimate: CostEstimate
     created: dt.datetime
-    owner: str | None = None
     running: bool = False
     submitted_at: dt.datetime | None = None
     file_id: str | None = None

@@ -14,7 +14,7 @@ from imagesession._domain.partial_image import PartialImage
 from imagesession._engine.effects import StoreCall, Workflow
 from imagesession._engine.request import StudioConfig
 from imagesession._engine.store import Store
-from imagesession._store.repository import LibraryStore
+from imagesession._store.library import LibraryStore
 from imagesession.errors import ImageSessionError, InvalidRequestError
 
 from .concurrency import RateLimiter, Report, gather, gather_async, no_report

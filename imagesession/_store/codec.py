@@ -199,7 +199,6 @@ def read_batch(data: bytes, where: str) -> BatchRecord:
         digest=record.text("digest"),
         estimate=_read_estimate(record.inner("estimate")),
         created=record.time("created"),
-        owner=record.optional("owner", str),
         submitted_at=record.optional_time("submitted_at"),
         file_id=record.optional("file_id", str),
         provider_id=record.optional("provider_id", str),

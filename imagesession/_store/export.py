@@ -4,12 +4,10 @@ Export sessions to a folder or zip, and import them into this or another library
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import json
-import sqlite3
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import PurePath, PurePosixPath
 
 import attrs
 
@@ -18,10 +16,11 @@ from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.http import ReceivedImage
-from imagesession.errors import InvalidImageError, InvalidRequestError, StorageError
+from imagesession.errors import InvalidImageError, InvalidRequestError, StorageError, StorageIOError
 
-from . import codec, export_format, image_files, sidecar
-from .archive_files import (
+from . import codec, export_format, sidecar
+from .export_format import ExportedSession, Manifest
+from .files.archive_files import (
     MAX_MEMBERS,
     MAX_TOTAL,
     AddFile,
@@ -30,11 +29,9 @@ from .archive_files import (
     open_archive_writer,
     resolve_path,
 )
-from .atomic_write import create_durable, ensure_dir, replace_durable, translate_os_errors
-from .export_format import ExportedSession, Manifest
 from .images import ImageStore
-from .layout import Layout
-from .safe_open import read_within
+from .ports import Blobs, Key
+from .records import intent_fact, intent_key, read_turn, turn_key
 from .sessions import SessionStore
 
 # The recorded folder of images whose files were missing from the export; nothing is stored there.
@@ -61,7 +58,7 @@ class SessionExport(SessionStore, ImageStore):
             _check_size(tree, target)
         latest = max((turn.finished or turn.started for turn in tree.turns.values()), default=None)
         with open_archive_writer(target, latest or record.created) as add:
-            _ExportWriter(self.layout, add, Manifest(session=record.id)).write(record, tree)
+            _ExportWriter(self.blobs, add, Manifest(session=record.id)).write(record, tree)
         return str(target)
 
     def import_session(self, path: object) -> SessionRecord:
@@ -76,50 +73,49 @@ class SessionExport(SessionStore, ImageStore):
         """
         with open_archive_reader(resolve_path(path)) as archive:
             exported = export_format.read_export(archive)
-            with translate_os_errors(self.layout.root):
-                self._refresh_index(max_pending=0)
-                turns = self._import_all(exported)
-        # The index and the sidecars can be rebuilt: if they fail, the session is imported anyway.
-        with contextlib.suppress(StorageError, OSError):
-            self._refresh_index(max_pending=0)
+            turns = self._import_all(exported)
         for turn in turns:
-            with contextlib.suppress(OSError):
-                image_files.write_sidecars(self.layout, turn, exported.record.name)
+            for position, image in enumerate(turn.images if turn.kind != "promotion" else ()):
+                metadata = sidecar.to_dict(turn, position, exported.record.name)
+                self.blobs.annotate(image.file, metadata)
         return exported.record
 
     def _import_all(self, exported: ExportedSession) -> tuple[Turn, ...]:
         """
         Write images, then turns, then the session; if anything fails, remove all of them.
         """
-        record, written = exported.record, list[Path]()
-        self._check_new(record)
+        written: list[str] = []
+        self._check_new(exported.record)
         try:
-            turns = [self._write_images(turn, exported, written) for turn in exported.turns]
-
-            def write(connection: sqlite3.Connection) -> SessionRecord:
-                self._check_new(record)
-                _check_ids(connection, turns, record.id)
-                self._write_records(turns, record, written)
-                return record
-
-            # Images take long to write; so the lock is held only while the records are written.
-            self._session_index.write(write)
+            turns = tuple(self._write_images(turn, exported, written) for turn in exported.turns)
+            # Images take long to write; so others are kept out only while records are written.
+            with self.facts.transaction("admission"):
+                self._check_new(exported.record)
+                self._check_ids(turns, exported.record.id)
+                self._write_records(turns, exported.record)
         except BaseException:
             for file in reversed(written):
-                file.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                (self.layout.turns / record.id).rmdir()
+                self.blobs.drop(file)
             raise
-        return tuple(turns)
+        return turns
 
     def _check_new(self, record: SessionRecord) -> None:
-        if self.layout.session_file(record.id).exists():
+        if self.facts.has(Key("session", record.id)):
             raise InvalidRequestError(
                 f"This library has session {record.id} already, so nothing was imported. Open it "
                 f"with studio.open({record.id!r})."
             )
 
-    def _write_images(self, turn: Turn, exported: ExportedSession, written: list[Path]) -> Turn:
+    def _check_ids(self, turns: Sequence[Turn], session: str) -> None:
+        """
+        Refuse ids that another session or a standalone image of this library has.
+        """
+        ids = [new for turn in turns for new in (turn.id, *(image.id for image in turn.images))]
+        for used_id, owner in self.index.owners(ids).items():
+            if owner != session:
+                raise _id_in_use(used_id)
+
+    def _write_images(self, turn: Turn, exported: ExportedSession, written: list[str]) -> Turn:
         """
         Write a turn's images under free names in this library.
         """
@@ -131,10 +127,17 @@ class SessionExport(SessionStore, ImageStore):
             data = exported.read_image(image)
             file = f"{_MISSING}/{image.id}{SUFFIXES[image.format]}"
             if data is not None:
-                file = _import_image_file(self.layout, turn, image, data)
-                written.append(self.layout.root / file)
+                file = self._import_image(turn, image, data)
+                written.append(file)
             images.append(attrs.evolve(image, file=file))
         return attrs.evolve(turn, images=tuple(images))
+
+    def _import_image(self, turn: Turn, image: ImageRecord, data: bytes) -> str:
+        facts = ImageHeader(
+            format=image.format, width=image.width, height=image.height, alpha=False
+        )
+        at = (turn.finished or turn.started).astimezone(dt.UTC)
+        return self.blobs.put_new(turn, at, ReceivedImage(data=data, facts=facts))
 
     def _find_unfinished(self, turn: Turn) -> Turn | None:
         """
@@ -145,7 +148,7 @@ class SessionExport(SessionStore, ImageStore):
             InvalidRequestError: Another turn has that id.
         """
         try:
-            existing = self._read_turn(turn.session, turn.id)
+            existing = read_turn(self.facts, turn_key(turn))
         except StorageError:
             return None
         if _portable_turn(existing) != _portable_turn(turn):
@@ -158,26 +161,14 @@ class SessionExport(SessionStore, ImageStore):
             return None
         return existing if complete else None
 
-    def _write_records(
-        self, turns: Iterable[Turn], record: SessionRecord, written: list[Path]
-    ) -> None:
-        ensure_dir(self.layout.turns / record.id)
-        for turn in turns:
-            file = self.layout.turn_file(turn.session, turn.id)
-            if file.exists():
-                replace_durable(file, codec.dump_turn(turn), self.layout.tmp)
-                continue
-            written.append(file)
-            create_durable(file, codec.dump_turn(turn), self.layout.tmp)
-        for turn in turns:
-            # The turn is settled, so this intent is not a request; it stays until it is indexed.
-            file = self.layout.journal_file(turn.id, turn.session)
-            if not file.exists():
-                written.append(file)
-                self._journal.append_intent(turn, self._processes.name or "")
-        file = self.layout.session_file(record.id)
-        written.append(file)
-        create_durable(file, codec.dump_session(record), self.layout.tmp)
+    def _write_records(self, turns: Sequence[Turn], record: SessionRecord) -> None:
+        new = {turn_key(turn): codec.dump_turn(turn) for turn in turns}
+        for key in filter(self.facts.has, tuple(new)):
+            self.facts.replace(key, new.pop(key))
+        # The turns are settled, so these are no requests; an index learns of the turns from them.
+        intents = (intent_fact(turn) for turn in turns if not self.facts.has(intent_key(turn)))
+        session = {Key("session", record.id): codec.dump_session(record)}
+        self.facts.put_new({**new, **dict(intents), **session})
 
 
 @attrs.frozen
@@ -186,7 +177,7 @@ class _ExportWriter:
     Writes files, and adds them to the manifest.
     """
 
-    layout: Layout
+    blobs: Blobs
     add_file: AddFile
     manifest: Manifest
 
@@ -199,7 +190,7 @@ class _ExportWriter:
             for position, (image, renamed) in enumerate(zip(turn.images, copy.images, strict=True)):
                 self._write_image(image, renamed.file)
                 facts = sidecar.to_dict(copy, position, record.name)
-                sidecar_name = str(Path(renamed.file).with_suffix(".json").as_posix())
+                sidecar_name = str(PurePosixPath(renamed.file).with_suffix(".json"))
                 self._write(sidecar_name, json.dumps(facts, indent=1).encode("ascii"))
             self._write(export_format.turn_name(turn.id), codec.dump_turn(copy))
         self._write(export_format.SESSION, codec.dump_session(record))
@@ -209,12 +200,14 @@ class _ExportWriter:
         """
         Write an image's bytes unchanged; note in the manifest if they are missing or damaged.
         """
-        with translate_os_errors(self.layout.root / image.file):
-            try:
-                data = read_within(self.layout.root, image.file)
-            except FileNotFoundError:
-                self.manifest.missing.append(name)
-                return
+        try:
+            data = self.blobs.get(image.file)
+        except FileNotFoundError:
+            self.manifest.missing.append(name)
+            return
+        except OSError as error:
+            address = self.blobs.address(image.file)
+            raise StorageIOError(f"The library cannot use {address}: {error.strerror}.") from error
         self._write(name, data)
         if self.manifest.files[name] != image.sha256:
             self.manifest.damaged.append(name)
@@ -224,7 +217,7 @@ class _ExportWriter:
         self.manifest.files[name] = export_format.digest(data)
 
 
-def _check_size(tree: Tree, target: Path) -> None:
+def _check_size(tree: Tree, target: PurePath) -> None:
     """
     Refuse a session that could be written as a zip, but is too large to be imported again.
     """
@@ -240,33 +233,11 @@ def _check_size(tree: Tree, target: Path) -> None:
         )
 
 
-def _import_image_file(layout: Layout, turn: Turn, image: ImageRecord, data: bytes) -> str:
-    """
-    Store an image in the folder of its kind, under a free name, and return its path.
-    """
-    facts = ImageHeader(format=image.format, width=image.width, height=image.height, alpha=False)
-    at = (turn.finished or turn.started).astimezone(dt.UTC)
-    return image_files.store_image(
-        layout, turn, at, ReceivedImage(data=data, facts=facts), image.id
-    ).file
-
-
 def _portable_turn(turn: Turn) -> Turn:
     """
     Return a turn without what differs between libraries: the paths of its images.
     """
     return attrs.evolve(turn, images=tuple(attrs.evolve(image, file="") for image in turn.images))
-
-
-def _check_ids(connection: sqlite3.Connection, turns: Iterable[Turn], session: str) -> None:
-    """
-    Refuse ids that another session or a standalone image of this library has.
-    """
-    for turn in turns:
-        for table, new_id in (("turns", turn.id), *(("images", image.id) for image in turn.images)):
-            rows = connection.execute(f"SELECT session FROM {table} WHERE id = ?", (new_id,))  # noqa: S608 - names of tables
-            if any(owner != session for (owner,) in rows.fetchall()):
-                raise _id_in_use(new_id)
 
 
 def _id_in_use(used_id: str) -> InvalidRequestError:

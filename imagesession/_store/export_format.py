@@ -26,7 +26,7 @@ from imagesession.errors import (
 )
 
 from . import codec
-from .archive_files import ArchiveReader, is_safe
+from .files.archive_files import ArchiveReader, is_safe
 from .ids import is_id, timestamp_of
 from .slug import slugify
 

@@ -1,20 +1,12 @@
 """
-Upgrade libraries and records of format 1, which release 0.1.0 wrote, to the current format.
+Upgrade records of format 1, which release 0.1.0 wrote, to the current format.
 
 A record is upgraded each time it is read, and written in the current format when it is changed.
 """
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from typing import Any, cast
-
-from imagesession.errors import StorageIOError
-
-from .atomic_write import ensure_dir
-from .layout import Layout
-from .process_locks import try_lock
 
 _KEYS = {"intent_id": "idempotency_key", "posted": "submitted_at"}
 _OPTIONS = {
@@ -43,33 +35,6 @@ _ERRORS = {
     "UnavailableError": "ProviderUnavailableError",
     "UnfinishedError": "BatchNotReadyError",
 }
-
-
-def upgrade_folders(layout: Layout) -> None:
-    """
-    Keep the quarantined replies, and drop locks and limits, which are disposable.
-
-    Raises:
-        OSError: A folder cannot be moved.
-        StorageIOError: A program of release 0.1.0 has the library open. It would be taken for dead,
-            as it does not see the locks of today.
-    """
-    if any(_is_held(file) for file in (layout.inner / "owners").glob("*")):
-        raise StorageIOError(
-            f"A program with an older imagesession has the library {layout.root} open. Close it, "
-            "then open the library again to upgrade it."
-        )
-    ensure_dir(layout.quarantine)
-    for file in (layout.inner / "spill").glob("*"):
-        file.replace(layout.quarantine / file.name)
-    shutil.rmtree(layout.inner / "spill", ignore_errors=True)
-    for name in ("owners", "pace"):
-        shutil.rmtree(layout.inner / name, ignore_errors=True)
-
-
-def _is_held(file: Path) -> bool:
-    with file.open("r+b") as lock:
-        return try_lock(lock.fileno()) is False
 
 
 def upgrade_record(record: dict[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from imagesession._domain.image_header import SUFFIXES
 from imagesession._domain.turn import ImageRecord
 from imagesession.errors import InvalidRequestError, StorageIOError
 
-from .archive_files import resolve_path
-from .atomic_write import translate_os_errors, write_public
-from .layout import Layout
+from .files.archive_files import resolve_path
+from .files.atomic_write import translate_os_errors, write_public
 
 # Besides those of the formats that the provider makes.
 _FORMATS = {
@@ -27,13 +26,13 @@ _FORMATS = {
 
 
 def write_copy(
-    layout: Layout, image: ImageRecord, data: bytes, path: object, *, overwrite: bool
+    root: Path, image: ImageRecord, data: bytes, path: object, *, overwrite: bool
 ) -> str:
     """
     Write a copy of an image: its own bytes, or converted to the format of the path's suffix.
 
     Args:
-        layout: The library's folders.
+        root: The library's folder.
         image: The image's record.
         data: The bytes of its file.
         path: The file to write.
@@ -48,7 +47,7 @@ def write_copy(
     """
     target = resolve_path(path)
     wanted = _FORMATS.get(target.suffix.lower())
-    _check_target(target, layout, image, wanted, overwrite=overwrite)
+    _check_target(target, root, image, wanted, overwrite=overwrite)
     if wanted not in {None, image.format}:
         from imagesession._imaging.convert import to_format  # noqa: PLC0415 - loads Pillow
 
@@ -63,7 +62,7 @@ def write_copy(
 
 
 def _check_target(
-    target: Path, layout: Layout, image: ImageRecord, wanted: str | None, *, overwrite: bool
+    target: Path, root: Path, image: ImageRecord, wanted: str | None, *, overwrite: bool
 ) -> None:
     if target.is_dir():
         raise StorageIOError(
@@ -75,8 +74,8 @@ def _check_target(
             f"{target.name[-80:]!r} does not end in a format that this image can be saved in: "
             f"{', '.join(suffix for suffix in _FORMATS if suffix != '.svg')}."
         )
-    if target.exists() and (not overwrite or target.is_relative_to(layout.root)):
-        raise _taken(target, may_replace=not target.is_relative_to(layout.root))
+    if target.exists() and (not overwrite or target.is_relative_to(root)):
+        raise _taken(target, may_replace=not target.is_relative_to(root))
 
 
 def _taken(target: Path, *, may_replace: bool = True) -> StorageIOError:

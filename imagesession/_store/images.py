@@ -4,25 +4,30 @@ Images in a library: find them, read them and their metadata, and prepare them a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._domain.wording import quote
 from imagesession._engine.http import ReceivedImage
-from imagesession._engine.store import ImageQuery, ImportedImage, InputImage, Source
-from imagesession.errors import InvalidImageError, NotFoundError, StorageError
+from imagesession._engine.store import (
+    CostTotals,
+    ImageQuery,
+    ImportedImage,
+    InputImage,
+    Source,
+    SpendingQuery,
+)
+from imagesession.errors import InvalidImageError, NotFoundError
 
 from . import sidecar
-from .atomic_write import translate_os_errors
-from .base import StoreBase
 from .ids import is_ending, is_id
-from .index import ImageLocation
-from .safe_open import read_within
+from .ports import ImageLocation, Key
+from .records import read_turn
 from .sessions import HINTS
+from .turns import TurnStore
 
 
-class ImageStore(StoreBase):
+class ImageStore(TurnStore):
     """
     The part of a library that stores images.
     """
@@ -119,7 +124,7 @@ class ImageStore(StoreBase):
             InvalidImageError: Its file is missing, or is a link.
         """
         try:
-            return read_within(self.layout.root, image.file)
+            return self.blobs.get(image.file)
         except OSError as error:
             raise InvalidImageError(
                 f"Picture {image.id} cannot be read from {self.path(image)}: {error.strerror}. Its "
@@ -130,33 +135,22 @@ class ImageStore(StoreBase):
         """
         Return the path of an image's file.
         """
-        return str(self.layout.root / image.file)
+        return self.blobs.address(image.file)
 
     def metadata(self, turn: Turn, position: int) -> dict[str, Any]:
         """
         Return all recorded metadata of an image, as in its sidecar.
         """
-        return sidecar.to_dict(turn, position, self._session_name(turn))
-
-    def _session_name(self, turn: Turn) -> str | None:
-        if turn.session is None:
-            return None
-        try:
-            file = self.layout.session_file(turn.session)
-            return sidecar.session_name(file.read_bytes(), str(file))
-        except (OSError, StorageError):
-            return None
+        return sidecar.to_dict(turn, position, self.session_name(turn))
 
     def list_images(self, query: ImageQuery) -> tuple[tuple[Turn, int], ...]:
         """
         Return images, each as its turn and its position there, the newest first.
         """
-        with translate_os_errors(self.layout.index):
-            pending = self._refresh_index()
-            found = [self._read_location(row) for row in self._index.page(query, pending)]
-            if None in found:
-                self._index.force_rebuild()
-                found = [self._read_location(row) for row in self._index.page(query, pending)]
+        found = [self._read_location(row) for row in self.index.page(query)]
+        if None in found:
+            self.index.rebuild()
+            found = [self._read_location(row) for row in self.index.page(query)]
         return tuple(item for item in found if item is not None)
 
     def find_image(self, image_id: str) -> tuple[Turn, int]:
@@ -169,13 +163,11 @@ class ImageStore(StoreBase):
         Raises:
             NotFoundError: There is no such image.
         """
-        with translate_os_errors(self.layout.index):
-            pending = self._refresh_index()
-            wanted = image_id.upper()
-            found = self._find_via_index(wanted, pending) if is_ending(wanted) else None
-            if found is not None:
-                return found
-            latest = tuple(row.image for row in self._index.page(ImageQuery(limit=HINTS), pending))
+        wanted = image_id.upper()
+        found = self._find_via_index(wanted) if is_ending(wanted) else None
+        if found is not None:
+            return found
+        latest = tuple(row.image for row in self.index.page(ImageQuery(limit=HINTS)))
         raise NotFoundError(
             f"This library has no picture {quote(image_id)}. Its latest are: "
             f"{', '.join(latest) or 'none yet'}.",
@@ -183,26 +175,33 @@ class ImageStore(StoreBase):
             latest,
         )
 
-    def _find_via_index(self, image_id: str, pending: Sequence[Turn]) -> tuple[Turn, int] | None:
-        row = self._index.find(image_id, pending)
+    def _find_via_index(self, image_id: str) -> tuple[Turn, int] | None:
+        row = self.index.find(image_id)
         if row is None:
             return None
         found = self._read_location(row)
         if found is not None:
             return found
-        self._index.force_rebuild()
-        row = self._index.find(image_id, pending)
+        self.index.rebuild()
+        row = self.index.find(image_id)
         return None if row is None else self._read_location(row)
 
     def _read_location(self, row: ImageLocation) -> tuple[Turn, int] | None:
         """
         Read the turn of an image; None if the index is wrong.
         """
+        key = Key("turn", row.turn, row.session)
         try:
-            if not self.layout.turn_file(row.session, row.turn).exists():
+            if not self.facts.has(key):
                 return None
-        except ValueError:  # the index holds something that cannot be a file name
+        except ValueError:  # the index holds something that cannot be a name
             return None
-        turn = self._read_turn(row.session, row.turn)
+        turn = read_turn(self.facts, key)
         ids = [image.id for image in turn.images]
         return (turn, row.position) if ids[row.position : row.position + 1] == [row.image] else None
+
+    def spending(self, query: SpendingQuery) -> tuple[CostTotals, ...]:
+        """
+        Sum the costs of turns by group.
+        """
+        return tuple(self.index.tally(query))

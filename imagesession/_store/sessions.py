@@ -6,64 +6,68 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
+from imagesession._domain.turn import Turn
 from imagesession._domain.wording import quote
 from imagesession._engine.store import SessionActivity
 from imagesession._version import __version__
 from imagesession.errors import NotFoundError, StorageError
 
 from . import codec
-from .atomic_write import replace_durable, translate_os_errors, write_temp
-from .base import StoreBase
 from .ids import first_id, is_id, timestamp_of
+from .ports import Key, Ports
+from .records import StorePart, read_turn
 
 HINTS = 5
 
 
-class SessionStore(StoreBase):
+class SessionStore(StorePart):
     """
     The part of a library that stores sessions.
     """
+
+    def __init__(self, ports: Ports) -> None:
+        super().__init__(ports)
+        self._turns: dict[str, dict[str, Turn]] = {}
+        self._turns_lock = threading.Lock()
 
     def save_session(self, record: SessionRecord) -> None:
         """
         Write a new session's record durably.
         """
-        file = self.layout.session_file(record.id)
         stamped = attrs.evolve(record, version=__version__)
-        with (
-            translate_os_errors(file),
-            write_temp(codec.dump_session(stamped), self.layout.tmp) as unfinished,
-        ):
-            self._session_index.add(stamped, unfinished)
+        self.facts.put_new({Key("session", record.id): codec.dump_session(stamped)})
 
     def update_session(
         self, session_id: str, change: Callable[[SessionRecord], SessionRecord]
     ) -> SessionRecord:
         """
-        Change a session's record durably, under the index lock.
+        Change a session's record durably, without interference by other programs.
 
         Raises:
             NotFoundError: There is no such session.
         """
-        file = self.layout.session_file(session_id)
+        with self.facts.transaction(f"session {session_id}"):
+            known = self.read_session(session_id)
+            if known is not None:
+                changed = attrs.evolve(change(known), version=__version__)
+                self.facts.replace(Key("session", session_id), codec.dump_session(changed))
+                return changed
+        raise self._not_found(session_id)
 
-        def write(_: object) -> SessionRecord:
-            known = codec.read_session(file.read_bytes(), str(file))
-            changed = attrs.evolve(change(known), version=__version__)
-            replace_durable(file, codec.dump_session(changed), self.layout.tmp)
-            return changed
-
-        with translate_os_errors(file):
-            if not file.exists():
-                raise self._not_found(session_id)
-            return self._session_index.write(write)
+    def read_session(self, session_id: str) -> SessionRecord | None:
+        """
+        Return a session; None if there is none of that id.
+        """
+        key = Key("session", session_id)
+        data = self.facts.get(key)
+        return None if data is None else codec.read_session(data, self.facts.describe(key))
 
     def find_session(self, wanted: str) -> SessionRecord:
         """
@@ -72,12 +76,9 @@ class SessionStore(StoreBase):
         Raises:
             NotFoundError: There is no such session, or more than one.
         """
-        if is_id(wanted):
-            file = self.layout.session_file(wanted)
-            with translate_os_errors(file):
-                data = file.read_bytes() if file.exists() else None
-            if data is not None:
-                return codec.read_session(data, str(file))
+        record = self.read_session(wanted) if is_id(wanted) else None
+        if record is not None:
+            return record
         named = self.sessions_named(wanted)
         if len(named) == 1:
             return named[0]
@@ -87,12 +88,8 @@ class SessionStore(StoreBase):
         """
         Return the sessions that have a name, the latest first.
         """
-        with translate_os_errors(self.layout.sessions):
-            return tuple(
-                record
-                for record in self._read_sessions(self._session_index.find_by_name(name))
-                if record.name == name
-            )
+        records = self._read_sessions(self.index.sessions(name=name))
+        return tuple(record for record in records if record.name == name)
 
     def list_sessions(
         self, limit: int | None = None, before: str | None = None
@@ -105,29 +102,29 @@ class SessionStore(StoreBase):
             before: Only those older than the session of this id.
         """
         found: list[SessionRecord] = []
-        with translate_os_errors(self.layout.sessions):
-            while limit is None or len(found) < limit:
-                missing = None if limit is None else limit - len(found)
-                session_ids = self._session_index.page(missing, before)
-                found += self._read_sessions(session_ids)
-                if missing is None or len(session_ids) < missing:
-                    break
-                before = session_ids[-1]  # read on to replace damaged ones
+        while limit is None or len(found) < limit:
+            missing = None if limit is None else limit - len(found)
+            session_ids = self.index.sessions(limit=missing, before=before)
+            found += self._read_sessions(session_ids)
+            if missing is None or len(session_ids) < missing:
+                break
+            before = session_ids[-1]  # read on to replace damaged ones
         return tuple(found)
 
     def _read_sessions(self, session_ids: Iterable[str]) -> Iterator[SessionRecord]:
-        for file in map(self.layout.session_file, session_ids):
+        for session_id in session_ids:
             # A damaged record does not hide the others; opening it by its id reports the damage. A
             # missing one was just deleted.
-            with contextlib.suppress(StorageError, FileNotFoundError):
-                yield codec.read_session(file.read_bytes(), str(file))
+            with contextlib.suppress(StorageError):
+                record = self.read_session(session_id)
+                if record is not None:
+                    yield record
 
     def active_sessions(self, since: dt.datetime) -> tuple[SessionActivity, ...]:
         """
         Return the open sessions with a turn or move since a time, the longest idle first.
         """
-        with translate_os_errors(self.layout.sessions):
-            active = self._session_index.active(first_id(since), self._refresh_index())
+        active = self.index.active(first_id(since))
         return tuple(
             SessionActivity(session_id=session_id, last=timestamp_of(last))
             for last, session_id in sorted((last, session_id) for session_id, last in active)
@@ -137,38 +134,25 @@ class SessionStore(StoreBase):
         """
         Return how many sessions there are.
         """
-        with translate_os_errors(self.layout.sessions):
-            return self._session_index.count()
+        return self.index.count_sessions()
 
     def activity(self, record: SessionRecord) -> dt.datetime:
         """
         Return the time of a session's latest turn or move, or of its creation.
         """
         moves = (move.id for move in record.moves.values())
-        latest = max((self._last_turn(record.id), *moves))
-        return max(record.created, timestamp_of(latest))
-
-    def _last_turn(self, session_id: str) -> str:
-        """
-        Return the id of a session's latest turn, from its record's name; empty if there is none.
-        """
-        try:
-            names = os.listdir(self.layout.turns / session_id)  # noqa: PTH208 - names will do
-        except FileNotFoundError:
-            return ""
-        return max(names, default="").partition(".")[0]
+        turns = (key.id for key in self.facts.scan("turn", record.id))
+        return max(record.created, timestamp_of(max((record.id, *turns, *moves))))
 
     def tree(self, record: SessionRecord) -> Tree:
         """
         Return a session's turns. Turns' records never change, so each is read once.
         """
-        folder = self.layout.turns / record.id
-        with self._lock, translate_os_errors(folder):
+        with self._turns_lock:
             known = self._turns.setdefault(record.id, {})
-            for name in os.listdir(folder) if folder.exists() else ():  # noqa: PTH208 - names will do
-                turn_id, _, suffix = name.partition(".")
-                if suffix == "json" and turn_id not in known:
-                    known[turn_id] = self._read_turn(record.id, turn_id)
+            for key in self.facts.scan("turn", record.id):
+                if key.id not in known:
+                    known[key.id] = read_turn(self.facts, key)
             turns = tuple(known.values())
         return Tree(moves=record.moves).with_turn(turns)
 

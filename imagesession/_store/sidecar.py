@@ -68,13 +68,3 @@ def to_dict(turn: Turn, position: int, session_name: str | None) -> dict[str, An
         "text": turn.text,
         "library_version": turn.version,
     }
-
-
-def session_name(record: bytes, where: str) -> str | None:
-    """
-    Return a session's name from its record.
-
-    Raises:
-        StorageError: The record is damaged.
-    """
-    return codec.read_session(record, where).name

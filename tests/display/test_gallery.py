@@ -29,7 +29,7 @@ from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import Turn
 from imagesession._fake_openai.faults import Refused
-from imagesession._store.repository import LibraryStore
+from imagesession._store.disk.library import open_library
 from imagesession.testing import FakeOpenAI, Fault, tiny_image
 from tests import strategies
 from tests.display.payloads import PAYLOADS, RUNNING_SVG
@@ -264,7 +264,7 @@ def test_thumbnail_respects_its_byte_limit(tmp_path: Path) -> None:
     with Studio.offline(tmp_path / "library") as studio:
         image = studio.images.import_file(_photo(1, (2_000, 1_900))).record
     for max_bytes in (20_000, 2_000, allowance(5_000), 200):
-        small = thumbnail(LibraryStore(tmp_path / "library"), image, max_bytes)
+        small = thumbnail(open_library(tmp_path / "library"), image, max_bytes)
         assert small is not None
         assert len(small.data) <= max(max_bytes, 900)
 

@@ -17,7 +17,7 @@ from imagesession import Mask, SavedImage, Studio
 from imagesession._display.gallery.code_snippet import code_for, literal
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
-from imagesession._store.repository import LibraryStore
+from imagesession._store.disk.library import open_library
 from tests import strategies
 from tests.display.payloads import PAYLOADS
 
@@ -37,7 +37,7 @@ def run_call(studio: Studio, image: SavedImage) -> tuple[str, SavedImage]:
     """
     Run an image's code snippet; return the snippet and the new image.
     """
-    library = LibraryStore(studio.library)
+    library = open_library(studio.library)
     session = None if image.session_id is None else library.find_session(image.session_id)
     call = code_for(image.turn, session)
     exec(call, {"studio": studio})  # noqa: S102 - that is what it is for

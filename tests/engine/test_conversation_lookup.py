@@ -24,7 +24,7 @@ from imagesession._engine import recovery
 from imagesession._engine.http import HttpResponse
 from imagesession._engine.provider_errors import is_responses_unsupported, map_error_response
 from imagesession._runtime import openai_transport
-from imagesession._store.repository import LibraryStore
+from imagesession._store.disk.library import open_library
 from imagesession.errors import (
     BadRequestError,
     BudgetExceededError,
@@ -620,7 +620,7 @@ def test_forked_process_does_not_continue_conversation(tmp_path: Path) -> None:
     """
     After a fork, only one of the two processes continues the conversation.
     """
-    library = LibraryStore(tmp_path)
+    library = open_library(tmp_path)
     last_turn = attrs.evolve(TURN, conversation="conv_1")
     library.release_conversation(last_turn)
     child = os.fork()

@@ -17,7 +17,7 @@ import attrs
 from imagesession._domain.turn import Turn
 from imagesession._imaging.decode import decode_image
 from imagesession._store import codec
-from imagesession._store.layout import STANDALONE
+from imagesession._store.disk.layout import STANDALONE
 from imagesession.testing import Delay, FakeOpenAI, FakeRequest, FakeResponse, tiny_image
 from tests.bench.server import FixedSketcher
 

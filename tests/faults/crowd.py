@@ -29,7 +29,7 @@ from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
 from imagesession._fake_openai.sketch import SketchState
 from imagesession._runtime import threads
-from imagesession._store.repository import LibraryStore
+from imagesession._store.library import LibraryStore
 from imagesession.testing import FakeOpenAI, serve
 from tests.bench.server import FixedSketcher, noise, run_module
 

@@ -21,7 +21,7 @@ import pytest
 
 from imagesession import Studio
 from imagesession._runtime import openai_clients  # slow to import, so imported before forking
-from imagesession._store.intent_leases import IntentLeases
+from imagesession._store.intents import IntentStore
 from imagesession.errors import OutcomeUnknownError
 
 assert openai_clients
@@ -43,7 +43,7 @@ def work(library: str, url: str, number: int, count: int) -> None:
                 session.generate(f"teapot {name}", idempotency_key=name)
 
 
-def see_nothing(_: IntentLeases) -> tuple[()]:
+def see_nothing(_: IntentStore) -> tuple[()]:
     """
     Report no unsettled intents.
     """
@@ -113,7 +113,7 @@ def main() -> None:
     """
     library, url, workers, count, kills, *blind = sys.argv[1:]
     if blind:  # a broken twin
-        pytest.MonkeyPatch().setattr(IntentLeases, "pending", see_nothing)
+        pytest.MonkeyPatch().setattr(IntentStore, "pending", see_nothing)
     chance = random.Random(int(kills))  # noqa: S311 - the same every time
     nursery = Nursery(library, url, int(count))
     for number in range(int(workers)):

@@ -23,7 +23,7 @@ import attrs
 
 from imagesession import Studio
 from imagesession._runtime import openai_clients  # slow to import, so imported before forking
-from imagesession._store.journal import Journal
+from imagesession._store.intents import IntentStore
 from tests.faults.dying import When, die_at_step
 
 assert openai_clients
@@ -193,7 +193,7 @@ def main() -> None:
     """
     library, url, *forgetful = sys.argv[1:]
     if forgetful:
-        Journal.append_response_id = lambda *_: None  # type: ignore[method-assign] # a broken twin
+        IntentStore.record_response_id = lambda *_: None  # type: ignore[method-assign] # a broken twin
 
     def die(name: str, number: int, when: When) -> int:
         return generate_and_die(Path(library), url, name, number, when)

@@ -19,7 +19,8 @@ import pytest
 
 from imagesession import Studio
 from imagesession._engine.batches import lookup
-from imagesession._store import atomic_write, batches
+from imagesession._store import batches
+from imagesession._store.files import atomic_write
 from imagesession.errors import ImageSessionError
 from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, tiny_image
 from tests.bench.server import FixedSketcher

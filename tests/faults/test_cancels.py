@@ -24,7 +24,7 @@ import pytest
 from imagesession import AsyncStudio, ImageSession, Studio
 from imagesession._domain.turn import ProviderState
 from imagesession._runtime import interpreter
-from imagesession._store.intent_leases import IntentLease, IntentLeases
+from imagesession._store.disk.rights import DiskLease, DiskRights
 from imagesession.testing import tiny_image
 from tests.faults.billing import Audit, Till, audit, unsettled
 
@@ -299,10 +299,10 @@ def test_lease_that_does_not_expire_is_caught(
     The check works: if leases do not expire, a request stays under way forever.
     """
 
-    def keep(_: IntentLeases, __: IntentLease) -> bool:
-        return False
+    def keep(_: DiskRights, __: DiskLease) -> None:
+        return
 
-    monkeypatch.setattr(IntentLeases, "expire_lease", keep)
+    monkeypatch.setattr(DiskRights, "release", keep)
     provider = Till(lambda: 0.0, latency=0.0)
     sync_interpreter = vars(interpreter)["_SyncInterpreter"]
     with (

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,10 @@ import attrs
 import pytest
 
 from imagesession import Studio
-from imagesession._domain.turn import Turn
 from imagesession._engine import poll
 from imagesession._engine.effects import StoreCall
-from imagesession._store import codec
-from imagesession._store.atomic_write import append_line
-from imagesession._store.journal import Journal
-from imagesession._store.repository import LibraryStore
+from imagesession._store.disk.blobs import DiskBlobs
+from imagesession._store.files.atomic_write import append_line
 from imagesession.errors import InvalidResponseError, StorageError, StorageIOError
 from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, Fault, tiny_image
 from tests.bench.server import FixedSketcher
@@ -235,7 +231,7 @@ def test_requests_under_way_reserve_disk_space(
     def free(_: object) -> Any:
         return attrs.make_class("Usage", ["free"])(66_000_000)
 
-    monkeypatch.setattr("imagesession._store.repository.shutil.disk_usage", free)
+    monkeypatch.setattr("imagesession._store.disk.blobs.shutil.disk_usage", free)
     monkeypatch.setattr(provider, "handle", _then(provider.handle, meanwhile, tries))
     assert studio.generate("a teapot").bytes == PICTURE
     assert tries == ["another"]
@@ -397,7 +393,7 @@ def test_unreadable_reply_is_saved_elsewhere(studio: Any, provider: FakeOpenAI) 
         kind = {"content-type": "application/json"}
         return FakeResponse(status=200, headers=kind, parts=iter((b"{nonsense",)))
 
-    disk = Disk(studio.library, errno.ENOSPC, lambda step: step >= 6)
+    disk = Disk(studio.library, errno.ENOSPC, lambda _: bool(provider.requests))
     provider.enqueue_fault(Fault(method="POST", path="/responses", response=instead))
     with disk.failing(), pytest.raises(InvalidResponseError, match="kept in") as caught:
         studio.generate("a teapot")
@@ -504,18 +500,18 @@ def _nowhere(*_: object) -> None:
     return
 
 
-def _append_only(journal: Journal, turn: Turn, owner: str) -> None:
-    line = json.dumps({"owner": owner, "turn": codec.turn_to_dict(turn)}).encode()
-    append_line(journal.layout.journal_file(turn.id, turn.session), line, new=True)
+def _append_only(lines: Mapping[Path, bytes]) -> None:
+    for file, line in lines.items():
+        append_line(file, line, new=True)
 
 
 @pytest.mark.parametrize(
     "target,name,twin",
     [
         (poll, "record_response_id", _id_or_error),
-        ("imagesession._store.repository", "save_to_fallback", _unchanged),
-        ("imagesession._store.image_files", "_find_orphan_file", _nowhere),
-        (Journal, "append_intent", _append_only),
+        ("imagesession._store.turns", "save_to_fallback", _unchanged),
+        ("imagesession._store.disk.blobs", "_find_orphan_file", _nowhere),
+        ("imagesession._store.disk.facts", "write_lines", _append_only),
     ],
     ids=["fails without an id", "drops the image", "stores it twice", "leaves an intent"],
 )
@@ -541,7 +537,7 @@ def test_unchecked_folder_is_caught(
     The check works: if the image's folder is not checked first, an image is paid for that cannot be
     stored.
     """
-    monkeypatch.setattr(LibraryStore, "_check_target_dirs", _nowhere)
+    monkeypatch.setattr(DiskBlobs, "_check_target_dirs", _nowhere)
     (studio.library / "general").rmdir()
     put_a_file(studio.library / "general")
     with pytest.raises(StorageIOError):

@@ -39,8 +39,9 @@ from imagesession._imaging.decode import decode_image
 from imagesession._imaging.sniff import sniff_format
 from imagesession._imaging.svg_worker import self_contained
 from imagesession._store import codec
-from imagesession._store.journal import Entry, Journal
-from imagesession._store.layout import Layout
+from imagesession._store.disk.library import DiskLibrary
+from imagesession._store.ports import Key
+from imagesession._store.records import read_intent
 from imagesession.errors import ImageSessionError, InvalidImageError, StorageError
 from imagesession.testing import (
     FakeOpenAI,
@@ -325,14 +326,12 @@ def test_damaged_journals(tmp_path: Path, examples: int) -> None:
     """
     Any journal file is read or ignored; a damaged line does not hide the others.
     """
-    layout = Layout(tmp_path)
-    layout.journal.mkdir(parents=True)
-    journal, entry = Journal(layout), Entry(turn_id="0" * 26, session_id=None)
-    file = layout.journal_file(entry.turn_id, entry.session_id)
+    library, key = DiskLibrary(tmp_path), Key("intent", "0" * 26)
+    file = library.layout.journal_file(key.id, None)
 
     def check(data: bytes) -> None:
         file.write_bytes(data)
-        intent = journal.read(entry)
+        intent = read_intent(library.facts, key)
         assert intent is None or isinstance(intent.response_id, str | None)
 
     line = strategies.turns.map(lambda turn: {"owner": "x", "turn": codec.turn_to_dict(turn)})

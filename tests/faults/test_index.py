@@ -21,8 +21,10 @@ from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
 from imagesession._engine.http import ReceivedImage
 from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
-from imagesession._store.index import Index
-from imagesession._store.repository import LibraryStore
+from imagesession._store.disk.database import Database
+from imagesession._store.disk.layout import Layout
+from imagesession._store.disk.library import open_library
+from imagesession._store.library import LibraryStore
 from imagesession.errors import NotFoundError, StorageError
 from imagesession.testing import tiny_image
 
@@ -110,7 +112,7 @@ def ask(sample: SampleLibrary) -> Answers:
     """
     Run all queries in a newly opened library.
     """
-    library = LibraryStore(sample.root)
+    library = open_library(sample.root)
     pages = [
         library.list_images(ImageQuery(limit=1000, session=session))
         for session in (None, *sample.sessions)
@@ -132,7 +134,7 @@ def sample(tmp_path: Path) -> SampleLibrary:
     """
     A library with some sessions and standalone images.
     """
-    library = LibraryStore(tmp_path / "library")
+    library = open_library(tmp_path / "library")
     sessions: list[str] = []
     for _ in range(3):
         begun = library.new_id()
@@ -144,7 +146,7 @@ def sample(tmp_path: Path) -> SampleLibrary:
         sessions.append(begun.id)
     for number in range(TURNS):
         keep(library, number, (None, *sessions)[number % 4])
-    sample = SampleLibrary(library.layout.root, tuple(sessions))
+    sample = SampleLibrary(Layout(Path(library.address)).root, tuple(sessions))
     sample.before = ask(sample)
     sample.index = sample.path.read_bytes()
     sample.hot = interrupted(sample)
@@ -299,7 +301,7 @@ def test_open_library_survives_damage(sample: SampleLibrary) -> None:
     """
     A library that is open while its index is damaged continues to work.
     """
-    library = LibraryStore(sample.root)
+    library = open_library(sample.root)
     assert sample.before is not None
     for number, damage in enumerate((truncate, delete, empty, replace)):
         sample.mend()
@@ -322,7 +324,7 @@ def test_missing_integrity_check_is_caught(
     def believe(*_: object) -> None:
         return
 
-    monkeypatch.setattr(Index, "_check_integrity", believe)
+    monkeypatch.setattr(Database, "_check_integrity", believe)
     assert any(failures(sample, 300))
 
 
@@ -334,5 +336,5 @@ def test_missing_rebuild_is_caught(sample: SampleLibrary, monkeypatch: pytest.Mo
     def never(_: Exception) -> bool:
         return False
 
-    monkeypatch.setattr("imagesession._store.index._is_broken", never)
+    monkeypatch.setattr("imagesession._store.disk.database._is_broken", never)
     assert any(failures(sample, len(DAMAGES)))

@@ -16,7 +16,7 @@ import pytest
 
 from imagesession import Studio
 from imagesession._domain.turn import ProviderState
-from imagesession._store.intent_leases import IntentLeases
+from imagesession._store.intents import IntentStore
 from imagesession.testing import FakeOpenAI, serve
 from tests.faults.billing import Audit, Till, all_turns, audit, unsettled
 
@@ -136,10 +136,10 @@ def test_recovery_without_the_journal_is_caught(
     The check works: without the journal, images are lost.
     """
 
-    def nothing(_: IntentLeases) -> tuple[()]:
+    def nothing(_: IntentStore) -> tuple[()]:
         return ()
 
-    monkeypatch.setattr(IntentLeases, "pending", nothing)
+    monkeypatch.setattr(IntentStore, "pending", nothing)
     run = kill_at_random(tmp_path, 16, 8, "blind")
     assert run.found.lost
     assert run.open
@@ -151,7 +151,7 @@ def test_unfinished_intent_is_removed(tmp_path: Path) -> None:
     program may be alive.
     """
     provider = FakeOpenAI()
-    with Studio.offline(tmp_path, provider=provider) as studio:
+    with Studio.offline(tmp_path, provider=provider):
         fresh, old = (
             tmp_path / ".imagesession" / "journal" / f"{number:026}.one-shots.jsonl"
             for number in range(2)
@@ -160,6 +160,7 @@ def test_unfinished_intent_is_removed(tmp_path: Path) -> None:
             file.write_bytes(b'{"owner": "x", "turn": {')
         then = time.time() - 4000
         os.utime(old, (then, then))
-        assert not studio.recover().still_pending
+        with Studio.offline(tmp_path, provider=provider) as later:
+            assert not later.recover().still_pending
     assert (fresh.exists(), old.exists()) == (True, False)
     assert provider.requests == ()

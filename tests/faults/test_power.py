@@ -25,9 +25,14 @@ from imagesession._domain.turn import Turn
 from imagesession._engine.http import ReceivedImage
 from imagesession._engine.store import ImageQuery
 from imagesession._fake_openai.sketch import SketchState
-from imagesession._store import atomic_write, codec, image_files, safe_open
-from imagesession._store.layout import Layout
-from imagesession._store.repository import LibraryStore
+from imagesession._store import codec
+from imagesession._store.disk import blobs
+from imagesession._store.disk.facts import DiskFacts
+from imagesession._store.disk.layout import Layout
+from imagesession._store.disk.library import open_library
+from imagesession._store.files import atomic_write, safe_open
+from imagesession._store.library import LibraryStore
+from imagesession._store.ports import Lease
 from imagesession.errors import ImageSessionError
 from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, tiny_image
 from tests.bench.server import FixedSketcher
@@ -151,7 +156,7 @@ def live(root: Path, monkeypatch: pytest.MonkeyPatch) -> Life:
         keep(session.generate("bluer"))
         keep(studio.product("a mug"))
         session.undo()
-        trace.append(Moved(session.id, dict(LibraryStore(root).find_session(session.id).moves)))
+        trace.append(Moved(session.id, dict(open_library(root).find_session(session.id).moves)))
         keep(session.generate("redder"))
     return Life(trace, provider)
 
@@ -189,12 +194,12 @@ class Seen:
         """
         Open a library, and read its content.
         """
-        library = LibraryStore(root)
+        library = open_library(root)
         found = library.list_images(ImageQuery(limit=100))
         return cls(
             library,
             ids={pending.turn.id: pending.response_id for pending in library.pending()},
-            settled={path.stem for path in library.layout.turns.rglob("*.json")},
+            settled={path.stem for path in Layout(Path(library.address)).turns.rglob("*.json")},
             listed={turn.images[position].id for turn, position in found},
         )
 
@@ -212,7 +217,7 @@ class Seen:
             case Noted(turn, response_id):
                 return turn in self.settled or self.ids[turn] == response_id
             case Kept(image, path, data):
-                file = self.library.layout.root / path
+                file = Layout(Path(self.library.address)).root / path
                 return file.read_bytes() == data and image in self.listed
 
 
@@ -229,12 +234,12 @@ def _halves(library: LibraryStore) -> Iterator[str]:
     """
     Yield incomplete content: records without images, sessions that do not open.
     """
-    for file in library.layout.turns.rglob("*.json"):
+    for file in Layout(Path(library.address)).turns.rglob("*.json"):
         for image in codec.read_turn(file.read_bytes(), str(file)).images:
-            data = (library.layout.root / image.file).read_bytes()
+            data = (Layout(Path(library.address)).root / image.file).read_bytes()
             if hashlib.sha256(data).hexdigest() != image.sha256:
                 yield "a picture is not what its record says"
-    for file in library.layout.sessions.glob("*.json"):
+    for file in Layout(Path(library.address)).sessions.glob("*.json"):
         library.tree(library.find_session(file.stem))
 
 
@@ -329,19 +334,21 @@ def test_record_before_its_image_is_caught(tmp_path: Path, monkeypatch: pytest.M
     The check works: if a record is written before its image, there are bad states.
     """
     late: list[Callable[[], object]] = []
-    write = image_files._write  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - to put it off
+    write = blobs._write  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - to put it off
 
     def put_off(layout: Layout, turn: Turn, now: Any, picture: ReceivedImage) -> str:
         late.append(lambda: write(layout, turn, now, picture))
         names = (layout.image_file(turn, now, number, "png") for number in itertools.count(1))
         return next(name for name in names if not (layout.root / name).exists())
 
-    def write_first(path: Path, data: bytes, scratch: Path) -> None:
-        atomic_write.create_durable(path, data, scratch)
+    settle = DiskFacts.settle
+
+    def write_first(facts: DiskFacts, turn: Turn, lease: Lease | None = None) -> None:
+        settle(facts, turn, lease)
         while late:
             late.pop()()
 
-    monkeypatch.setattr(image_files, "_write", put_off)
-    monkeypatch.setattr("imagesession._store.repository.create_durable", write_first)
+    monkeypatch.setattr(blobs, "_write", put_off)
+    monkeypatch.setattr(DiskFacts, "settle", write_first)
     _, bad = bad_states(live(tmp_path / "library", monkeypatch), 100)
     assert any("FileNotFoundError" in text for text in bad)

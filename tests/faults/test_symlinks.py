@@ -22,9 +22,9 @@ from imagesession._domain.image_header import ImageHeader
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import Turn
 from imagesession._engine.http import ReceivedImage
-from imagesession._store import image_files
-from imagesession._store.layout import Layout
-from imagesession._store.safe_open import open_within
+from imagesession._store.disk.blobs import DiskBlobs
+from imagesession._store.disk.layout import Layout
+from imagesession._store.files.safe_open import open_within
 from imagesession.testing import tiny_image
 
 OURS = tiny_image()
@@ -171,10 +171,8 @@ def put(sample: SampleLibrary, number: int) -> None:
     Store an image and its sidecar, as a commit does.
     """
     now = NOW + dt.timedelta(seconds=number)
-    image = image_files.store_image(
-        sample.layout, TURN, now, ReceivedImage(data=OURS, facts=FACTS), "1" * 26
-    )
-    image_files.write_sidecars(sample.layout, attrs.evolve(TURN, images=(image,)), None)
+    images = DiskBlobs(sample.layout)
+    images.annotate(images.put_new(TURN, now, ReceivedImage(data=OURS, facts=FACTS)), {})
 
 
 def last(counts: Iterator[Count]) -> Count:

@@ -34,7 +34,7 @@ from imagesession import Budget, SavedImage, Studio
 from imagesession._runtime import openai_clients  # slow to import, so imported before forking
 from imagesession._store import admission, ids
 from imagesession._store.admission import admit
-from imagesession._store.index import Index
+from imagesession._store.disk.database import Database
 from imagesession.errors import BudgetExceededError, ImageSessionError, InvalidRequestError
 from imagesession.testing import FakeOpenAI, tiny_image
 from tests.bench.server import FixedSketcher
@@ -212,7 +212,7 @@ class User:
 
 
 @contextlib.contextmanager
-def unlocked(self: Index) -> Generator[sqlite3.Connection, None, None]:
+def unlocked(self: Database) -> Generator[sqlite3.Connection, None, None]:
     """
     Hold no lock, and meet the others where they would wait for it: a broken twin.
     """
@@ -290,7 +290,7 @@ def main() -> None:
     library, room, count, habit, cap, *rest = sys.argv[1:]
     do = functools.partial(use, library, Path(room), count=int(count), habit=habit, cap=float(cap))
     if "unlocked" in rest:
-        Index.locked = unlocked  # type: ignore[method-assign] # a broken twin
+        Database.locked = unlocked  # type: ignore[method-assign] # a broken twin
         admission.admit = admit_together  # type: ignore[assignment] # likewise
     if "behind" in rest:
         slow_clock()

@@ -24,7 +24,9 @@ from imagesession._domain.turn import Turn
 from imagesession._engine.http import ReceivedImage
 from imagesession._engine.leases import BudgetReservation
 from imagesession._engine.store import SpendingQuery
-from imagesession._store.repository import LibraryStore
+from imagesession._store.disk.layout import Layout
+from imagesession._store.disk.library import open_library
+from imagesession._store.library import LibraryStore
 from imagesession.errors import BudgetExceededError, OutcomeUnknownError
 from imagesession.testing import tiny_image
 from tests.clock import ago
@@ -41,7 +43,7 @@ def library(tmp_path: Path) -> LibraryStore:
     """
     An empty library.
     """
-    return LibraryStore(tmp_path / "library")
+    return open_library(tmp_path / "library")
 
 
 def request(
@@ -100,7 +102,7 @@ def test_reservations_count_against_the_budget(library: LibraryStore, *, again: 
     budget = Budget(per_day=3.0)
     request(library, budget)
     request(library, budget, 1.5)
-    here = LibraryStore(library.layout.root) if again else library
+    here = open_library(Path(library.address)) if again else library
     with pytest.raises(BudgetExceededError) as caught:
         request(here, budget)
     assert (caught.value.spent, caught.value.needed) == (2.5, 1.0)
@@ -137,7 +139,7 @@ def test_unknown_price_counts_the_reservation(library: LibraryStore, *, drew: bo
     budget = Budget(per_day=3.0)
     settle(library, request(library, budget, 2.0), None, drew=drew)
     assert room(library, budget) == 1
-    assert room(LibraryStore(library.layout.root), budget) == 0
+    assert room(open_library(Path(library.address)), budget) == 0
 
 
 def test_cost_above_the_reservation_counts_in_full(library: LibraryStore) -> None:
@@ -167,13 +169,13 @@ def test_daily_limit_starts_again_at_midnight(library: LibraryStore) -> None:
     """
     budget = Budget(per_day=2.0, per_session=3.0)
     session = library.new_id().id
-    with ago(DAY, library.layout.root):
-        old = LibraryStore(library.layout.root)
+    with ago(DAY, Layout(Path(library.address)).root):
+        old = open_library(Path(library.address))
         settle(old, request(old, budget, session=session), 1.0)
         request(old, budget, session=session)
         with pytest.raises(BudgetExceededError):
             request(old, budget)
-    fresh = LibraryStore(library.layout.root)
+    fresh = open_library(Path(library.address))
     assert room(fresh, Budget(per_day=2.0)) == 2
     with pytest.raises(BudgetExceededError) as caught:
         request(fresh, Budget(per_session=2.5), session=session)
@@ -192,26 +194,27 @@ def test_concurrent_threads_stay_within_the_limit(
     passed: list[str] = []
 
     def try_one() -> None:
-        own = LibraryStore(library.layout.root)
+        own = open_library(Path(library.address))
         with contextlib.suppress(BudgetExceededError):
             passed.append(request(own, budget, session=session).id)
 
     in_threads([try_one] * 16)
     assert len(passed) == 5
-    assert len(list(library.layout.journal.iterdir())) == 5
+    assert len(list(Layout(Path(library.address)).journal.iterdir())) == 5
 
 
 RACING = """
 import sys
 from pathlib import Path
-from imagesession._store.repository import LibraryStore
+from imagesession._store.disk.library import open_library
+from imagesession._store.library import LibraryStore
 from imagesession._domain.budget import Budget
 from imagesession._domain.estimate import CostEstimate
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import Turn
 from imagesession._engine.leases import BudgetReservation
 from imagesession.errors import BudgetExceededError
-library, passed = LibraryStore(Path(sys.argv[1])), 0
+library, passed = open_library(Path(sys.argv[1])), 0
 reservation = BudgetReservation(
     budget=Budget(per_session=4.0), estimate=CostEstimate(low=1.0, high=1.0)
 )
@@ -251,7 +254,7 @@ def test_concurrent_processes_stay_within_the_limit(library: LibraryStore) -> No
         racing = [
             stack.enter_context(
                 subprocess.Popen(
-                    [sys.executable, "-c", RACING, str(library.layout.root)],
+                    [sys.executable, "-c", RACING, str(Layout(Path(library.address)).root)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
@@ -267,7 +270,7 @@ def test_concurrent_processes_stay_within_the_limit(library: LibraryStore) -> No
             into.flush()
         passed = [int(out.readline()) for _, out in pipes if out]
     assert sum(passed) == 40
-    assert len(list(library.layout.journal.glob("*.jsonl"))) == 40
+    assert len(list(Layout(Path(library.address)).journal.glob("*.jsonl"))) == 40
 
 
 def test_refused_turn_writes_no_intent(library: LibraryStore) -> None:
@@ -276,7 +279,7 @@ def test_refused_turn_writes_no_intent(library: LibraryStore) -> None:
     """
     with pytest.raises(BudgetExceededError):
         request(library, Budget(per_call=0.5))
-    assert list(library.layout.journal.iterdir()) == []
+    assert list(Layout(Path(library.address)).journal.iterdir()) == []
 
 
 def test_idempotency_key_is_admitted_once(
@@ -293,7 +296,11 @@ def test_idempotency_key_is_admitted_once(
     def try_one() -> None:
         try:
             passed.append(
-                request(LibraryStore(library.layout.root), budget, idempotency_key="poster")
+                request(
+                    open_library(Path(library.address)),
+                    budget,
+                    idempotency_key="poster",
+                )
             )
         except OutcomeUnknownError as error:
             reported.append(error)
@@ -327,5 +334,5 @@ def test_damaged_intent_is_ignored(library: LibraryStore, damage: bytes) -> None
     budget = Budget(per_day=3.0)
     request(library, budget)
     broken = request(library, budget)
-    library.layout.journal_file(broken.id, None).write_bytes(damage)
+    Layout(Path(library.address)).journal_file(broken.id, None).write_bytes(damage)
     assert room(library, budget) == 2

@@ -20,8 +20,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagesession import AsyncStudio, Studio
-from imagesession._store import concurrency_slots
-from imagesession._store.concurrency_slots import QueuedSlot, SlotQueue, acquire
+from imagesession._store import slots
+from imagesession._store.disk.library import DiskLibrary
+from imagesession._store.disk.rights import DiskLease, DiskRights
+from imagesession._store.ports import Rights
+from imagesession._store.slots import QueuedSlot, SlotQueue
 from imagesession.testing import FakeOpenAI, tiny_image
 from tests.bench.server import FixedSketcher
 from tests.clock import HoldingProvider
@@ -32,15 +35,18 @@ from tests.clock import HoldingProvider
 FORKING = """
 import os, sys
 from pathlib import Path
-from imagesession._store import concurrency_slots as slots
-folder = Path(sys.argv[1])
-held, waiting = slots.queue(folder, 1).join(), slots.queue(folder, 1).join()
+from imagesession._store import slots
+from imagesession._store.disk.library import DiskLibrary
+rights = DiskLibrary(Path(sys.argv[1])).rights
+def join():
+    return slots.queue("library", "slot", 1).join(rights)
+held, waiting = join(), join()
 assert held.try_acquire()
 to_child, from_child = os.pipe(), os.pipe()
 child = os.fork()
 if not child:
     held.release()
-    mine = slots.queue(folder, 1).join()
+    mine = join()
     early = mine.try_acquire()
     os.write(from_child[1], b"got it early" if early else b"waits")
     os.read(to_child[0], 1)
@@ -54,10 +60,10 @@ waiting.release()
 held.release()
 os.write(to_child[1], b"x")
 print(read(), end="")
-print(" alone" if not slots.queue(folder, 1).join().try_acquire() else " twice", end="")
+print(" alone" if not join().try_acquire() else " twice", end="")
 os.write(to_child[1], b"x")
 os.waitpid(child, 0)
-print(" free" if slots.queue(folder, 1).join().try_acquire() else " kept")
+print(" free" if join().try_acquire() else " kept")
 """
 
 
@@ -74,16 +80,18 @@ def provider() -> HoldingProvider:
 @pytest.fixture
 def acquired(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """
-    Whether each attempt to lock a file acquired a slot.
+    Whether each attempt to get a slot from the library was successful.
     """
     results: list[bool] = []
+    hold = DiskRights.hold
 
-    def counting(folder: Path, count: int) -> concurrency_slots.ConcurrencySlot | None:
-        slot = acquire(folder, count)
-        results.append(slot is not None)
-        return slot
+    def counting(rights: DiskRights, name: str, places: int = 1) -> DiskLease | None:
+        lease = hold(rights, name, places)
+        if name.startswith("slot "):
+            results.append(lease is not None)
+        return lease
 
-    monkeypatch.setattr(concurrency_slots, "acquire", counting)
+    monkeypatch.setattr(DiskRights, "hold", counting)
     return results
 
 
@@ -105,7 +113,7 @@ def test_tasks_pass_slots_on_in_memory(
     As long as a process holds all slots, its tasks pass them on in memory: each slot's file is
     locked once.
     """
-    monkeypatch.setattr(concurrency_slots, "_PASS_ON_SECONDS", 600)
+    monkeypatch.setattr(slots, "_PASS_ON_SECONDS", 600)
 
     async def run() -> None:
         async with AsyncStudio.offline(tmp_path, provider=provider, max_concurrency=2) as studio:
@@ -126,13 +134,13 @@ def test_threads_pass_slots_on_in_memory(
     """
     Threads pass slots on as tasks do, even if each has its own studio.
     """
-    monkeypatch.setattr(concurrency_slots, "_PASS_ON_SECONDS", 600)
+    monkeypatch.setattr(slots, "_PASS_ON_SECONDS", 600)
 
     barrier = threading.Barrier(6)
     first = SlotQueue.join
 
-    def join_together(queue: SlotQueue) -> QueuedSlot:
-        call = first(queue)
+    def join_together(queue: SlotQueue, rights: Rights) -> QueuedSlot:
+        call = first(queue, rights)
         barrier.wait()
         return call
 
@@ -192,13 +200,15 @@ def test_slot_is_released_to_other_processes_after_a_while(
     A slot is passed on within a process for a while; then another process may get it, although
     calls of this one are waiting.
     """
-    here, there = SlotQueue(tmp_path, 1), SlotQueue(tmp_path, 1)
-    first, second, third, other = here.join(), here.join(), here.join(), there.join()
+    here, there = SlotQueue("slot", 1), SlotQueue("slot", 1)
+    mine, theirs = (DiskLibrary(tmp_path).rights for _ in range(2))
+    first, second, third = (here.join(mine) for _ in range(3))
+    other = there.join(theirs)
     assert first.try_acquire()
     assert not other.try_acquire()
     first.release()
     assert second.is_held
-    monkeypatch.setattr(concurrency_slots, "_PASS_ON_SECONDS", 0)
+    monkeypatch.setattr(slots, "_PASS_ON_SECONDS", 0)
     second.release()
     assert not third.is_held
     assert other.try_acquire()
@@ -211,8 +221,8 @@ def test_garbage_collected_call_leaves_the_queue(tmp_path: Path) -> None:
     """
     A slot or a place in the queue that is garbage-collected is free.
     """
-    queue = SlotQueue(tmp_path, 1)
-    first, second, third = queue.join(), queue.join(), queue.join()
+    queue, rights = SlotQueue("slot", 1), DiskLibrary(tmp_path).rights
+    first, second, third = (queue.join(rights) for _ in range(3))
     assert first.try_acquire()
     signal = third.signal()
     del second
@@ -238,13 +248,14 @@ def test_slots_never_exceed_the_limit(
     in the order of their arrival, and all slots are free in the end.
     """
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(concurrency_slots, "_PASS_ON_SECONDS", seconds)
-        queues = [SlotQueue(Path(name), count) for _ in range(2)]
+        patch.setattr(slots, "_PASS_ON_SECONDS", seconds)
+        queues = [SlotQueue("slot", count) for _ in range(2)]
+        rights = [DiskLibrary(Path(name)).rights for _ in range(2)]
         calls: tuple[list[QueuedSlot], list[QueuedSlot]] = ([], [])
         for what, which, number in steps:
             mine = calls[which]
             if what == "join":
-                mine.append(queues[which].join())
+                mine.append(queues[which].join(rights[which]))
             elif mine and what == "try" and mine[number % len(mine)].may_try:
                 mine[number % len(mine)].try_acquire()
             elif mine and what == "release":
@@ -255,5 +266,5 @@ def test_slots_never_exceed_the_limit(
                 assert held == sorted(held, reverse=True)
         for call in (*calls[0], *calls[1]):
             call.release()
-        again = [SlotQueue(Path(name), count).join() for _ in range(count)]
+        again = [SlotQueue("slot", count).join(rights[0]) for _ in range(count)]
         assert all(call.try_acquire() for call in again)

@@ -23,10 +23,13 @@ from hypothesis import strategies as st
 
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import ImageRecord, Turn
-from imagesession._store import archive_files, atomic_write, export_format
+from imagesession._store import export_format
 from imagesession._store.codec import dump_session, dump_turn
+from imagesession._store.disk.layout import Layout
+from imagesession._store.disk.library import open_library
+from imagesession._store.files import archive_files, atomic_write
 from imagesession._store.ids import UlidFactory, timestamp_of
-from imagesession._store.repository import LibraryStore
+from imagesession._store.library import LibraryStore
 from imagesession.errors import (
     CorruptRecordError,
     InvalidRequestError,
@@ -253,7 +256,7 @@ def test_zip_created_at_the_last_moment_is_not_overwritten(
         path.write_text("mine")
         real(unfinished, path)
 
-    monkeypatch.setattr("imagesession._store.archive_files.link_into_place", later)
+    monkeypatch.setattr("imagesession._store.files.archive_files.link_into_place", later)
     with pytest.raises(StorageIOError, match="nothing is overwritten"):
         session.export(tmp_path / "out.zip")
     assert (tmp_path / "out.zip").read_text() == "mine"
@@ -379,12 +382,12 @@ def keep(
     """
     ids = UlidFactory()
     fresh = attrs.evolve(record, id=ids.new(), moves={}, created=library.new_id().at, closed=None)
-    (library.layout.turns / fresh.id).mkdir()
+    (Layout(Path(library.address)).turns / fresh.id).mkdir()
     for turn in turns:
         images: list[ImageRecord] = []
         for image in turn.images:
             name = f"general/{ids.new()}.png"
-            (library.layout.root / name).write_bytes(data)
+            (Layout(Path(library.address)).root / name).write_bytes(data)
             images.append(
                 attrs.evolve(
                     image, id=ids.new(), file=name, format="png", sha256=export_format.digest(data)
@@ -398,8 +401,8 @@ def keep(
             started=fresh.created,
             finished=None,
         )
-        library.layout.turn_file(fresh.id, kept.id).write_bytes(dump_turn(kept))
-    library.layout.session_file(fresh.id).write_bytes(dump_session(fresh))
+        Layout(Path(library.address)).turn_file(fresh.id, kept.id).write_bytes(dump_turn(kept))
+    Layout(Path(library.address)).session_file(fresh.id).write_bytes(dump_session(fresh))
     return fresh
 
 
@@ -410,7 +413,7 @@ def test_any_session_round_trips(turns: list[Turn], record: SessionRecord) -> No
     For any session, the export of its import is identical to the first export.
     """
     with tempfile.TemporaryDirectory() as folder:
-        here, there = LibraryStore(Path(folder) / "here"), LibraryStore(Path(folder) / "there")
+        here, there = open_library(Path(folder) / "here"), open_library(Path(folder) / "there")
         kept = keep(here, turns, record, tiny_image())
         first = here.export_session(kept.id, f"{folder}/first")
         assert there.import_session(first) == kept
@@ -588,13 +591,13 @@ def test_concurrent_imports_import_once(
 
     def attempt() -> None:
         try:
-            imported.append(LibraryStore(tmp_path / "shared").import_session(exported))
+            imported.append(open_library(tmp_path / "shared").import_session(exported))
         except InvalidRequestError as error:
             errors.append(error)
 
     in_threads([attempt] * 4)
     assert (len(imported), len(errors)) == (1, 3)
-    library = LibraryStore(tmp_path / "shared")
+    library = open_library(tmp_path / "shared")
     images = [image for turn in library.tree(imported[0]).turns.values() for image in turn.images]
     assert [export_format.digest(library.read(image)) for image in images] == [
         image.sha256 for image in images
@@ -629,7 +632,7 @@ def test_import_succeeds_when_the_index_fails(
         raise StorageIOError("broken")
 
     with monkeypatch.context() as patched:
-        patched.setattr("imagesession._store.index.Index.add", broken)
+        patched.setattr("imagesession._store.disk.database.Database.add", broken)
         again = other.sessions.import_archive(exported)
     assert len(other.images.list()) == len(again.images()) == 5
 
@@ -649,7 +652,7 @@ def test_disk_error_is_not_reported_as_damage(
     def broken(*_: object) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("imagesession._store.archive_files.open_within", broken)
+    monkeypatch.setattr("imagesession._store.files.archive_files.open_within", broken)
     monkeypatch.setattr(zipfile, "ZipFile", broken)
     refused(other, path, StorageIOError, "Input/output error")
 
@@ -1095,7 +1098,7 @@ def test_damaged_zip_is_refused_or_imported_unchanged(data: st.DataObject) -> No
     A zip with a few changed bytes or without its end is imported unchanged or refused.
     """
     with tempfile.TemporaryDirectory() as folder:
-        here, there = LibraryStore(Path(folder) / "here"), LibraryStore(Path(folder) / "there")
+        here, there = open_library(Path(folder) / "here"), open_library(Path(folder) / "there")
         record = SessionRecord(id=OLD_ID, description="x", created=timestamp_of(OLD_ID))
         here.save_session(record)
         path = Path(here.export_session(record.id, f"{folder}/out.zip"))

@@ -23,10 +23,10 @@ from imagesession._engine import health
 from imagesession._engine.effects import GetProviderName, NewId, StoreCall
 from imagesession._engine.request import StudioConfig
 from imagesession._engine.store import IdAndTime, ImageQuery
-from imagesession._store.health import run_checks
-from imagesession._store.index import Index
-from imagesession._store.journal import Journal
-from imagesession._store.repository import LibraryStore
+from imagesession._store.disk.health import run_checks
+from imagesession._store.disk.index import DiskIndex
+from imagesession._store.disk.layout import Layout
+from imagesession._store.disk.library import open_library
 from imagesession.testing import FakeOpenAI, tiny_image
 from tests.conftest import MakeStudio
 
@@ -264,7 +264,7 @@ def test_turns_settled_meanwhile_are_not_missed(tmp_path: Path) -> None:
     """
     A turn that another program has just settled is in the journal, and does not count as missing.
     """
-    library = LibraryStore(tmp_path / "library")
+    library = open_library(tmp_path / "library")
     library.list_images(ImageQuery())
     begun = library.new_id()
     turn = Turn(
@@ -272,12 +272,11 @@ def test_turns_settled_meanwhile_are_not_missed(tmp_path: Path) -> None:
     )
     library.write_intent(turn)
     library.commit(turn, ())
-    layout = library.layout
-    index = Index(layout.index, tuple)
-    found = run_checks(layout, index, Journal(layout), tuple, verify=False, least_free=0)
+    layout = Layout(Path(library.address))
+    found = run_checks(layout, DiskIndex(layout), tuple, verify=False)
     assert states(HealthReport(checks=found)) == {}
     library.check_health(verify=False)
-    found = run_checks(layout, index, Journal(layout), tuple, verify=False, least_free=0)
+    found = run_checks(layout, DiskIndex(layout), tuple, verify=False)
     assert "all 1 turns" in HealthReport(checks=found).check("index").message
 
 
@@ -336,7 +335,7 @@ def interrupted(library: Path, response_id: str | None, started: dt.datetime) ->
     """
     Leave an intent behind, as a killed process does.
     """
-    store = LibraryStore(library)
+    store = open_library(library)
     turn = Turn(id=store.new_id().id, prompt="x", options=GenerateOptions(), started=started)
     lease = store.write_intent(turn)
     if response_id is not None:
@@ -387,7 +386,7 @@ def test_running_request_is_ok(studio: Any) -> None:
     """
     The request of a running program is reported as ok.
     """
-    store = LibraryStore(studio.library)
+    store = open_library(studio.library)
     begun = store.new_id()
     turn = Turn(id=begun.id, prompt="x", options=GenerateOptions(), started=begun.at)
     lease = store.write_intent(turn)

@@ -13,9 +13,12 @@ from imagesession._domain.image_header import ImageHeader, PictureFormat
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import Turn
 from imagesession._engine.http import ReceivedImage
-from imagesession._store import image_files
-from imagesession._store.atomic_write import link_into_place
-from imagesession._store.repository import LibraryStore
+from imagesession._store.disk import blobs
+from imagesession._store.disk.blobs import DiskBlobs
+from imagesession._store.disk.layout import Layout
+from imagesession._store.disk.library import open_library
+from imagesession._store.files.atomic_write import link_into_place
+from imagesession._store.library import LibraryStore
 
 NOW = dt.datetime(2026, 11, 24, 12, 0, 0, tzinfo=dt.UTC)
 
@@ -33,7 +36,7 @@ def library(tmp_path: Path) -> LibraryStore:
     """
     An empty library.
     """
-    return LibraryStore(tmp_path)
+    return open_library(tmp_path)
 
 
 @pytest.fixture
@@ -52,12 +55,12 @@ def test_images_of_one_second_do_not_share_a_sidecar(library: LibraryStore, turn
     """
     forms: tuple[PictureFormat, ...] = ("png", "gif", "svg", "png", "webp", "jpeg")
     images = [
-        image_files.store_image(library.layout, turn, NOW, received(form), library.new_id().id)
+        DiskBlobs(Layout(Path(library.address))).put_new(turn, NOW, received(form))
         for form in forms
     ]
-    stems = [Path(image.file).stem for image in images]
+    stems = [Path(image).stem for image in images]
     assert len(set(stems)) == len(forms)
-    contents = [(library.layout.root / image.file).read_bytes() for image in images]
+    contents = [(Path(library.address) / image).read_bytes() for image in images]
     assert contents == [form.encode() for form in forms]
 
 
@@ -76,8 +79,8 @@ def test_name_taken_at_the_same_moment_is_not_shared(
             others[0].write_bytes(b"theirs")
         link_into_place(unfinished, path, folder)
 
-    monkeypatch.setattr(image_files, "link_into_place", late)
-    image = image_files.store_image(library.layout, turn, NOW, received("png"), library.new_id().id)
-    ours = library.layout.root / image.file
+    monkeypatch.setattr(blobs, "link_into_place", late)
+    image = DiskBlobs(Layout(Path(library.address))).put_new(turn, NOW, received("png"))
+    ours = Path(library.address) / image
     assert ours.stem != others[0].stem
     assert sorted(ours.parent.iterdir()) == sorted([others[0], ours])

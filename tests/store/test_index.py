@@ -25,9 +25,9 @@ from imagesession._domain.options import GenerateOptions
 from imagesession._domain.reports import Grouping
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.store import ImageQuery, SpendingQuery
+from imagesession._store.disk.database import INDEX_VERSION, Database
+from imagesession._store.disk.index_schema import budget_cost, find_intent, tally
 from imagesession._store.ids import first_id, timestamp_of
-from imagesession._store.index import INDEX_VERSION, Index
-from imagesession._store.index_schema import budget_cost, tally
 from imagesession.errors import StorageIOError
 from tests import strategies
 
@@ -61,11 +61,11 @@ def _nothing() -> tuple[Turn, ...]:
     return ()
 
 
-def indexed(turns: tuple[Turn, ...], folder: Path) -> Index:
+def indexed(turns: tuple[Turn, ...], folder: Path) -> Database:
     """
     Make an index of turns.
     """
-    index = Index(folder / "index.sqlite", _nothing)
+    index = Database(folder / "index.sqlite", _nothing)
     index.add(turns)
     return index
 
@@ -246,10 +246,14 @@ def test_idempotency_key_is_matched_exactly(tmp_path: Path) -> None:
     """
     failed = attrs.evolve(known("x", 5), status="failed", images=())
     index = indexed((*TURNS, failed), tmp_path)
-    assert index.find_intent("intent 1") == [(None, TURNS[1].id)]
-    assert index.find_intent("intent 5") == [(failed.session, failed.id)]
+
+    def find(key: str) -> list[tuple[str | None, str]]:
+        return index.query(lambda connection: find_intent(connection, key), ())
+
+    assert find("intent 1") == [(None, TURNS[1].id)]
+    assert find("intent 5") == [(failed.session, failed.id)]
     for name in ("intent", "INTENT 1", "intent 1 ", "%", ""):
-        assert index.find_intent(name) == []
+        assert find(name) == []
 
 
 @pytest.mark.parametrize("version", [0, 1, INDEX_VERSION - 1, INDEX_VERSION + 1])
@@ -266,7 +270,7 @@ def test_index_of_another_version_is_rebuilt(tmp_path: Path, version: int) -> No
         connection.execute("INSERT INTO turns VALUES ('old')")
         connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
-    index = Index(path, lambda: TURNS)
+    index = Database(path, lambda: TURNS)
     assert len(index.page(ImageQuery())) == 3
     assert sum(totals.turns for totals in index.sum_costs(SpendingQuery())) == 3
     index.add([known("new", 4)])
@@ -309,14 +313,14 @@ def test_index_deleted_before_it_is_locked_is_rebuilt(
     """
     A locked index holds all turns, even if another process deleted it just before it was locked.
     """
-    index = Index(tmp_path / "index.sqlite", lambda: TURNS)
-    real = Index.open_or_rebuild
+    index = Database(tmp_path / "index.sqlite", lambda: TURNS)
+    real = Database.open_or_rebuild
 
-    def open_or_rebuild(self: Index) -> None:
+    def open_or_rebuild(self: Database) -> None:
         real(self)
         self.path.unlink()
 
-    monkeypatch.setattr(Index, "open_or_rebuild", open_or_rebuild)
+    monkeypatch.setattr(Database, "open_or_rebuild", open_or_rebuild)
     with index.locked() as connection:
         assert sum(totals.turns for totals in tally(connection, SpendingQuery())) == 3
 
@@ -327,11 +331,11 @@ def test_index_in_use_is_not_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyP
     would lock a different file.
     """
     first = indexed(TURNS, tmp_path)
-    second = Index(first.path, lambda: TURNS)
-    real = vars(Index)["_check_integrity"]
+    second = Database(first.path, lambda: TURNS)
+    real = vars(Database)["_check_integrity"]
     found: list[str] = []
 
-    def look_through(self: Index, connection: sqlite3.Connection) -> None:
+    def look_through(self: Database, connection: sqlite3.Connection) -> None:
         if self is second and not found:
             found.append("damage")
             raise sqlite3.DatabaseError
@@ -341,7 +345,7 @@ def test_index_in_use_is_not_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyP
         with second.locked():
             found.append("second")
 
-    monkeypatch.setattr(Index, "_check_integrity", look_through)
+    monkeypatch.setattr(Database, "_check_integrity", look_through)
     thread = threading.Thread(target=come_second)
     with first.locked():
         thread.start()
@@ -382,7 +386,7 @@ def test_opening_a_new_index_releases_no_lock(
         with monkeypatch.context() as patched:
             patched.setattr(Path, "exists", never)
             patched.setattr(os, "utime", miss)
-            assert len(Index(index.path, _nothing).page(ImageQuery())) == 3
+            assert len(Database(index.path, _nothing).page(ImageQuery())) == 3
         command = [sys.executable, "-c", TRY_TO_LOCK, str(index.path)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "database is locked" in result.stderr
@@ -398,7 +402,7 @@ def test_lock_serializes_changes(
     index.open_or_rebuild()
 
     def add_one() -> None:
-        with Index(index.path, _nothing).locked() as connection:
+        with Database(index.path, _nothing).locked() as connection:
             (count,) = connection.execute("SELECT max(images) FROM turns").fetchone()
             connection.execute("UPDATE turns SET images = ?", (count + 1,))
 
@@ -413,4 +417,4 @@ def test_unusable_path_is_named(tmp_path: Path) -> None:
     path = tmp_path / "index.sqlite"
     path.mkdir()
     with pytest.raises((StorageIOError, OSError), match=r"index\.sqlite"):
-        Index(path, _nothing).open_or_rebuild()
+        Database(path, _nothing).open_or_rebuild()

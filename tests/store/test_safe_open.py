@@ -17,8 +17,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from imagesession._store.atomic_write import link_into_place, name_exists, write_atomic
-from imagesession._store.safe_open import HAS_DIR_FD, open_dir_within, open_within, read_within
+from imagesession._store.files.atomic_write import link_into_place, name_exists, write_atomic
+from imagesession._store.files.safe_open import (
+    HAS_DIR_FD,
+    open_dir_within,
+    open_within,
+    read_within,
+)
 from imagesession.errors import InvalidImageError, StorageIOError
 
 SECRET = b"secret"

@@ -24,11 +24,14 @@ from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
 from imagesession._engine.store import SessionActivity
-from imagesession._store import codec, session_index_schema
+from imagesession._store import codec
+from imagesession._store.disk import session_index_schema
+from imagesession._store.disk.database import Database
+from imagesession._store.disk.layout import Layout
+from imagesession._store.disk.library import open_library
+from imagesession._store.disk.session_index import SessionIndex
 from imagesession._store.ids import first_id
-from imagesession._store.index import Index
-from imagesession._store.repository import LibraryStore
-from imagesession._store.session_index import SessionIndex
+from imagesession._store.library import LibraryStore
 from imagesession.errors import CorruptRecordError, NotFoundError, StorageIOError
 
 NAMES = (None, "Tea", "Mug", "", "half \ud83d of a letter")
@@ -53,7 +56,7 @@ with Studio.offline(library, max_active_sessions=100) as studio:
 DYING = """
 import os, sys
 from imagesession import Studio
-from imagesession._store import session_index_schema
+from imagesession._store.disk import session_index_schema
 studio = Studio.offline(sys.argv[1])
 studio.session("x", name="before")
 session_index_schema.put = lambda *_: os._exit(7)
@@ -72,7 +75,7 @@ def library(tmp_path: Path) -> LibraryStore:
     """
     An empty library.
     """
-    return LibraryStore(tmp_path)
+    return open_library(tmp_path)
 
 
 def make(library: LibraryStore, name: str | None = None, created: dt.datetime | None = None) -> str:
@@ -89,7 +92,7 @@ def write_by_hand(library: LibraryStore, record: SessionRecord) -> None:
     """
     Write a record directly, as when a backup is restored.
     """
-    library.layout.session_file(record.id).write_bytes(codec.dump_session(record))
+    Layout(Path(library.address)).session_file(record.id).write_bytes(codec.dump_session(record))
 
 
 def by_records(library: LibraryStore) -> list[SessionRecord]:
@@ -97,7 +100,7 @@ def by_records(library: LibraryStore) -> list[SessionRecord]:
     Read all records that can be read, the latest first.
     """
     found: list[SessionRecord] = []
-    for file in sorted(library.layout.sessions.glob("*.json"), reverse=True):
+    for file in sorted(Layout(Path(library.address)).sessions.glob("*.json"), reverse=True):
         try:
             found.append(codec.read_session(file.read_bytes(), str(file)))
         except CorruptRecordError:
@@ -129,7 +132,7 @@ def test_changes_of_another_program_are_visible_at_once(library: LibraryStore) -
     """
     The next call sees a session that another program made, renamed, closed or deleted.
     """
-    other = LibraryStore(library.layout.root)
+    other = open_library(Layout(Path(library.address)).root)
     check(library)
     session = make(other, "Tea")
     assert [record.id for record in library.sessions_named("Tea")] == [session]
@@ -138,7 +141,7 @@ def test_changes_of_another_program_are_visible_at_once(library: LibraryStore) -
     assert library.find_session("Mug").id == session
     other.update_session(session, lambda known: attrs.evolve(known, closed=known.created))
     check(library)
-    other.layout.session_file(session).unlink()
+    Layout(Path(other.address)).session_file(session).unlink()
     check(library)
     assert library.count_sessions() == 0
 
@@ -152,8 +155,8 @@ def test_restored_record_is_found(library: LibraryStore) -> None:
     lost = SessionRecord(id=library.new_id().id, description="x", name="Tea", created=LONG_AGO)
     write_by_hand(library, lost)
     assert library.find_session("Tea") == lost
-    library.layout.session_file(lost.id).unlink()
-    library.layout.session_file(lost.id).write_text("{")
+    Layout(Path(library.address)).session_file(lost.id).unlink()
+    Layout(Path(library.address)).session_file(lost.id).write_text("{")
     assert library.sessions_named("Tea") == ()
     assert library.count_sessions() == 2
     write_by_hand(library, lost)
@@ -170,7 +173,7 @@ def test_two_programs_may_use_one_name(tmp_path: Path) -> None:
         subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path), me, "12"]) for me in "ab"
     ]
     assert [program.wait(timeout=60) for program in programs] == [0, 0]
-    library = LibraryStore(tmp_path)
+    library = open_library(tmp_path)
     assert len(library.sessions_named("Tea")) == library.count_sessions() == 24
     with pytest.raises(NotFoundError, match="24 sessions are called 'Tea'"):
         library.find_session("Tea")
@@ -206,7 +209,7 @@ def test_session_without_a_row_is_found(tmp_path: Path) -> None:
     """
     died = subprocess.run([sys.executable, "-c", DYING, str(tmp_path)], check=False)
     assert died.returncode == 7
-    library = LibraryStore(tmp_path)
+    library = open_library(tmp_path)
     assert library.find_session("Tea").name == "Tea"
     check(library)
 
@@ -238,10 +241,10 @@ def test_sessions_are_found_in_a_read_only_library(
     record = SessionRecord(id=library.new_id().id, description="x", name="Tea", created=LONG_AGO)
     write_by_hand(library, record)
 
-    def refuse(_: Index) -> Any:
+    def refuse(_: Database) -> Any:
         raise StorageIOError("attempt to write a readonly database")
 
-    monkeypatch.setattr(Index, "locked", refuse)
+    monkeypatch.setattr(Database, "locked", refuse)
     assert library.find_session("Tea") == record
     check(library)
 
@@ -268,10 +271,10 @@ def test_lookup_reads_only_matching_records(
     assert library.find_session("session 7").name == "session 7"
     assert len(read) == 1
     assert len(library.active_sessions(dt.datetime.now(dt.UTC) - IDLE)) == 0
-    make(library, "Tea")
-    assert len(read) == 1
+    tea = make(library, "Tea")
+    assert [tea in where for where in read] == [False, True]
     assert len(library.list_sessions(5)) == 5
-    assert len(read) == 6
+    assert len(read) == 7
 
 
 def test_pages_continue(library: LibraryStore) -> None:
@@ -369,10 +372,10 @@ class Scenario:
                 )
                 write_by_hand(by, record)
             case "lose":
-                by.layout.session_file(session).unlink()
+                Layout(Path(by.address)).session_file(session).unlink()
             case "spoil":
-                by.layout.session_file(session).unlink()
-                by.layout.session_file(session).write_text("{")
+                Layout(Path(by.address)).session_file(session).unlink()
+                Layout(Path(by.address)).session_file(session).write_text("{")
             case "die":
                 self.die(lambda: make(by, name, created))
             case "die changing":
@@ -380,7 +383,7 @@ class Scenario:
                     lambda: by.update_session(session, lambda known: attrs.evolve(known, name=name))
                 )
             case _:
-                damage(by.layout.index, self.chance)
+                damage(Layout(Path(by.address)).index, self.chance)
 
     def die(self, work: Callable[[], object]) -> None:
         """
@@ -403,7 +406,7 @@ def restarted(library: LibraryStore) -> Iterator[LibraryStore]:
     Yield the open library, and a newly opened one.
     """
     yield library
-    yield LibraryStore(library.layout.root)
+    yield open_library(Layout(Path(library.address)).root)
 
 
 EVENTS = (
@@ -421,8 +424,8 @@ def test_index_matches_the_records_after_any_events(
     records, in running programs and in new ones.
     """
     with tempfile.TemporaryDirectory() as folder:
-        library = LibraryStore(Path(folder))
-        scenario = Scenario(library, LibraryStore(Path(folder)), chance)
+        library = open_library(Path(folder))
+        scenario = Scenario(library, open_library(Path(folder)), chance)
         for event in events:
             scenario.run_event(event)
             for opened in restarted(library):
@@ -458,7 +461,7 @@ def test_using_the_system_time_as_stamp_is_caught(
     If the stamp is the folder's own modification time, which two changes may share, a session of a
     program that died is missed, and the check fails.
     """
-    folder = library.layout.sessions
+    folder = Layout(Path(library.address)).sessions
     then = folder.stat().st_mtime_ns
 
     def own_time(_: SessionIndex) -> int:

@@ -26,8 +26,8 @@ from imagesession._domain.tree import Tree
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._domain.wording import show_path
 from imagesession._engine.store import ImageQuery, Store
-from imagesession._store.archive_files import resolve_path
-from imagesession._store.atomic_write import ensure_dir, translate_os_errors, write_atomic
+from imagesession._store.files.archive_files import resolve_path
+from imagesession._store.files.atomic_write import ensure_dir, translate_os_errors, write_atomic
 from imagesession._version import __version__
 from imagesession.errors import InvalidRequestError
 

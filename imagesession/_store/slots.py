@@ -1,64 +1,53 @@
 """
-Limit the concurrent requests of all programs on a library. A slot is a lock on one of N files; the
-system releases it when its process ends, even by a crash.
+Limit the concurrent requests of all programs on a library: a slot is a right with as many places as
+a provider is given.
 
 The calls of one process queue in memory, first come, first served. Only the first in the queue
-tries the files, and none does if this process holds all slots. A call that ends passes its slot to
-the first in the queue. After a second of being passed on, a slot is released to other programs.
+asks for a slot, and none does if this process holds all of them. A call that ends passes its slot
+to the first in the queue. After a second of being passed on, a slot is released to other programs.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
 import threading
 import time
 from collections import deque
 from concurrent.futures import Future
-from pathlib import Path
-from weakref import WeakSet, ref
+from weakref import ref
 
 import attrs
 
-from .atomic_write import PRIVATE_FILE, ensure_dir, translate_os_errors
-from .process_locks import try_lock
+from .ports import Lease, Rights
 
 _PASS_ON_SECONDS = 1.0
 
 
-@attrs.define(eq=False)
+@attrs.frozen(eq=False)
 class ConcurrencySlot:
     """
-    A lock on one of the files.
+    A slot that this process holds.
 
     Attributes:
+        lease: The right to it.
         acquired_at: When this process acquired it, by `time.monotonic`.
     """
 
-    _descriptor: int | None = attrs.field(alias="descriptor", repr=False)
+    lease: Lease
     acquired_at: float = attrs.field(factory=time.monotonic)
-
-    def close(self) -> None:
-        """
-        Release the lock.
-        """
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-
-    def __del__(self) -> None:
-        self.close()
 
 
 @attrs.define(eq=False)
 class QueuedSlot:
     """
     A call's place in the queue for a slot, and then the slot.
+
+    Attributes:
+        rights: The rights of the library, as the call knows it.
     """
 
     _queue: SlotQueue = attrs.field(alias="queue", repr=False)
+    rights: Rights = attrs.field(repr=False)
     _slot: ConcurrencySlot | None = attrs.field(default=None, init=False)
     _signal: Future[None] = attrs.field(factory=Future[None], init=False, repr=False)
 
@@ -72,23 +61,23 @@ class QueuedSlot:
     @property
     def is_first(self) -> bool:
         """
-        Tell whether the call is the first in the queue, which is the one that tries the files.
+        Tell whether the call is the first in the queue, which is the one that asks for a slot.
         """
         return self._queue.is_first(self)
 
     @property
     def may_try(self) -> bool:
         """
-        Tell whether this call should try the files, and a file may be free.
+        Tell whether this call should ask for a slot, and one may be free.
         """
         return self._queue.may_try(self)
 
     def try_acquire(self) -> bool:
         """
-        Try to lock a file; tell whether the call has a slot now.
+        Ask for a slot; tell whether the call has one now.
 
         Raises:
-            StorageIOError: The folder cannot be used.
+            StorageIOError: The library cannot be used.
         """
         self._queue.try_acquire(self)
         return self.is_held
@@ -129,12 +118,12 @@ class SlotQueue:
     The calls of this process that wait for a slot.
 
     Args:
-        folder: The folder of the lock files.
+        name: What the slots are for.
         count: The number of slots.
     """
 
-    def __init__(self, folder: Path, count: int) -> None:
-        self._folder = folder
+    def __init__(self, name: str, count: int) -> None:
+        self._name = name
         self._count = count
         self._held = 0
         # Weak: a call that was interrupted before it received its place must not block others.
@@ -142,11 +131,11 @@ class SlotQueue:
         # Reentrant: such a call leaves when it is garbage-collected, maybe within a method here.
         self._lock = threading.RLock()
 
-    def join(self) -> QueuedSlot:
+    def join(self, rights: Rights) -> QueuedSlot:
         """
         Queue another call.
         """
-        call = QueuedSlot(self)
+        call = QueuedSlot(self, rights)
         with self._lock:
             self._waiting.append(ref(call))
         return call
@@ -169,16 +158,17 @@ class SlotQueue:
         """
         Acquire a free slot for a call, if there is one.
         """
-        slot = acquire(self._folder, self._count)
-        if slot is None:
+        lease = call.rights.hold(self._name, self._count)
+        if lease is None:
             return
+        slot = ConcurrencySlot(lease)
         with self._lock:
             # It may have got a slot meanwhile, or have left.
             if self.is_first(call):
                 self._held += 1
                 self._pass_to_first(call, slot)
                 return
-        slot.close()
+        slot.lease.release()
 
     def leave(self, call: QueuedSlot) -> None:
         """
@@ -194,7 +184,7 @@ class SlotQueue:
                 self._pass_to_first(first, slot)
                 return
             self._held -= 1
-        slot.close()
+        slot.lease.release()
 
     def abandon(self) -> None:
         """
@@ -233,53 +223,22 @@ class SlotQueue:
             first.notify()
 
 
-_queues: dict[tuple[Path, int], SlotQueue] = {}
-_held_slots: WeakSet[ConcurrencySlot] = WeakSet()
+_queues: dict[tuple[str, str, int], SlotQueue] = {}
 
 
-def queue(folder: Path, count: int) -> SlotQueue:
+def queue(library: str, name: str, count: int) -> SlotQueue:
     """
-    Return the queue of this process for a folder's slots.
+    Return the queue of this process for some slots of a library.
     """
-    return _queues.setdefault((folder, count), SlotQueue(folder, count))
-
-
-def acquire(folder: Path, count: int) -> ConcurrencySlot | None:
-    """
-    Acquire any free slot; None if all are taken.
-
-    Args:
-        folder: The folder of the lock files.
-        count: The number of slots.
-
-    Raises:
-        StorageIOError: The folder cannot be used.
-    """
-    with translate_os_errors(folder):
-        ensure_dir(folder)
-        # A random start, so that concurrent callers do not all try the same file.
-        first = random.randrange(count)  # noqa: S311 - not a secret
-        for number in range(count):
-            file = folder / str((first + number) % count)
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
-            # On a file system without locks, there is no limit.
-            if try_lock(descriptor) is not False:
-                slot = ConcurrencySlot(descriptor)
-                _held_slots.add(slot)
-                return slot
-            os.close(descriptor)
-    return None
+    return _queues.setdefault((library, name, count), SlotQueue(name, count))
 
 
 def _abandon_all() -> None:
     """
-    Close the parent's slots in a fork: a lock lasts as long as any process has its file open.
+    Forget the parent's queues in a fork.
     """
-    for slot in _held_slots:
-        slot.close()
     for each in _queues.values():
         each.abandon()
-    _held_slots.clear()
     _queues.clear()
 
 

@@ -12,34 +12,39 @@ import contextlib
 import hashlib
 import json
 import os
-import time
+import threading
 from collections.abc import Iterable
-from pathlib import Path
 from typing import get_args
 
 from imagesession._domain.servers import Feature
 from imagesession._domain.turn import Turn
+from imagesession.errors import StorageError
 
-from . import concurrency_slots
-from .atomic_write import translate_os_errors, write_atomic
-from .base import StoreBase
-from .concurrency_slots import QueuedSlot
+from . import slots
+from .ports import Key, Ports
+from .records import StorePart
+from .slots import QueuedSlot
 
-_CLOCK_TOLERANCE = 60.0  # seconds
 _MAX_COOLDOWN = 600.0
 _UNSUPPORTED_SECONDS = 86_400.0
 
 
-class RateLimits(StoreBase):
+class ProviderStore(StorePart):
     """
     The part of a library that keeps the state of providers.
     """
+
+    def __init__(self, ports: Ports) -> None:
+        super().__init__(ports)
+        self._accepted_by: set[str] = set()
+        self._conversation_heads: dict[str, str] = {}
+        self._heads_lock = threading.Lock()
 
     def unsupported(self, provider: str) -> frozenset[Feature]:
         """
         Return the features that any program found a provider to reject within the last 24 hours.
         """
-        now, until = time.time(), self._unsupported_until(provider)
+        now, until = self.facts.now().timestamp(), self._unsupported_until(provider)
         return frozenset(
             feature
             for feature in get_args(Feature)
@@ -52,16 +57,16 @@ class RateLimits(StoreBase):
         lost, it costs a rejected request.
         """
         until = self._unsupported_until(provider)
-        until.update(dict.fromkeys(features, time.time() + _UNSUPPORTED_SECONDS))
-        with contextlib.suppress(OSError):
-            file = self._limits_file(provider, "unsupported")
-            write_atomic(file, json.dumps(until).encode("ascii"), self.layout.tmp)
+        end = self.facts.now().timestamp() + _UNSUPPORTED_SECONDS
+        until.update(dict.fromkeys(features, end))
+        with contextlib.suppress(StorageError):
+            self.facts.replace(_unsupported(provider), json.dumps(until).encode("ascii"))
 
     def _unsupported_until(self, provider: str) -> dict[str, float]:
         try:
-            facts = json.loads(self._limits_file(provider, "unsupported").read_bytes())
+            facts = json.loads(self.facts.get(_unsupported(provider)) or b"{}")
             return {str(feature): float(until) for feature, until in facts.items()}
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        except (StorageError, ValueError, LookupError, TypeError, AttributeError):
             return {}
 
     def has_accepted(self, provider: str) -> bool:
@@ -85,7 +90,7 @@ class RateLimits(StoreBase):
         whether the conversation went on, and so starts a new one.
         """
         conversation = head.conversation
-        with self._lock:
+        with self._heads_lock:
             if conversation is None or self._conversation_heads.get(conversation) != _head_key(
                 head
             ):
@@ -98,25 +103,21 @@ class RateLimits(StoreBase):
         Remember that a turn is the last one of its conversation.
         """
         if turn.conversation is not None:
-            with self._lock:
+            with self._heads_lock:
                 self._conversation_heads[turn.conversation] = _head_key(turn)
 
     def cooldown_remaining(self, provider: str) -> float:
         """
         Return the remaining seconds of the provider's cooldown.
         """
-        return self._remaining_seconds(self._limits_file(provider, "wait"))
+        return self.rights.next_time(f"cooldown {provider}")
 
     def start_cooldown(self, provider: str, seconds: float) -> None:
         """
         Start or extend the provider's cooldown, up to ten minutes: a provider that asks for more
         is tried again then.
         """
-        seconds = min(seconds, _MAX_COOLDOWN)
-        file = self._limits_file(provider, "wait")
-        if seconds > self._remaining_seconds(file):
-            with contextlib.suppress(OSError):
-                self._write_until(file, time.time() + seconds)
+        self.rights.postpone(f"cooldown {provider}", min(seconds, _MAX_COOLDOWN))
 
     def reserve_rate_slot(self, provider: str, interval: float, max_wait: float) -> float:
         """
@@ -130,38 +131,18 @@ class RateLimits(StoreBase):
         Returns:
             Seconds to wait.
         """
-        file = self._limits_file(provider, "next")
-        with translate_os_errors(file), self._index.locked():
-            wait = self._remaining_seconds(file)
-            if wait <= max_wait:
-                self._write_until(file, time.time() + wait + interval)
-        return wait
+        return self.rights.next_time(f"rate {provider}", interval, max_wait)
 
     def queue_for_slot(self, provider: str, count: int) -> QueuedSlot:
         """
         Queue for one of `count` concurrency slots, shared by all processes.
         """
-        return concurrency_slots.queue(
-            self._limits_file(provider, "slots").with_suffix(""), count
-        ).join()
+        return slots.queue(self.ports.address, f"slot {provider}", count).join(self.rights)
 
-    def _limits_file(self, provider: str, what: str) -> Path:
-        digest = hashlib.sha256(provider.encode("utf-8", "replace")).hexdigest()[:16]
-        return self.layout.limits / f"{digest}.{what}.json"
 
-    def _remaining_seconds(self, file: Path) -> float:
-        try:
-            limit = json.loads(file.read_bytes())
-            until, written = float(limit["until"]), float(limit["written"])
-        except (OSError, ValueError, LookupError, TypeError):
-            return 0.0
-        now = time.time()
-        # Written in the future: the clock was set back, and the time says nothing.
-        return max(0.0, until - now) if written - now <= _CLOCK_TOLERANCE else 0.0
-
-    def _write_until(self, file: Path, until: float) -> None:
-        limit = {"until": until, "written": time.time()}
-        write_atomic(file, json.dumps(limit).encode("ascii"), self.layout.tmp)
+def _unsupported(provider: str) -> Key:
+    digest = hashlib.sha256(provider.encode("utf-8", "replace")).hexdigest()[:16]
+    return Key("provider", f"{digest}.unsupported")
 
 
 def _head_key(turn: Turn) -> str:

@@ -21,15 +21,17 @@ import attrs
 from imagesession._domain.health import Health, HealthCheck
 from imagesession._domain.reports import PendingRequest
 from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._store import codec
+from imagesession._store.files.atomic_write import write_temp
+from imagesession._store.files.safe_open import open_within
+from imagesession._store.ids import is_id
 from imagesession.errors import StorageError
 
-from . import codec, session_index_schema
-from .atomic_write import write_temp
-from .ids import is_id
-from .index import INDEX_VERSION, Index
-from .journal import Journal
+from . import session_index_schema
+from .blobs import MIN_FREE_BYTES
+from .database import INDEX_VERSION
+from .index import DiskIndex
 from .layout import STANDALONE, Layout
-from .safe_open import open_within
 
 _MB = 1_000_000
 _LOW_MB = 1000
@@ -43,12 +45,10 @@ Finding: TypeAlias = tuple[Health, str, str]
 
 def run_checks(
     layout: Layout,
-    index: Index,
-    journal: Journal,
+    index: DiskIndex,
     pending: Callable[[], tuple[PendingRequest, ...]],
     *,
     verify: bool,
-    least_free: int,
 ) -> tuple[HealthCheck, ...]:
     """
     Run all checks of a library.
@@ -56,21 +56,19 @@ def run_checks(
     Args:
         layout: Its folders.
         index: Its index, which is up to date with the journal.
-        journal: Its journal.
-        pending: Lists the requests that are not settled.
+        pending: Returns the requests that are not settled.
         verify: Whether to read every image and compare it with its record.
-        least_free: The free bytes below which no image is requested.
     """
     records = _Records()
     checks: dict[str, Callable[[], Finding]] = {
         "library": lambda: _check_writable(layout),
-        "disk": lambda: _check_free_space(layout, least_free),
+        "disk": lambda: _check_free_space(layout),
         "permissions": lambda: _check_permissions(layout),
         "format": lambda: _check_format(layout),
         "records": lambda: records.read(layout),
-        "index": lambda: _check_index(layout, index, journal, set(records.turns)),
+        "index": lambda: _check_index(layout, index, set(records.turns)),
         "pictures": lambda: _check_images(layout, records.turns, verify=verify),
-        "requests": lambda: _check_requests(layout, journal, pending()),
+        "requests": lambda: _check_requests(layout, index, pending()),
         "replies": lambda: _check_replies(layout),
         "scratch": lambda: _check_scratch(layout),
     }
@@ -101,13 +99,13 @@ def _check_writable(layout: Layout) -> Finding:
         return _ok(f"{layout.root} can be written.")
 
 
-def _check_free_space(layout: Layout, least_free: int) -> Finding:
+def _check_free_space(layout: Layout) -> Finding:
     free = shutil.disk_usage(layout.root).free
     message = f"{free / _MB:,.0f} MB are free."
     if free >= _LOW_MB * _MB:
         return _ok(message)
-    remedy = f"Make room; below {least_free / _MB:.0f} MB no picture is requested."
-    return "problem" if free < least_free else "warning", message, remedy
+    remedy = f"Make room; below {MIN_FREE_BYTES / _MB:.0f} MB no picture is requested."
+    return "problem" if free < MIN_FREE_BYTES else "warning", message, remedy
 
 
 def _check_permissions(layout: Layout) -> Finding:
@@ -182,13 +180,13 @@ class _Records:
             self.damaged.append(f"{file.parent.name}/{file.name}")
 
 
-def _check_index(layout: Layout, index: Index, journal: Journal, known: set[str]) -> Finding:
+def _check_index(layout: Layout, index: DiskIndex, known: set[str]) -> Finding:
     """
     Compare the index with the records. Turns that are settled meanwhile are in the journal until
     they are indexed.
     """
-    unindexed = {entry.turn_id for entry in journal.entries()}
-    with index.locked() as connection:
+    unindexed = {key.id for key in index.entries()}
+    with index.database.locked() as connection:
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         rows = dict(connection.execute("SELECT id, session FROM turns").fetchall())
         sessions = session_index_schema.files(connection).keys()
@@ -208,7 +206,7 @@ def _check_index(layout: Layout, index: Index, journal: Journal, known: set[str]
         f"it lacks {len(absent):,} turns and {len(recorded - sessions):,} sessions, and has "
         f"{len(extra):,} entries without a record.{damage}"
     )
-    return "problem", message, f"Delete {index.path}: it is rebuilt from the records."
+    return "problem", message, f"Delete {index.database.path}: it is rebuilt from the records."
 
 
 def _check_images(layout: Layout, turns: dict[str, Turn], *, verify: bool) -> Finding:
@@ -250,12 +248,12 @@ def _digest(descriptor: int) -> str:
 
 
 def _check_requests(
-    layout: Layout, journal: Journal, pending: tuple[PendingRequest, ...]
+    layout: Layout, index: DiskIndex, pending: tuple[PendingRequest, ...]
 ) -> Finding:
     """
     Count the requests of running programs, those of batches, and interrupted ones.
     """
-    damaged = _unreadable_entries(layout, journal, {item.turn.id for item in pending})
+    damaged = _unreadable_entries(layout, index, {item.turn.id for item in pending})
     running = sum(item.running for item in pending)
     waiting = sum(item.turn.batch is not None for item in pending)
     interrupted = [item for item in pending if not item.running and item.turn.batch is None]
@@ -276,15 +274,15 @@ def _check_requests(
     return "warning", message, remedy
 
 
-def _unreadable_entries(layout: Layout, journal: Journal, known: set[str]) -> list[str]:
+def _unreadable_entries(layout: Layout, index: DiskIndex, known: set[str]) -> list[str]:
     """
     Return the names of the journal's files that are neither settled nor pending.
     """
     unreadable: list[str] = []
-    for entry in journal.entries():
-        file = layout.journal_file(entry.turn_id, entry.session_id)
-        settled = layout.turn_file(entry.session_id, entry.turn_id).exists() or not file.exists()
-        if entry.turn_id not in known and not settled:
+    for key in index.entries():
+        file = layout.journal_file(key.id, key.session)
+        settled = layout.turn_file(key.session, key.id).exists() or not file.exists()
+        if key.id not in known and not settled:
             unreadable.append(file.name)
     return unreadable
 

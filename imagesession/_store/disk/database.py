@@ -1,5 +1,5 @@
 """
-The index of turns, images and sessions: an SQLite database, disposable, rebuilt from the records.
+The database of the index: SQLite, disposable, rebuilt from the records.
 
 Each operation opens its own connection, which costs 0.2 ms. So no connection is shared between
 threads, left open across a fork, or blocks another process with an open cursor.
@@ -19,12 +19,13 @@ import attrs
 
 from imagesession._domain.turn import Turn
 from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
+from imagesession._store.files.atomic_write import PRIVATE_FILE, check_writable
+from imagesession._store.ids import first_id, is_id
+from imagesession._store.ports import ImageLocation
 from imagesession.errors import StorageIOError
 
 from . import index_schema
-from .atomic_write import PRIVATE_FILE, check_writable
-from .ids import first_id, is_id
-from .process_locks import exclusive, shared
+from .locks import exclusive, shared
 
 INDEX_VERSION = 5
 BUSY_SECONDS = 30.0
@@ -50,25 +51,7 @@ _ENVIRONMENT_ERRORS = frozenset(
 
 
 @attrs.frozen
-class ImageLocation:
-    """
-    Where the record of an image is found.
-
-    Attributes:
-        image: The image's id.
-        turn: Its turn's id.
-        session: Its session's id; None for a standalone image.
-        position: Its position among the turn's images, from 0.
-    """
-
-    image: str
-    turn: str
-    session: str | None
-    position: int
-
-
-@attrs.frozen
-class Index:
+class Database:
     """
     The index of one library.
 
@@ -79,6 +62,9 @@ class Index:
 
     path: Path
     scan: Callable[[], Iterable[Turn]]
+    _thread: threading.local = attrs.field(
+        factory=threading.local, init=False, repr=False, eq=False
+    )
     _checked: list[Path] = attrs.field(factory=list[Path], init=False, repr=False, eq=False)
 
     def open_or_rebuild(self) -> None:
@@ -145,34 +131,43 @@ class Index:
         """
         return self.query(lambda connection: index_schema.tally(connection, query), pending)
 
-    def find_intent(
-        self, idempotency_key: str, pending: Sequence[Turn] = ()
-    ) -> list[tuple[str | None, str]]:
+    @property
+    def is_locked_here(self) -> bool:
         """
-        Return the session ids and turn ids of all turns settled under an idempotency key.
+        Whether this thread has locked the library.
         """
-        return self.query(
-            lambda connection: index_schema.find_intent(connection, idempotency_key), pending
-        )
+        return self._locked_by_thread() is not None
+
+    def _locked_by_thread(self) -> sqlite3.Connection | None:
+        return getattr(self._thread, "connection", None)
 
     @contextlib.contextmanager
     def locked(self) -> Generator[sqlite3.Connection, None, None]:
         """
-        Lock the library against changes by all other processes.
+        Lock the library against changes by all other threads and processes. Within the block, this
+        thread may lock it again.
         """
+        outer = self._locked_by_thread()
+        if outer is not None:
+            with _index_errors(self.path):
+                yield outer
+            return
         self.open_or_rebuild()
         with _thread_lock(self.path), _index_errors(self.path), self._connected() as connection:
             connection.execute("BEGIN IMMEDIATE")
+            self._thread.connection = connection
             try:
                 # Another process may have deleted the index since.
                 self._rebuild_if_outdated(connection)
                 yield connection
             except BaseException as error:
-                if isinstance(error, sqlite3.DatabaseError):
+                if isinstance(error, (sqlite3.DatabaseError, StorageIOError)):
                     self._checked.clear()  # so that the next operation checks it again
                 with contextlib.suppress(sqlite3.Error):  # some errors roll back by themselves
                     connection.execute("ROLLBACK")
                 raise
+            finally:
+                self._thread.connection = None
             connection.execute("COMMIT")
 
     def _select(
@@ -204,6 +199,10 @@ class Index:
         """
         Run an operation on the index; if the index is damaged, rebuild it and try again.
         """
+        locked = self._locked_by_thread()
+        if locked is not None:
+            with _index_errors(self.path):
+                return work(locked)
         for _ in range(_MAX_ATTEMPTS):
             identity = self._identity()
             try:

@@ -24,12 +24,14 @@ import attrs
 
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
+from imagesession._store import codec
+from imagesession._store.files.atomic_write import link_into_place, replace_durable, write_temp
+from imagesession._store.ids import is_id
 from imagesession.errors import StorageError, StorageIOError
 
-from . import codec, session_index_schema
-from .atomic_write import link_into_place
-from .ids import is_id
-from .index import Index
+from . import session_index_schema
+from .database import Database
+from .layout import Layout
 
 T = TypeVar("T")
 _MAX_ATTEMPTS = 5
@@ -84,11 +86,11 @@ class SessionIndex:
 
     Attributes:
         index: The index.
-        folder: The folder of the sessions' records.
+        layout: The library's folders.
     """
 
-    index: Index
-    folder: Path
+    index: Database
+    layout: Layout
 
     def find_by_name(self, name: str) -> list[str]:
         """
@@ -124,26 +126,40 @@ class SessionIndex:
             lambda connection: session_index_schema.active(connection, since), pending
         )
 
-    def add(self, record: SessionRecord, unfinished: Path) -> None:
+    def create(self, session_id: str, data: bytes) -> None:
         """
-        Give the record of a new session its name, and write its row. If several threads add
-        sessions at the same time, the first of them writes all.
+        Write the record of a new session durably, and its row. If several threads add sessions at
+        the same time, the first of them names all.
 
         Args:
-            record: The session.
-            unfinished: The temporary path of its record.
+            session_id: The session.
+            data: Its record.
 
         Raises:
             FileExistsError: A session has that id.
         """
-        group = _groups.setdefault(self.folder, _Group())
-        new = _NewSession(record, unfinished)
-        group.waiting.append(new)
-        with group.lock:
-            if new in group.waiting:
-                self._add_all(group)
-        if new.error is not None:
-            raise new.error
+        file = self._record_file(session_id)
+        record = codec.read_session(data, str(file))
+        with write_temp(data, self.layout.tmp) as unfinished:
+            if self.index.is_locked_here:  # the group may wait for this thread
+                self._write(record, lambda: link_into_place(unfinished, file))
+                return
+            group = _groups.setdefault(self.layout.sessions, _Group())
+            new = _NewSession(record, unfinished)
+            group.waiting.append(new)
+            with group.lock:
+                if new in group.waiting:
+                    self._add_all(group)
+            if new.error is not None:
+                raise new.error
+
+    def replace(self, session_id: str, data: bytes) -> None:
+        """
+        Write a session's record durably, and its row.
+        """
+        file = self._record_file(session_id)
+        record = codec.read_session(data, str(file))
+        self._write(record, lambda: replace_durable(file, data, self.layout.tmp))
 
     def _add_all(self, group: _Group) -> None:
         added = list(group.waiting)
@@ -162,26 +178,23 @@ class SessionIndex:
                     item.error = item.error or error
         del group.waiting[: len(added)]
 
-    def write(self, work: Callable[[sqlite3.Connection], SessionRecord]) -> SessionRecord:
+    def _write(self, record: SessionRecord, write: Callable[[], None]) -> None:
         """
-        Change a session's record under the index lock, and then its row.
+        Write a record under the index lock, and then its row.
 
         If the row cannot be written, the record is there anyway: the folder lacks the stamp, so the
         next query reads the record.
-
-        Args:
-            work: Writes the record durably, and returns it.
         """
-        written: list[SessionRecord] = []
+        is_written = False
         try:
             with self.index.locked() as connection:
                 self._refresh(connection)
-                written.append(work(connection))
-                self._record_written(connection, written)
+                write()
+                is_written = True
+                self._record_written(connection, [record])
         except (StorageIOError, OSError):
-            if not written:
+            if not is_written:
                 raise
-        return written[0]
 
     def _query(self, work: Callable[[sqlite3.Connection], T], pending: Sequence[Turn] = ()) -> T:
         """
@@ -257,7 +270,7 @@ class SessionIndex:
         Return the identity of each session's file, by the session's id.
         """
         files: dict[str, str] = {}
-        with os.scandir(self.folder) as entries:
+        with os.scandir(self.layout.sessions) as entries:
             for entry in entries:
                 session_id, _, suffix = entry.name.partition(".")
                 if suffix == "json" and is_id(session_id):
@@ -272,10 +285,10 @@ class SessionIndex:
         return None
 
     def _record_file(self, session_id: str) -> Path:
-        return self.folder / f"{session_id}.json"
+        return self.layout.session_file(session_id)
 
     def _modified_ns(self) -> int:
-        return self.folder.stat().st_mtime_ns
+        return self.layout.sessions.stat().st_mtime_ns
 
     def _set_stamp(self) -> int:
         """
@@ -285,7 +298,7 @@ class SessionIndex:
         """
         stamp = time.time_ns() - _MIN_NS_BACK - secrets.randbelow(_RANDOM_NS_BACK)
         with contextlib.suppress(OSError):
-            os.utime(self.folder, ns=(stamp, stamp))
+            os.utime(self.layout.sessions, ns=(stamp, stamp))
         return self._modified_ns()
 
 

@@ -11,8 +11,8 @@ import sqlite3
 from collections.abc import Iterable
 
 from imagesession._domain.sessions import SessionRecord
+from imagesession._store.ids import first_id, is_id
 
-from .ids import first_id, is_id
 from .index_schema import utf8, where
 
 # From then on, names without a schema mean the temporary table.

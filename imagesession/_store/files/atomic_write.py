@@ -26,7 +26,7 @@ PRIVATE_FOLDER = 0o700
 PUBLIC_FILE = 0o666
 # Some file systems cannot flush a folder or a file; nothing more can be done then.
 _CANNOT_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF})
-_CANNOT_LINK = frozenset(
+CANNOT_LINK = frozenset(
     {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS, errno.EINVAL}
 )
 _STALE_SECONDS = 3600.0
@@ -333,7 +333,7 @@ def _link(unfinished: Path, path: Path, folder: int | None) -> None:
             # Link the scratch file itself, even if another program replaced it by a link.
             os.link(unfinished, path.name, dst_dir_fd=folder, follow_symlinks=False)
     except OSError as error:
-        if error.errno not in _CANNOT_LINK:
+        if error.errno not in CANNOT_LINK:
             raise
         # Without hard links, the gap between this check and the rename cannot be closed.
         if name_exists(path, folder):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import sqlite3
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.store import CostTotals, SpendingQuery
@@ -123,6 +123,48 @@ def has_turn(connection: sqlite3.Connection, turn_id: str) -> bool:
     Tell whether a turn is indexed.
     """
     return connection.execute("SELECT 1 FROM turns WHERE id = ?", (turn_id,)).fetchone() is not None
+
+
+def spent(
+    connection: sqlite3.Connection, day: dt.date, session: str | None, without: Collection[str]
+) -> tuple[float, float]:
+    """
+    Return what budgets count for the turns of a day, and for those of a session.
+
+    Args:
+        connection: The index.
+        day: The day (UTC).
+        session: The session; None for 0.
+        without: Turns that are not counted.
+    """
+    totals = [
+        sum(each.spent for each in tally(connection, query))
+        for query in (
+            SpendingQuery(since=day, until=day),
+            SpendingQuery(by="session", session=session or ""),
+        )
+    ]
+    for turn_id in without:
+        row = connection.execute(
+            "SELECT day, session, spent FROM turns WHERE id = ?", (turn_id,)
+        ).fetchone()
+        if row is not None:
+            totals[0] -= row[2] if row[0] == day.isoformat() else 0.0
+            totals[1] -= row[2] if session is not None and row[1] == session else 0.0
+    return totals[0], totals[1]
+
+
+def owners(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, str | None]:
+    """
+    Return the sessions of those ids that turns or images have.
+    """
+    found: dict[str, str | None] = {}
+    for used_id in ids:
+        for table in ("turns", "images"):
+            sql = f"SELECT session FROM {table} WHERE id = ?"  # noqa: S608 - names of tables
+            for (session,) in connection.execute(sql, (used_id,)):
+                found[used_id] = session
+    return found
 
 
 def budget_cost(turn: Turn) -> float:

@@ -18,8 +18,8 @@ The files and folders of a library.
         batches/<batch>.jsonl        batches and their updates
         quarantine/<turn>.bin        paid replies that could not be read
         locks/<name>                 locked by each open library, while its process lives
-        limits/<provider>.{wait,next}.json   cooldowns and rate slots; disposable
-        limits/<provider>.slots/<number>     locked while a request is under way; disposable
+        locks/<right>.<place>        another name of the lock of the library that holds a right
+        limits/<name>.json           cooldowns, rate slots, unsupported features; disposable
         uploads/<sha256>.<provider>.json   ids of images that the provider stores; disposable
         index.sqlite, index.lock     disposable
         tmp/                         unfinished files
@@ -34,8 +34,7 @@ import attrs
 
 from imagesession._domain.image_header import SUFFIXES, PictureFormat
 from imagesession._domain.turn import Kind, Turn, short_id
-
-from .slug import slugify
+from imagesession._store.slug import slugify
 
 STANDALONE = "one-shots"
 _FOLDERS: dict[Kind, str] = {

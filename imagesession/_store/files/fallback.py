@@ -14,7 +14,7 @@ from imagesession._domain.turn import Turn
 from imagesession._engine.http import ReceivedImage
 from imagesession.errors import StorageError, StorageIOError
 
-from .atomic_write import create_durable
+from .atomic_write import create_durable, translate_os_errors
 
 
 def save_to_fallback(
@@ -73,6 +73,22 @@ def write_temp_copies(files: Iterable[tuple[str, bytes]]) -> tuple[str, ...]:
         _remove(folder)
         raise
     return tuple(str(folder / name) for name in sorted(os.listdir(folder)))  # noqa: PTH208 - names will do
+
+
+def save_reply(name: str, data: bytes, instead_of: str) -> str:
+    """
+    Write a paid reply into the system's temporary folder; return its path.
+
+    Args:
+        name: The file's name.
+        data: The reply.
+        instead_of: Where it could not be written.
+
+    Raises:
+        StorageIOError: It cannot be written there either.
+    """
+    with translate_os_errors(Path(instead_of)):
+        return write_temp_copies([(name, data)])[0]
 
 
 def _remove(folder: Path) -> None:

@@ -1,0 +1,241 @@
+"""
+The index on disk: a database that learns of turns late.
+
+An intent stays in the journal until its turn is in the database, and lookups include the turns that
+are not there yet. So settling a turn need not wait for the database to be flushed, and nothing is
+lost if a process dies in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import TypeAlias, TypeVar
+
+import attrs
+
+from imagesession._domain.turn import Turn
+from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
+from imagesession._store import codec
+from imagesession._store.files.atomic_write import translate_os_errors
+from imagesession._store.ids import timestamp_of
+from imagesession._store.ports import ImageLocation, Key
+from imagesession.errors import StorageError
+
+from . import index_schema
+from .database import Database
+from .layout import STANDALONE, Layout
+from .session_index import SessionIndex
+
+MAX_PENDING_IN_LOOKUPS = 16
+MAX_UNINDEXED = 200
+T = TypeVar("T")
+Query: TypeAlias = Callable[[sqlite3.Connection], T]
+
+
+class DiskIndex:
+    """
+    The index of a library on disk.
+
+    Args:
+        layout: The library's folders.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self.database = Database(layout.index, self._scan)
+        self.session_index = SessionIndex(self.database, layout)
+        self._settled: dict[str, Turn] = {}
+        self._unindexed = 0
+
+    def find(self, image_id: str) -> ImageLocation | None:
+        """
+        Return where an image's record is.
+        """
+        with self._errors():
+            return self.database.find(image_id, self.refresh())
+
+    def page(self, query: ImageQuery) -> list[ImageLocation]:
+        """
+        Return the latest images, the newest first.
+        """
+        with self._errors():
+            return self.database.page(query, self.refresh())
+
+    def tally(self, query: SpendingQuery) -> list[CostTotals]:
+        """
+        Sum the costs of turns by group.
+        """
+        with self._errors():
+            return self.database.sum_costs(query, self.refresh())
+
+    def spent(
+        self, day: dt.date, session: str | None, without: Collection[str] = ()
+    ) -> tuple[float, float]:
+        """
+        Return what budgets count for the turns of a day, and for those of a session.
+        """
+        with self._errors():
+            known, unindexed = self._with_unindexed(
+                lambda connection: index_schema.spent(connection, day, session, without)
+            )
+        counted = [turn for turn in unindexed if turn.id not in without]
+        today = sum(
+            index_schema.budget_cost(turn)
+            for turn in counted
+            if timestamp_of(turn.id).date() == day
+        )
+        own = sum(index_schema.budget_cost(turn) for turn in counted if turn.session == session)
+        return known[0] + today, known[1] + own
+
+    def settled_under(self, idempotency_keys: Collection[str]) -> dict[str, list[Key]]:
+        """
+        Return the turns that were settled under some idempotency keys, the latest first.
+        """
+        with self._errors():
+            found, unindexed = self._with_unindexed(
+                lambda connection: {
+                    key: set(index_schema.find_intent(connection, key)) for key in idempotency_keys
+                }
+            )
+        for turn in unindexed:
+            if turn.idempotency_key in found:
+                found[turn.idempotency_key].add((turn.session, turn.id))
+        return {
+            key: [
+                Key("turn", turn, session)
+                for session, turn in sorted(rows, key=lambda row: row[1], reverse=True)
+            ]
+            for key, rows in found.items()
+        }
+
+    def owners(self, ids: Iterable[str]) -> dict[str, str | None]:
+        """
+        Return the sessions of those ids that turns or images have.
+        """
+        wanted = set(ids)
+        with self._errors():
+            found, unindexed = self._with_unindexed(
+                lambda connection: index_schema.owners(connection, wanted)
+            )
+        for turn in unindexed:
+            used = {turn.id, *(image.id for image in turn.images)}
+            found.update(dict.fromkeys(used & wanted, turn.session))
+        return found
+
+    def sessions(
+        self, name: str | None = None, limit: int | None = None, before: str | None = None
+    ) -> list[str]:
+        """
+        Return the ids of sessions, the latest first.
+        """
+        with translate_os_errors(self._layout.sessions):
+            if name is not None:
+                return self.session_index.find_by_name(name)
+            return self.session_index.page(limit, before)
+
+    def count_sessions(self) -> int:
+        """
+        Return how many sessions there are.
+        """
+        with translate_os_errors(self._layout.sessions):
+            return self.session_index.count()
+
+    def active(self, since: str) -> list[tuple[str, str]]:
+        """
+        Return the open sessions with a turn or move since an id.
+        """
+        with translate_os_errors(self._layout.sessions):
+            return self.session_index.active(since, self.refresh())
+
+    def rebuild(self) -> None:
+        """
+        Read all records again.
+        """
+        with self._errors():
+            self.database.force_rebuild()
+
+    # --- turns that are not indexed ---------------------------------------------------------------
+
+    def settled(self, turn: Turn) -> None:
+        """
+        Remember a turn whose record was just written.
+        """
+        self._settled[turn.id] = turn
+        self._unindexed += 1
+        if self._unindexed > MAX_UNINDEXED:
+            with contextlib.suppress(StorageError, OSError):
+                self.refresh(max_pending=0)
+
+    def refresh(self, *, max_pending: int = MAX_PENDING_IN_LOOKUPS) -> tuple[Turn, ...]:
+        """
+        Index the turns that any process has settled since, and remove their intents.
+
+        Args:
+            max_pending: Up to this many turns may stay unindexed, so that lookups need not wait.
+
+        Returns:
+            The settled turns that were not indexed; lookups have to include them.
+        """
+        settled = tuple(self._unindexed_turns())
+        if self.database.is_locked_here or 0 < len(settled) <= max_pending:
+            return settled
+        self._unindexed = 0
+        self._settled.clear()
+        if settled:
+            self.database.add(settled)
+        for turn in settled:
+            self._layout.journal_file(turn.id, turn.session).unlink(missing_ok=True)
+        return ()
+
+    def entries(self) -> Iterator[Key]:
+        """
+        Yield the keys of the intents in the journal, without reading them.
+        """
+        for name in sorted(os.listdir(self._layout.journal)):  # noqa: PTH208 - names will do
+            turn_id, _, remainder = name.partition(".")
+            session, _, suffix = remainder.partition(".")
+            if suffix == "jsonl":
+                yield Key("intent", turn_id, None if session == STANDALONE else session)
+
+    def _unindexed_turns(self) -> Iterator[Turn]:
+        for key in self.entries():
+            # Cached: beside busy threads, each file that is read costs a wait for the GIL.
+            turn = self._settled.get(key.id)
+            file = self._layout.turn_file(key.session, key.id)
+            if turn is None and file.exists():
+                # A damaged record stays; reading its session reports the damage.
+                with contextlib.suppress(StorageError, OSError):
+                    turn = self._settled[key.id] = codec.read_turn(file.read_bytes(), str(file))
+            if turn is not None:
+                yield turn
+
+    def _with_unindexed(self, query: Query[T]) -> tuple[T, list[Turn]]:
+        """
+        Query the database, and return the turns that it does not know beside the result.
+        """
+        unindexed = self.refresh()
+
+        def work(connection: sqlite3.Connection) -> tuple[T, list[Turn]]:
+            missing = [turn for turn in unindexed if not index_schema.has_turn(connection, turn.id)]
+            return query(connection), missing
+
+        return self.database.query(work, ())
+
+    def _scan(self) -> Iterator[Turn]:
+        """
+        Read all turns from the records. Damaged records are skipped: their images are still in
+        their folders, and reading the session reports the damage.
+        """
+        for folder in sorted(self._layout.turns.iterdir()):
+            session = None if folder.name == STANDALONE else folder.name
+            for file in sorted(folder.glob("*.json")):
+                with contextlib.suppress(StorageError):
+                    turn = codec.read_turn(file.read_bytes(), str(file))
+                    yield attrs.evolve(turn, session=session)
+
+    def _errors(self) -> contextlib.AbstractContextManager[None]:
+        return translate_os_errors(self._layout.index)

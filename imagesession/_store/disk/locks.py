@@ -1,0 +1,89 @@
+"""
+Locks on files. The system releases a lock when its process ends, even by a crash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+from imagesession._store.files.atomic_write import PRIVATE_FILE
+
+_TIMEOUT, _PAUSE = 5.0, 0.01
+_HELD_ELSEWHERE = frozenset({errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK})
+
+
+@contextlib.contextmanager
+def exclusive(file: Path) -> Generator[bool, None, None]:
+    """
+    Lock a file exclusively; wait for other holders, but for 5 seconds at most.
+
+    Yields:
+        Whether no other holder is known. On a file system without locks this is always true.
+    """
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+    try:
+        yield _lock_with_timeout(descriptor, shared=False) is not False
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def shared(file: Path) -> Generator[None, None, None]:
+    """
+    Lock a file together with other shared holders, so that `exclusive` waits for all of them. On a
+    read-only disk there is no lock, and no need for one.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+    except OSError:
+        yield
+        return
+    try:
+        _lock_with_timeout(descriptor, shared=True)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock_with_timeout(descriptor: int, *, shared: bool) -> bool | None:
+    """
+    Try to lock a file for 5 seconds; see `try_lock`.
+    """
+    end = time.monotonic() + _TIMEOUT
+    while (locked := try_lock(descriptor, shared=shared)) is False and time.monotonic() < end:
+        time.sleep(_PAUSE)
+    return locked
+
+
+def try_lock(descriptor: int, *, shared: bool = False) -> bool | None:
+    """
+    Lock a file for as long as it is open.
+
+    Args:
+        descriptor: The file.
+        shared: Whether other shared holders are allowed.
+
+    Returns:
+        Whether the lock was acquired; None if the file system has no such locks.
+    """
+    try:
+        if sys.platform == "win32":
+            import msvcrt  # noqa: PLC0415 - exists on this platform alone
+
+            if shared:
+                return None  # an open file cannot be deleted there anyway
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl  # noqa: PLC0415 - exists on other platforms alone
+
+            how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except OSError as error:
+        return False if error.errno in _HELD_ELSEWHERE else None
+    return True

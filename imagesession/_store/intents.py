@@ -1,0 +1,224 @@
+"""
+Intents: paid requests that are not settled yet, written before anything is sent.
+
+Who works on an intent holds the right to it. What a program leaves when it ends may be taken over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator
+from weakref import WeakValueDictionary
+
+import attrs
+
+from imagesession._domain.reports import PendingRequest
+from imagesession._domain.turn import Turn
+from imagesession._engine.leases import BudgetReservation
+from imagesession._engine.store import IdAndTime
+from imagesession.errors import StorageError
+
+from . import admission
+from .ids import UlidFactory
+from .ports import Key, Lease, Ports
+from .records import (
+    StorePart,
+    intent_fact,
+    intent_key,
+    is_open,
+    open_intents,
+    read_intent,
+    read_turn,
+)
+
+
+@attrs.frozen(eq=False)
+class IntentLease:
+    """
+    The right to work on an intent, from its writing until it is settled or released.
+
+    Attributes:
+        library: The library that holds the intent.
+        turn: The pending turn.
+        right: The right to it, which ends when this is garbage-collected.
+    """
+
+    library: IntentStore = attrs.field(repr=False)
+    turn: Turn
+    right: Lease
+
+    def release(self) -> None:
+        """
+        Release the lease; if the intent is not settled, any library may take it over from now on.
+        """
+        if self.right.is_held:
+            self.library.write_late_response_id(self.turn)
+            self.right.release()
+
+
+class IntentStore(StorePart):
+    """
+    The part of a library that knows the unsettled requests.
+    """
+
+    def __init__(self, ports: Ports) -> None:
+        super().__init__(ports)
+        self.ids = UlidFactory()
+        self.leases: WeakValueDictionary[str, IntentLease] = WeakValueDictionary()
+        self.taken_over: set[str] = set()
+        self._late_response_ids: dict[str, str] = {}
+        self._orphans_listed = False
+
+    def new_id(self, after: str = "") -> IdAndTime:
+        """
+        Return the time and a new id, greater than `after`.
+        """
+        return IdAndTime(id=self.ids.new(after), at=self.facts.now())
+
+    def write_intent(
+        self, turn: Turn, reservation: BudgetReservation | None = None
+    ) -> Turn | IntentLease:
+        """
+        Write an intent durably, if there is room for its images and the budget allows it.
+
+        Returns:
+            The intent's lease; or the turn that was completed under its idempotency key before.
+
+        Raises:
+            StorageIOError: The library cannot be written, or has no room: this is checked before
+                anything is paid for.
+            BudgetExceededError: The turn may cost more than is left.
+            OutcomeUnknownError: A request with the same key is not settled, or its outcome is
+                unknown.
+        """
+        self.blobs.check_room((turn,), len(self.leases))
+        if reservation is None and turn.idempotency_key is None:
+            return self.add_intent(turn)
+        with self.facts.transaction("admission"):
+            completed = admission.admit(self.ports, (turn,), reservation)
+            return completed.get(turn.id) or self.add_intent(turn)
+
+    def add_intent(self, turn: Turn) -> IntentLease:
+        """
+        Write an intent, whatever it costs.
+        """
+        # Held first: otherwise another program could take the intent over.
+        lease = self._lease(turn)
+        if lease is None:
+            raise AssertionError(f"a program works on the new turn {turn.id}")
+        try:
+            self.facts.put_new(dict([intent_fact(turn)]))
+        except BaseException:
+            lease.release()
+            raise
+        return lease
+
+    def _lease(self, turn: Turn) -> IntentLease | None:
+        right = self.rights.hold(_right(turn.id))
+        if right is None:
+            return None
+        lease = self.leases[turn.id] = IntentLease(self, turn, right)
+        return lease
+
+    def acquire_lease(self, turn: Turn) -> IntentLease | None:
+        """
+        Take over an intent without a living owner; None if it has one, or was settled meanwhile.
+        """
+        if self.rights.is_held(_right(turn.id)):
+            return None
+        lease = self._lease(turn)
+        # An owner settles an intent before it releases it: so only now it is certainly open.
+        if lease is None or not is_open(self.facts, intent_key(turn)):
+            return None
+        self.taken_over.add(turn.id)
+        return lease
+
+    def find_intent(self, idempotency_key: str) -> Turn | None:
+        """
+        Return the turn that was completed under an idempotency key.
+
+        Raises:
+            OutcomeUnknownError: None was completed, and the outcome of a request is unknown.
+        """
+        settled = self.index.settled_under((idempotency_key,))[idempotency_key]
+        return admission.completed_under_key(
+            idempotency_key, (read_turn(self.facts, key) for key in settled)
+        )
+
+    def record_response_id(self, turn: Turn, response_id: str) -> None:
+        """
+        Record the provider's response id durably.
+
+        Raises:
+            StorageIOError: It cannot be written; this is tried again when the intent is released.
+        """
+        self._late_response_ids[turn.id] = response_id
+        self.facts.extend(intent_key(turn), _ids(turn, response_id))
+        del self._late_response_ids[turn.id]
+
+    def write_late_response_id(self, turn: Turn) -> None:
+        """
+        Try once more to record a response id that could not be written.
+        """
+        response_id = self._late_response_ids.get(turn.id)
+        if response_id is not None:
+            with contextlib.suppress(StorageError):
+                if is_open(self.facts, intent_key(turn)):
+                    self.facts.extend(intent_key(turn), _ids(turn, response_id))
+                del self._late_response_ids[turn.id]
+
+    def record_conversation(self, turn: Turn, conversation: str | None) -> None:
+        """
+        Record durably that a turn is sent in another conversation than was planned.
+        """
+        self.facts.extend(intent_key(turn), {"conversation": conversation})
+
+    def discard_intent(self, turn: Turn) -> None:
+        """
+        Drop an intent that the provider did not accept.
+        """
+        self.facts.drop(intent_key(turn))
+
+    def pending(self) -> tuple[PendingRequest, ...]:
+        """
+        Return the intents that are not settled, the oldest first.
+        """
+        return tuple(self._pending())
+
+    def _pending(self) -> Iterator[PendingRequest]:
+        for key, intent in open_intents(self.facts):
+            is_running = self.rights.is_held(_right(key.id))
+            if intent.turn.status == "pending":
+                yield PendingRequest(
+                    turn=intent.turn,
+                    response_id=intent.response_id or self._late_response_ids.get(key.id),
+                    staged=bool(intent.staged),
+                    running=is_running,
+                )
+            elif not is_running:
+                self.facts.drop(key)  # an interrupted import: its source is still there
+
+    def unsettled_turns(self, turn_ids: Collection[str]) -> tuple[Turn, ...]:
+        """
+        Return those of some standalone turns that have an intent and are not settled.
+        """
+        keys = (Key("intent", turn_id) for turn_id in sorted(turn_ids))
+        intents = (read_intent(self.facts, key) for key in keys if is_open(self.facts, key))
+        return tuple(intent.turn for intent in intents if intent is not None)
+
+    def orphaned_intents(self) -> tuple[PendingRequest, ...]:
+        """
+        Return the orphaned intents on the first call, and nothing later.
+        """
+        if self._orphans_listed:
+            return ()
+        self._orphans_listed = True
+        return tuple(request for request in self.pending() if not request.running)
+
+
+def _right(turn_id: str) -> str:
+    return f"intent {turn_id}"
+
+
+def _ids(turn: Turn, response_id: str) -> dict[str, str | None]:
+    return {"response_id": response_id, "request_id": turn.request_id}

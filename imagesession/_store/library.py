@@ -1,0 +1,43 @@
+"""
+A library: the `Store` that workflows call. Its rules stand here once, above the ports.
+"""
+
+from __future__ import annotations
+
+from imagesession._domain.health import HealthCheck
+
+from .batches import BatchStore
+from .export import SessionExport
+from .pacing import ProviderStore
+from .uploads import UploadStore
+
+
+class LibraryStore(SessionExport, BatchStore, ProviderStore, UploadStore):
+    """
+    Images and their records.
+
+    Args:
+        ports: What they are kept on.
+    """
+
+    @property
+    def address(self) -> str:
+        """
+        Where people find the library: a folder, or a URL.
+        """
+        return self.ports.address
+
+    def check_health(self, *, verify: bool) -> tuple[HealthCheck, ...]:
+        """
+        Check the library without changing records or images.
+
+        Args:
+            verify: Whether to read every image and compare it with its record.
+        """
+        return self.ports.check_health(self.pending, verify=verify)
+
+    def close(self) -> None:
+        """
+        Give back what is held for the library, unless a lease is held; it stays usable.
+        """
+        self.ports.close()

@@ -1,0 +1,130 @@
+"""
+What the parts of a library share: the ports, and how turns and intents are kept as facts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import attrs
+
+from imagesession._domain.turn import ImageRecord, Turn
+from imagesession.errors import StorageError, StorageIOError
+
+from . import codec
+from .ports import Facts, Key, Ports
+
+# Facts of a turn that become known while its request is under way.
+_LATER = ("conversation", "request_id")
+
+
+class StorePart:
+    """
+    A part of a library's rules.
+
+    Args:
+        ports: What the library is kept on.
+    """
+
+    def __init__(self, ports: Ports) -> None:
+        self.ports = ports
+        self.facts = ports.facts
+        self.rights = ports.rights
+        self.blobs = ports.blobs
+        self.index = ports.index
+
+
+@attrs.frozen(kw_only=True)
+class Intent:
+    """
+    The content of an intent.
+
+    Attributes:
+        turn: The pending turn.
+        response_id: The provider's id, if it is known.
+        staged: The staged images.
+    """
+
+    turn: Turn
+    response_id: str | None
+    staged: tuple[ImageRecord, ...] = ()
+
+
+def turn_key(turn: Turn) -> Key:
+    """
+    Return the key of a turn's record.
+    """
+    return Key("turn", turn.id, turn.session)
+
+
+def read_turn(facts: Facts, key: Key) -> Turn:
+    """
+    Read a settled turn.
+
+    Raises:
+        StorageIOError: There is none.
+        CorruptRecordError: Its record is damaged.
+    """
+    data = facts.get(key)
+    if data is None:
+        raise StorageIOError(f"The library has no record {facts.describe(key)}.")
+    return codec.read_turn(data, facts.describe(key))
+
+
+def intent_key(turn: Turn) -> Key:
+    """
+    Return the key of a turn's intent.
+    """
+    return Key("intent", turn.id, turn.session)
+
+
+def intent_fact(turn: Turn) -> tuple[Key, bytes]:
+    """
+    Return a turn's intent, as it is written first.
+    """
+    return intent_key(turn), json.dumps({"turn": codec.turn_to_dict(turn)}).encode("ascii")
+
+
+def staged_fact(images: Iterable[ImageRecord]) -> dict[str, Any]:
+    """
+    Return what an intent is extended by when images are staged.
+    """
+    return {"staged": [attrs.asdict(image) for image in images]}
+
+
+def read_intent(facts: Facts, key: Key) -> Intent | None:
+    """
+    Read an intent; None if it is missing or damaged.
+    """
+    where = facts.describe(key)
+    try:
+        members = json.loads(facts.get(key) or b"{}")
+        changed = {name: members[name] for name in _LATER if name in members}
+        turn = codec.read_turn(json.dumps({**members["turn"], **changed}).encode(), where)
+        staged = codec.read_images(members, where)
+    except (StorageError, LookupError, TypeError):
+        return None
+    response_id = members.get("response_id")
+    return Intent(
+        turn=turn, response_id=response_id if isinstance(response_id, str) else None, staged=staged
+    )
+
+
+def is_open(facts: Facts, key: Key) -> bool:
+    """
+    Tell whether there is an intent whose turn is not settled.
+    """
+    return facts.has(key) and not facts.has(Key("turn", key.id, key.session))
+
+
+def open_intents(facts: Facts) -> Iterator[tuple[Key, Intent]]:
+    """
+    Yield the intents whose turns are not settled, the oldest first.
+    """
+    for key in facts.scan("intent"):
+        if is_open(facts, key):
+            intent = read_intent(facts, key)
+            if intent is not None:
+                yield key, intent

@@ -1,0 +1,69 @@
+"""
+Remember the provider's ids of uploaded images, so that each is uploaded once until it expires.
+
+Losing this costs an upload; so damaged facts count as missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import json
+
+from imagesession._engine.store import Upload
+from imagesession.errors import StorageError
+
+from .ports import Key, Lease
+from .records import StorePart
+
+# A file must not expire while its request is under way.
+_MARGIN = dt.timedelta(minutes=10)
+
+
+class UploadStore(StorePart):
+    """
+    The part of a library that remembers uploaded images.
+    """
+
+    def find_upload(self, sha256: str, provider: str, at: dt.datetime) -> Upload | None:
+        """
+        Return an image's upload with a provider; None if it must be uploaded.
+        """
+        try:
+            upload = json.loads(self.facts.get(_key(sha256, provider)) or b"{}")
+            expires = dt.datetime.fromisoformat(upload["expires"])
+            is_fresh = expires - _MARGIN > at
+            return Upload(file_id=str(upload["file_id"]), expires=expires) if is_fresh else None
+        except (StorageError, ValueError, LookupError, TypeError):
+            return None
+
+    def begin_upload(self, sha256: str, provider: str) -> Lease | None:
+        """
+        Return the right to upload an image; None while another call has it, in any program.
+        """
+        return self.rights.hold(f"upload {_key(sha256, provider).id}")
+
+    def record_upload(self, sha256: str, provider: str, upload: Upload) -> None:
+        """
+        Remember an image's upload.
+        """
+        members = {
+            "provider": provider,
+            "file_id": upload.file_id,
+            "expires": upload.expires.isoformat(),
+        }
+        with contextlib.suppress(StorageError):
+            self.facts.replace(_key(sha256, provider), json.dumps(members).encode("ascii"))
+
+    def invalidate_upload(self, sha256: str, provider: str) -> None:
+        """
+        Forget an upload that the provider does not know any more.
+        """
+        with contextlib.suppress(StorageError):
+            self.facts.drop(_key(sha256, provider))
+
+
+def _key(sha256: str, provider: str) -> Key:
+    digest = hashlib.sha256(provider.encode("utf-8", "replace")).hexdigest()[:8]
+    return Key("upload", f"{sha256}.{digest}")

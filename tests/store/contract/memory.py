@@ -1,0 +1,440 @@
+"""
+The ports in memory: a second implementation, which shows that the contract needs no disk.
+
+"Programs" on a library are objects that share its state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import itertools
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from imagesession._domain.health import HealthCheck
+from imagesession._domain.reports import PendingRequest
+from imagesession._domain.turn import Turn
+from imagesession._engine.http import ReceivedImage
+from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
+from imagesession._store import codec
+from imagesession._store.ids import first_id, is_id, timestamp_of
+from imagesession._store.ports import (
+    FactExistsError,
+    ImageLocation,
+    Key,
+    Kind,
+    Lease,
+    LeaseLostError,
+)
+
+_fences = itertools.count(1)
+
+
+@attrs.define(eq=False)
+class State:
+    """
+    What all programs on a library share.
+    """
+
+    facts: dict[Key, bytes] = attrs.field(factory=dict[Key, bytes])
+    images: dict[str, bytes] = attrs.field(factory=dict[str, bytes])
+    rights: dict[tuple[str, int], int] = attrs.field(factory=dict[tuple[str, int], int])
+    times: dict[str, float] = attrs.field(factory=dict[str, float])
+    lock: threading.RLock = attrs.field(factory=threading.RLock)
+    transactions: defaultdict[str, threading.RLock] = attrs.field(
+        factory=lambda: defaultdict(threading.RLock)
+    )
+
+
+@attrs.frozen(eq=False)
+class MemoryLease:
+    """
+    A right that is held until it is released.
+    """
+
+    state: State = attrs.field(repr=False)
+    place: tuple[str, int]
+    fence: int = attrs.field(factory=lambda: next(_fences))
+
+    @property
+    def is_held(self) -> bool:
+        """
+        Whether nobody else has the right now.
+        """
+        return self.state.rights.get(self.place) == self.fence
+
+    def release(self) -> None:
+        """
+        Give it back.
+        """
+        with self.state.lock:
+            if self.is_held:
+                del self.state.rights[self.place]
+
+    def __del__(self) -> None:
+        self.release()
+
+
+@attrs.frozen
+class MemoryRights:
+    """
+    Rights in memory.
+    """
+
+    state: State
+
+    def hold(self, name: str, places: int = 1) -> Lease | None:
+        """
+        Take the first free place.
+        """
+        with self.state.lock:
+            for number in range(places):
+                if (name, number) not in self.state.rights:
+                    lease = MemoryLease(self.state, (name, number))
+                    self.state.rights[name, number] = lease.fence
+                    return lease
+        return None
+
+    def is_held(self, name: str) -> bool:
+        """
+        Tell whether the first place is taken.
+        """
+        return (name, 0) in self.state.rights
+
+    def next_time(self, name: str, interval: float = 0.0, max_wait: float = 0.0) -> float:
+        """
+        Return the wait, and take the turn.
+        """
+        with self.state.lock:
+            wait = max(0.0, self.state.times.get(name, 0.0) - time.time())
+            if interval and wait <= max_wait:
+                self.state.times[name] = time.time() + wait + interval
+        return wait
+
+    def postpone(self, name: str, seconds: float) -> None:
+        """
+        Move the next turn, but never to an earlier time.
+        """
+        with self.state.lock:
+            self.state.times[name] = max(self.state.times.get(name, 0.0), time.time() + seconds)
+
+
+@attrs.frozen
+class MemoryFacts:
+    """
+    Facts in memory.
+    """
+
+    state: State
+
+    def put_new(self, facts: Mapping[Key, bytes]) -> None:
+        """
+        Add all, or none.
+        """
+        with self.state.lock:
+            if self.state.facts.keys() & facts.keys():
+                raise FactExistsError("there is such a fact")
+            self.state.facts.update(facts)
+
+    def settle(self, turn: Turn, lease: Lease | None = None) -> None:
+        """
+        Replace the intent by the turn.
+        """
+        with self.state.lock:
+            if lease is not None and not lease.is_held:
+                raise LeaseLostError("another program works on it")
+            self.put_new({Key("turn", turn.id, turn.session): codec.dump_turn(turn)})
+            self.drop(Key("intent", turn.id, turn.session))
+
+    def replace(self, key: Key, data: bytes) -> None:
+        """
+        Set a fact.
+        """
+        self.state.facts[key] = data
+
+    def extend(self, key: Key, news: Mapping[str, Any]) -> None:
+        """
+        Merge members.
+        """
+        with self.state.lock:
+            self.state.facts[key] = json.dumps(
+                {**json.loads(self.state.facts[key]), **news}
+            ).encode()
+
+    def get(self, key: Key) -> bytes | None:
+        """
+        Return a fact.
+        """
+        return self.state.facts.get(key)
+
+    def has(self, key: Key) -> bool:
+        """
+        Tell whether it is there.
+        """
+        return key in self.state.facts
+
+    def drop(self, key: Key) -> None:
+        """
+        Remove it.
+        """
+        self.state.facts.pop(key, None)
+
+    def scan(self, kind: Kind, session: str | None = None) -> Iterator[Key]:
+        """
+        Yield sorted keys.
+        """
+        keys = [key for key in tuple(self.state.facts) if key.kind == kind]
+        if kind == "turn":
+            keys = [key for key in keys if key.session == session]
+        return iter(sorted(keys, key=lambda key: key.id))
+
+    @contextlib.contextmanager
+    def transaction(self, name: str) -> Generator[None, None, None]:
+        """
+        Hold a lock of that name.
+        """
+        with self.state.transactions[name]:
+            yield
+
+    def now(self) -> dt.datetime:
+        """
+        Return the time.
+        """
+        return dt.datetime.now(dt.UTC)
+
+    def describe(self, key: Key) -> str:
+        """
+        Return the key as a text.
+        """
+        return f"{key.kind} {key.id}"
+
+
+@attrs.frozen
+class MemoryBlobs:
+    """
+    Images in memory, named by their content.
+    """
+
+    state: State
+
+    def check_room(self, turns: Collection[Turn], pending: int) -> None:
+        """
+        There is room.
+        """
+
+    def put_new(
+        self,
+        turn: Turn,
+        at: dt.datetime,  # noqa: ARG002 - names are contents
+        image: ReceivedImage,
+        recorded: Collection[str] | None = None,  # noqa: ARG002 - as above
+    ) -> str:
+        """
+        Store an image under its turn and digest; twice, it is the same.
+        """
+        key = f"{turn.id}/{hashlib.sha256(image.data).hexdigest()}.{image.facts.format}"
+        self.state.images[key] = image.data
+        return key
+
+    def get(self, key: str) -> bytes:
+        """
+        Return an image.
+        """
+        if key not in self.state.images:
+            raise FileNotFoundError(2, "there is no such image")
+        return self.state.images[key]
+
+    def drop(self, key: str) -> None:
+        """
+        Remove it.
+        """
+        self.state.images.pop(key, None)
+
+    def address(self, key: str) -> str:
+        """
+        Return an address that means nothing elsewhere.
+        """
+        return f"memory:{key}"
+
+    def annotate(self, key: str, metadata: Mapping[str, Any]) -> None:
+        """
+        Nobody looks beside an image here.
+        """
+
+
+@attrs.frozen
+class MemoryIndex:
+    """
+    Answers that are computed from the facts each time.
+    """
+
+    state: State
+
+    def _turns(self) -> list[Turn]:
+        facts = tuple(self.state.facts.items())
+        return [codec.read_turn(data, key.id) for key, data in facts if key.kind == "turn"]
+
+    def _locations(self) -> list[tuple[Turn, ImageLocation]]:
+        return [
+            (turn, ImageLocation(image.id, turn.id, turn.session, position))
+            for turn in self._turns()
+            for position, image in enumerate(turn.images)
+        ]
+
+    def find(self, image_id: str) -> ImageLocation | None:
+        """
+        Return an image's location.
+        """
+        return next((row for _, row in self._locations() if row.image == image_id), None)
+
+    def page(self, query: ImageQuery) -> list[ImageLocation]:
+        """
+        Return the latest images of a session or kind.
+        """
+        found = [
+            row
+            for turn, row in self._locations()
+            if query.session in {None, turn.session}
+            and query.kind in {None, turn.kind}
+            and (query.before is None or row.image < query.before)
+        ]
+        return sorted(found, key=lambda row: row.image, reverse=True)[: query.limit]
+
+    def tally(self, query: SpendingQuery) -> list[CostTotals]:
+        """
+        Sum the costs of a session's turns, or of all, by day.
+        """
+        days: defaultdict[str, list[Turn]] = defaultdict(list)
+        for turn in self._turns():
+            if query.session in {None, turn.session}:
+                days[turn.started.date().isoformat()].append(turn)
+        return [
+            CostTotals(
+                group=day,
+                cost=sum(turn.cost.known for turn in turns if turn.cost),
+                spent=sum(map(_spent, turns)),
+                uncertain=0,
+                images=sum(len(turn.images) for turn in turns),
+                turns=len(turns),
+                context=0.0,
+                context_tokens=0,
+            )
+            for day, turns in sorted(days.items())
+        ]
+
+    def spent(
+        self, day: dt.date, session: str | None, without: Collection[str] = ()
+    ) -> tuple[float, float]:
+        """
+        Sum what budgets count.
+        """
+        turns = [turn for turn in self._turns() if turn.id not in without]
+        today = (turn for turn in turns if timestamp_of(turn.id).date() == day)
+        own = (turn for turn in turns if session is not None and turn.session == session)
+        return sum(map(_spent, today)), sum(map(_spent, own))
+
+    def settled_under(self, idempotency_keys: Collection[str]) -> dict[str, list[Key]]:
+        """
+        Return turns by their keys.
+        """
+        turns = sorted(self._turns(), key=lambda turn: turn.id, reverse=True)
+        return {
+            key: [
+                Key("turn", turn.id, turn.session) for turn in turns if turn.idempotency_key == key
+            ]
+            for key in idempotency_keys
+        }
+
+    def owners(self, ids: Iterable[str]) -> dict[str, str | None]:
+        """
+        Return who uses ids.
+        """
+        used = {row.image: row.session for _, row in self._locations()}
+        used |= {turn.id: turn.session for turn in self._turns()}
+        return {wanted: used[wanted] for wanted in ids if wanted in used}
+
+    def sessions(
+        self, name: str | None = None, limit: int | None = None, before: str | None = None
+    ) -> list[str]:
+        """
+        Return the latest sessions.
+        """
+        records = [codec.read_session(data, key.id) for key, data in self._session_facts()]
+        found = [
+            record.id
+            for record in records
+            if name in {None, record.name} and (before is None or record.id < before)
+        ]
+        return sorted(found, reverse=True)[:limit]
+
+    def _session_facts(self) -> list[tuple[Key, bytes]]:
+        return [item for item in tuple(self.state.facts.items()) if item[0].kind == "session"]
+
+    def count_sessions(self) -> int:
+        """
+        Count them.
+        """
+        return len(self._session_facts())
+
+    def active(self, since: str) -> list[tuple[str, str]]:
+        """
+        Return the open sessions that were touched.
+        """
+        found: list[tuple[str, str]] = []
+        for key, data in self._session_facts():
+            record = codec.read_session(data, key.id)
+            moves = (move.id for move in record.moves.values() if is_id(move.id))
+            turns = (turn.id for turn in self._turns() if turn.session == record.id)
+            last = max((first_id(record.created), *moves, *turns))
+            if record.closed is None and last >= since:
+                found.append((record.id, last))
+        return found
+
+    def rebuild(self) -> None:
+        """
+        There is nothing to rebuild.
+        """
+
+
+def _spent(turn: Turn) -> float:
+    return turn.cost.known if turn.cost else 0.0
+
+
+class MemoryLibrary:
+    """
+    The ports of a program on a library in memory.
+
+    Args:
+        state: What the programs share.
+    """
+
+    def __init__(self, state: State) -> None:
+        self.facts = MemoryFacts(state)
+        self.rights = MemoryRights(state)
+        self.blobs = MemoryBlobs(state)
+        self.index = MemoryIndex(state)
+        self.address = f"memory:{id(state)}"
+
+    def check_health(
+        self,
+        pending: Callable[[], tuple[PendingRequest, ...]],  # noqa: ARG002 - it is always well
+        *,
+        verify: bool,  # noqa: ARG002 - as above
+    ) -> tuple[HealthCheck, ...]:
+        """
+        Nothing can be wrong.
+        """
+        return ()
+
+    def close(self) -> None:
+        """
+        There is nothing to close.
+        """
