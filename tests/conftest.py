@@ -79,8 +79,35 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             longer = [item for item in items if item.get_closest_marker(marker)]
             config.hook.pytest_deselected(items=longer)
             items[:] = [item for item in items if item not in longer]
+    if not config.getoption("--faults"):
+        redundant = find_redundant_twins(items)
+        config.hook.pytest_deselected(items=redundant)
+        items[:] = [item for item in items if item not in redundant]
     # Slow files first, so that none of them is the last to run.
     items.sort(key=lambda item: not FAST.isdisjoint(Path(item.location[0]).parts))
+
+
+def find_redundant_twins(items: list[pytest.Item]) -> set[pytest.Item]:
+    """
+    Find what need not run if time is short: of a test with several cases, each case runs over one
+    twin, and the twins take turns. So every test runs over both, and every case runs.
+    """
+    cases: dict[object, list[object]] = {}
+    redundant: set[pytest.Item] = set()
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        indices: dict[str, int] = dict(getattr(callspec, "indices", {}))
+        twin = indices.pop("make_studio", None)
+        if twin is None or not indices:
+            continue
+        test = item.location[0], getattr(item, "originalname", None)
+        known = cases.setdefault(test, [])
+        case = tuple(sorted(indices.items()))
+        if case not in known:
+            known.append(case)
+        if known.index(case) % 2 != twin:
+            redundant.add(item)
+    return redundant
 
 
 @pytest.fixture

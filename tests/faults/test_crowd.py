@@ -47,7 +47,7 @@ def crowd(library: Path, url: str, sessions: int, *twin: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "sessions", [64, pytest.param(1000, marks=pytest.mark.faults)], ids=["some", "thousand"]
+    "sessions", [32, pytest.param(1000, marks=pytest.mark.faults)], ids=["some", "thousand"]
 )
 def test_concurrent_sessions_are_separate(tmp_path: Path, url: str, sessions: int) -> None:
     """

@@ -109,7 +109,10 @@ def test_killed_programs_lose_nothing(tmp_path: Path, requested: int, kills: int
 
 @pytest.mark.parametrize(
     "requested,kills",
-    [(64, 10), pytest.param(1000, 220, marks=pytest.mark.faults)],
+    [
+        pytest.param(64, 10, marks=pytest.mark.faults),
+        pytest.param(1000, 220, marks=pytest.mark.faults),
+    ],
     ids=["some", "hundreds"],
 )
 def test_losses_outside_of_conversations_are_rare_and_reported(

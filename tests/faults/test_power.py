@@ -314,7 +314,10 @@ def _flushing(which: Callable[[int], bool]) -> Callable[[int], None]:
 
 @pytest.mark.parametrize(
     "which,found",
-    [(stat.S_ISREG, "FileNotFoundError"), (stat.S_ISDIR, "a picture is not what its record says")],
+    [
+        pytest.param(stat.S_ISREG, "FileNotFoundError", marks=pytest.mark.faults),
+        (stat.S_ISDIR, "a picture is not what its record says"),
+    ],
     ids=["no folders", "no files"],
 )
 def test_missing_flush_is_caught(
@@ -329,6 +332,7 @@ def test_missing_flush_is_caught(
     assert any(found in text for text in bad)
 
 
+@pytest.mark.faults
 def test_record_before_its_image_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     The check works: if a record is written before its image, there are bad states.

@@ -124,7 +124,7 @@ def use(
 
 
 @pytest.mark.parametrize(
-    "count", [40, pytest.param(1000, marks=pytest.mark.faults)], ids=["some", "many"]
+    "count", [20, pytest.param(1000, marks=pytest.mark.faults)], ids=["some", "many"]
 )
 def test_concurrent_programs_work_correctly(tmp_path: Path, count: int) -> None:
     """
@@ -185,6 +185,7 @@ def test_missing_lock_is_caught(tmp_path: Path) -> None:
     assert "a branch is lost" in set(used.problems())
 
 
+@pytest.mark.faults
 def test_budget_without_a_lock_is_caught(tmp_path: Path) -> None:
     """
     The check works: if programs check the budget without a lock, they exceed it.
@@ -193,6 +194,7 @@ def test_budget_without_a_lock_is_caught(tmp_path: Path) -> None:
     assert used.studio.costs().total.dollars > CAP
 
 
+@pytest.mark.faults
 def test_consecutive_ids_are_caught(tmp_path: Path) -> None:
     """
     The check works: if programs with slow clocks make consecutive ids, they make the same ones.

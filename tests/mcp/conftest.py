@@ -1,5 +1,5 @@
 """
-Every test of the server runs over both eras of the protocol.
+Tests of the server run over the newest era of the protocol, and with --faults over both.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.mcp.serving import ERAS, Era, Room
+from tests.mcp.serving import LEGACY, Era, Room
 
 
-@pytest.fixture(params=ERAS)
+@pytest.fixture(params=["auto", LEGACY])
 def era(request: pytest.FixtureRequest) -> Era:
     """
-    Parametrize over both eras.
+    Parametrize over the eras; `@BOTH_ERAS` is for tests of what differs between them.
     """
     chosen: Era = request.param
     return chosen

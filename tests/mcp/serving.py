@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import attrs
+import pytest
 from mcp import Client
 from mcp.server.extension import Extension
 from mcp.types import CallToolResult, ImageContent, ResourceLink, TextContent
@@ -23,7 +24,8 @@ from imagesession_mcp.settings import Settings
 from tests.clock import HoldingProvider
 
 Era: TypeAlias = Literal["auto", "legacy"]
-ERAS: tuple[Era, ...] = ("auto", "legacy")
+LEGACY = pytest.param("legacy", marks=pytest.mark.faults)
+BOTH_ERAS = pytest.mark.parametrize("era", ["auto", "legacy"], indirect=True)
 
 
 @attrs.define

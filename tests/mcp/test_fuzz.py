@@ -23,8 +23,9 @@ from mcp.types import CallToolResult
 from imagesession.testing import tiny_image
 from imagesession_mcp.errors import CODES
 from imagesession_mcp.tools import TOOLS
-from tests.faults.tiny import tiny_provider
-from tests.mcp.serving import ERAS, Era, Room, text
+from tests.clock import HoldingProvider
+from tests.faults.tiny import TinySketcher
+from tests.mcp.serving import LEGACY, Era, Room, text
 
 CANARY = "canary-7f3a"
 opened_paths: list[str] = []
@@ -60,7 +61,7 @@ class FuzzedServer:
         return result
 
 
-@pytest.fixture(scope="module", params=ERAS)
+@pytest.fixture(scope="module", params=["auto", LEGACY])
 def fuzzed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[FuzzedServer]:
@@ -72,7 +73,7 @@ def fuzzed(
     outside = folder / CANARY
     outside.mkdir()
     (outside / "secret.png").write_bytes(tiny_image())
-    room = Room(folder / "library", era, tiny_provider())
+    room = Room(folder / "library", era, HoldingProvider(sketcher=TinySketcher()))
     room.library.mkdir()
     (room.library / "link.png").symlink_to(outside / "secret.png")
     with ExitStack() as stack:

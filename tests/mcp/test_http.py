@@ -33,7 +33,7 @@ from imagesession_mcp.http import (
 from imagesession_mcp.settings import HttpSettings, Principal, Settings
 from tests.clock import HoldingProvider
 from tests.mcp.processes import SERVER_MODULE, Running, connect_http, run_http_server
-from tests.mcp.serving import Era, text
+from tests.mcp.serving import BOTH_ERAS, Era, text
 
 pytestmark = pytest.mark.anyio
 ANN = "ann-0123456789abcdef"
@@ -82,6 +82,7 @@ def _initialize(url: str, **headers: str) -> httpx2.Response:
     return httpx2.post(url, json=_HELLO, headers={**_ACCEPT, **header_names})
 
 
+@BOTH_ERAS
 async def test_client_generates_an_image(open_server: Running, era: Era) -> None:
     """
     A client over HTTP gets an image and progress notifications; the file is on disk.
@@ -101,6 +102,7 @@ async def test_client_generates_an_image(open_server: Running, era: Era) -> None
     assert received
 
 
+@BOTH_ERAS
 async def test_requests_are_stateless(open_server: Running, era: Era) -> None:
     """
     No session is kept between requests, so any instance can answer them.

@@ -26,7 +26,7 @@ from imagesession_mcp.server import build_server
 from imagesession_mcp.settings import HttpSettings, Principal, Settings
 from imagesession_mcp.tasks_extension import TasksExtension
 from tests.mcp.processes import ROOT, SERVER_MODULE, environment
-from tests.mcp.serving import Era, Room, text
+from tests.mcp.serving import BOTH_ERAS, Era, Room, text
 
 pytestmark = pytest.mark.anyio
 _ANN = "ann-0123456789abcdef"
@@ -70,6 +70,7 @@ async def _check_answers(client: Client) -> None:
     assert not answers["picture"].is_error
 
 
+@BOTH_ERAS
 @pytest.mark.parametrize("extensions", [[], [TasksExtension()]], ids=["plain", "tasks"])
 async def test_first_requests_are_answered(room: Room, extensions: list[TasksExtension]) -> None:
     """
@@ -102,6 +103,7 @@ async def _over_http(room: Room) -> AsyncGenerator[httpx2.AsyncClient, None]:
         yield http
 
 
+@BOTH_ERAS
 async def test_first_requests_over_http_are_answered(room: Room) -> None:
     """
     First requests over HTTP are answered too, and /healthz is available.
@@ -113,6 +115,7 @@ async def test_first_requests_over_http_are_answered(room: Room) -> None:
             await _check_answers(client)
 
 
+@BOTH_ERAS
 async def test_server_stops_if_its_client_disconnects_at_once(room: Room) -> None:
     """
     A client that disconnects at once does not wait for the server to load.
@@ -122,6 +125,7 @@ async def test_server_stops_if_its_client_disconnects_at_once(room: Room) -> Non
             pass
 
 
+@BOTH_ERAS
 async def test_library_that_cannot_be_loaded_is_reported(
     room: Room, caplog: pytest.LogCaptureFixture
 ) -> None:

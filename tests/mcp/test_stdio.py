@@ -31,7 +31,7 @@ from imagesession.testing import FakeOpenAI, serve
 from imagesession_mcp.stdio import StdinReader, StdioTransport, StdoutWriter
 from tests.clock import HoldingProvider
 from tests.mcp.processes import ROOT, SERVER_MODULE, connect_stdio, environment
-from tests.mcp.serving import Era, text
+from tests.mcp.serving import BOTH_ERAS, Era, text
 
 pytestmark = pytest.mark.anyio
 unix = pytest.mark.skipif(sys.platform == "win32", reason="pipes and signals are others there")
@@ -82,6 +82,7 @@ def _count_requests(provider: FakeOpenAI) -> int:
     return sum((call.method, call.path) == ("POST", "/responses") for call in provider.requests)
 
 
+@BOTH_ERAS
 async def test_client_generates_an_image(tmp_path: Path, era: Era) -> None:
     """
     A client that starts the server gets an image, whose file is on disk and valid.
@@ -145,7 +146,7 @@ _ALL_MESSAGES = (
 
 
 @unix
-@pytest.mark.parametrize("kind", ["pipe", "file"])
+@pytest.mark.parametrize("kind", ["pipe", pytest.param("file", marks=pytest.mark.faults)])
 def test_requests_before_stdin_is_closed_are_answered(tmp_path: Path, kind: str) -> None:
     """
     All requests can be sent at once, from a pipe or a file: the server answers all of them before
@@ -324,7 +325,9 @@ async def test_cancelled_requests_are_not_waited_for() -> None:
 
 
 @unix
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.faults)]
+)
 def test_signal_ends_the_server(tmp_path: Path, number: signal.Signals) -> None:
     """
     A signal stops the server even while its client is idle, and without output.
@@ -340,7 +343,13 @@ def test_signal_ends_the_server(tmp_path: Path, number: signal.Signals) -> None:
 
 @unix
 @pytest.mark.parametrize(
-    "number", [0, signal.SIGTERM, signal.SIGKILL], ids=["close", "term", "kill"]
+    "number",
+    [
+        pytest.param(0, marks=pytest.mark.faults),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.faults),
+        signal.SIGKILL,
+    ],
+    ids=["close", "term", "kill"],
 )
 async def test_killed_server_loses_nothing(tmp_path: Path, number: int) -> None:
     """
