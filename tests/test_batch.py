@@ -153,6 +153,19 @@ def test_batch_is_submitted_and_collected(studio: Any, provider: FakeOpenAI) -> 
     provider.assert_generated(3, quality="low", model="gpt-image-2.5-sunburst")
 
 
+def test_batch_images_know_their_requests(studio: Any, provider: FakeOpenAI) -> None:
+    """
+    Each image of a batch has the id of its own request, and an error has that of its line.
+    """
+    provider.fail_next(status=402, error={"message": "no credit"})
+    provider.set_batch_speed(looks=1)
+    results = studio.batches.create(["a cup", "a bowl", "a jug"]).results()
+    ids = {image.turn.request_id for image in results.images}
+    ids |= {error.request_id for error in results.errors}
+    assert len(ids) == 3
+    assert all(request_id.startswith("req_") for request_id in ids)
+
+
 def test_batch_images_cost_half(studio: Any) -> None:
     """
     The estimate uses half the price and covers the cost from the provider's usage.

@@ -27,6 +27,7 @@ from imagesession.errors import (
     RateLimitError,
     RequestNotSentError,
     StorageIOError,
+    StreamInterruptedError,
 )
 from imagesession.testing import FakeOpenAI, FakeResponse, Fault, serve, tiny_image
 from tests.conftest import MakeStudio
@@ -305,6 +306,22 @@ def test_failed_response_knows_its_request(
     (turn,) = session.turns()
     assert caught.value.request_id == turn.request_id
     assert str(turn.request_id).startswith("req_")
+
+
+def test_cut_stream_knows_its_request(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
+) -> None:
+    """
+    A stream that was cut for good has the id of its request, which is all that its provider's
+    support can look for.
+    """
+    provider.refuse("background")
+    studio = make_studio(tmp_path, provider=provider)
+    studio.generate("warm up")
+    provider.truncate_stream_after("response.created")
+    with pytest.raises(StreamInterruptedError) as caught:
+        studio.generate("a teapot")
+    assert str(caught.value.request_id).startswith("req_")
 
 
 @pytest.mark.parametrize("code", ["invalid_image", "image_too_large", "image_parse_error"])

@@ -296,11 +296,15 @@ def require_responses_api(reply: HttpResponse) -> None:
         raise FeatureUnsupportedError("responses", f"HTTP {reply.status}")
 
 
-def unreachable_error(error: TransportError) -> RequestNotSentError:
+def unreachable_error(error: TransportError) -> ProviderUnavailableError:
     """
-    Return the error for a request that was never sent.
+    Return the error for a request that was never sent, or for a free one without an answer.
     """
     advice = error.advice or "Check the network and base_url."
+    if error.sent:
+        return ProviderUnavailableError(
+            f"The provider cannot be reached ({error.reason}); nothing is lost. {advice}"
+        )
     return RequestNotSentError(
         f"The provider cannot be reached ({error.reason}); nothing was sent. {advice}"
     )

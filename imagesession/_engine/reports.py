@@ -19,13 +19,13 @@ from imagesession._domain.reports import CostGroup, CostReport, LibraryStats, Se
 from imagesession._domain.turn import Turn
 from imagesession._domain.wording import quote
 from imagesession._version import __version__
-from imagesession.errors import NotFoundError, ProviderUnavailableError, StorageError
+from imagesession.errors import NotFoundError, StorageError
 
 from . import sessions
 from .coerce import as_list, as_mapping, as_text
 from .effects import NewId, Send, StoreCall, Workflow
 from .http import HttpRequest, TransportError
-from .provider_errors import map_error_response
+from .provider_errors import map_error_response, unreachable_error
 from .queries import check_choice, with_session_id
 from .request import StudioConfig
 from .responses import is_success, parse_json_object
@@ -207,9 +207,7 @@ def fetch_model_ids() -> Workflow[set[str]]:
     try:
         reply = yield from Send(HttpRequest(method="GET", path="/models", timeout=30.0))
     except TransportError as error:
-        raise ProviderUnavailableError(
-            f"The provider cannot be reached ({error.reason}). Check the network and base_url."
-        ) from error
+        raise unreachable_error(error) from error
     if not is_success(reply):
         raise map_error_response(reply)
     entries = as_list(parse_json_object(reply).get("data"))

@@ -190,6 +190,34 @@ def test_without_a_trace_the_error_type_decides(failure: Exception, *, sent: boo
         assert caught.value.sent == sent
 
 
+@pytest.mark.parametrize(
+    "failure,words",
+    [
+        (httpx2.ProxyError("407 Proxy Authentication Required"), "HTTPS_PROXY"),
+        (httpx2.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"), "SSL_CERT_FILE"),
+        (httpx2.UnsupportedProtocol("missing protocol"), "https://"),
+        (httpx2.ConnectError("[Errno 111] Connection refused"), None),
+        (httpx2.ConnectTimeout("slow"), None),
+        (httpx2.ReadError("reset"), None),
+    ],
+)
+def test_failure_that_settings_cause_has_advice(failure: Exception, words: str | None) -> None:
+    """
+    If trying again cannot help, because settings are wrong, the failure says what to change; any
+    other has no advice and is tried again.
+    """
+
+    def fail(_: httpx2.Request) -> httpx2.Response:
+        raise failure
+
+    http_client = httpx2.Client(transport=httpx2.MockTransport(fail))
+    with openai.OpenAI(api_key="x", http_client=http_client) as client:
+        with pytest.raises(TransportError) as caught:
+            OpenAITransport(client, owned=False).send(POST)
+        assert (words or "") in caught.value.advice
+        assert bool(caught.value.advice) == (words is not None)
+
+
 def test_callers_trace_and_preparation_are_kept() -> None:
     """
     A client's own trace and preparation of requests still work.

@@ -25,13 +25,12 @@ from imagesession._engine.effects import (
 )
 from imagesession._engine.http import HttpRequest, HttpResponse, TransportError
 from imagesession._engine.poll import poll_delay
-from imagesession._engine.provider_errors import map_error_response
+from imagesession._engine.provider_errors import map_error_response, unreachable_error
 from imagesession._engine.responses import is_success, parse_json_object
 from imagesession.errors import (
     ImageSessionError,
     InvalidResponseError,
     OutcomeUnknownError,
-    ProviderUnavailableError,
     StorageError,
 )
 
@@ -118,10 +117,7 @@ def send_free_request(request: HttpRequest) -> Workflow[HttpResponse]:
     try:
         return (yield from Send(request))
     except TransportError as error:
-        raise ProviderUnavailableError(
-            f"The provider cannot be reached ({error.reason}); nothing is lost. Check the network "
-            "and base_url."
-        ) from error
+        raise unreachable_error(error) from error
 
 
 def _as_session_error(error: Exception) -> ImageSessionError:

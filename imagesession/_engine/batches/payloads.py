@@ -262,12 +262,12 @@ def parse_output_line(data: bytes) -> OutputLine | None:
             f"The provider did not make the image: {text}", None, code or None
         )
         return OutputLine(turn_id=turn_id, error=failure, not_started=code in _NOT_STARTED)
-    reply = HttpResponse(status=_count(response.get("status_code")))
+    headers = {"x-request-id": as_text(response.get("request_id"))}
+    reply = HttpResponse(status=_count(response.get("status_code")), headers=headers)
     if is_success(reply):
-        return OutputLine(
-            turn_id=turn_id,
-            outcome=without_urls(read_images_object(as_mapping(response.get("body")))),
-        )
+        outcome = without_urls(read_images_object(as_mapping(response.get("body"))))
+        outcome = attrs.evolve(outcome, request_id=reply.request_id)
+        return OutputLine(turn_id=turn_id, outcome=outcome)
     body = json.dumps(response.get("body"), default=str).encode("ascii")
     return OutputLine(turn_id=turn_id, error=_map_error(attrs.evolve(reply, body=body)))
 

@@ -295,7 +295,11 @@ def item_result(turn: Turn | None, record: BatchRecord) -> Turn | ImageSessionEr
             record.id,
             record.provider_id,
         )
-    return turn if turn.has_image else rebuild_error(turn.failure)
+    if turn.has_image:
+        return turn
+    error = rebuild_error(turn.failure)
+    error.request_id = turn.request_id
+    return error
 
 
 def rebuild_error(failure: Failure | None) -> ImageSessionError:

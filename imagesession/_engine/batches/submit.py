@@ -23,6 +23,7 @@ from imagesession._engine.provider_errors import (
     RequestNotProcessedError,
     is_responses_unsupported,
     map_error_response,
+    unreachable_error,
 )
 from imagesession._engine.request import StudioConfig
 from imagesession._engine.responses import is_success, parse_json_object
@@ -294,10 +295,7 @@ def _send_or_reject(request: HttpRequest, *, free: bool) -> Workflow[HttpRespons
         reply = yield from Send(request, paid=not free)
     except TransportError as error:
         if free or not error.sent:
-            raise ProviderUnavailableError(
-                f"The provider cannot be reached ({error.reason}); nothing was submitted. Check "
-                "the network and base_url."
-            ) from error
+            raise unreachable_error(error) from error
         raise OutcomeUnknownError(
             f"The batch was sent and its answer was lost ({error.reason})."
         ) from error
