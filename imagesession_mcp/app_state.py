@@ -19,6 +19,7 @@ from mcp.server.mcpserver import Context
 
 import imagesession
 from imagesession.errors import ImageSessionError
+from imagesession_mcp.downloads import DownloadAddresses
 from imagesession_mcp.errors import ToolCallError
 from imagesession_mcp.settings import Settings
 from imagesession_mcp.tasks import TaskRegistry
@@ -55,11 +56,13 @@ class AppState:
         settings: The server's settings.
         open: Opens a studio.
         tasks: The running generations.
+        downloads: Makes addresses of images; None if there is no HTTP.
     """
 
     settings: Settings
     open: OpenStudio = open_studio
     tasks: TaskRegistry = attrs.field(factory=TaskRegistry)
+    downloads: DownloadAddresses | None = None
     _studios: dict[str, imagesession.AsyncStudio] = attrs.field(factory=dict[str, Any])
     _background: set[asyncio.Task[None]] = attrs.field(factory=set[asyncio.Task[None]])
 

@@ -4,6 +4,8 @@ The server over streamable HTTP, with authentication and checks of host and orig
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import hashlib
 import hmac
 import logging
@@ -13,19 +15,29 @@ import sys
 import uvicorn
 from mcp.server.auth.provider import AccessToken
 from mcp.server.auth.settings import AuthSettings
-from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 import imagesession
-from imagesession_mcp.app_state import AppState
-from imagesession_mcp.server import build_server
+from imagesession.errors import ImageSessionError
+from imagesession_mcp.downloads import DownloadAddresses
+from imagesession_mcp.errors import in_words_of_tools
+from imagesession_mcp.server import Server, build_server
 from imagesession_mcp.settings import HttpSettings, Principal, Settings
 from imagesession_mcp.tasks_extension import TasksExtension
 
+# An image of the largest size that upload_image takes, in base64, and what is around it.
+_MAX_BODY = 14_500_000
+# A downloaded SVG must not run in a browser, and an address must not travel on.
+_SAFE = {
+    "Cache-Control": "private, no-store",
+    "Content-Security-Policy": "sandbox",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 GRACE_SECONDS = 2
 """Seconds that running calls have to finish when the server stops."""
@@ -82,28 +94,37 @@ def _bracketed(host: str) -> str:
 
 def build_authenticated_server(
     settings: Settings, http: HttpSettings, tasks: TasksExtension | None = None
-) -> MCPServer[AppState]:
+) -> Server:
     """
     Build a server that accepts calls only from its principals, if it has any.
     """
-    extensions = [tasks or TasksExtension()]
+    addresses = DownloadAddresses(http.principals)
+    build = functools.partial(
+        build_server, settings, extensions=[tasks or TasksExtension()], downloads=addresses
+    )
     if not http.principals:
-        return build_server(settings, extensions=extensions)
+        return build()
     issuer = AnyHttpUrl(f"http://{_bracketed(http.host)}:{http.port}")
     auth = AuthSettings(issuer_url=issuer, resource_server_url=None)
-    verifier = BearerTokens(http.principals)
-    return build_server(settings, extensions=extensions, auth=auth, token_verifier=verifier)
+    return build(auth=auth, token_verifier=BearerTokens(http.principals))
 
 
-def build_asgi_app(server: MCPServer[AppState], http: HttpSettings) -> Starlette:
+def build_asgi_app(server: Server, http: HttpSettings) -> Starlette:
     """
-    Build the web application: the server at /mcp, and /healthz for monitoring.
+    Build the web application: the server at /mcp, /healthz for monitoring, and the addresses of
+    images under /images.
     """
+
+    async def download(request: Request) -> Response:
+        return await _download(server, request)
+
     server.custom_route("/healthz", methods=["GET"], include_in_schema=False)(_health)
+    server.custom_route("/images/{image_id}", methods=["GET"], include_in_schema=False)(download)
     return server.streamable_http_app(
         stateless_http=http.stateless,
         # A plain JSON response cannot carry progress notifications.
         json_response=False,
+        max_request_body_size=_MAX_BODY,
         transport_security=transport_security(http),
         host=http.host,
     )
@@ -111,6 +132,28 @@ def build_asgi_app(server: MCPServer[AppState], http: HttpSettings) -> Starlette
 
 async def _health(_: Request) -> JSONResponse:
     return JSONResponse({"status": "ok", "version": imagesession.__version__})
+
+
+async def _download(server: Server, request: Request) -> Response:
+    """
+    Answer with an image's file, if the address is valid.
+    """
+    state, image_id = server.state, str(request.path_params["image_id"])
+    if state is None or state.downloads is None:
+        return JSONResponse({"error": "The server is starting or stopping."}, 503)
+    principal = state.downloads.check(image_id, request.query_params)
+    if principal is None:
+        why = "The address is altered or has expired; view_image returns another."
+        return JSONResponse({"error": why}, 403)
+    try:
+        image = await state.studio(principal).images.get(image_id)
+        data = await asyncio.to_thread(lambda: image.bytes)
+    except ImageSessionError as error:
+        return JSONResponse({"error": in_words_of_tools(error.message)}, 404)
+    name = f'attachment; filename="{image.path.name}"'
+    return Response(
+        data, media_type=image.mime_type, headers={**_SAFE, "Content-Disposition": name}
+    )
 
 
 async def serve(settings: Settings, http: HttpSettings) -> None:

@@ -30,6 +30,7 @@ from pydantic import AnyUrl, ValidationError
 import imagesession
 from imagesession.errors import ImageSessionError, NotFoundError
 from imagesession_mcp.app_state import AppState, OpenStudio, app_state, open_studio
+from imagesession_mcp.downloads import DownloadAddresses
 from imagesession_mcp.errors import (
     ToolCallError,
     called_parameters,
@@ -60,7 +61,12 @@ _ICON = (
 class Server(MCPServer[AppState]):
     """
     An `MCPServer` whose errors have a message, a code, and suggestions.
+
+    Attributes:
+        state: Its state while it runs.
     """
+
+    state: AppState | None = None
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[AppState, Any] | None = None
@@ -111,6 +117,7 @@ def build_server(
     settings: Settings,
     *,
     open: OpenStudio = open_studio,
+    downloads: DownloadAddresses | None = None,
     **arguments: Any,  # noqa: ANN401 - MCPServer's own
 ) -> Server:
     """
@@ -119,16 +126,18 @@ def build_server(
     Args:
         settings: The server's settings.
         open: Opens studios; tests pass a function that uses their own provider.
+        downloads: Makes addresses of images, over HTTP.
         **arguments: More arguments of `MCPServer`: `auth`, `token_verifier`, `extensions`.
     """
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[AppState]) -> AsyncGenerator[AppState, None]:
-        state = AppState(settings, open)
+        server.state = state = AppState(settings, open, downloads=downloads)
         state.start()
         try:
             yield state
         finally:
+            server.state = None
             await state.close()
 
     server = Server(

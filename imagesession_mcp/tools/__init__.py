@@ -103,6 +103,7 @@ TOOLS = (
     ToolSpec(sessions.promote_image_to_session, "Start a session from an image", CREATES),
     ToolSpec(library.get_server_stats, "Get server statistics", READ_ONLY),
     ToolSpec(sessions.navigate_session, "Go back, forward or elsewhere in a session", CREATES),
+    ToolSpec(library.upload_image, "Upload an image", CREATES),
     ToolSpec(library.view_image, "View an image", READ_ONLY),
     ToolSpec(library.list_images, "Find images", READ_ONLY),
     ToolSpec(library.get_generation, "Get the image of a running call", READ_ONLY),

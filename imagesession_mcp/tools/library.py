@@ -4,6 +4,7 @@ The tools that look up images, generations, costs and help.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from mcp.types import CallToolResult
@@ -11,7 +12,7 @@ from pydantic import Field
 
 import imagesession
 from imagesession.errors import ImageSessionError
-from imagesession_mcp import guide, payloads, results
+from imagesession_mcp import guide, payloads, results, safe_files
 from imagesession_mcp.app_state import Ctx
 from imagesession_mcp.context import (
     STILL_PENDING,
@@ -31,7 +32,22 @@ _VIEW_SIDE = 768
 _CANCEL_TIMEOUT = 12.0
 
 
+async def upload_image(
+    *,
+    data: Annotated[str, Field(description="The file in base64, at most 10 MB.")],
+    prompt: Annotated[params.OptionalText, Field(description="What it shows.")] = None,
+) -> CallToolResult:
+    """
+    Add an image of your own to the library, when the server cannot read its file. Costs nothing.
+    """
+    studio = CallContext.from_request().studio
+    content = await asyncio.to_thread(safe_files.decode_upload, data)
+    image = await studio.images.import_file(content, prompt=prompt)
+    return results.text_result(results.view_payload(image, shown=True))
+
+
 async def view_image(
+    ctx: Ctx,
     *,
     image_id: params.ImageId,
     max_side: Annotated[
@@ -39,12 +55,18 @@ async def view_image(
     ] = 768,
 ) -> CallToolResult:
     """
-    View a saved image, as large as you ask, with its path. Costs nothing.
+    View a saved image, as large as you ask, with its path; over HTTP also with an address that
+    serves the whole file for ten minutes. Costs nothing.
     """
-    image = await CallContext.from_request().image(image_id)
+    call = CallContext.from_request()
+    image = await call.image(image_id)
     shown = await results.preview(image, _view_bytes(max_side), max_side)
     # The image comes first, because some frameworks pass on only the first block.
-    text = results.text_result(results.view_payload(image, shown=bool(shown)))
+    payload = results.view_payload(image, shown=bool(shown))
+    if call.state.downloads and ctx.headers:
+        address = call.state.downloads.make(ctx.headers, call.principal, image.id)
+        payload["download_url"] = address
+    text = results.text_result(payload)
     return CallToolResult(content=[*shown, *text.content])
 
 

@@ -4,6 +4,7 @@ The server over streamable HTTP: authentication, checks of host and origin, and 
 
 from __future__ import annotations
 
+import base64
 import signal
 import socket
 import subprocess
@@ -23,6 +24,8 @@ from starlette.testclient import TestClient
 
 import imagesession
 from imagesession.testing import FakeOpenAI, serve, tiny_image
+from imagesession_mcp import downloads
+from imagesession_mcp.downloads import DownloadAddresses
 from imagesession_mcp.http import (
     BearerTokens,
     _bind,
@@ -176,6 +179,58 @@ async def test_principals_are_isolated(token_server: Running, era: Era) -> None:
     async with connect_http(era, token_server.url, ANN) as ann:
         assert not (await ann.call_tool("view_image", {"image_id": image["image_id"]})).is_error
     assert "/principals/ann/" in image["image_path"]
+
+
+async def test_remote_caller_uses_its_own_picture_and_gets_the_file(
+    token_server: Running, era: Era
+) -> None:
+    """
+    A caller elsewhere uploads a photo, edits it, and downloads the whole result from an address
+    that needs no token; an address that was altered, or made for another, is refused.
+    """
+    async with connect_http(era, token_server.url, ANN) as ann:
+        data = base64.b64encode(tiny_image(size=(256, 256))).decode()
+        photo = text(await ann.call_tool("upload_image", {"data": data, "prompt": "my dog"}))
+        edit = {"image_path": photo["image_id"], "prompt": "with a hat"}
+        edited = text(await ann.call_tool("edit_image", edit))
+        view = text(await ann.call_tool("view_image", {"image_id": edited["image_id"]}))
+    address = httpx2.URL(view["download_url"])
+    answer = httpx2.get(address)
+    assert answer.content == await anyio.Path(edited["image_path"]).read_bytes()
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    changes: tuple[dict[str, Any], ...] = (
+        {"for": "bob"},
+        {"expires": "99999999999"},
+        {"expires": "x"},
+        {"signature": ""},
+        {"signature": "0" * 64},
+        {"signature": "ü"},
+    )
+    for change in changes:
+        refused = httpx2.get(address.copy_merge_params(change))
+        assert refused.status_code == 403, change
+        assert "view_image" in refused.json()["error"]
+    other = address.copy_with(path=f"/images/{photo['image_id']}")
+    assert httpx2.get(other).status_code == 403
+    assert httpx2.get(address.copy_with(query=None)).status_code == 403
+
+
+def test_addresses_expire_and_belong_to_one_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    An address expires after ten minutes, is known to every instance with the same tokens, and to
+    no other server.
+    """
+    ann = (Principal("ann", ANN),)
+    headers = {"host": "images.example.com", "x-forwarded-proto": "https"}
+    address = httpx2.URL(DownloadAddresses(ann).make(headers, "ann", "IMAGE"))
+    assert str(address).startswith("https://images.example.com/images/IMAGE?")
+    assert DownloadAddresses(ann).check("IMAGE", address.params) == "ann"
+    assert DownloadAddresses((Principal("ann", BOB),)).check("IMAGE", address.params) is None
+    assert DownloadAddresses(()).check("IMAGE", address.params) is None
+    monkeypatch.setattr(downloads, "LIFETIME", -1)
+    late = httpx2.URL(DownloadAddresses(ann).make(headers, "ann", "IMAGE"))
+    assert DownloadAddresses(ann).check("IMAGE", late.params) is None
 
 
 async def test_files_are_read_only_within_allowed_folders(open_server: Running, era: Era) -> None:

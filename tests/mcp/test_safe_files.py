@@ -4,9 +4,12 @@ Files that calls name are read only within allowed folders.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
+import struct
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,7 @@ from hypothesis import strategies as st
 from imagesession.testing import tiny_image
 from imagesession_mcp import safe_files
 from imagesession_mcp.errors import ToolCallError
-from tests.mcp.serving import Room
+from tests.mcp.serving import Room, file_of
 
 IMAGE_ARGUMENTS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("edit_image", "image_path", {"prompt": "x"}),
@@ -104,6 +107,31 @@ async def test_options_accept_only_options(room: Room) -> None:
         error = await call.failure("generate_image", prompt="x", api_key="sk-secret")
         assert "sk-secret" not in error["error"]
         assert room.posts == 0
+
+
+@pytest.mark.anyio
+async def test_uploads_are_checked(room: Room) -> None:
+    """
+    An upload that is no base64, no picture, a picture of too many pixels, cut short or too large
+    is refused, and nothing is saved; one that is a picture is saved as it is.
+    """
+    picture = tiny_image(size=(128, 128))
+    size = b"IHDR" + struct.pack(">II", 60_000, 60_000) + picture[24:29]
+    bomb = picture[:12] + size + struct.pack(">I", zlib.crc32(size)) + picture[33:]
+    header = b"\x89PNG\r\n\x1a\n"
+    lies = (b"<html>a.png</html>", header + b"x" * 99, picture[:-40], bomb, b"")
+    encoded = [base64.b64encode(lie).decode() for lie in lies]
+    async with room.connect() as call:
+        for data in ("???", "QQ=Q", "A" * 14_000_000, *encoded):
+            error = await call.failure("upload_image", data=data)
+            assert error["code"] == "invalid_input_image", data[:60]
+            assert len(error["error"]) < 300
+        assert (await call.success("list_images"))["images"] == []
+        data = "data:image/png;base64," + base64.b64encode(picture).decode()
+        saved = await call.success("upload_image", data=data, prompt="a dot")
+        assert file_of(saved) == picture
+        (listed,) = (await call.success("list_images"))["images"]
+        assert (listed["image_id"], listed["prompt"]) == (saved["image_id"], "a dot")
 
 
 @pytest.mark.anyio
