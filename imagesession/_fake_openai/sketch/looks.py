@@ -17,7 +17,9 @@ _RULES: tuple[tuple[ChangeKind, float, re.Pattern[str]], ...] = tuple(
 )  # fmt: skip
 # A first prompt has nothing to be brighter than.
 _ABSOLUTE = {"saturate 0.52", "saturate 1.5", "saturate 0.0", "sepia 0.92", "contrast 1.32"}
-_HUES = re.compile(r"\b(blu|redd|green|yellow|pink|purpl|brown|gr[ea]y|gold)(?:e?r|ish)\b")
+_HUES = re.compile(
+    r"\b(?!blur\b)(blu|redd|green|yellow|pink|purpl|brown|gr[ea]y|gold)(?:e?r|ish)\b"
+)
 _ENDS = {"blu": "blue", "redd": "red", "purpl": "purple"}
 
 
