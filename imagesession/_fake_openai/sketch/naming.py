@@ -55,6 +55,7 @@ class _Reader:
         self._lettered = False  # the last word named lettering that is to be left out
         self._person_at: int | None = None  # the position of the last person
         self._separate = False  # an "and" has followed since
+        self._before: list[str] = []  # traits since the phrase began
 
     def add_subject(self, name: str, at: int, word: str) -> None:
         """Add a subject, with the colours just before it."""
@@ -62,7 +63,9 @@ class _Reader:
         item = Item(name=name, colour=colours[0] if colours else None,
                     accent=colours[1] if len(colours) > 1 else None, word=word)  # fmt: skip
         if name == "person":
-            item = attrs.evolve(item, look=tuple(PERSON_WORDS.get(word, "").split()))
+            # "An old sailor": words before a person are traits.
+            look = (*self._before, *PERSON_WORDS.get(word, "").split())
+            item, self._before = attrs.evolve(item, look=look), []
         if self._remove_at is not None and at - self._remove_at <= _COLOUR_REACH:
             self.found.removed += (name,)
         elif name == "person" and not self._separate and self._is_near(at, _COLOUR_REACH):
@@ -108,6 +111,9 @@ class _Reader:
     def add_word(self, token: str, at: int) -> None:
         """Process any other word."""
         colours, colour = self.colours_before(at), named(token)
+        self._before += TRAITS.get(token, "").split()
+        if token in WORDS["starts"]:
+            self._before = []
         continues, self._lettered = self._lettered and token in WORDS["or"], False
         if token in WORDS["remove"] or continues:
             self._remove_at = at
@@ -159,21 +165,9 @@ def _complete(reader: _Reader, text: str, tokens: list[str]) -> Found:
             items.append(Item(name=name))
     if not items and "orange" in tokens:
         items, loose = [Item(name="orange fruit")], []
-    reader.found.items = tuple(_with_traits(item, tokens) for item in items)
+    reader.found.items = tuple(items)
     reader.found.colours, reader.found.unknown = tuple(loose[:4]), lexicon.unknown(tokens)
     return reader.found
-
-
-def _with_traits(item: Item, tokens: list[str]) -> Item:
-    # "An old sailor": words before a person are traits.
-    if item.name != "person" or item.word not in tokens:
-        return item
-    before: list[str] = []
-    for word in reversed(tokens[: tokens.index(item.word)]):
-        if word in WORDS["starts"]:
-            break
-        before += TRAITS.get(word, "").split()
-    return attrs.evolve(item, look=(*before, *item.look))
 
 
 def _subject_at(tokens: list[str], i: int) -> tuple[str | None, int]:

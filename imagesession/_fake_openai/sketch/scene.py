@@ -28,7 +28,9 @@ def scene(plan: Plan, pen: Pen, w: float, h: float, *, phase: float = 0.0) -> No
     pen.marks[:] = surroundings(pen.marks, cleared=cleared)
     _draw_sky_subjects(stage)
     _draw_subjects(stage, objects, foot)
-    _draw_weather(stage)
+    if "fog" in plan.weather:
+        grounds.fog(pen, w, h, h * 0.38, light(stage.air.sky[-1], 0.3))
+    grounds.weather(pen, w, h, plan.weather, phase=phase)
 
 
 def _surroundings(stage: Stage, objects: list[Item]) -> float:
@@ -54,17 +56,15 @@ def _surroundings(stage: Stage, objects: list[Item]) -> float:
 
 def _room(stage: Stage, item: Item) -> float:
     plan, w, h = stage.plan, stage.w, stage.h
-    main = tone_of(item, plan)["main"]
-    wall = plan.ground or _wall(main, plan)
+    wall = plan.ground or _wall(tone_of(item, plan)["main"], plan)
     if plan.time == "night":
         wall = mix(wall, rgb("#27305c"), 0.72)
     window = bool(plan.time or plan.weather or plan.seed % 3 == 0) or _is_indoors(stage)
     floor = grounds.room(stage, wall, window=window)
     if w > 1250 and not stage.has("plant"):
         for side in (0.1, 0.9) if w > 1700 else (0.9,):
-            plant = Item(name="plant")
-            put(stage.pen, plant, tone_of(plant, Plan()), w * side, floor + 40, 330,
-                plan=plan)  # fmt: skip
+            plant, x = Item(name="plant"), w * side
+            put(stage.pen, plant, tone_of(plant, Plan()), x, floor + 40, 330, plan=plan)
     return floor + (h - floor) * 0.42
 
 
@@ -96,18 +96,17 @@ def _draw_sky_subjects(stage: Stage) -> None:
         spots = [(0.5, 0.38), *spots]
     for item, spot in zip(skies, spots, strict=False):
         main = alone and item is plan.items[0]
-        size = 1000 * TABLE[item.name].size * (0.9 if item.name != "rainbow" else 1.0)
+        wide = item.name == "rainbow"
+        size = 1000 * TABLE[item.name].size * (1.0 if wide else 0.9)
         size = max(520.0, size) * plan.zoom if main else size
-        across, up = (0.5, 0.34) if item.name == "rainbow" else spot
-        if item.name in {"sun", "moon"}:
+        x, y = (w * 0.5, h * 0.34) if wide else (w * spot[0], h * spot[1])
+        # A crescent's middle lies left of its box's.
+        aside = size * 0.16 if item.name == "moon" else 0.0
+        if glow := {"sun": "#ffe9b0", "moon": "#f4efd8"}.get(item.name):
             with stage.pen.role("glow"):
-                # A crescent's middle lies left of its box's.
-                aside = size * 0.16 if item.name == "moon" else 0.0
-                centre, r = (w * across - aside, h * up + aside * 0.3), size * 0.9
-                glow = rgb("#ffe9b0" if item.name == "sun" else "#f4efd8")
-                stage.pen.glow(*centre, r, glow, 0.5)
-        put(stage.pen, item, tone_of(item, plan), w * across, h * up + size * 0.42,
-            size * 0.9, plan=plan)  # fmt: skip
+                stage.pen.glow(x - aside, y + aside * 0.3, size * 0.9, rgb(glow), 0.5)
+        tone = tone_of(item, plan)
+        put(stage.pen, item, tone, x, y + size * 0.42, size * 0.9, plan=plan)
 
 
 def _draw_subjects(stage: Stage, objects: list[Item], foot: float) -> None:
@@ -116,21 +115,20 @@ def _draw_subjects(stage: Stage, objects: list[Item], foot: float) -> None:
     if not objects:
         return
     # A subject that is added to a landscape does not become its main subject.
-    has_main = objects[0] in plan.items
-    sides = _sides(stage, len(objects) - has_main)
-    order: list[tuple[Item, float | None]] = list(zip(objects[has_main:], sides, strict=False))
-    if has_main:
-        order.append((objects[0], None))
-    before = len(pen.marks)
-    for item, side in order:
-        main = side is None
+    has_main, before = objects[0] in plan.items, len(pen.marks)
+    # A desk is near the people who work at it.
+    side = 0.21 if _is_indoors(stage) else 0.17
+    places = (side, 1.03 - side, 0.33, 0.7, 0.06, 0.94, 0.5)
+    order = list(zip(objects[has_main:], places, strict=False))
+    order += [(objects[0], 0.5 + plan.shift[0])] if has_main else []
+    for item, across in order:
+        main = has_main and item is objects[0]
         subject = TABLE[item.name]
         # A second person is not drawn as small as a child.
-        side_scale = 0.84 if item.name == objects[0].name == "person" else 0.52
-        size = 560 * subject.size * (plan.zoom if main else min(plan.zoom, 1.0) * side_scale)
-        size = min(size, stage.h * (1.1 if main else side_scale), stage.w * 1.1)
-        x = stage.w * (0.5 + plan.shift[0]) if side is None else stage.w * side
-        y = foot + stage.h * plan.shift[1] + (0 if main else -6)
+        scale = 1.0 if main else 0.84 if item.name == objects[0].name == "person" else 0.52
+        size = 560 * subject.size * scale * (plan.zoom if main else min(plan.zoom, 1.0))
+        size = min(size, stage.h * (1.1 if main else scale), stage.w * 1.1)
+        x, y = stage.w * across, foot + stage.h * plan.shift[1] - (0 if main else 6)
         if subject.place in {"air", "space", "under"}:
             y = stage.h * (0.47 if main else 0.34) + size * 0.42 + stage.h * plan.shift[1]
         elif subject.place == "plain" and main:
@@ -142,12 +140,6 @@ def _draw_subjects(stage: Stage, objects: list[Item], foot: float) -> None:
         if main:
             pen.marks[start:] = seen(pen.marks[start:], plan.angle, x, y, size)
     pen.marks[before:] = lit(pen.marks[before:], stage.air.inks["ambient"], 0.75)
-
-
-def _sides(stage: Stage, count: int) -> list[float]:
-    # A desk is near the people who work at it.
-    first = 0.21 if _is_indoors(stage) else 0.17
-    return [first, 1.03 - first, 0.33, 0.7, 0.06, 0.94, 0.5][: max(0, count)]
 
 
 def _ground_contact(stage: Stage, item: Item, x: float, y: float, size: float) -> None:
@@ -164,10 +156,3 @@ def _ground_contact(stage: Stage, item: Item, x: float, y: float, size: float) -
         solid = [m for m in pen.marks[before:] if m.role != "detail"]
         pen.marks[before:] = faded(solid, 0.26, "shadow")
     shadow(pen, x, y, size, 0.34)
-
-
-def _draw_weather(stage: Stage) -> None:
-    pen, plan, w, h = stage.pen, stage.plan, stage.w, stage.h
-    if "fog" in plan.weather:
-        grounds.fog(pen, w, h, h * 0.38, light(stage.air.sky[-1], 0.3))
-    grounds.weather(pen, w, h, plan.weather, phase=stage.phase)

@@ -84,14 +84,8 @@ def mirrored(mark: Mark, top: float, depth: float) -> Mark:
 
 def shadow(pen: Pen, x: float, base: float, size: float, strength: float = 0.3) -> None:
     """Draw the soft shadow on which a subject stands."""
-    dim(
-        pen,
-        x + size * 0.02,
-        base + size * 0.004,
-        size * 0.48,
-        size * 0.075,
-        min(0.9, strength * 1.5),
-    )
+    x, base = x + size * 0.02, base + size * 0.004
+    dim(pen, x, base, size * 0.48, size * 0.075, min(0.9, strength * 1.5))
 
 
 def dim(pen: Pen, x: float, y: float, rx: float, ry: float, strength: float) -> None:

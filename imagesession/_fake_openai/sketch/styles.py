@@ -73,15 +73,11 @@ def _geometric(drawing: Drawing, plan: Plan, times: int) -> Drawing:
         if plain or shape.is_veil:
             return [angular]
         # The polygon first, so that no seam shows; then its triangles, lighter and darker.
-        rng = random.Random(plan.seed + i * 7)
-        return [
-            angular,
-            *(f for c in angular.contours for f in _fan(angular, c, rng, 0.26 + 0.08 * times)),
-        ]
+        rng, amount = random.Random(plan.seed + i * 7), 0.26 + 0.08 * times
+        return [angular, *(f for c in angular.contours for f in _fan(angular, c, rng, amount))]
 
-    return _each(
-        attrs.evolve(drawing, marks=tuple(m for m in drawing.marks if m.role != "glow")), facets
-    )
+    marks = tuple(mark for mark in drawing.marks if mark.role != "glow")
+    return _each(attrs.evolve(drawing, marks=marks), facets)
 
 
 def _flatten_curves(contour: path.Contour) -> path.Contour:
@@ -127,22 +123,16 @@ def _lines(drawing: Drawing, paper: Colour, ink_of: Callable[[Colour], Colour], 
         ink, inside = ink_of(colour), mix(paper, colour, keep)
         if mark.fill is None and mark.width > width * 2.4:
             # A thick line is outlined: the ink around, the paper within.
-            return [
-                attrs.evolve(mark, stroke=ink, width=mark.width + width),
-                attrs.evolve(mark, stroke=inside),
-            ]
+            around = attrs.evolve(mark, stroke=ink, width=mark.width + width)
+            return [around, attrs.evolve(mark, stroke=inside)]
         if mark.fill is None:
             return [attrs.evolve(mark, stroke=ink, width=max(2.2, min(mark.width, width * 0.8)))]
         if drawing.has_wide(mark):
             return [attrs.evolve(mark, fill=mix(paper, colour, keep * 0.6), stroke=None, alpha=1)]
-        if mark.role == "detail" or mark.alpha < 0.5:
-            return [
-                attrs.evolve(
-                    mark, fill=None, stroke=ink, width=width * 0.5, alpha=max(0.55, mark.alpha)
-                )
-            ]
-        return [attrs.evolve(mark, fill=inside, stroke=ink, alpha=1,
-                             width=width * (0.6 if mark.role == "ground" else 1.0))]  # fmt: skip
+        thin = mark.role == "detail" or mark.alpha < 0.5
+        fill, alpha = (None, max(0.55, mark.alpha)) if thin else (inside, 1)
+        share = 0.5 if thin else 0.6 if mark.role == "ground" else 1.0
+        return [attrs.evolve(mark, fill=fill, stroke=ink, alpha=alpha, width=width * share)]
 
     marks = tuple(new for mark in drawing.marks for new in outlined(mark))
     return attrs.evolve(drawing, marks=marks, paper=paper)
@@ -151,10 +141,9 @@ def _lines(drawing: Drawing, paper: Colour, ink_of: Callable[[Colour], Colour], 
 def _outline(drawing: Drawing, plan: Plan, times: int) -> Drawing:
     night = not {"dark", "neon"}.isdisjoint(plan.styles)
     paper = plan.ground or (rgb("#171b26") if night else rgb("#fdfcf8"))
-    ink = plan.scheme.ink if luminance(paper) > 120 else rgb("#f4f1e8")
-    ink = (plan.items[0].colour if plan.items else None) or (
-        plan.colours[0] if plan.colours else ink
-    )
+    plain = plan.scheme.ink if luminance(paper) > 120 else rgb("#f4f1e8")
+    own = plan.items[0].colour if plan.items else None
+    ink = own or (*plan.colours, plain)[0]
     return _lines(drawing, paper, lambda _: ink, 5.0 + times)
 
 
@@ -209,21 +198,13 @@ def _solid(drawing: Drawing, _: Plan, times: int) -> Drawing:
     lift = 0.26 + 0.08 * times
 
     def modelled(_: int, mark: Mark) -> list[Mark]:
-        if (
-            drawing.has_wide(mark)
-            or mark.fill is None
-            or mark.alpha < 0.9
-            or len(mark.contours) > 6
-        ):
+        plain = mark.fill is None or mark.alpha < 0.9 or len(mark.contours) > 6
+        if plain or drawing.has_wide(mark):
             return [mark]
         x1, y1, x2, y2 = path.bounds(mark.contours)
         w, h = x2 - x1, y2 - y1
         span, colour, ground = max(w, h), mark.colour, mark.role == "ground"
-        stops = (
-            Stop(0, light(colour, lift + 0.12)),
-            Stop(0.45, colour),
-            Stop(1, dark(colour, lift)),
-        )
+        stops = Stop(0, light(colour, lift + 0.12)), Stop(0.45, colour), Stop(1, dark(colour, lift))
         pen = Pen()
         if span > (150 if ground else 60):
             # A faint copy stands for a soft shadow: a filter would take ten times as long.

@@ -141,7 +141,7 @@ def test_edited_base_has_no_state() -> None:
 
 @pytest.mark.parametrize(
     "prompt", ["horizontal version", "add a cat", "remove the background", "white background",
-               "flat", "outline", "neon", "watercolor", "more geometric", "pastel", "sharper",
+               "flat", "outline", "neon", "watercolor", "more geometric", "pastel",
                "at night in the rain", "bigger", "smaller", 'add text "Hi"', "frobnicate", ""],
 )  # fmt: skip
 def test_refinements_change_a_base(prompt: str) -> None:
