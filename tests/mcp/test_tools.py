@@ -345,8 +345,8 @@ def test_tools_have_the_parameters_of_their_methods() -> None:
     for name, (method, renames) in METHODS.items():
         tool_parameters = set(inspect.signature(by_name[name]).parameters)
         for parameter in inspect.signature(method).parameters:
-            # Progress is reported through the protocol.
-            if parameter in {"self", "on_progress"} or (
+            # Progress is reported through the protocol; the operator chooses the API.
+            if parameter in {"self", "on_progress", "api"} or (
                 parameter in options and parameter != "model"
             ):
                 continue
