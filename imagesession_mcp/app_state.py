@@ -43,6 +43,8 @@ def open_studio(settings: Settings, library: Path | None) -> imagesession.AsyncS
     return make(
         library,
         budget=None if daily_budget is None else imagesession.Budget(per_day=daily_budget),
+        server=settings.server,
+        api=settings.api,
         provider_state=settings.provider_state,
     )
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+Api: TypeAlias = Literal["responses", "images"]
 ProviderState: TypeAlias = Literal["responses", "conversation", "none"]
 DEFAULT_PRINCIPAL = "default"
 """The principal of the token in IMAGESESSION_MCP_TOKEN."""
@@ -140,6 +141,18 @@ def _parse_provider_state(text: str) -> ProviderState:
     raise InvalidOptionError(f"takes {', '.join(states)}")
 
 
+def _parse_api(text: str) -> Api:
+    apis: tuple[Api, ...] = get_args(Api)
+    for api in apis:
+        if text.lower() == api:
+            return api
+    raise InvalidOptionError(f"takes {' or '.join(apis)}")
+
+
+def _parse_server(text: str) -> str:
+    return str(_parse_path(text)) if text.lower().endswith(".toml") else text
+
+
 def _parse_host(text: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9._:\[\]-]+", text) is None:
         raise InvalidOptionError("takes a name or an address, as 127.0.0.1 or images.example.com")
@@ -226,6 +239,23 @@ class Settings:
         parse=_parse_budget,
         help="The limit per UTC day, in US dollars; a request that could exceed it "
         "is not sent. none for no limit. The default is 5.00.",
+    )
+    server: str | None = _setting(
+        default=None,
+        name="server",
+        metavar="NAME",
+        parse=_parse_server,
+        help="What kind of server OPENAI_BASE_URL names: azure, xai, openrouter, localai, litellm, "
+        "vllm-omni, plain; or a .toml file that describes it, with a price for the budget. The "
+        "default is known by its host.",
+    )
+    api: Api = _setting(
+        default="responses",
+        name="api",
+        metavar="API",
+        parse=_parse_api,
+        help="The API that makes images: responses, where a lost answer can be looked up, or "
+        "images, where no text model is billed. The default is responses.",
     )
     provider_state: ProviderState = _setting(
         default="responses",

@@ -59,8 +59,8 @@ def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text(f"ann:{TOKEN}\n")
     option_values = {
         "offline": "", "library": str(tmp_path), "allow-dir": f"{photos} {scans}",
-        "daily-budget": "2.5", "provider-state": "none", "wait-seconds": "20",
-        "preview-bytes": "0", "links": "", "http": "",
+        "daily-budget": "2.5", "server": "localai", "api": "images", "provider-state": "none",
+        "wait-seconds": "20", "preview-bytes": "0", "links": "", "http": "",
         "host": "images.example.com", "port": "0", "token-file": str(tmp_path / "tokens"),
         "allow-host": "a.example.com b.example.com", "allow-origin": "https://app.example.com",
     }  # fmt: skip
@@ -76,7 +76,7 @@ def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
     assert command == cli.parse([], env)
     assert command.settings == Settings(
         library=tmp_path, offline=True, allow_dirs=(photos, scans), daily_budget=2.5,
-        provider_state="none",
+        server="localai", api="images", provider_state="none",
         wait_seconds=20, preview_bytes=0, links=True, http=True,
     )  # fmt: skip
     assert command.http == HttpSettings(
@@ -115,6 +115,7 @@ def test_paths_are_expanded_and_absolute(monkeypatch: pytest.MonkeyPatch, tmp_pa
         (["--daily-budget", "-1"], "US dollars"),
         (["--daily-budget", "nan"], "none for no limit"),
         (["--daily-budget", "inf"], "none for no limit"),
+        (["--api", "chat"], "takes responses or images"),
         (["--provider-state", "some"], "takes responses, conversation, none"),
         (["--wait-seconds", "soon"], "from 0 to 3600"),
         (["--preview-bytes", "1.5"], "from 0 to 1000000"),

@@ -338,6 +338,9 @@ async def test_tools_fit_into_a_context(room: Room) -> None:
     assert len({(item.description or "").partition(".")[0] for item in tools}) == len(tools)
 
 
+OPERATORS = {"self", "on_progress", "timeout", "extra_headers", "extra_body", "api"}
+
+
 def test_tools_have_the_parameters_of_their_methods() -> None:
     """
     A tool has all parameters of its library method, except those listed with a reason.
@@ -349,10 +352,8 @@ def test_tools_have_the_parameters_of_their_methods() -> None:
         tool_parameters = set(inspect.signature(by_name[name]).parameters)
         for parameter in inspect.signature(method).parameters:
             # Progress is reported through the protocol, a call returns a handle before it could
-            # time out, and what goes to a gateway is for the server's operator to say.
-            if parameter in {"self", "on_progress", "timeout", "extra_headers", "extra_body"} or (
-                parameter in options and parameter != "model"
-            ):
+            # time out, and API and what goes to a gateway are for the server's operator to say.
+            if parameter in OPERATORS or (parameter in options and parameter != "model"):
                 continue
             if (name, parameter) in UNSUPPORTED:
                 unused.discard((name, parameter))
