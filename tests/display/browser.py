@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 import pytest
-from playwright.sync_api import Browser, Dialog, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, Request, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 AXE = Path(os.environ.get("IMAGESESSION_NODE_TOOLS", ""), "node_modules/axe-core/axe.min.js")
@@ -26,6 +26,7 @@ _BROWSER_ARGS = (
     "--disable-sync",
     "--disable-quic",
 )
+_PATIENCE_MS = 120_000  # a busy machine may be slow
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium here; tests/display/browser.sh installs it"
 )
@@ -78,7 +79,10 @@ def launch_browser() -> Generator[Browser]:
     Launch a browser.
     """
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_BROWSER_ARGS))
+        expect.set_options(timeout=_PATIENCE_MS)
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=list(_BROWSER_ARGS), timeout=_PATIENCE_MS
+        )
         yield browser
         browser.close()
 
@@ -98,6 +102,7 @@ def opened(
         **settings: Settings of the browser context, such as `color_scheme`.
     """
     context = browser.new_context(viewport={"width": width, "height": height}, **settings)
+    context.set_default_timeout(_PATIENCE_MS)
     result = Opened(context.new_page())
     page = result.page
 

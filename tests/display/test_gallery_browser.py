@@ -480,15 +480,17 @@ def test_policy_blocks_injected_scripts(browser: Browser, pages: Pages) -> None:
             " return error.name; } }"
         )
         assert raised == "TypeError"
-        failed: list[str | None] = []
-        gallery.page.on("requestfailed", lambda item: failed.append(item.failure))
-        gallery.page.evaluate(
-            "() => { const at = document.createElement('img');"
-            " at.src = 'https://elsewhere.example/x.png'; document.body.append(at); }"
-        )
-        gallery.page.wait_for_timeout(200)
-        assert failed == ["csp"]
-        assert any("Content Security Policy" in fault for fault in gallery.problems)
+        with (
+            gallery.page.expect_event("requestfailed") as failed,
+            gallery.page.expect_console_message(
+                lambda message: "Content Security Policy" in message.text
+            ),
+        ):
+            gallery.page.evaluate(
+                "() => { const at = document.createElement('img');"
+                " at.src = 'https://elsewhere.example/x.png'; document.body.append(at); }"
+            )
+        assert failed.value.failure == "csp"
 
 
 def _check_untouched(gallery: Opened) -> None:

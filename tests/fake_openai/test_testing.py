@@ -113,7 +113,7 @@ def test_serve_command(end: signal.Signals) -> None:
         with openai.OpenAI(api_key="x", base_url=base_url) as client:
             made = client.responses.create(model="gpt-5.4", input="x")
         process.send_signal(end)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=120)
 
     assert made.status == "completed"
     assert (process.returncode, "OPENAI_BASE_URL" in errors) == (0, True), errors

@@ -197,7 +197,7 @@ def test_chunked_request_bodies(loopback: "Talk") -> None:
 
     url = f"{loopback.client.base_url}responses"
     headers = {"authorization": "Bearer x"}
-    with httpx2.Client() as client:
+    with httpx2.Client(timeout=60) as client:
         answer = client.post(url, headers=headers, content=iter(body()))
 
     assert answer.json()["status"] == "completed"
@@ -247,7 +247,7 @@ def test_client_resets_are_ignored(
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.sendall(b"POST /v1/files HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc")
             time.sleep(0.05)
-        with httpx2.Client() as client:
+        with httpx2.Client(timeout=60) as client:
             assert client.get(f"{served.base_url}/models").status_code == 401
 
     assert capsys.readouterr().err == ""

@@ -17,9 +17,6 @@ from tests.faults.tiny import picture_of, tiny_provider
 from tests.faults.wire import AMBIGUOUS, IN_PROCESS, LOOPBACK, Ending, call_all, faults_met
 
 RESPONSES, IMAGES = "/responses", "/images/generations"
-CASES = pytest.mark.parametrize(
-    "cases", [10, pytest.param(125, marks=pytest.mark.faults)]
-)  # fmt: skip
 WAYS = pytest.mark.parametrize(
     "where,path",
     [(IN_PROCESS, RESPONSES), (IN_PROCESS, IMAGES), (LOOPBACK, RESPONSES), (LOOPBACK, IMAGES)],
@@ -49,24 +46,37 @@ def check(provider: FakeOpenAI, path: str, endings: dict[str, Ending]) -> None:
             raise ending.error
 
 
-@CASES
-@WAYS
-@pytest.mark.usefixtures("hurried")
-def test_ambiguous_request_is_sent_once(tmp_path: Path, where: str, path: str, cases: int) -> None:
+def check_losses(where: str, path: str, folder: Path, cases: int, **settings: Any) -> None:
     """
-    After a server error, reset, hang or slow response, a paid request is never sent again. If it
-    was sent in a conversation, its image is found there.
+    Lose the responses to many requests, and check what becomes of them.
     """
     provider = losing(path, *AMBIGUOUS)
     prompts = [f"{path} {where} {number}" for number in range(cases)]
-    endings = call_all(
-        provider, where, tmp_path, prompts, timeout=0.8, provider_state="conversation"
-    )
+    endings = call_all(provider, where, folder, prompts, provider_state="conversation", **settings)
     check(provider, path, endings)
     lost = {
         faults_met(provider, path)[prompt][0] for prompt, ending in endings.items() if ending.error
     }
     assert lost <= {"529"} if path == RESPONSES else lost
+
+
+@pytest.mark.parametrize("path", [RESPONSES, IMAGES])
+@pytest.mark.usefixtures("hurried")
+def test_ambiguous_request_is_sent_once(tmp_path: Path, path: str) -> None:
+    """
+    After a server error, reset, hang or slow response, a paid request is never sent again. If it
+    was sent in a conversation, its image is found there.
+    """
+    check_losses(IN_PROCESS, path, tmp_path, 14, timeout=60, workers=1)
+
+
+@pytest.mark.faults
+@WAYS
+def test_ambiguous_requests_are_sent_once(tmp_path: Path, where: str, path: str) -> None:
+    """
+    The same holds for many at once, over loopback, and if there is little time.
+    """
+    check_losses(where, path, tmp_path, 125, timeout=0.8)
 
 
 @WAYS

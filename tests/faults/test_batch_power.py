@@ -168,6 +168,7 @@ def _flush_nothing(descriptor: int) -> None:
         os.fsync(descriptor)
 
 
+@pytest.mark.faults
 def test_missing_flush_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     The check works: if files are not flushed, a batch is submitted again.

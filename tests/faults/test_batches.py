@@ -186,6 +186,7 @@ def test_unrecorded_batch_is_caught(tmp_path: Path) -> None:
     assert any(case.billed == (2, 2) for case in cases)
 
 
+@pytest.mark.faults
 def test_early_settling_is_caught(tmp_path: Path) -> None:
     """
     The check works: a broken twin that records a batch as settled before its images are stored

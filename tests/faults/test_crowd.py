@@ -61,6 +61,7 @@ def test_concurrent_sessions_are_separate(tmp_path: Path, url: str, sessions: in
     assert found["growth"] < MOST_BYTES
 
 
+@pytest.mark.faults
 def test_mixed_up_sessions_are_caught(tmp_path: Path, url: str) -> None:
     """
     The check works: a broken twin whose sessions see each other's turns is caught.

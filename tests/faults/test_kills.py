@@ -132,6 +132,7 @@ def test_losses_outside_of_conversations_are_rare_and_reported(
     assert len(keys) == len(set(keys)) == run.requested
 
 
+@pytest.mark.faults
 def test_recovery_without_the_journal_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

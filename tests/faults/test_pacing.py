@@ -85,7 +85,7 @@ def test_programs_share_the_concurrency_limit(tmp_path: Path) -> None:
             )
             for name in "abcd"
         ]
-        assert [program.wait(timeout=60) for program in programs] == [0] * 4
+        assert [program.wait(timeout=120) for program in programs] == [0] * 4
     assert provider.most <= 2
     lasts = {prompt[0]: at for at, prompt in enumerate(provider.order)}
     assert collections.Counter(prompt[0] for prompt in provider.order) == dict.fromkeys("abcd", 6)

@@ -174,6 +174,7 @@ def test_unrecorded_id_is_found_in_the_conversation(tmp_path: Path) -> None:
     assert (case.billed, case.kept) == (1, 1)
 
 
+@pytest.mark.faults
 @pytest.mark.usefixtures("without_conversation_lookup")
 def test_recovery_without_conversations_is_caught(tmp_path: Path) -> None:
     """

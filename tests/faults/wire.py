@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -88,12 +88,16 @@ def call_all(
         library: The library's folder.
         prompts: The prompts, each requested once.
         **settings: The studios' settings; and `workers`, the number of concurrent calls per twin.
+            With one worker, the twins take turns too.
     """
     workers = settings.pop("workers", 8)
     with clients(provider, where) as (client, make), ThreadPoolExecutor(workers) as threads:
         studio = Studio(library, client=client, **settings)
         half = len(prompts) // 2
+        ending: Iterable[Ending]
         ending = threads.map(functools.partial(_call, studio), range(half), prompts[:half])
+        if workers == 1:
+            ending = list(ending)
         rest = asyncio.run(_call_async(library, make, prompts[half:], workers, settings))
         return dict(zip(prompts, (*ending, *rest), strict=True))
 

@@ -82,7 +82,7 @@ def token_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Running,
 
 def _initialize(url: str, **headers: str) -> httpx2.Response:
     header_names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx2.post(url, json=_HELLO, headers={**_ACCEPT, **header_names})
+    return httpx2.post(url, json=_HELLO, headers={**_ACCEPT, **header_names}, timeout=60)
 
 
 @BOTH_ERAS
@@ -120,7 +120,7 @@ def test_health_check_answers(open_server: Running, token_server: Running) -> No
     /healthz answers without a token, for monitoring.
     """
     for server in (open_server, token_server):
-        answer = httpx2.get(server.url.replace("/mcp", "/healthz"))
+        answer = httpx2.get(server.url.replace("/mcp", "/healthz"), timeout=60)
         assert answer.json() == {"status": "ok", "version": imagesession.__version__}
 
 

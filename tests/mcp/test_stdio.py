@@ -109,6 +109,7 @@ async def test_server_starts_without_a_key(tmp_path: Path, era: Era) -> None:
     assert "--offline" in text(result)["error"]
 
 
+@pytest.mark.faults
 async def test_environment_configures_the_server(tmp_path: Path) -> None:
     """
     The environment can configure the server like the command line.
@@ -172,6 +173,7 @@ def test_requests_before_stdin_is_closed_are_answered(tmp_path: Path, kind: str)
 
 
 @unix
+@pytest.mark.faults
 def test_empty_stdin_ends_the_server(tmp_path: Path) -> None:
     """
     With an empty stdin, the server exits at once without output.

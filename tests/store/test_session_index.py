@@ -172,7 +172,7 @@ def test_two_programs_may_use_one_name(tmp_path: Path) -> None:
     programs = [
         subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path), me, "12"]) for me in "ab"
     ]
-    assert [program.wait(timeout=60) for program in programs] == [0, 0]
+    assert [program.wait(timeout=120) for program in programs] == [0, 0]
     library = open_library(tmp_path)
     assert len(library.sessions_named("Tea")) == library.count_sessions() == 24
     with pytest.raises(NotFoundError, match="24 sessions are called 'Tea'"):
