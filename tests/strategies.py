@@ -86,6 +86,7 @@ turns = st.builds(
     model=optional_texts,
     provider=texts,
     response_id=optional_texts,
+    request_id=optional_texts,
     usage=st.builds(Usage, mainline=tokens, image=tokens),
     cost=st.none() | costs,
     reserved=amounts,
