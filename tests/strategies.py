@@ -91,6 +91,7 @@ turns = st.builds(
     model=optional_texts,
     provider=texts,
     response_id=optional_texts,
+    request_id=optional_texts,
     usage=st.builds(Usage, mainline=tokens, image=tokens, tier=optional_texts),
     within=st.sampled_from(get_args(CompletionWindow)),
     cost=st.none() | costs,

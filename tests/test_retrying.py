@@ -91,6 +91,21 @@ def test_cooldown_applies_to_all_programs(
     assert count_paid_requests(provider) == 2
 
 
+@pytest.mark.usefixtures("hurried")
+def test_overloaded_provider_is_left_alone_by_all_programs(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
+) -> None:
+    """
+    If an overloaded provider says how long to wait, no program asks it meanwhile.
+    """
+    provider.fail_next(status=503, headers={"retry-after": "20"})
+    with pytest.raises(ProviderUnavailableError):
+        make_studio(tmp_path, provider=provider).generate("a teapot")
+    with pytest.raises(RateLimitError, match="Nothing was sent"):
+        make_studio(tmp_path, provider=provider).generate("another")
+    assert count_paid_requests(provider) == 1
+
+
 def test_cooldown_is_bounded(make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI) -> None:
     """
     However long a provider asks to wait, the library is not held up for more than ten minutes.

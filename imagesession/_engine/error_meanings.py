@@ -33,6 +33,19 @@ from .http import HttpResponse
 from .retry_after import advise_wait, read_retry_after, wait_in_words
 
 _NO_REPLY = HttpResponse(status=200)
+_SERVER_ERROR = 500
+# invalid_image, invalid_image_format, image_too_large and so on. An image that was not found is a
+# file that has expired, and not the caller's to mend.
+_IMAGE_PREFIXES = (
+    "invalidimage",
+    "invalidmask",
+    "invalidbase64image",
+    "imagetoo",
+    "imageparse",
+    "imagefiletoo",
+    "unsupportedimage",
+    "emptyimage",
+)
 _SYMBOLS = re.compile(r"[^a-z0-9]")
 _LIMIT_IS_ZERO = re.compile(r"\blimit(?:\s+(?:is|of))?\s*[:=]?\s*0(?![.,]?\d)", re.IGNORECASE)
 
@@ -82,7 +95,7 @@ class _Meaning:
         codes: The codes and types, without symbols.
         statuses: The HTTP statuses.
         words: What the message says, if no code or status tells.
-        applies: Whether it can be meant at all.
+        applies: Whether it can be meant at all; it decides alone if nothing else is given.
     """
 
     error: Callable[[_Reported], ImageSessionError]
@@ -97,9 +110,10 @@ class _Meaning:
         """
         if not self.applies(reported):
             return False
-        if reported.reply.status in self.statuses or not self.codes.isdisjoint(reported.codes):
-            return True
-        return self.words is not None and self.words.search(reported.message) is not None
+        named = reported.reply.status in self.statuses or bool(self.codes & reported.codes)
+        if self.words is None:
+            return named or not (self.codes or self.statuses)
+        return named or self.words.search(reported.message) is not None
 
 
 def find_meaning(error: Json, reply: HttpResponse = _NO_REPLY) -> ImageSessionError | None:
@@ -206,11 +220,22 @@ def _rate_limited(reported: _Reported) -> RateLimitError:
     )
 
 
+def _is_rejected(reported: _Reported) -> bool:
+    """
+    Return whether no work was done: a server that failed may have done some.
+    """
+    return reported.reply.status < _SERVER_ERROR
+
+
 def _states_no_wait(reported: _Reported) -> bool:
     """
     Return whether a message about money is one: with a wait in it, it is a limit per time.
     """
-    return wait_in_words(reported.message) is None
+    return _is_rejected(reported) and wait_in_words(reported.message) is None
+
+
+def _names_an_image(reported: _Reported) -> bool:
+    return any(code.startswith(_IMAGE_PREFIXES) for code in reported.codes)
 
 
 def _has_limit_of_zero(reported: _Reported) -> bool:
@@ -219,7 +244,8 @@ def _has_limit_of_zero(reported: _Reported) -> bool:
         for name, value in reported.reply.headers.items()
         if name.startswith("x-ratelimit-limit-")
     )
-    return "0" in limits or _LIMIT_IS_ZERO.search(reported.message) is not None
+    is_zero = "0" in limits or _LIMIT_IS_ZERO.search(reported.message) is not None
+    return is_zero and _is_rejected(reported)
 
 
 # --- the table --------------------------------------------------------------------------------
@@ -283,16 +309,9 @@ _MEANINGS: Final[tuple[_Meaning, ...]] = (
         codes=_codes("organization_not_verified organization_must_be_verified"),
         words=_words(r"\b(must|needs? to|has to|is not|isn't|not been|not yet) (be )?verified\b"),
     ),
-    _Meaning(
-        error=_invalid_image,
-        codes=_codes(
-            "invalid_image invalid_image_file invalid_image_format invalid_image_mode "
-            "invalid_base64_image image_too_large image_too_small image_parse_error "
-            "image_file_too_large unsupported_image_media_type empty_image_file"
-        ),
-    ),
+    _Meaning(error=_invalid_image, applies=_names_an_image),
     _Meaning(error=_invalid_prompt, codes=_codes("invalid_prompt")),
-    _Meaning(error=_rate_limited, codes=_RATE_CODES, statuses=_TOO_MANY),
+    _Meaning(error=_rate_limited, codes=_RATE_CODES, statuses=_TOO_MANY, applies=_is_rejected),
 )
 """
 All meanings, the most certain first.

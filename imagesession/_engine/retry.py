@@ -141,12 +141,13 @@ def _wait_for_cooldown(provider: str, end: float) -> Workflow[None]:
 
 def _publish_cooldown(error: TransientError, delay: float, provider: str) -> Workflow[None]:
     """
-    Start a cooldown for all processes after a rate limit error.
+    Start a cooldown for all processes after a rate limit error, or as long as the provider says.
     """
-    if not isinstance(error, RateLimitError):
+    stated = _retry_after(error)
+    if stated is None and not isinstance(error, RateLimitError):
         return
     # The growing backoff of one request does not delay all others.
-    seconds = min(delay, _FIRST_DELAY) if error.retry_after is None else error.retry_after
+    seconds = min(delay, _FIRST_DELAY) if stated is None else stated
     yield from StoreCall(lambda store: store.start_cooldown(provider, seconds))
     yield from ReportProgress(log=f"The provider's cooldown lasts {seconds:.1f} s", warns=True)
 

@@ -16,6 +16,7 @@ from imagesession._domain.turn import Turn
 from imagesession.errors import (
     ImageSessionError,
     InsufficientQuotaError,
+    InvalidRequestError,
     InvalidResponseError,
     OutcomeUnknownError,
     ProviderError,
@@ -217,7 +218,7 @@ def _read_stream(opened: _OpenStream) -> Workflow[ResponseOutcome]:
     except TransportError as error:
         outcome, reason, rest = None, error.reason, error.body
         yield from _read_rest(opened, rest)
-    except (ProviderError, InsufficientQuotaError, TransientError) as error:
+    except (ProviderError, InsufficientQuotaError, InvalidRequestError, TransientError) as error:
         # The request was accepted, so its id tells the outcome better than this error.
         if events.interrupted() is None and opened.resumable_id is None:
             raise

@@ -77,7 +77,10 @@ def http_error(status: int, error: object) -> HttpResponse:
         (429, {"message": "Limit 5, Used 5: add credit to raise your limit"}, RateLimitError),
         (400, {"code": "invalid_image_file", "message": "Invalid"}, InvalidImageError),
         (400, {"code": "invalid_value", "param": "moderation", "message": "bad"}, BadRequestError),
+        (400, {"code": "invalid_image_url", "message": "Invalid"}, InvalidImageError),
         (500, {"message": "oops"}, ProviderError),
+        (500, {"message": "insufficient balance of replicas"}, ProviderError),
+        (500, {"message": "slow down", "code": "429"}, ProviderError),
     ],
 )
 def test_meaning_of_an_http_error(status: int, error: object, kind: type[Exception]) -> None:
