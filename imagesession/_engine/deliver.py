@@ -11,7 +11,7 @@ from typing import Any, Final
 import attrs
 
 from imagesession._domain.turn import ProviderState
-from imagesession.errors import BadRequestError, OutcomeUnknownError
+from imagesession.errors import BadRequestError, InvalidRequestError, OutcomeUnknownError
 
 from . import images_api, payloads
 from .context import as_single_prompt
@@ -79,6 +79,8 @@ def plan_delivery(
 
     Raises:
         TransientError: The provider rejected the request for a conversation.
+        InvalidRequestError: It is within a completion window, and the provider or the session does
+            not allow that.
     """
     provider, past = prepared.turn.provider, branch_head.past if branch_head else ()
     lacking = yield from StoreCall(lambda store: store.unsupported(provider))
@@ -92,7 +94,15 @@ def plan_delivery(
         expired=_known_expired(prepared, branch_head),
         history_turns=len(past) if cap is None or len(past) <= cap else max(1, cap // 2),
     )
+    within_window = prepared.turn.within != "soonest"
+    if within_window and not delivery.supports("responses", *MODES["background"]):
+        raise InvalidRequestError(
+            "A completion window needs a server with background responses, and a provider_state "
+            "other than 'none'. Use generate(), or studio.batches."
+        )
+    # A conversation would be locked until the window has passed.
     conversational = config.provider_state == "conversation" and prepared.markup is None
+    conversational = conversational and not within_window
     if conversational and delivery.supports("responses", "store", "conversation"):
         prepared = yield from assign_conversation(prepared, past, config, deadline)
         delivery = attrs.evolve(delivery, prepared=prepared)
@@ -192,8 +202,9 @@ def _send_response(delivery: Delivery, strategy: Strategy) -> Workflow[ResponseO
         cache_key=delivery.supports("prompt_cache_key"),
     )
     try:
-        if mode == "plain":
-            return (yield from post(turn, request, config, deadline))
+        if mode in {"plain", "background"}:
+            wait = mode == "plain"
+            return (yield from post(turn, request, config, deadline, wait=wait))
         resumable = mode == "background stream"
         return (yield from stream(turn, request, config, deadline, resumable=resumable))
     except OutcomeUnknownError as error:
@@ -246,7 +257,8 @@ def _without_feature(
     Drop a feature of the protocol, and what depends on it.
     """
     feature = error.feature
-    if feature not in delivery.used(strategy):
+    needed = {"responses", *MODES["background"]} if delivery.mode == "background" else set()
+    if feature not in delivery.used(strategy) - needed:
         return None
     prepared = delivery.prepared
     if feature in {"files", "store", "responses"}:
@@ -362,6 +374,7 @@ def _with_fewer_options(
     accepted_before = yield from MemoryCall(lambda store: store.has_accepted(provider))
     used = [feature for feature in _DROPPABLE if feature in MODES[delivery.mode]]
     images_api = delivery.strategy.name == "images_api"
-    if accepted_before or images_api or not used or not is_unexplained(error):
+    fixed = images_api or delivery.mode == "background"
+    if accepted_before or fixed or not used or not is_unexplained(error):
         raise first
     return attrs.evolve(delivery, found_unsupported=delivery.found_unsupported | {used[0]})

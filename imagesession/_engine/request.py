@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from imagesession._domain.model_catalog import ModelCatalog
+from imagesession._domain.model_catalog import CompletionWindow, ModelCatalog
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import Kind, ProviderState
 
@@ -40,6 +40,7 @@ class GenerateRequest:
         label: The name of the image's folder within its kind.
         parameters: The method's other arguments, to record with the turn.
         idempotency_key: The caller's own name for it, by which it is made only once.
+        within: The window in which the provider may complete it.
     """
 
     prompt: str
@@ -56,6 +57,7 @@ class GenerateRequest:
     label: str = ""
     parameters: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     idempotency_key: str | None = None
+    within: CompletionWindow = "soonest"
 
 
 @attrs.frozen(kw_only=True)
