@@ -50,6 +50,7 @@ TWINS = [
 VERBS = [
     "generate",
     "stream",
+    "submit",
     "edit",
     "variations",
     "preset",

@@ -179,6 +179,7 @@ def test_every_chain_of_refusals_ends(
         request = (
             strategy.name, delivery.mode, delivery.supports("store"), bool(delivery.prepared.files),
             delivery.prepared.turn.conversation, delivery.history_turns, delivery.lock_retries,
+            delivery.supports("prompt_cache_key"),
         )  # fmt: skip
         assert request not in requests
         requests.add(request)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Generic, overload
+from typing import TYPE_CHECKING, Generic, Literal, overload
 
 from imagesession._api import workflows
 from imagesession._api.signatures import public_base
@@ -27,7 +27,9 @@ from imagesession._api.types import (
 )
 from imagesession._api.workflows import DEFAULT_CONCURRENCY, ImageT, PresetCall
 from imagesession._domain.analysis import Analysis, Improvement
+from imagesession._domain.model_catalog import CompletionWindow
 from imagesession._domain.partial_image import PartialImage
+from imagesession._domain.reports import PendingRequest
 from imagesession._domain.results import Results
 from imagesession._domain.turn import Turn
 from imagesession._engine.effects import Workflow
@@ -69,6 +71,21 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         """
         request = workflows.build_request(prompt, options, GenerateParams)
         return await self._generate(request, options.get("on_progress"))
+
+    @takes_keywords(GenerateParams)
+    async def submit(
+        self,
+        prompt: str,
+        *,
+        within: Literal["2h", "8h"] = "8h",
+        **options: Unpack[GenerateParams],
+    ) -> PendingRequest:
+        """
+        Same as `Studio.submit`, but awaits.
+        """
+        request = workflows.build_submission(prompt, within, options)
+        workflow = workflows.submit_at(request, self._runtime.config, self._branch_head)
+        return await self._runtime.run(workflow, options.get("on_progress"))
 
     @takes_keywords(StreamParams, partial_images=STREAMED_PARTIALS)
     def stream(
@@ -216,6 +233,7 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         *,
         n: int = 1,
         batch: bool = False,
+        within: CompletionWindow = "soonest",
         **options: Unpack[EstimateParams],
     ) -> CostEstimate:
         """
@@ -223,7 +241,9 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         """
         request = workflows.build_request(prompt, options, EstimateParams)
         config, head = self._runtime.config, self._branch_head
-        return await self._runtime.run(workflows.estimate_at(request, n, config, head, batch=batch))
+        return await self._runtime.run(
+            workflows.estimate_at(request, n, config, head, batch=batch, within=within)
+        )
 
     async def _generate(
         self, call: GenerateRequest | PresetCall, on_progress: OnProgress | None

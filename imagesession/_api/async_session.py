@@ -17,10 +17,11 @@ from imagesession._api.types import GenerateParams, SessionParams, takes_keyword
 from imagesession._api.workflows import session_settings
 from imagesession._display import gallery
 from imagesession._domain.cost import Cost
+from imagesession._domain.provenance import Provenance
 from imagesession._domain.reports import SessionStatus
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import Turn
-from imagesession._engine import reports, sessions
+from imagesession._engine import provenance, reports, sessions
 from imagesession._runtime.runtime import AsyncRuntime
 
 if TYPE_CHECKING:
@@ -73,6 +74,12 @@ class AsyncSavedImage(ImageFacts[AsyncRuntime]):
         """
         branch = await self.branch()
         return await branch.generate(prompt, **options)
+
+    async def verify(self) -> Provenance:
+        """
+        Same as `SavedImage.verify`, but awaits.
+        """
+        return await self._runtime.run(provenance.verify(self.record))
 
 
 @attrs.frozen(eq=False, repr=False)

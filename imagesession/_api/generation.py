@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Generic, overload
+from typing import TYPE_CHECKING, Generic, Literal, overload
 
 from imagesession._api import workflows
 from imagesession._api.signatures import public_base
@@ -27,7 +27,9 @@ from imagesession._api.types import (
 )
 from imagesession._api.workflows import DEFAULT_CONCURRENCY, ImageT, PresetCall
 from imagesession._domain.analysis import Analysis, Improvement
+from imagesession._domain.model_catalog import CompletionWindow
 from imagesession._domain.partial_image import PartialImage
+from imagesession._domain.reports import PendingRequest
 from imagesession._domain.results import Results
 from imagesession._domain.turn import Turn
 from imagesession._engine.effects import Workflow
@@ -100,6 +102,46 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         """
         request = workflows.build_request(prompt, options, GenerateParams)
         return self._generate(request, options.get("on_progress"))
+
+    @takes_keywords(GenerateParams)
+    def submit(
+        self,
+        prompt: str,
+        *,
+        within: Literal["2h", "8h"] = "8h",
+        **options: Unpack[GenerateParams],
+    ) -> PendingRequest:
+        """
+        Submit an image that the provider makes within hours, at a discount; on a session, one that
+        continues the conversation, which a batch cannot do.
+
+        This returns as soon as the provider has accepted it. `Studio.recover` saves the image once
+        it is finished, in this program or any other on the library; a new program also does so
+        before its first image. Until then `studio.requests.pending()` lists it, a budget counts
+        what it could cost, and the session's next turn does not know it.
+
+        Args:
+            prompt: As for `generate`.
+            within: In how many hours it is to be finished: "2h" is 30% below the standard price of
+                the mainline model's tokens, "8h" 40%. Whether the image model's are discounted
+                too is not documented, so costs count them in full.
+            mask: As for `generate`.
+            references: As for `generate`.
+            idempotency_key: As for `generate`.
+            on_progress: As for `generate`.
+            **options: See `GenerateOptions`; service_tier does not go with it.
+
+        Returns:
+            The request, with its turn and the provider's id.
+
+        Raises:
+            InvalidRequestError: The call has to be changed, or the server does not take such
+                requests; nothing was sent.
+            ImageSessionError: As for `generate`.
+        """
+        request = workflows.build_submission(prompt, within, options)
+        workflow = workflows.submit_at(request, self._runtime.config, self._branch_head)
+        return self._runtime.run(workflow, options.get("on_progress"))
 
     @takes_keywords(StreamParams, partial_images=STREAMED_PARTIALS)
     def stream(
@@ -413,6 +455,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         *,
         n: int = 1,
         batch: bool = False,
+        within: CompletionWindow = "soonest",
         **options: Unpack[EstimateParams],
     ) -> CostEstimate:
         """
@@ -426,6 +469,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             partial_images: As for `stream`.
             n: How many such images.
             batch: Whether they are made in a batch, at half the price; on a studio only.
+            within: The window in which `submit` has them made; "soonest" for other verbs.
             **options: See `GenerateOptions`; setting quality and size narrows the range.
 
         Returns:
@@ -436,7 +480,9 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         """
         request = workflows.build_request(prompt, options, EstimateParams)
         config, head = self._runtime.config, self._branch_head
-        return self._runtime.run(workflows.estimate_at(request, n, config, head, batch=batch))
+        return self._runtime.run(
+            workflows.estimate_at(request, n, config, head, batch=batch, within=within)
+        )
 
     def _generate(
         self, call: GenerateRequest | PresetCall, on_progress: OnProgress | None

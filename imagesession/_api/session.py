@@ -18,11 +18,12 @@ from imagesession._api.types import GenerateParams, SessionParams, takes_keyword
 from imagesession._api.workflows import session_settings
 from imagesession._display import gallery
 from imagesession._domain.cost import Cost
+from imagesession._domain.provenance import Provenance
 from imagesession._domain.reports import SessionStatus
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import MAIN, Tree
 from imagesession._domain.turn import Turn, short_id
-from imagesession._engine import reports, sessions
+from imagesession._engine import provenance, reports, sessions
 from imagesession._engine.effects import Workflow
 from imagesession._engine.sessions import BranchHead
 from imagesession._runtime.runtime import AsyncRuntime, Runtime
@@ -173,6 +174,21 @@ class SavedImage(ImageFacts[Runtime]):
         Takes and raises the same as `ImageSession.generate`.
         """
         return self.branch().generate(prompt, **options)
+
+    def verify(self) -> Provenance:
+        """
+        Ask the provider whether its file carries the provider's provenance signals, as it was
+        received: signed metadata (C2PA) and a watermark (SynthID).
+
+        The library keeps both, because it never encodes a received image anew. A file that was
+        encoded anew, such as a composite or what Pillow saved, has lost its metadata.
+
+        Raises:
+            InvalidImageError: It is an SVG, or its file does not exist any more; nothing was sent.
+            BadRequestError: The provider offers no such checks to this account.
+            ImageSessionError: The provider cannot be reached, or rejects the request.
+        """
+        return self._runtime.run(provenance.verify(self.record))
 
 
 @attrs.frozen(eq=False, repr=False)

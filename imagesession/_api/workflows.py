@@ -15,6 +15,7 @@ from imagesession._api.types import (
     STREAMED_PARTIALS,
     UI_ASSET_DEFAULTS,
     EditParams,
+    GenerateParams,
     ImageInput,
     PresetParams,
     ProductParams,
@@ -29,8 +30,9 @@ from imagesession._api.types import (
 )
 from imagesession._domain.analysis import analysis_from_turn
 from imagesession._domain.call_settings import CallSettings
-from imagesession._domain.model_catalog import ModelInfo
+from imagesession._domain.model_catalog import CompletionWindow, ModelInfo
 from imagesession._domain.options import OptionParams
+from imagesession._domain.reports import PendingRequest
 from imagesession._domain.results import Results
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
@@ -111,6 +113,15 @@ def split_keywords(
     """
     own = {key: keywords[key] for key in own_keywords(params) if key in keywords}
     return own, {key: keywords[key] for key in keywords if key not in own}
+
+
+def build_submission(
+    prompt: str, within: CompletionWindow, keywords: GenerateParams
+) -> GenerateRequest:
+    """
+    Build the request of an image that is made within a completion window.
+    """
+    return attrs.evolve(build_request(prompt, keywords, GenerateParams), within=within)
 
 
 def build_stream(prompt: str, keywords: StreamParams) -> GenerateRequest:
@@ -298,8 +309,24 @@ def _numbered(request: GenerateRequest, count: int) -> Iterator[GenerateRequest]
         )
 
 
+def submit_at(
+    request: GenerateRequest, config: StudioConfig, head: FindBranchHead
+) -> Workflow[PendingRequest]:
+    """
+    Submit one image that is made within a completion window.
+    """
+    branch_head = yield from recovered_branch_head(config, head)
+    return (yield from generation.submit(request, config, branch_head))
+
+
 def estimate_at(
-    request: GenerateRequest, count: int, config: StudioConfig, head: FindBranchHead, *, batch: bool
+    request: GenerateRequest,
+    count: int,
+    config: StudioConfig,
+    head: FindBranchHead,
+    *,
+    batch: bool,
+    within: CompletionWindow,
 ) -> Workflow[CostEstimate]:
     """
     Estimate what a request would cost.
@@ -309,7 +336,8 @@ def estimate_at(
         from imagesession._engine.batches import prepare  # noqa: PLC0415 - rarely needed
 
         request = prepare.with_batch_model(request, config, branch_head)
-    return (yield from estimate_request(request, config, count, branch_head, batch=batch))
+    estimated = estimate_request(request, config, count, branch_head, batch=batch, within=within)
+    return (yield from estimated)
 
 
 def analyze_at(

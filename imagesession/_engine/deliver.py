@@ -12,7 +12,7 @@ import attrs
 
 from imagesession._domain.servers import Feature
 from imagesession._domain.turn import ProviderState
-from imagesession.errors import BadRequestError, OutcomeUnknownError
+from imagesession.errors import BadRequestError, InvalidRequestError, OutcomeUnknownError
 
 from . import images_api, payloads
 from .context import as_single_prompt
@@ -83,6 +83,8 @@ def plan_delivery(
 
     Raises:
         TransientError: The provider rejected the request for a conversation.
+        InvalidRequestError: It is within a completion window, and the provider or the session does
+            not allow that.
     """
     provider, past = prepared.turn.provider, branch_head.past if branch_head else ()
     lacking = yield from StoreCall(lambda store: store.unsupported(provider))
@@ -96,9 +98,17 @@ def plan_delivery(
         expired=_known_expired(prepared, branch_head),
         history_turns=len(past) if cap is None or len(past) <= cap else max(1, cap // 2),
     )
+    within_window = prepared.turn.within != "soonest"
+    if within_window and not delivery.supports("responses", *MODES["background"]):
+        raise InvalidRequestError(
+            "A completion window needs a server with background responses, and a provider_state "
+            "other than 'none'. Use generate(), or studio.batches."
+        )
     conversational = (
         config.provider_state == "conversation" and delivery.strategy.name != "images_api"
     )
+    # A conversation would be locked until the window has passed.
+    conversational = conversational and not within_window
     if conversational and delivery.supports("store", "conversation"):
         prepared = yield from assign_conversation(prepared, past, config, deadline)
         delivery = attrs.evolve(delivery, prepared=prepared)
@@ -199,8 +209,9 @@ def _send_response(delivery: Delivery, strategy: Strategy) -> Workflow[ResponseO
         cache_key=delivery.supports("prompt_cache_key"),
     )
     try:
-        if mode == "plain":
-            return (yield from post(turn, request, config, deadline))
+        if mode in {"plain", "background"}:
+            wait = mode == "plain"
+            return (yield from post(turn, request, config, deadline, wait=wait))
         resumable = mode == "background stream"
         return (yield from stream(turn, request, config, deadline, resumable=resumable))
     except OutcomeUnknownError as error:
@@ -261,7 +272,8 @@ def _without_feature(
     """
     feature = error.feature
     certain = feature == "image_tool" and feature in delivery.config.server.has
-    if feature not in delivery.used(strategy) or certain:
+    needed = {"responses", *MODES["background"]} if delivery.mode == "background" else set()
+    if certain or feature not in delivery.used(strategy) - needed:
         return None
     prepared = delivery.prepared
     if feature in {"files", "store", "responses", "image_tool"}:
@@ -393,6 +405,7 @@ def _with_fewer_options(
     if says_unsupported(error) and "image_tool" not in delivery.config.server.has:
         used.append("image_tool")
     images_api = delivery.strategy.name == "images_api"
-    if accepted_before or images_api or not used or not is_unexplained(error):
+    fixed = images_api or delivery.mode == "background"
+    if accepted_before or fixed or not used or not is_unexplained(error):
         raise first
     return attrs.evolve(delivery, found_unsupported=delivery.found_unsupported | {used[0]})

@@ -5,12 +5,15 @@ Generate an image: from the caller's request to a settled turn.
 from __future__ import annotations
 
 import contextlib
+from typing import get_args
 
 import attrs
 
 from imagesession._domain.context_usage import context_tokens
 from imagesession._domain.cost import cost_of
+from imagesession._domain.model_catalog import CompletionWindow
 from imagesession._domain.options import OPTION_NAMES
+from imagesession._domain.reports import PendingRequest
 from imagesession._domain.turn import Failure, Turn
 from imagesession._domain.wording import quote
 from imagesession.errors import (
@@ -34,6 +37,7 @@ from .leases import BudgetReservation, Lease
 from .outcomes import ResponseOutcome
 from .payloads import PreparedRequest
 from .prepare import load_input_image, prepare_request, reserve_budget, resolve_options
+from .queries import check_choice
 from .request import GenerateRequest, StudioConfig
 from .retry import acquire_slot
 from .sessions import BranchHead, session_config
@@ -92,10 +96,52 @@ def _generate_once(
     if isinstance(transaction, Turn):
         return (yield from _same_request_or_error(transaction, request, branch_head))
     try:
-        return (yield from _send_and_store(transaction.delivery, request))
+        result = yield from _send(transaction.delivery)
+        committed = yield from _commit_outcome(result, request, transaction.delivery)
+        yield from release_conversation(committed)
+        return committed
     finally:
         # However it ends, even by cancellation: a pending intent may be recovered from now on.
         transaction.release()
+
+
+def submit(
+    request: GenerateRequest, config: StudioConfig, branch_head: BranchHead | None = None
+) -> Workflow[PendingRequest]:
+    """
+    Submit an image that the provider makes within a completion window; return once the provider has
+    accepted it. Its intent stays in the journal, from which recovery settles it.
+
+    Args:
+        request: The caller's request, with its window.
+        config: The studio's configuration.
+        branch_head: The branch that it continues; None for a standalone image.
+
+    Raises:
+        ImageSessionError: It was not accepted, and the error says why and what to do.
+    """
+    check_choice("within", request.within, get_args(CompletionWindow)[1:])
+    existing = yield from find_by_idempotency_key(request)
+    if existing is not None:
+        return _as_settled(_same_prompt_or_error(existing, request))
+    config = session_config(config, branch_head)
+    new = yield from NewId(after=branch_head.tree.latest_id() if branch_head else "")
+    prepared = yield from prepare_request(request, config, new, branch_head)
+    transaction = yield from _begin_transaction(prepared, branch_head, config)
+    if isinstance(transaction, Turn):
+        return _as_settled(_same_prompt_or_error(transaction, request))
+    try:
+        result = yield from _send(transaction.delivery)
+        if result.outcome.finished:
+            return _as_settled((yield from _commit_outcome(result, request, transaction.delivery)))
+        response_id = result.outcome.response_id
+        return PendingRequest(turn=result.prepared.turn, response_id=response_id, running=False)
+    finally:
+        transaction.release()
+
+
+def _as_settled(turn: Turn) -> PendingRequest:
+    return PendingRequest(turn=turn, response_id=turn.response_id, running=False, staged=True)
 
 
 @attrs.frozen
@@ -168,9 +214,9 @@ def _set_start(prepared: PreparedRequest) -> Workflow[PreparedRequest]:
     return attrs.evolve(prepared, turn=attrs.evolve(prepared.turn, started=now))
 
 
-def _send_and_store(delivery: Delivery, request: GenerateRequest) -> Workflow[Turn]:
+def _send(delivery: Delivery) -> Workflow[DeliveryResult]:
     """
-    Send a request whose intent is written, and commit the outcome.
+    Upload the inputs of a request whose intent is written, and send it.
     """
     turn, past = delivery.prepared.turn, delivery.past
     try:
@@ -181,15 +227,12 @@ def _send_and_store(delivery: Delivery, request: GenerateRequest) -> Workflow[Tu
         yield from return_conversation(turn, past)
         raise
     try:
-        result = yield from deliver(delivery)
+        return (yield from deliver(delivery))
     except ImageSessionError as error:
         yield from finalize_failed(turn, error)
         if _was_not_accepted(error):
             yield from return_conversation(turn, past)
         raise
-    committed = yield from _commit_outcome(result, request, delivery)
-    yield from release_conversation(committed)
-    return committed
 
 
 def find_by_idempotency_key(request: GenerateRequest) -> Workflow[Turn | None]:

@@ -20,10 +20,11 @@ from .http import HttpRequest
 from .store import InputImage
 
 Item = dict[str, Any]
-Mode = Literal["background stream", "stream", "plain"]
+Mode = Literal["background stream", "stream", "plain", "background"]
 """
 How a response is delivered: as a stream of events while the provider works in the background, which
-can be resumed and polled; as a stream that ends with its connection; or as one reply.
+can be resumed and polled; as a stream that ends with its connection; as one reply; or, for a
+request within a completion window, only by polling it later.
 """
 # A silent stream is resumed, which is free.
 _STREAM_SILENCE = 60.0
@@ -135,10 +136,13 @@ def create_response(
     if session is not None and threshold is not None:
         # https://developers.openai.com/api/docs/guides/compaction
         body["context_management"] = [{"type": "compaction", "compact_threshold": threshold}]
-    if mode == "background stream":
+    if mode in {"background stream", "background"}:
         body["background"] = True
-    if mode != "plain":
+    if mode in {"background stream", "stream"}:
         body["stream"] = True
+    if mode == "background":
+        # https://developers.openai.com/api/docs/guides/background
+        body["background_options"] = {"completion_window": prepared.turn.within}
     # A silent stream is not worth waiting for if it can be resumed.
     silence = _STREAM_SILENCE if mode == "background stream" else None
     headers = dict(server.headers)

@@ -50,9 +50,11 @@ _MAX_UNREADABLE_REPLIES = 3
 _REPLAY_DELAYS = (0.2, 0.5, 1.0, 2.0)
 _SHORTEST_DELAY, _LONGEST_DELAY = 0.05, 30.0
 _DELAY_DIVISOR = 20
+# Seconds between polls of a response that may take hours.
+_RARELY = 300.0
 
 
-def poll_delay(elapsed: float) -> float:
+def poll_delay(elapsed: float, longest: float = _LONGEST_DELAY) -> float:
     """
     Return how many seconds to wait until the next poll.
 
@@ -61,8 +63,9 @@ def poll_delay(elapsed: float) -> float:
 
     Args:
         elapsed: Seconds since the request was sent.
+        longest: The most seconds to wait.
     """
-    return min(max(_SHORTEST_DELAY, elapsed / _DELAY_DIVISOR), _LONGEST_DELAY)
+    return min(max(_SHORTEST_DELAY, elapsed / _DELAY_DIVISOR), longest)
 
 
 def silence_timeout(left: float) -> float:
@@ -108,7 +111,7 @@ def poll_response(
     while True:
         reply = yield from _fetch_response(response_id, deadline, least)
         now = yield from MonotonicTime()
-        delay = poll_delay(now - start)
+        delay = poll_delay(now - start, _LONGEST_DELAY if turn.within == "soonest" else _RARELY)
         if reply is not None and is_success(reply):
             outcome = yield from _parse_or_none(turn, reply)
             if outcome is not None and outcome.finished:

@@ -5,10 +5,11 @@ Prepare a request: check and load everything that does not need the provider.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
 
+from imagesession._domain.model_catalog import CompletionWindow
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import Reference, Turn
 from imagesession._domain.wording import quote
@@ -17,6 +18,7 @@ from imagesession.errors import InvalidImageError, InvalidOptionError
 from .effects import GetProviderName, NewId, StoreCall, Workflow
 from .leases import BudgetReservation
 from .payloads import PreparedRequest
+from .queries import check_choice
 from .request import GenerateRequest, StudioConfig
 from .sessions import BranchHead, session_config
 from .store import IdAndTime, InputImage, Source
@@ -64,6 +66,14 @@ def prepare_request(
     validate_reference_count(len(request.references) + (request.image is not None))
     validate_partial_images(request.partial_images)
     options, mainline = _resolve_and_validate_options(request, config, new, branch_head)
+    if request.within != "soonest" and options.service_tier not in {"auto", "default"}:
+        raise InvalidOptionError(
+            f"service_tier={options.service_tier!r} does not go with within={request.within!r}, "
+            "which is served at the standard tier. Leave one of them out.",
+            "service_tier",
+            options.service_tier,
+            ("default",),
+        )
     inputs = yield from _load_input_images(request, options, config, branch_head)
     if inputs.images or (branch_head and branch_head.past):
         validate_edit(config.server)
@@ -75,6 +85,7 @@ def prepare_request(
         parents=tuple(_parents(inputs.images, branch_head)),
         masked=request.mask is not None,
         idempotency_key=request.idempotency_key,
+        within=request.within,
     )
     return PreparedRequest(
         turn=turn,
@@ -202,6 +213,7 @@ def _estimate_prepared(
         past=() if config.uses_images_api else _remembered(past, config),
         leads=prepared.markup is None and not (draws and config.uses_images_api),
         draws=draws,
+        within=prepared.turn.within,
     )
 
 
@@ -212,6 +224,7 @@ def estimate_request(
     branch_head: BranchHead | None = None,
     *,
     batch: bool = False,
+    within: CompletionWindow = "soonest",
 ) -> Workflow[CostEstimate]:
     """
     Estimate what a request costs, without calling the provider.
@@ -222,6 +235,7 @@ def estimate_request(
         count: How many such images.
         branch_head: The branch that it continues; None for a standalone image.
         batch: Whether it is made in a batch.
+        within: The completion window.
 
     Raises:
         InvalidRequestError: The request is invalid.
@@ -233,6 +247,7 @@ def estimate_request(
     if request.prompt:
         validate_prompt(request.prompt)
     validate_partial_images(request.partial_images)
+    check_choice("within", within, get_args(CompletionWindow))
     config = session_config(config, branch_head, request.api)
     new = yield from NewId()
     options, _ = _resolve_and_validate_options(request, config, new, branch_head)
@@ -251,6 +266,7 @@ def estimate_request(
         past=() if config.uses_images_api else _remembered(past, config),
         leads=not batch and request.markup is None and not config.uses_images_api,
         batch=batch,
+        within=within,
     )
 
 

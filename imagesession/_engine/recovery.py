@@ -232,9 +232,16 @@ def _poll_response(
     """
     now = yield from MonotonicTime()
     age = ((yield from NewId()).at - turn.started).total_seconds()
+    # The longer a completion window has run, the more rarely it is polled.
+    since = now if turn.within == "soonest" else now - age
     try:
         outcome = yield from poll_response(
-            turn, response_id, now + retry_timeout, age=age, least=IMAGE_POLL_TIMEOUT
+            turn,
+            response_id,
+            now + retry_timeout,
+            since=since,
+            age=age - (now - since),
+            least=IMAGE_POLL_TIMEOUT,
         )
     except OutcomeUnknownError as error:
         # A conversation keeps its items longer than the provider keeps responses.
@@ -245,11 +252,18 @@ def _poll_response(
                 turn=(yield from commit_failure(_with_unknown_cost(turn, config), error))
             )
         if found is None:
-            return RecoveredIntent(turn=turn, pending_reason=error.message)
+            return RecoveredIntent(turn=turn, pending_reason=_pending_reason(turn, error))
         outcome = found
     except InvalidResponseError as error:
         return RecoveredIntent(turn=(yield from commit_failure(turn, error)))
     return RecoveredIntent(turn=(yield from _commit(turn, outcome, config)))
+
+
+def _pending_reason(turn: Turn, error: OutcomeUnknownError) -> str:
+    if turn.within == "soonest":
+        return error.message
+    due = turn.started + dt.timedelta(hours=int(turn.within.removesuffix("h")))
+    return f"the provider may complete it until {due:%Y-%m-%d %H:%M} UTC"
 
 
 def _search(turn: Turn, config: StudioConfig, retry_timeout: float) -> Workflow[RecoveredIntent]:

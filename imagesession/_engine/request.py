@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from imagesession._domain.call_settings import CallSettings
-from imagesession._domain.model_catalog import ModelCatalog
+from imagesession._domain.model_catalog import CompletionWindow, ModelCatalog
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.servers import UNKNOWN_SERVER, ServerProfile
 from imagesession._domain.turn import Api, Kind, ProviderState
@@ -46,6 +46,7 @@ class GenerateRequest:
         settings: How it is sent.
         api: The API that makes it; None for the session's or studio's choice.
         count: How many images one request makes; more than one by the Images API only.
+        within: The window in which the provider may complete it.
     """
 
     prompt: str
@@ -66,6 +67,7 @@ class GenerateRequest:
     settings: CallSettings = attrs.field(factory=CallSettings)
     api: Api | None = None
     count: int = 1
+    within: CompletionWindow = "soonest"
 
 
 @attrs.frozen(kw_only=True)

@@ -85,7 +85,10 @@ class Delivery:
         """
         How the response is delivered.
         """
-        return next(mode for mode, needs in MODES.items() if self.supports(*needs))
+        if self.prepared.turn.within != "soonest":
+            return "background"
+        waiting: tuple[Mode, ...] = ("background stream", "stream", "plain")
+        return next(mode for mode in waiting if self.supports(*MODES[mode]))
 
     @property
     def strategy(self) -> Strategy:
@@ -129,10 +132,11 @@ MODES: Final[Mapping[Mode, tuple[Feature, ...]]] = {
     "background stream": ("background", "stream", "store"),
     "stream": ("stream",),
     "plain": (),
+    "background": ("background", "store"),
 }
 """
-The modes of delivering a response, the best first, each with the features that it needs. Polling
-alone is not among them, as a finished response may lack the image's bytes.
+The modes of delivering a response, each with the features that it needs. Polling alone is only used
+within a completion window, as a finished response may lack the image's bytes.
 """
 
 

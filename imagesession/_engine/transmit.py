@@ -101,10 +101,10 @@ def _with_time_left(request: HttpRequest, deadline: float) -> Workflow[HttpReque
 
 
 def post(
-    turn: Turn, request: HttpRequest, config: StudioConfig, deadline: float
+    turn: Turn, request: HttpRequest, config: StudioConfig, deadline: float, *, wait: bool
 ) -> Workflow[ResponseOutcome]:
     """
-    Send a request whose reply is the whole response.
+    Send a request whose reply is the whole response; without `wait`, only until it is accepted.
     """
     try:
         reply = yield from send(turn, request, config, deadline)
@@ -113,9 +113,11 @@ def post(
             raise
         # Enough of the answer arrived to look up the rest.
         yield from record_response_id(turn, error.response_id)
+        if not wait:
+            return ResponseOutcome(response_id=error.response_id, finished=False)
         return (yield from poll_response(turn, error.response_id, deadline))
     turn = attrs.evolve(turn, request_id=reply.request_id)
-    return (yield from with_request_id(reply, _conclude(turn, reply, deadline)))
+    return (yield from with_request_id(reply, _conclude(turn, reply, deadline, wait=wait)))
 
 
 def with_request_id(
@@ -134,9 +136,11 @@ def with_request_id(
     return attrs.evolve(outcome, request_id=reply.request_id)
 
 
-def _conclude(turn: Turn, reply: HttpResponse, deadline: float) -> Workflow[ResponseOutcome]:
+def _conclude(
+    turn: Turn, reply: HttpResponse, deadline: float, *, wait: bool = True
+) -> Workflow[ResponseOutcome]:
     """
-    Read the reply to a paid request, and poll if it is not final.
+    Read the reply to a paid request, and poll if it is not final and the caller waits.
     """
     require_responses_api(reply)
     try:
@@ -155,6 +159,8 @@ def _conclude(turn: Turn, reply: HttpResponse, deadline: float) -> Workflow[Resp
         raise OutcomeUnknownError(
             "The provider accepted the request, but gave no id to poll for its outcome.", turn.id
         )
+    if not wait:
+        return outcome
     return (yield from poll_response(turn, response_id, deadline))
 
 

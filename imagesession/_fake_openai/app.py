@@ -34,6 +34,7 @@ from imagesession._fake_openai.images_endpoint import ImagesEndpoint
 from imagesession._fake_openai.images_request import streams
 from imagesession._fake_openai.memory import Memory, stored_for
 from imagesession._fake_openai.models_endpoint import list_models
+from imagesession._fake_openai.provenance_endpoint import check_provenance
 from imagesession._fake_openai.rate_limit import RateLimit
 from imagesession._fake_openai.recorder import RecordedRequest, RecordingMixin
 from imagesession._fake_openai.render_cache import RenderCache, Sketcher
@@ -245,6 +246,8 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
                 return self._files.answer(call)
             case ["batches", *_]:
                 return self._batches.answer(call)
+            case ["content_provenance_checks", *_]:
+                return check_provenance(call, self._clock())
             case ["models", *names] if call.method == "GET":
                 return list_models(names)
             case _:

@@ -141,12 +141,12 @@ class ResponsesEndpoint:
 
     def _show(self, record: StoredResponse) -> FakeResponse:
         """
-        Return a response with its status. The image was delivered with its event, so it is
-        included only if the provider is set so.
+        Return a response with its status. An image that was delivered with its event is included
+        only if the provider is set so; one within a completion window can only be delivered here.
         """
         now = self.clock()
         record.delivered = record.delivered or record.finished(now)
-        results = self.settings().retrieve_includes_image
+        results = self.settings().retrieve_includes_image or record.request.window != "soonest"
         return json_response(self.writer.at(record, now, results=results))
 
     def _find(self, response_id: str) -> StoredResponse:

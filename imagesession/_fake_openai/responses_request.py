@@ -107,6 +107,7 @@ class ResponsesRequest:
         findings: Whether the response is a list of findings about an image.
         compact_threshold: The input tokens above which the earlier items are compacted.
         tier: The service tier by which it is served.
+        window: Within which time it is completed.
         echo: The settings that a response repeats.
 
     """
@@ -127,6 +128,7 @@ class ResponsesRequest:
     findings: bool
     compact_threshold: int | None
     tier: str
+    window: str
     echo: Json = attrs.field(repr=False)
 
     @property
@@ -168,6 +170,7 @@ def parse_request(call: FakeRequest) -> ResponsesRequest:
     tool = next((tool for tool in tools if isinstance(tool, ImageToolParams)), None)
     choice = _read_choice(node, tool)
     background, store = _flag(node, "background"), _flag(node, "store", default=True)
+    tier = _read_tier(node, model)
     if background and not store:
         raise invalid_value("Background mode requires `store` to be true.", "background")
     used = None if choice == "none" else tool
@@ -187,7 +190,8 @@ def parse_request(call: FakeRequest) -> ResponsesRequest:
         tool=used,
         findings=wants_findings(node.get("text"), draws=used is not None),
         compact_threshold=_compact_threshold(node),
-        tier=_read_tier(node, model, background=background),
+        tier=tier,
+        window=_read_window(node, tier, background=background),
         echo=_echo(node, model, tools),
     )
 
@@ -265,30 +269,34 @@ def _check_identifier(node: JsonNode) -> None:
         raise too_long("safety_identifier", _LONGEST_IDENTIFIER, len(identifier))
 
 
-def _read_tier(node: JsonNode, model: ModelInfo, *, background: bool) -> str:
-    """
-    Read the service tier, and check the completion window against it.
-
-    Source: openai 3.57, `types/responses/response_create_params.py` (`BackgroundOptions`,
-    `service_tier`).
-    """
+def _read_tier(node: JsonNode, model: ModelInfo) -> str:
     sent = node.get("service_tier")
     tier = "default" if sent is None else sent.choice(_TIERS)
     tier = {"auto": "default", "fast": "priority"}.get(tier, tier)
     if sent is not None and model.rate(tier) is None:
         raise invalid_value(f"The model does not support the service tier '{tier}'.", sent.path)
+    return tier
+
+
+def _read_window(node: JsonNode, tier: str, *, background: bool) -> str:
+    """
+    Read the completion window.
+
+    Source: openai 3.57, `types/responses/response_create_params.py` (`BackgroundOptions`)
+    """
     options = node.get("background_options")
-    window = None if options is None else options.get("completion_window")
-    if options is not None:
-        options.only(("completion_window", "continuation_id"))
+    if options is None:
+        return "soonest"
+    options.only(("completion_window", "continuation_id"))
+    window = options.get("completion_window")
     if window is None or window.choice(_WINDOWS) == "soonest":
-        return tier
+        return "soonest"
     if not background or _flag(node, "stream") or tier != "default":
         raise invalid_value(
             "A completion window needs `background`, no `stream`, and Standard processing.",
             window.path,
         )
-    return tier
+    return window.text()
 
 
 def _compact_threshold(node: JsonNode) -> int | None:

@@ -259,6 +259,7 @@ UNSUPPORTED = {
     ("create_image_session", "provider_state"): "the server's operator chooses it",
     ("create_image_session", "remember"): "an agent closes a session that is too long",
     ("estimate_cost", "batch"): "no tool submits batches",
+    ("estimate_cost", "within"): "no tool submits images that take hours",
     ("estimate_cost", "mask"): "a mask changes the price by next to nothing",
     ("estimate_cost", "partial_images"): "no tool asks for them",
 }

@@ -1,0 +1,78 @@
+"""
+Ask the provider whether an image carries its provenance signals.
+
+Source: openai 3.57, `types/content_provenance_check.py`, and
+https://developers.openai.com/api/docs/guides/content-provenance
+"""
+
+from __future__ import annotations
+
+from imagesession._domain.image_header import MIME_TYPES, SUFFIXES
+from imagesession._domain.provenance import Provenance, ProvenanceSignal
+from imagesession._domain.turn import ImageRecord
+from imagesession.errors import BadRequestError, InvalidImageError, ProviderUnavailableError
+
+from .coerce import Json, as_list, as_mapping, as_text
+from .effects import NewId, Send, StoreCall, Workflow
+from .http import FilePart, HttpRequest, TransportError
+from .provider_errors import RequestNotProcessedError, map_error_response
+from .responses import is_success, parse_json_object
+
+_CHECKED = frozenset({"png", "jpeg", "webp", "gif"})
+_NO_ENDPOINT = frozenset({404, 405, 501})
+_TIMEOUT = 60.0
+
+
+def verify(image: ImageRecord) -> Workflow[Provenance]:
+    """
+    Check an image's file, as it was received, for the provider's provenance signals.
+
+    Raises:
+        InvalidImageError: It is an SVG, or its file is gone; nothing was sent.
+        BadRequestError: The provider offers no such checks to this account.
+        ImageSessionError: The provider cannot be reached, or rejects the request.
+    """
+    if image.format not in _CHECKED:
+        raise InvalidImageError(
+            f"Image {image.id} is an {image.format}; only PNG, JPEG, WebP and GIF are checked."
+        )
+    data = yield from StoreCall(lambda store: store.read(image))
+    part = FilePart(
+        field="file",
+        name=f"{image.sha256[:16]}{SUFFIXES[image.format]}",
+        mime=MIME_TYPES[image.format],
+        data=data,
+    )
+    request = HttpRequest(
+        method="POST", path="/content_provenance_checks", files=(part,), timeout=_TIMEOUT
+    )
+    try:
+        reply = yield from Send(request)
+    except TransportError as error:
+        raise ProviderUnavailableError(
+            f"The provider cannot be reached ({error.reason}). Check the network and base_url."
+        ) from error
+    if reply.status in _NO_ENDPOINT:
+        raise BadRequestError(
+            f"The provider offers no provenance checks here (HTTP {reply.status}). Ask it for "
+            "access, or use its own server."
+        )
+    if not is_success(reply):
+        refused = map_error_response(reply)
+        if isinstance(refused, RequestNotProcessedError):
+            raise refused.rejection or refused
+        raise refused
+    results = map(as_mapping, as_list(parse_json_object(reply).get("results")))
+    now = yield from NewId()
+    return Provenance(signals=tuple(map(_read_signal, results)), checked=now.at)
+
+
+def _read_signal(result: Json) -> ProvenanceSignal:
+    return ProvenanceSignal(
+        type=as_text(result.get("type")),
+        detected=result.get("outcome") == "detected",
+        model=as_text(result.get("model")) or None,
+        issuer=as_text(result.get("issuer")) or None,
+        validation=as_text(result.get("validation_state")) or None,
+        generated_at=as_text(result.get("generated_at")) or None,
+    )
