@@ -86,15 +86,9 @@ def _generate_once(
     Raises:
         ImageSessionError: There is no image, and the error says why and what to do.
     """
-    existing = yield from find_by_idempotency_key(request)
-    if existing is not None:
-        return (yield from _same_request_or_error(existing, request, branch_head))
-    config = session_config(config, branch_head, request.api).for_call(request.settings)
-    new = yield from NewId(after=branch_head.tree.latest_id() if branch_head else "")
-    prepared = yield from prepare_request(request, config, new, branch_head)
-    transaction = yield from _begin_transaction(prepared, branch_head, config)
+    transaction = yield from _begin(request, config, branch_head)
     if isinstance(transaction, Turn):
-        return (yield from _same_request_or_error(transaction, request, branch_head))
+        return transaction
     try:
         result = yield from _send(transaction.delivery)
         committed = yield from _commit_outcome(result, request, transaction.delivery)
@@ -121,15 +115,9 @@ def submit(
         ImageSessionError: It was not accepted, and the error says why and what to do.
     """
     check_choice("within", request.within, get_args(CompletionWindow)[1:])
-    existing = yield from find_by_idempotency_key(request)
-    if existing is not None:
-        return _as_settled(_same_prompt_or_error(existing, request))
-    config = session_config(config, branch_head)
-    new = yield from NewId(after=branch_head.tree.latest_id() if branch_head else "")
-    prepared = yield from prepare_request(request, config, new, branch_head)
-    transaction = yield from _begin_transaction(prepared, branch_head, config)
+    transaction = yield from _begin(request, config, branch_head)
     if isinstance(transaction, Turn):
-        return _as_settled(_same_prompt_or_error(transaction, request))
+        return _as_settled(transaction)
     try:
         result = yield from _send(transaction.delivery)
         if result.outcome.finished:
@@ -163,6 +151,27 @@ class _Transaction:
         """
         for lease in self.leases:
             lease.release()
+
+
+def _begin(
+    request: GenerateRequest, config: StudioConfig, branch_head: BranchHead | None
+) -> Workflow[_Transaction | Turn]:
+    """
+    Check a request and write its intent.
+
+    Returns:
+        The transaction, or the turn that was made for the same request with its idempotency key.
+    """
+    existing = yield from find_by_idempotency_key(request)
+    if existing is not None:
+        return (yield from _same_request_or_error(existing, request, branch_head))
+    config = session_config(config, branch_head, request.api).for_call(request.settings)
+    new = yield from NewId(after=branch_head.tree.latest_id() if branch_head else "")
+    prepared = yield from prepare_request(request, config, new, branch_head)
+    transaction = yield from _begin_transaction(prepared, branch_head, config)
+    if isinstance(transaction, Turn):
+        return (yield from _same_request_or_error(transaction, request, branch_head))
+    return transaction
 
 
 def _begin_transaction(

@@ -12,6 +12,7 @@ import attrs
 import pybase64
 
 from imagesession._domain.image_header import MIME_TYPES
+from imagesession._domain.model_catalog import CompletionWindow
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.servers import ServerProfile
 from imagesession._domain.turn import Turn
@@ -109,7 +110,6 @@ def create_response(
     Source: https://developers.openai.com/api/reference/resources/responses/methods/create and
     https://developers.openai.com/api/docs/guides/prompt-caching
     """
-    session, threshold = prepared.turn.session, prepared.turn.options.compact_threshold
     body: Item = {
         "model": prepared.mainline,
         "input": [*context.messages, _message(prepared, context.image)],
@@ -120,37 +120,56 @@ def create_response(
         "store": store,
         # Lets a person match a stored response to its turn.
         "metadata": {"imagesession_turn": prepared.turn.id},
+        **_context_params(context),
+        **caller_params(prepared.turn.options),
+        **_session_params(prepared, cache_key=cache_key),
+        **_delivery_params(mode, prepared.turn.within),
     }
-    if context.conversation is not None:
-        body["conversation"] = context.conversation
-    if context.previous_response_id is not None:
-        body["previous_response_id"] = context.previous_response_id
-    body |= caller_params(prepared.turn.options)
-    if prepared.session_description:
-        # Neither carries instructions over, so they are sent with every turn.
-        body["instructions"] = prepared.session_description
-    if prepared.turn.options.service_tier != "auto":
-        body["service_tier"] = prepared.turn.options.service_tier
-    if session is not None and cache_key:
-        body["prompt_cache_key"] = session
-    if session is not None and threshold is not None:
-        # https://developers.openai.com/api/docs/guides/compaction
-        body["context_management"] = [{"type": "compaction", "compact_threshold": threshold}]
-    if mode in {"background stream", "background"}:
-        body["background"] = True
-    if mode in {"background stream", "stream"}:
-        body["stream"] = True
-    if mode == "background":
-        # https://developers.openai.com/api/docs/guides/background
-        body["background_options"] = {"completion_window": prepared.turn.within}
-    # A silent stream is not worth waiting for if it can be resumed.
-    silence = _STREAM_SILENCE if mode == "background stream" else None
     headers = dict(server.headers)
     if server.model_header is not None and prepared.turn.options.image_model != "auto":
         headers[server.model_header] = body["tools"][0].pop("model")
+    # A silent stream is not worth waiting for if it can be resumed.
+    silence = _STREAM_SILENCE if mode == "background stream" else None
     return HttpRequest(
         method="POST", path="/responses", body=body, silence=silence, headers=headers
     )
+
+
+def _context_params(context: ConversationContext) -> Item:
+    params = {
+        "conversation": context.conversation,
+        "previous_response_id": context.previous_response_id,
+    }
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def _session_params(prepared: PreparedRequest, *, cache_key: bool) -> Item:
+    options, session = prepared.turn.options, prepared.turn.session
+    params: Item = {}
+    if prepared.session_description:
+        # Neither carries instructions over, so they are sent with every turn.
+        params["instructions"] = prepared.session_description
+    if options.service_tier != "auto":
+        params["service_tier"] = options.service_tier
+    if session is not None and cache_key:
+        params["prompt_cache_key"] = session
+    if session is not None and options.compact_threshold is not None:
+        # https://developers.openai.com/api/docs/guides/compaction
+        compaction = {"type": "compaction", "compact_threshold": options.compact_threshold}
+        params["context_management"] = [compaction]
+    return params
+
+
+def _delivery_params(mode: Mode, window: CompletionWindow) -> Item:
+    params: Item = {}
+    if mode in {"background stream", "background"}:
+        params["background"] = True
+    if mode in {"background stream", "stream"}:
+        params["stream"] = True
+    if mode == "background":
+        # https://developers.openai.com/api/docs/guides/background
+        params["background_options"] = {"completion_window": window}
+    return params
 
 
 def retrieve_response(
