@@ -21,6 +21,7 @@ import imagesession
 from imagesession.errors import ImageSessionError
 from imagesession_mcp.downloads import DownloadAddresses
 from imagesession_mcp.errors import ToolCallError
+from imagesession_mcp.safe_files import AllowedFolders
 from imagesession_mcp.settings import Settings
 from imagesession_mcp.tasks import TaskRegistry
 
@@ -46,6 +47,8 @@ def open_studio(settings: Settings, library: Path | None) -> imagesession.AsyncS
         server=settings.server,
         api=settings.api,
         provider_state=settings.provider_state,
+        max_active_sessions=settings.max_sessions,
+        session_idle_timeout=settings.session_timeout,
     )
 
 
@@ -90,16 +93,25 @@ class AppState:
                     / "principals"
                     / _validate_principal(principal)
                 )
-            self._studios[principal] = studio = self.open(self.settings, library)
+            self._studios[principal] = studio = self.open(
+                self.settings.for_principal(principal), library
+            )
             self._spawn(self._recover_library(studio))
         return self._studios[principal]
 
-    def allowed_folders(self, principal: str) -> tuple[Path, ...]:
+    def allowed_folders(self, principal: str) -> AllowedFolders:
         """
-        Return the folders from which a principal's files may be read.
+        Return the folders from which a principal's files may be read: its library and those that
+        the operator allowed, without the other principals' libraries in them.
         """
-        folders = (self.studio(principal).library, *self.settings.allow_dirs)
-        return tuple(folder.resolve() for folder in folders)
+        library, server_library = (
+            self.studio(principal).library,
+            self.studio(LOCAL_PRINCIPAL).library,
+        )
+        return AllowedFolders(
+            tuple(folder.resolve() for folder in (library, *self.settings.allow_dirs)),
+            None if principal == LOCAL_PRINCIPAL else server_library.resolve(),
+        )
 
     async def close(self) -> None:
         """

@@ -64,9 +64,10 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> ParsedCom
     try:
         settings = Settings(**_collect_settings(Settings, flags, environment))
         http = HttpSettings(**_collect_settings(HttpSettings, flags, environment))
-        return ParsedCommand(
-            settings, _add_principals(http, environment) if settings.http else None
-        )
+        if not settings.http:
+            return ParsedCommand(settings, None)
+        http = _add_principals(http, environment)
+        return ParsedCommand(settings.shared_among(http.principals), http)
     except InvalidOptionError as error:
         parser.error(str(error))
 

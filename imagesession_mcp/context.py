@@ -25,6 +25,7 @@ from imagesession.errors import ImageSessionError, NotFoundError
 from imagesession_mcp import results, safe_files
 from imagesession_mcp.app_state import AppState, Ctx, app_state, current_principal
 from imagesession_mcp.errors import ToolCallError
+from imagesession_mcp.safe_files import AllowedFolders
 from imagesession_mcp.tasks import Generation, GenerationTask, idempotency_key_for, no_time_limit
 
 T = TypeVar("T")
@@ -151,7 +152,7 @@ class CallContext:
         located = await self._locate(reference, argument)
         if isinstance(located, imagesession.AsyncSavedImage):
             return located
-        return await asyncio.to_thread(safe_files.read_allowed, located, self._roots(), argument)
+        return await asyncio.to_thread(safe_files.read_allowed, located, self._folders(), argument)
 
     @asynccontextmanager
     async def resolve_original(
@@ -167,7 +168,7 @@ class CallContext:
             return
         with tempfile.TemporaryDirectory(prefix="imagesession-") as folder:
             copy = Path(folder) / located.name
-            await asyncio.to_thread(_copy, located, copy, self._roots(), argument)
+            await asyncio.to_thread(_copy, located, copy, self._folders(), argument)
             yield copy
 
     async def resolve_optional_image(
@@ -193,11 +194,11 @@ class CallContext:
         if IMAGE_URI.fullmatch(reference) or not re.search(r"[/\\.:~]", reference):
             return await self.image(reference)
         real_path = await asyncio.to_thread(
-            safe_files.resolve_allowed, reference, self._roots(), argument
+            safe_files.resolve_allowed, reference, self._folders(), argument
         )
         return await self._saved_at(real_path) or real_path
 
-    def _roots(self) -> tuple[Path, ...]:
+    def _folders(self) -> AllowedFolders:
         return self.state.allowed_folders(self.principal)
 
     async def _saved_at(self, real_path: Path) -> imagesession.AsyncSavedImage | None:
@@ -207,7 +208,7 @@ class CallContext:
         library = self.studio.library.resolve()
         if not real_path.is_relative_to(library):
             return None
-        image_id = await asyncio.to_thread(_recorded_id, real_path, (library,))
+        image_id = await asyncio.to_thread(_recorded_id, real_path, AllowedFolders((library,)))
         if image_id is None:
             return None
         try:
@@ -298,21 +299,21 @@ def _fingerprint(ctx: Ctx) -> str:
     return json.dumps([params.get("name"), params.get("arguments") or {}], sort_keys=True)
 
 
-def _recorded_id(real_path: Path, roots: tuple[Path, ...]) -> str | None:
+def _recorded_id(real_path: Path, folders: AllowedFolders) -> str | None:
     record = real_path.with_suffix(".json")
     try:
-        facts: object = json.loads(safe_files.read_allowed(record, roots, "image_path"))
+        facts: object = json.loads(safe_files.read_allowed(record, folders, "image_path"))
     except (ToolCallError, ValueError, RecursionError):
         return None
     image_id = cast("dict[str, Any]", facts).get("image_id") if isinstance(facts, dict) else None
     return image_id if isinstance(image_id, str) else None
 
 
-def _copy(real_path: Path, copy: Path, roots: tuple[Path, ...], argument: str) -> None:
-    copy.write_bytes(safe_files.read_allowed(real_path, roots, argument))
+def _copy(real_path: Path, copy: Path, folders: AllowedFolders, argument: str) -> None:
+    copy.write_bytes(safe_files.read_allowed(real_path, folders, argument))
     for name in (f"{real_path.stem}.json", f"{real_path.stem}_metadata.json"):
         with suppress(ToolCallError):
-            record = safe_files.read_allowed(real_path.with_name(name), roots, argument)
+            record = safe_files.read_allowed(real_path.with_name(name), folders, argument)
             copy.with_name(name).write_bytes(record)
 
 

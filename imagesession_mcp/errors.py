@@ -79,8 +79,8 @@ CODES: Mapping[str, str] = {
     "internal_error": "an unexpected error occurred in this server",
 }
 _NO_KEY = (
-    "There is no API key. The server's operator can set OPENAI_API_KEY in its environment, or "
-    "start it with --offline, which draws sketches on this computer and needs no key."
+    "There is no API key. The server's operator can set OPENAI_API_KEY in its environment (a .env "
+    "file is not read), or start it with --offline, which draws sketches here and needs no key."
 )
 _ADVICE: Mapping[type[errors.ImageSessionError], str] = {
     errors.BudgetExceededError: "Only the server's operator can raise it, with --daily-budget.",

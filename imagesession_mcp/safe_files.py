@@ -14,6 +14,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import attrs
+
 from imagesession_mcp.errors import ToolCallError
 
 _MAX_BYTES = 25_000_000
@@ -25,20 +27,43 @@ _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 _OPENS_STEPWISE = os.open in os.supports_dir_fd and bool(_NOFOLLOW)
 
 
-def resolve_allowed(path_text: str, roots: tuple[Path, ...], argument: str) -> Path:
+@attrs.frozen
+class AllowedFolders:
+    """
+    The folders from which a caller's files may be read.
+
+    Attributes:
+        roots: The folders, without links; the caller's own library is the first.
+        closed: A folder of which only the first root is open, such as that of all libraries.
+    """
+
+    roots: tuple[Path, ...]
+    closed: Path | None = None
+
+    def root_of(self, real_path: Path) -> Path | None:
+        """
+        Return the folder in which a file may be read; None if it may not.
+        """
+        inside = [root for root in self.roots if root in real_path.parents]
+        is_closed = self.closed is not None and real_path.is_relative_to(self.closed)
+        allowed = [root for root in inside if root == self.roots[0] or not is_closed]
+        return allowed[0] if allowed else None
+
+
+def resolve_allowed(path_text: str, folders: AllowedFolders, argument: str) -> Path:
     """
     Resolve a path that a call names.
 
     Args:
         path_text: The path in the call.
-        roots: The allowed folders.
+        folders: The allowed folders.
         argument: The argument's name.
 
     Returns:
-        The path without links, within one of the roots.
+        The path without links, within one of them.
 
     Raises:
-        ToolCallError: It is outside of the roots, or does not exist; the error does not say which.
+        ToolCallError: It is outside of them, or does not exist; the error does not say which.
     """
     path = Path(path_text)
     if "://" in path_text or not path.is_absolute():
@@ -50,25 +75,27 @@ def resolve_allowed(path_text: str, roots: tuple[Path, ...], argument: str) -> P
     try:
         real_path = path.resolve(strict=True)
     except (OSError, ValueError, RuntimeError):
-        raise _not_allowed(argument, roots) from None
-    if not any(real_path != root and real_path.is_relative_to(root) for root in roots):
-        raise _not_allowed(argument, roots)
+        raise _not_allowed(argument, folders) from None
+    if folders.root_of(real_path) is None:
+        raise _not_allowed(argument, folders)
     return real_path
 
 
-def read_allowed(real_path: Path, roots: tuple[Path, ...], argument: str) -> bytes:
+def read_allowed(real_path: Path, folders: AllowedFolders, argument: str) -> bytes:
     """
     Read a file at a resolved path.
 
     Raises:
         ToolCallError: It is not a readable regular file, is too large, or was moved.
     """
-    root = next(root for root in roots if real_path.is_relative_to(root))
+    root = folders.root_of(real_path)
+    if root is None:
+        raise _not_allowed(argument, folders)
     try:
         with _open_regular(root, real_path) as file:
             data = _read_all(file)
     except OSError:
-        raise _not_allowed(argument, roots) from None
+        raise _not_allowed(argument, folders) from None
     if len(data) > _MAX_BYTES:
         raise ToolCallError(
             "invalid_input_image",
@@ -142,8 +169,8 @@ def _read_all(file: int) -> bytes:
     return b"".join(parts)
 
 
-def _not_allowed(argument: str, roots: tuple[Path, ...]) -> ToolCallError:
-    root_list = ", ".join(str(root) for root in roots)
+def _not_allowed(argument: str, folders: AllowedFolders) -> ToolCallError:
+    root_list = ", ".join(str(root) for root in folders.roots)
     return ToolCallError(
         "invalid_input_image",
         f"{argument} names no file that this server may read. Use an image id or a file within: "

@@ -11,7 +11,7 @@ import ipaddress
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ Api: TypeAlias = Literal["responses", "images"]
 ProviderState: TypeAlias = Literal["responses", "conversation", "none"]
 DEFAULT_PRINCIPAL = "default"
 """The principal of the token in IMAGESESSION_MCP_TOKEN."""
-_TOKEN_LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63}):(\S+)")
+_TOKEN_LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63}):(\S+)(?:\s+(\S+))?")
 _MIN_TOKEN = 16
 _MAX_PREVIEW = 1_000_000
 _MAX_WAIT = 3600.0
@@ -77,10 +77,12 @@ class Principal:
     Attributes:
         name: The caller's name; each name has its own library.
         token: The caller's bearer token.
+        daily_budget: The caller's limit per day, in US dollars; None for a share of the server's.
     """
 
     name: str
     token: str = attrs.field(repr=False)
+    daily_budget: float | None = None
 
 
 def _parse_switch(text: str) -> bool:
@@ -118,9 +120,9 @@ def _number_parser(maximum: float, what: str) -> Callable[[str], float]:
     return parse
 
 
-def _integer_parser(maximum: int, what: str) -> Callable[[str], int]:
+def _integer_parser(maximum: int, what: str, minimum: int = 0) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if re.fullmatch(r"[0-9]{1,9}", text) is None or int(text) > maximum:
+        if re.fullmatch(r"[0-9]{1,9}", text) is None or not minimum <= int(text) <= maximum:
             raise InvalidOptionError(f"takes {what}")
         return int(text)
 
@@ -176,10 +178,14 @@ def _parse_tokens(text: str) -> tuple[Principal, ...]:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         if (match := _TOKEN_LINE.fullmatch(line.strip())) is None:
-            raise InvalidOptionError(f"has a line that is not name:token: line {number}")
+            raise InvalidOptionError(f"has a line that is not name:token [USD]: line {number}")
         principals.append(_make_principal(*match.groups()))
-    for what in ("name", "token"):
-        if len({getattr(principal, what) for principal in principals}) < len(principals):
+    # Names are folders, and not every file system tells their case.
+    for what, values in (
+        ("name", {principal.name.casefold() for principal in principals}),
+        ("token", {principal.token for principal in principals}),
+    ):
+        if len(values) < len(principals):
             raise InvalidOptionError(f"has the same {what} twice")
     if not principals:
         raise InvalidOptionError("takes lines of name:token, and has none")
@@ -194,10 +200,10 @@ def _parse_token_file(text: str) -> tuple[Principal, ...]:
     return _parse_tokens(lines)
 
 
-def _make_principal(name: str, token: str) -> Principal:
+def _make_principal(name: str, token: str, budget: str | None = None) -> Principal:
     if len(token) < _MIN_TOKEN or re.fullmatch(r"[!-~]+", token) is None:
         raise InvalidOptionError(f"takes tokens of at least {_MIN_TOKEN} letters, digits and signs")
-    return Principal(name, token)
+    return Principal(name, token, None if budget is None else _parse_budget(budget))
 
 
 @attrs.frozen(kw_only=True)
@@ -207,6 +213,7 @@ class Settings:
 
     Attributes:
         owns_process: Whether the process runs nothing but the server.
+        shares: The part of the daily budget that each principal over HTTP has.
     """
 
     offline: bool = _setting(
@@ -237,7 +244,7 @@ class Settings:
         name="daily-budget",
         metavar="USD",
         parse=_parse_budget,
-        help="The limit per UTC day, in US dollars; a request that could exceed it "
+        help="The server's limit per UTC day, in US dollars; a request that could exceed it "
         "is not sent. none for no limit. The default is 5.00.",
     )
     server: str | None = _setting(
@@ -264,6 +271,23 @@ class Settings:
         parse=_parse_provider_state,
         help="What the provider stores of each turn: responses, for 30 days; conversation, until "
         "it is deleted; none. The default is responses.",
+    )
+    max_sessions: int = _setting(
+        default=100,
+        name="max-sessions",
+        variable="MCP_MAX_SESSIONS",
+        metavar="NUMBER",
+        parse=_integer_parser(1_000_000, "a number of sessions, from 1", minimum=1),
+        help="How many sessions may be active at the same time. The default is 100.",
+    )
+    session_timeout: float = _setting(
+        default=3600.0,
+        name="session-timeout",
+        variable="MCP_SESSION_TIMEOUT",
+        metavar="SECONDS",
+        parse=_integer_parser(1_000_000_000, "seconds, from 1", minimum=1),
+        help="Seconds without activity after which a session counts as idle; it can still be "
+        "continued. The default is 3600.",
     )
     wait_seconds: float = _setting(
         default=45.0,
@@ -296,6 +320,33 @@ class Settings:
         help="Serve over streamable HTTP, at /mcp, rather than over stdin and stdout.",
     )
     owns_process: bool = False
+    shares: Mapping[str, float] = attrs.field(factory=dict[str, float])
+
+    def for_principal(self, name: str) -> Settings:
+        """
+        Return the settings of a principal's studio, with its own daily budget.
+        """
+        return attrs.evolve(self, daily_budget=self.shares.get(name, self.daily_budget))
+
+    def shared_among(self, principals: Sequence[Principal]) -> Settings:
+        """
+        Share the daily budget among principals: each has its own limit, or an equal part of what
+        the others leave, so that all together never exceed the server's.
+
+        Raises:
+            InvalidOptionError: Their own limits together exceed the server's.
+        """
+        own = {each.name: each.daily_budget for each in principals if each.daily_budget is not None}
+        if self.daily_budget is None:
+            return attrs.evolve(self, shares=own)
+        left = self.daily_budget - sum(own.values())
+        others = [each.name for each in principals if each.name not in own]
+        if left < 0 or (others and not left):
+            raise InvalidOptionError(
+                f"--daily-budget {self.daily_budget:.2f} is used up by the limits of principals, "
+                f"{sum(own.values()):.2f} in total; raise it, or lower theirs"
+            )
+        return attrs.evolve(self, shares={**own, **{name: left / len(others) for name in others}})
 
 
 @attrs.frozen(kw_only=True)
@@ -330,7 +381,8 @@ class HttpSettings:
         metavar="FILE",
         parse=_parse_token_file,
         help="A file with a line name:token for each caller over HTTP. Each caller has its own "
-        "library. Instead of a file, IMAGESESSION_MCP_TOKENS can hold such lines, or "
+        "library, and an equal share of the daily budget unless its line ends with its own limit: "
+        "name:token 1.50. Instead of a file, IMAGESESSION_MCP_TOKENS can hold such lines, or "
         "IMAGESESSION_MCP_TOKEN one token.",
     )
     allow_hosts: tuple[str, ...] = _setting(

@@ -253,5 +253,6 @@ async def get_server_stats() -> CallToolResult:
     call = CallContext.from_request()
     running = [task.id for task in call.state.tasks.of(call.principal) if not task.is_done]
     stats = payloads.stats_payload(await call.studio.stats())
-    budget = {"daily_budget_usd": call.state.settings.daily_budget}
+    settings = call.state.settings.for_principal(call.principal)
+    budget = {"daily_budget_usd": settings.daily_budget}
     return results.text_result({**stats, **budget, "running_generations": running})

@@ -60,6 +60,7 @@ def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
     option_values = {
         "offline": "", "library": str(tmp_path), "allow-dir": f"{photos} {scans}",
         "daily-budget": "2.5", "server": "localai", "api": "images", "provider-state": "none",
+        "max-sessions": "7", "session-timeout": "60",
         "wait-seconds": "20", "preview-bytes": "0", "links": "", "http": "",
         "host": "images.example.com", "port": "0", "token-file": str(tmp_path / "tokens"),
         "allow-host": "a.example.com b.example.com", "allow-origin": "https://app.example.com",
@@ -76,8 +77,8 @@ def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
     assert command == cli.parse([], env)
     assert command.settings == Settings(
         library=tmp_path, offline=True, allow_dirs=(photos, scans), daily_budget=2.5,
-        server="localai", api="images", provider_state="none",
-        wait_seconds=20, preview_bytes=0, links=True, http=True,
+        server="localai", api="images", provider_state="none", max_sessions=7, session_timeout=60,
+        shares={"ann": 2.5}, wait_seconds=20, preview_bytes=0, links=True, http=True,
     )  # fmt: skip
     assert command.http == HttpSettings(
         host="images.example.com", port=0, principals=(Principal("ann", TOKEN),),
@@ -166,10 +167,14 @@ def test_loopback_needs_no_token(host: str) -> None:
 @pytest.mark.parametrize(
     "lines,message",
     [
-        ("ann", "not name:token: line 1"),
-        (f"# two\n../ann:{TOKEN}", "not name:token: line 2"),
+        ("ann", "not name:token [USD]: line 1"),
+        (f"# two\n../ann:{TOKEN}", "not name:token [USD]: line 2"),
         (f"ann:{TOKEN}\nann:{TOKEN}x", "same name twice"),
+        (f"ann:{TOKEN}\nAnn:{TOKEN}x", "same name twice"),
         (f"ann:{TOKEN}\nbob:{TOKEN}", "same token twice"),
+        (f"ann:{TOKEN} much", "US dollars"),
+        (f"ann:{TOKEN} 3.00\nbob:{TOKEN}x 2.50", "5.50 in total"),
+        (f"ann:{TOKEN} 5.00\nbob:{TOKEN}x", "raise it"),
         ("ann:short-secret", "at least 16"),
         ("# nobody", "has none"),
     ],
@@ -187,6 +192,29 @@ def test_invalid_tokens_are_rejected_without_showing_them(
         assert message in text
         assert TOKEN not in text
         assert "short-secret" not in text
+
+
+def test_principals_share_the_daily_budget() -> None:
+    """
+    A principal has its own limit, or an equal share of what the others leave; all together have the
+    server's.
+    """
+    lines = f"ann:{TOKEN} 2.00\nbob:{TOKEN}b\ncy:{TOKEN}c"
+    settings = cli.parse(["--http"], {"IMAGESESSION_MCP_TOKENS": lines}).settings
+    assert settings.shares == {"ann": 2.0, "bob": 1.5, "cy": 1.5}
+    assert settings.for_principal("bob").daily_budget == 1.5
+    endless = cli.parse(["--http", "--daily-budget", "none"], {"IMAGESESSION_MCP_TOKENS": lines})
+    assert endless.settings.shares == {"ann": 2.0}
+    assert endless.settings.for_principal("bob").daily_budget is None
+
+
+def test_variables_of_openai_image_mcp_are_read() -> None:
+    """
+    The variables of openai-image-mcp set what they set there.
+    """
+    env = {"MCP_MAX_SESSIONS": "7", "MCP_SESSION_TIMEOUT": "1800"}
+    settings = cli.parse([], env).settings
+    assert (settings.max_sessions, settings.session_timeout) == (7, 1800)
 
 
 def test_repr_shows_no_token() -> None:

@@ -53,6 +53,17 @@ def _check_server(config: tuple[str, ...], era: str) -> None:
     assert read["contents"][0]["mimeType"] == "image/png"
 
 
+def test_errors_are_shown(tmp_path: Path) -> None:
+    """
+    A call that fails ends with the inspector's status for errors of tools, and shows the reason.
+    """
+    config = _config(tmp_path, "legacy", None)
+    call = ("tools/call", "--tool-name", "get_session_status", "--tool-arg", "session_id=nope")
+    done = run("mcp-inspector", *config, "--method", *call)
+    assert done.returncode == 5
+    assert "session_not_found" in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("era", _REVISIONS)
 def test_over_stdio(tmp_path: Path, era: str) -> None:
     """

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 
+from imagesession.testing import tiny_image
 from tests.mcp.serving import Room
 
 pytestmark = pytest.mark.anyio
@@ -62,6 +64,53 @@ async def test_principals_are_isolated(room: Room) -> None:
         async with room.connect() as call:
             again = await call.success("get_generation", generation_id="r")
             assert again["image_id"] == image["image_id"]
+
+
+async def test_allowed_folder_does_not_open_another_library(room: Room, tmp_path: Path) -> None:
+    """
+    A folder that the operator allowed and that holds the libraries opens its other files, the
+    caller's own library, and no other library.
+    """
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(tiny_image())
+    with authenticated_as("ann"):
+        async with room.connect(allow_dirs=(tmp_path,)) as call:
+            image = await call.success("generate_image", prompt="a fox")
+            for path in (str(photo), image["image_path"]):
+                await call.success("estimate_cost", image_path=path)
+    with authenticated_as("bob"):
+        async with room.connect(allow_dirs=(tmp_path,)) as call:
+            await call.success("estimate_cost", image_path=str(photo))
+            for tool in ("estimate_cost", "promote_image_to_session"):
+                error = await call.failure(tool, image_path=image["image_path"])
+                assert error["code"] == "invalid_input_image"
+
+
+async def test_budgets_hold_for_the_server(room: Room) -> None:
+    """
+    What principals spend together stays within the server's budget, each within its own; another
+    server on the same library counts what the first one spent.
+    """
+    shares = {"ann": 0.20, "bob": 0.06}
+    cheap = {"quality": "low", "size": "1024x1024"}
+    spent = 0.0
+    for name, share in shares.items():
+        with authenticated_as(name):
+            async with room.connect(daily_budget=0.26, shares=shares) as call:
+                results = [
+                    await call("generate_image", prompt=f"fox {number}", **cheap)
+                    for number in range(12)
+                ]
+                stats = await call.success("get_server_stats")
+        assert any(result.is_error for result in results)
+        assert stats["daily_budget_usd"] == share
+        assert 0 < stats["spent_today_usd"] <= share
+        spent += stats["spent_today_usd"]
+    assert spent <= 0.26
+    with authenticated_as("ann"):
+        async with room.connect(daily_budget=0.02) as call:
+            error = await call.failure("generate_image", prompt="a fox", quality="low")
+            assert error["code"] == "budget_exceeded"
 
 
 @pytest.mark.parametrize("name", ["../ann", "a/b", "", ".", "..", "a\0b", "a" * 100])

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from imagesession.testing import tiny_image
 from imagesession_mcp import safe_files
 from imagesession_mcp.errors import ToolCallError
+from imagesession_mcp.safe_files import AllowedFolders
 from tests.mcp.serving import Room, file_of
 
 IMAGE_ARGUMENTS: tuple[tuple[str, str, dict[str, str]], ...] = (
@@ -38,6 +39,13 @@ IMAGE_LIST_TOOLS: tuple[tuple[str, dict[str, str]], ...] = (
     ("generate_ui_asset", {"asset_type": "icon", "description": "x"}),
     ("estimate_cost", {}),
 )
+
+
+def only_in(root: Path) -> AllowedFolders:
+    """
+    Allow a single folder.
+    """
+    return AllowedFolders((root,))
 
 
 @pytest.mark.anyio
@@ -172,7 +180,7 @@ def test_pipes_and_folders_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     for name in ("pipe.png", "folder.png"):
         with pytest.raises(ToolCallError):
-            safe_files.read_allowed(tmp_path / name, (tmp_path,), "image_path")
+            safe_files.read_allowed(tmp_path / name, AllowedFolders((tmp_path,)), "image_path")
 
 
 def test_link_created_in_between_is_not_followed(tmp_path: Path) -> None:
@@ -185,17 +193,17 @@ def test_link_created_in_between_is_not_followed(tmp_path: Path) -> None:
     outside.mkdir()
     (outside / "a.png").write_bytes(b"secret")
     (root / "in" / "a.png").write_bytes(b"harmless")
-    real_path = safe_files.resolve_allowed(str(root / "in" / "a.png"), (root,), "image_path")
-    assert safe_files.read_allowed(real_path, (root,), "image_path") == b"harmless"
+    real_path = safe_files.resolve_allowed(str(root / "in" / "a.png"), only_in(root), "image_path")
+    assert safe_files.read_allowed(real_path, only_in(root), "image_path") == b"harmless"
     (root / "in" / "a.png").unlink()
     (root / "in" / "a.png").symlink_to(outside / "a.png")
     with pytest.raises(ToolCallError):
-        safe_files.read_allowed(real_path, (root,), "image_path")
+        safe_files.read_allowed(real_path, only_in(root), "image_path")
     (root / "in" / "a.png").unlink()
     (root / "in").rmdir()
     (root / "in").symlink_to(outside)
     with pytest.raises(ToolCallError):
-        safe_files.read_allowed(real_path, (root,), "image_path")
+        safe_files.read_allowed(real_path, only_in(root), "image_path")
 
 
 def test_files_opened_by_path_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,10 +215,10 @@ def test_files_opened_by_path_are_compared(tmp_path: Path, monkeypatch: pytest.M
     root.mkdir()
     (tmp_path / "a.png").write_bytes(b"secret")
     (root / "b.png").write_bytes(b"harmless")
-    assert safe_files.read_allowed(root / "b.png", (root,), "image_path") == b"harmless"
+    assert safe_files.read_allowed(root / "b.png", only_in(root), "image_path") == b"harmless"
     (root / "c.png").symlink_to(tmp_path / "a.png")
     with pytest.raises(ToolCallError):
-        safe_files.read_allowed(root / "c.png", (root,), "image_path")
+        safe_files.read_allowed(root / "c.png", only_in(root), "image_path")
 
 
 def test_large_files_are_rejected(tmp_path: Path) -> None:
@@ -220,7 +228,7 @@ def test_large_files_are_rejected(tmp_path: Path) -> None:
     with (tmp_path / "large.png").open("wb") as file:
         file.truncate(26_000_000)
     with pytest.raises(ToolCallError, match="25 MB"):
-        safe_files.read_allowed(tmp_path / "large.png", (tmp_path,), "image_path")
+        safe_files.read_allowed(tmp_path / "large.png", AllowedFolders((tmp_path,)), "image_path")
 
 
 @settings(
@@ -236,6 +244,6 @@ def test_no_path_leads_outside(tmp_path: Path, path_text: str) -> None:
     (root / "a").write_bytes(b"harmless")
     for text in (path_text, f"{root}/{path_text}"):
         with contextlib.suppress(ToolCallError):
-            real_path = safe_files.resolve_allowed(text, (root,), "image_path")
+            real_path = safe_files.resolve_allowed(text, only_in(root), "image_path")
             assert real_path.is_relative_to(root)
             assert real_path == real_path.resolve()

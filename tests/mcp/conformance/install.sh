@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fetches what the tests marked `conformance` run: Node, the protocol's conformance suite, its
-# inspector, and the validator of bundles. They go to $IMAGESESSION_NODE_TOOLS, outside the tree.
+# inspector, its TypeScript SDK of the first version, and the validator of bundles. They go to
+# $IMAGESESSION_NODE_TOOLS, outside the tree.
 set -euo pipefail
 folder=${IMAGESESSION_NODE_TOOLS:-${TMPDIR:-/tmp}/imagesession-node-tools}
 python=${PYTHON:-python3}
@@ -11,5 +12,6 @@ export PATH="$folder/node/bin:$PATH"
 npm install --prefix "$folder" --no-fund --no-audit --silent \
     @modelcontextprotocol/conformance@0.2.0-alpha.12 \
     @modelcontextprotocol/inspector@2.12.0 \
+    @modelcontextprotocol/sdk@1.32.2 \
     @anthropic-ai/mcpb@2.1.2
 echo "Node $(node --version) and its tools are in $folder"

@@ -16,8 +16,8 @@ FOLDER = Path(
     or Path(tempfile.gettempdir()) / "imagesession-node-tools"
 )
 needs_node = pytest.mark.skipif(
-    not (FOLDER / "node_modules" / ".bin" / "conformance").exists(),
-    reason="run tests/mcp/conformance/install.sh first, which fetches Node and the suites",
+    not (FOLDER / "node_modules" / "@modelcontextprotocol" / "sdk").exists(),
+    reason="run tests/mcp/conformance/install.sh first, which fetches Node and the suites from npm",
 )
 
 
