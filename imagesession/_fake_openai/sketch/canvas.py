@@ -6,7 +6,7 @@ A mark keeps its points, so that styles can transform it before it is written as
 
 import contextlib
 import math
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from typing import Literal, TypeAlias
 
 import attrs
@@ -139,11 +139,6 @@ def fade(*colours: Colour) -> tuple[Stop, ...]:
 def down(y: float, height: float, *colours: Colour) -> Linear:
     """Make a vertical gradient."""
     return Linear((0, y), (0, y + height), fade(*colours))
-
-
-def faded(marks: Iterable[Mark], alpha: float, role: Role) -> list[Mark]:
-    """Make marks more transparent, and give them a role."""
-    return [attrs.evolve(mark, alpha=mark.alpha * alpha, role=role) for mark in marks]
 
 
 class Pen:

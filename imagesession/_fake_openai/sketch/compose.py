@@ -7,7 +7,6 @@ import random
 import attrs
 
 from imagesession._fake_openai.sketch import grounds, poster, signs, styles, symbols
-from imagesession._fake_openai.sketch.buttons import button
 from imagesession._fake_openai.sketch.canvas import UNIT, Drawing, Mark, Pen
 from imagesession._fake_openai.sketch.colour import Change, apply_changes, luminance, mix, rgb
 from imagesession._fake_openai.sketch.lettering import fitting, letter
@@ -36,32 +35,22 @@ def compose(
     if changes:
         marks = [mark.recoloured(changes) for mark in marks]
     if transparent:
-        marks = [mark for mark in marks if mark.text or not _is_back(mark, plan)]
+        scenic = plan.layout == "scene" or (plan.layout == "product" and plan.lived_in)
+        backs = {"glow"} if scenic else {"glow", "ground"}
+        marks = [mark for mark in marks if mark.text or not (mark.back or mark.role in backs)]
     return attrs.evolve(drawing, marks=(*marks, *notes(w, h, plan)),
                         paper=apply_changes(drawing.paper, changes))  # fmt: skip
 
 
 def _draw_layout(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
-    if plan.poster:
-        poster.poster(plan, pen, w, h)
-        return
-    match plan.layout:
-        case "logo":
-            signs.logo(plan, pen, w, h)
-        case "icon":
-            signs.icon(plan, pen, w, h)
-        case "product":
-            product(plan, pen, w, h, phase)
-        case "button":
-            button(plan, pen, w, h)
-        case "scene":
-            scene(plan, pen, w, h, phase=phase)
-
-
-def _is_back(shape: Mark, plan: Plan) -> bool:
-    scenic = plan.layout == "scene" or (plan.layout == "product" and plan.lived_in)
-    plain = not scenic and shape.role == "ground"
-    return shape.back or plain or shape.role == "glow"
+    plain = {"logo": signs.logo, "icon": signs.icon, "button": signs.button}
+    draw = poster.poster if plan.poster else plain.get(plan.layout)
+    if draw:
+        draw(plan, pen, w, h)
+    elif plan.layout == "product":
+        product(plan, pen, w, h, phase)
+    else:
+        scene(plan, pen, w, h, phase=phase)
 
 
 def _draw_weather(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:

@@ -13,8 +13,7 @@ from imagesession._fake_openai.sketch import framing
 from imagesession._fake_openai.sketch.briefs import READ, read_brief
 from imagesession._fake_openai.sketch.colour import Change, Colour, dark, luminance, rgb
 from imagesession._fake_openai.sketch.lettering import printable
-from imagesession._fake_openai.sketch.lexicon import RULES, named_in
-from imagesession._fake_openai.sketch.looks import read_look
+from imagesession._fake_openai.sketch.lexicon import RULES, named_in, read_look
 from imagesession._fake_openai.sketch.naming import Found, find, keyword, label, letters
 from imagesession._fake_openai.sketch.plan import Item, Plan
 from imagesession._fake_openai.sketch.symbols import TABLE

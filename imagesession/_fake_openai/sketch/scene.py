@@ -2,13 +2,14 @@
 Scenes: landscapes, streets, seas, skies and rooms, with their subjects in them.
 """
 
+import attrs
+
 from imagesession._fake_openai.sketch import grounds, poster
-from imagesession._fake_openai.sketch.canvas import Pen, faded
-from imagesession._fake_openai.sketch.colour import Colour, light, luminance, mix, rgb
-from imagesession._fake_openai.sketch.grounds import Stage
-from imagesession._fake_openai.sketch.light import light_of
+from imagesession._fake_openai.sketch.canvas import Pen
+from imagesession._fake_openai.sketch.colour import Change, Colour, light, luminance, mix, rgb
+from imagesession._fake_openai.sketch.grounds import Stage, light_of
 from imagesession._fake_openai.sketch.plan import Item, Plan
-from imagesession._fake_openai.sketch.staging import lit, put, seen, shadow, surroundings, tone_of
+from imagesession._fake_openai.sketch.staging import put, seen, shadow, tone_of
 from imagesession._fake_openai.sketch.symbols import TABLE
 
 _PARTS = frozenset({"button", "dashboard"})  # of a user interface: they stand alone
@@ -24,8 +25,11 @@ def scene(plan: Plan, pen: Pen, w: float, h: float, *, phase: float = 0.0) -> No
         objects = [item for item in objects if item.name not in _DESKTOP or item in plan.extras]
     foot = _surroundings(stage, objects)
     # With no subject in it, a transparent landscape loses only its sky.
-    cleared = len(pen.marks) if objects else 1
-    pen.marks[:] = surroundings(pen.marks, cleared=cleared)
+    pen.marks[:] = [
+        attrs.evolve(mark, role="ground" if mark.role == "subject" else mark.role,
+                     back=mark.back or bool(objects) or i == 0)
+        for i, mark in enumerate(pen.marks)
+    ]  # fmt: skip
     _draw_sky_subjects(stage)
     _draw_subjects(stage, objects, foot)
     if "fog" in plan.weather:
@@ -139,7 +143,11 @@ def _draw_subjects(stage: Stage, objects: list[Item], foot: float) -> None:
         put(pen, item, tone_of(item, plan), x, y, size, plan=plan, flip=plan.mirrored and main)
         if main:
             pen.marks[start:] = seen(pen.marks[start:], plan.angle, x, y, size)
-    pen.marks[before:] = lit(pen.marks[before:], stage.air.inks["ambient"], 0.75)
+    ambient = Change(kind="ambient", amount=0.75, colour=stage.air.inks["ambient"])
+    pen.marks[before:] = [
+        mark if mark.role in {"shadow", "glow"} else mark.recoloured((ambient,))
+        for mark in pen.marks[before:]
+    ]
 
 
 def _ground_contact(stage: Stage, item: Item, x: float, y: float, size: float) -> None:
@@ -153,6 +161,8 @@ def _ground_contact(stage: Stage, item: Item, x: float, y: float, size: float) -
         before = len(pen.marks)
         put(pen, item, tone_of(item, plan), x, y + size * 0.02, size, stretch=-0.55, plan=plan,
             flip=plan.mirrored)  # fmt: skip
-        solid = [m for m in pen.marks[before:] if m.role != "detail"]
-        pen.marks[before:] = faded(solid, 0.26, "shadow")
+        pen.marks[before:] = [
+            attrs.evolve(mark, alpha=mark.alpha * 0.26, role="shadow")
+            for mark in pen.marks[before:] if mark.role != "detail"
+        ]  # fmt: skip
     shadow(pen, x, y, size, 0.34)

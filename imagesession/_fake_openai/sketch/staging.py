@@ -7,7 +7,6 @@ import attrs
 from imagesession._fake_openai.sketch import path, people, symbols
 from imagesession._fake_openai.sketch.canvas import Linear, Mark, Pen, Radial, Stop
 from imagesession._fake_openai.sketch.colour import (
-    Change,
     Colour,
     dark,
     distance,
@@ -94,23 +93,6 @@ def dim(pen: Pen, x: float, y: float, rx: float, ry: float, strength: float) -> 
              Stop(0.75, SHADE, strength * 0.24), Stop(1, SHADE, 0.0))  # fmt: skip
     with pen.role("shadow"):
         pen.shape([path.ellipse(x, y, rx, ry)], Radial((x, y), rx, stops, ry / rx))
-
-
-def lit(marks: list[Mark], ambient: Colour, share: float = 0.8) -> list[Mark]:
-    """Put marks into the light of their surroundings."""
-    if luminance(ambient) > 252:
-        return marks
-    change = (Change(kind="ambient", amount=share, colour=ambient),)
-    return [mark if mark.role in {"shadow", "glow"} else mark.recoloured(change) for mark in marks]
-
-
-def surroundings(marks: list[Mark], *, cleared: int) -> list[Mark]:
-    """Mark shapes as ground; a transparent image leaves out the first `cleared` of them."""
-    return [
-        attrs.evolve(mark, role="ground" if mark.role == "subject" else mark.role,
-                     back=mark.back or i < cleared)
-        for i, mark in enumerate(marks)
-    ]  # fmt: skip
 
 
 def seen(marks: list[Mark], angle: Angle, x: float, base: float, size: float) -> list[Mark]:
