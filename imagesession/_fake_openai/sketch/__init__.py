@@ -5,7 +5,7 @@ A sketch is an SVG document, which resvg renders. It is never passed off as a mo
 metadata of every image says what it is, and its description names what was not understood.
 """
 
+from imagesession._fake_openai.sketch.plan import SketchState
 from imagesession._fake_openai.sketch.sketch import describe, from_image, refine, render, start
-from imagesession._fake_openai.sketch.state import SketchState
 
 __all__ = ["SketchState", "describe", "from_image", "refine", "render", "start"]

@@ -14,10 +14,9 @@ from imagesession._fake_openai.sketch.canvas import UNIT, Drawing, Pen
 from imagesession._fake_openai.sketch.colour import changes_of, rgb
 from imagesession._fake_openai.sketch.compose import captions, compose, notes
 from imagesession._fake_openai.sketch.pixels import mapped, resized
-from imagesession._fake_openai.sketch.plan import Item, Plan
+from imagesession._fake_openai.sketch.plan import Item, Plan, SketchState
 from imagesession._fake_openai.sketch.prompt import crc, parse_prompts, refine
 from imagesession._fake_openai.sketch.staging import put, shadow, tone_of
-from imagesession._fake_openai.sketch.state import SketchState
 from imagesession._fake_openai.sketch.symbols import TABLE
 
 _ANEW = frozenset({"icon", "button"})  # drawn, whatever image they go by

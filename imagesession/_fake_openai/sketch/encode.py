@@ -14,7 +14,7 @@ from PIL import Image, PngImagePlugin
 
 from imagesession._fake_openai.sketch.colour import Colour
 from imagesession._fake_openai.sketch.pixels import mapped
-from imagesession._fake_openai.sketch.state import SketchState
+from imagesession._fake_openai.sketch.plan import SketchState
 
 Format: TypeAlias = Literal["png", "jpeg", "webp", "gif", "svg"]
 

@@ -3,13 +3,11 @@ Grounds: sky, land, water, street, room and space, laid from SVG layers in the l
 """
 
 import random
-import tomllib
 from collections.abc import Collection
-from importlib import resources
 
 import attrs
 
-from imagesession._fake_openai.sketch import symbols
+from imagesession._fake_openai.sketch import symbols, words
 from imagesession._fake_openai.sketch.canvas import Linear, Pen, down, fade
 from imagesession._fake_openai.sketch.colour import Colour, dark, light, mix, rgb
 from imagesession._fake_openai.sketch.plan import Plan
@@ -19,8 +17,7 @@ LIT = rgb("#ffd98a")  # the light of windows and lamps
 _WIDE = 1778  # how wide the layers for wide images are; all others are 1000
 _WATERS = frozenset({"lake", "sea"})
 _SAND = rgb("#edd8a2")
-_FOLDER = resources.files("imagesession._fake_openai.sketch") / "subjects"
-_TIMES = tomllib.loads((_FOLDER / "light.toml").read_text("utf-8"))
+_TIMES = words.read("light")
 _VEILS = _TIMES.pop("veils")
 _GRASS = _TIMES.pop("grass")
 

@@ -5,6 +5,7 @@ Read prompts: the first sets the plan of an image, each later one changes it.
 import functools
 import re
 import zlib
+from collections.abc import Callable
 from typing import Any, Literal
 
 import attrs
@@ -175,14 +176,8 @@ def _update_subjects(before: Plan, found: Found, text: str) -> Plan:
     after = _remove_subjects(before, found)
     have = {item.key for item in after.everything}
     fresh = tuple(item for item in found.items if item.key not in have)
-    known = {
-        item.key: item for item in found.items if item.key in have and (item.colour or item.look)
-    }
-    if known:
-        after = attrs.evolve(
-            after, items=tuple(_merge_item(i, known) for i in after.items),
-            extras=tuple(_merge_item(i, known) for i in after.extras),
-        )  # fmt: skip
+    known = {item.key: item for item in found.items if item.key in have}
+    after = _each_item(after, lambda item: _merge_item(item, known.get(item.key)))
     if fresh and after.layout == "icon" and RULES["same"].search(text):
         # The next icon of a set: the same tile with another sign on it.
         return attrs.evolve(after, items=fresh, extras=())
@@ -199,9 +194,13 @@ def _update_subjects(before: Plan, found: Found, text: str) -> Plan:
     return after
 
 
-def _merge_item(item: Item, known: dict[str, Item]) -> Item:
-    new = known.get(item.key)
-    if new is None:
+def _each_item(plan: Plan, change: Callable[[Item], Item | None]) -> Plan:
+    return attrs.evolve(plan, items=tuple(filter(None, map(change, plan.items))),
+                        extras=tuple(filter(None, map(change, plan.extras))))  # fmt: skip
+
+
+def _merge_item(item: Item, new: Item | None) -> Item:
+    if new is None or not (new.colour or new.look):
         return item
     return attrs.evolve(item, colour=new.colour or item.colour, accent=new.accent or item.accent,
                         look=(*new.look, *item.look))  # fmt: skip
@@ -212,11 +211,8 @@ def _remove_subjects(before: Plan, found: Found) -> Plan:
     have = {item.name for item in before.everything}
     scenic = _SCENIC if before.layout == "scene" else frozenset[str]()
     gone = set(found.removed) & (have | scenic)
-    return attrs.evolve(
-        before, removed=before.removed | gone,
-        items=tuple(item for item in before.items if item.name not in gone),
-        extras=tuple(item for item in before.extras if item.name not in gone),
-    )  # fmt: skip
+    after = _each_item(before, lambda item: None if item.name in gone else item)
+    return attrs.evolve(after, removed=before.removed | gone)
 
 
 def _update_layout(before: Plan, text: str) -> Plan:

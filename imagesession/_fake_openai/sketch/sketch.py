@@ -12,9 +12,8 @@ from imagesession._fake_openai.sketch.compose import compose
 from imagesession._fake_openai.sketch.encode import Format
 from imagesession._fake_openai.sketch.lexicon import RULES, named_in
 from imagesession._fake_openai.sketch.pixels import resized
-from imagesession._fake_openai.sketch.plan import Plan
+from imagesession._fake_openai.sketch.plan import Plan, SketchState
 from imagesession._fake_openai.sketch.prompt import parse_prompts, without_kept
-from imagesession._fake_openai.sketch.state import SketchState
 
 _SHAPES = {"wide": (1536, 1024), "tall": (1024, 1536), "square": (1024, 1024)}
 
