@@ -28,8 +28,6 @@ _HEX = re.compile(r"#?(?:[0-9a-f]{6}|[0-9a-f]{3})", re.IGNORECASE)
 @functools.lru_cache(maxsize=2048)
 def rgb(text: str) -> Colour:
     """Read a colour written `#12ab34` or `#1a3`."""
-    if not _HEX.fullmatch(text):
-        raise ValueError(f"not a colour: {text!r}")
     digits = text.removeprefix("#")
     if len(digits) < 6:
         digits = "".join(digit * 2 for digit in digits)

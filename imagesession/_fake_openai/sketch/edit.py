@@ -40,7 +40,9 @@ def edited(state: SketchState, base: bytes) -> Image.Image:
     """Change an image as the prompts say, as a whole or where the mask is open."""
     image, prompts, size = encode.decode(base), state.prompts, state.size
     if state.mask is not None:
-        opening = _mask_opening(state.mask, image.size)
+        # Open, 255, is where the mask's alpha is 0.
+        alpha = encode.decode(state.mask).convert("RGBA").getchannel("A")
+        opening = ImageOps.invert(resized(alpha, image.size, Image.Resampling.NEAREST))
         after = image.copy()
         if box := opening.getbbox():
             part = _fill_hole(image, opening, box, prompts[-1] if prompts else "", state.seed)
@@ -173,14 +175,6 @@ def _stamp(image: Image.Image, pen: Pen) -> Image.Image:
     out = image.copy()
     out.paste(layer, (0, 0), layer)
     return out
-
-
-def _mask_opening(mask: bytes, size: tuple[int, int]) -> Image.Image:
-    # 255 where the mask's alpha is 0.
-    image = encode.decode(mask)
-    if image.mode != "RGBA":
-        return Image.new("L", size, 0)
-    return ImageOps.invert(resized(image.getchannel("A"), size, Image.Resampling.NEAREST))
 
 
 def _fill_hole(

@@ -97,9 +97,11 @@ class Stage:
         palette = Palette({**self.air.inks, **inks})
         lay(self.pen, name, self.w, y, tall, self.plan.seed + salt, palette, parts)
 
-    def stand(self, name: str, x: float, y: float, k: float = 1.0, *parts: str) -> None:
+    def stand(
+        self, name: str, x: float, y: float, k: float = 1.0, *parts: str, stretch: float = 1.0
+    ) -> None:
         """Draw a symbol at a point."""
-        with self.pen.placed(x, y, k):
+        with self.pen.placed(x, y, k, stretch=stretch):
             symbols.draw(self.pen, f"grounds/{name}", self.air.inks, parts)
 
 
@@ -145,11 +147,9 @@ def _clouds(stage: Stage, top: float, count: int) -> None:
     n = max(1, round(count * stage.w / 1000))
     for i in range(n):
         x, y = (i + rng.uniform(0.15, 0.85)) * stage.w / n, top * rng.uniform(0.22, 0.72)
-        with (
-            stage.pen.placed(x, y, rng.uniform(0.7, 1.3)),
-            stage.pen.role("ground", rng.uniform(0.5, 0.85)),
-        ):
-            symbols.draw(stage.pen, "grounds/cloud", stage.air.inks)
+        size = rng.uniform(0.7, 1.3)
+        with stage.pen.role("ground", rng.uniform(0.5, 0.85)):
+            stage.stand("cloud", x, y, size)
 
 
 def landscape(stage: Stage, lands: set[str]) -> float:
@@ -213,9 +213,8 @@ def _far(stage: Stage, lands: set[str], horizon: float) -> None:
     air, plan = stage.air, stage.plan
     zoom = max(0.5, min(1.6, plan.zoom))
     if lands & {"mountain", "lake"}:
-        stage.lay(
-            "mountains", horizon, horizon * 0.56 * zoom / 350 * (1 if "mountain" in lands else 0.6)
-        )
+        share = 1 if "mountain" in lands else 0.6
+        stage.lay("mountains", horizon, horizon * 0.56 * zoom / 350 * share)
     if "volcano" in lands:
         inks = symbols.shades(TABLE["volcano"].colour, TABLE["volcano"].accent)
         size = horizon * 0.0095
@@ -251,8 +250,7 @@ def _waters(
         pen.marks += [m.warped(lambda p: (p[0], horizon * 1.62 - p[1] * 0.62)) for m in low]
     stage.lay("ripples", horizon, tall)
     if sun_x is not None:
-        with pen.placed(sun_x, horizon, stretch=tall):
-            symbols.draw(pen, "grounds/glitter", stage.air.inks)
+        stage.stand("glitter", sun_x, horizon, 1.0, stretch=tall)
     if "sea" not in lands:
         stage.lay("shore", 0, h / 1000)
     elif plan.items[:1] and plan.items[0].name != "boat" and not stage.has("ship"):

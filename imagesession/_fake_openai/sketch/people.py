@@ -6,7 +6,8 @@ import attrs
 
 from imagesession._fake_openai.sketch import symbols, words
 from imagesession._fake_openai.sketch.canvas import Pen
-from imagesession._fake_openai.sketch.colour import Colour, rgb
+from imagesession._fake_openai.sketch.colour import rgb
+from imagesession._fake_openai.sketch.plan import Item, Plan
 from imagesession._fake_openai.sketch.symbols import Palette, shades
 
 
@@ -38,9 +39,12 @@ class Person:
     tone: Palette
 
 
-def person(look: tuple[str, ...], colour: Colour | None, accent: Colour | None,
-           number: int) -> Person:  # fmt: skip
-    """Choose the parts and colours of a person; the number varies what is left open."""
+def person_of(item: Item, plan: Plan) -> Person:
+    """Choose the parts and colours of a person; the plan's seed varies what is left open."""
+    number = plan.seed // 3 + 7 * sum(map(ord, item.word))
+    first = bool(plan.items) and item.key == plan.items[0].key
+    colour = item.colour or (plan.colours[0] if plan.colours and first else None)
+    accent, look = item.accent or plan.accent, item.look
     traits = frozenset(look)
     outfit = next((name for name in _OUTFITS if name in traits), "")
     outfit = outfit or ("dress" if "woman" in traits and number % 2 else "sweater")

@@ -52,21 +52,13 @@ def tone_of(item: Item, plan: Plan, ground: Colour | None = None) -> Palette:
     return shades(main, accent, paper=ground) if ground else shades(main, accent)
 
 
-def person_of(item: Item, plan: Plan) -> people.Person:
-    """Choose the look of a person."""
-    number = plan.seed // 3 + 7 * sum(map(ord, item.word))
-    first = bool(plan.items) and item.key == plan.items[0].key
-    colour = item.colour or (plan.colours[0] if plan.colours and first else None)
-    return people.person(item.look, colour, item.accent or plan.accent, number)
-
-
 def put(pen: Pen, item: Item, tone: Palette, x: float, base: float, size: float, *, plan: Plan,
         flip: bool = False, stretch: float = 1.0) -> None:  # fmt: skip
     """Draw a subject standing on a point: x is its middle, base its foot."""
     s = size / 100
     with pen.placed(x, base, s, flip=flip, stretch=stretch), pen.placed(-50, -92):
         if item.name == "person":
-            people.draw(pen, person_of(item, plan))
+            people.draw(pen, people.person_of(item, plan))
         else:
             symbols.draw(pen, item.name, tone)
 

@@ -71,18 +71,12 @@ class Subject:
     size: float
 
 
-def _table() -> dict[str, Subject]:
-    rows = read("table")
-    return {
-        name: Subject(
-            name=name, words=(name, *(word for word in row["words"].split(",") if word)),
-            colour=rgb(row["colour"]), accent=rgb(row["accent"]),
-            place=cast("Place", row["place"]), size=row["size"],
-        ) for name, row in rows.items()
-    }  # fmt: skip
-
-
-TABLE = _table()
+TABLE = {
+    name: Subject(
+        name=name, words=(name, *filter(None, row["words"].split(","))),
+        colour=rgb(row["colour"]), accent=rgb(row["accent"]), place=row["place"], size=row["size"],
+    ) for name, row in read("table").items()
+}  # fmt: skip
 """The subjects, by name."""
 
 
@@ -155,21 +149,20 @@ def _mark(node: "ET.Element[str]", role: Role) -> Mark:
     )  # fmt: skip
 
 
-def _fill_paint(key: str, inks: Palette, gradients: _Gradients) -> Paint | None:
-    if not key.startswith("url("):
-        return inks[key] if key else None
-    ink, keys = gradients[key[5:-1]]
-    stops = (attrs.evolve(s, colour=inks[k]) for s, k in zip(ink.stops, keys, strict=True))
-    return attrs.evolve(ink, stops=tuple(stops))
-
-
 def draw(pen: Pen, name: str, inks: Palette, parts: Collection[str] = ()) -> None:
     """Draw a symbol into a box of 100 by 100, with the named ones of its optional parts."""
     pieces, gradients = _symbol(name)
     for piece in pieces:
         if piece.part and piece.part not in parts:
             continue
-        fill = _fill_paint(piece.fill, inks, gradients)
+        fill: Paint | None = None
+        if piece.fill.startswith("url("):
+            ink, keys = gradients[piece.fill[5:-1]]
+            pairs = zip(ink.stops, keys, strict=True)
+            stops = tuple(attrs.evolve(stop, colour=inks[key]) for stop, key in pairs)
+            fill = attrs.evolve(ink, stops=stops)
+        elif piece.fill:
+            fill = inks[piece.fill]
         line = inks[piece.line] if piece.line else None
         pen.stamp(attrs.evolve(piece.mark, fill=fill, stroke=line))
 
