@@ -24,12 +24,15 @@ def compose(
     short = min(size)
     w, h = size[0] / short * UNIT, size[1] / short * UNIT
     pen = Pen()
-    _draw_layout(plan, pen, w, h, phase)
+    plain = {"logo": signs.logo, "icon": signs.icon, "button": signs.button}
+    if draw := poster.poster if plan.poster else plain.get(plan.layout):
+        draw(plan, pen, w, h)
+    else:
+        (product if plan.layout == "product" else scene)(plan, pen, w, h, phase)
     _draw_weather(plan, pen, w, h, phase)
     paper = plan.ground or (NIGHT if is_dark(plan) else plan.scheme.ground)
-    drawing = styles.apply_styles(
-        Drawing(width=w, height=h, marks=tuple(pen.marks), paper=paper), plan
-    )
+    drawing = Drawing(width=w, height=h, marks=tuple(pen.marks), paper=paper)
+    drawing = styles.apply_styles(drawing, plan)
     changes = plan.look + plan.changes
     marks = [*drawing.marks, *captions(w, h, plan), *_draw_twinkles(w, h, plan, phase)]
     if changes:
@@ -40,17 +43,6 @@ def compose(
         marks = [mark for mark in marks if mark.text or not (mark.back or mark.role in backs)]
     return attrs.evolve(drawing, marks=(*marks, *notes(w, h, plan)),
                         paper=apply_changes(drawing.paper, changes))  # fmt: skip
-
-
-def _draw_layout(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
-    plain = {"logo": signs.logo, "icon": signs.icon, "button": signs.button}
-    draw = poster.poster if plan.poster else plain.get(plan.layout)
-    if draw:
-        draw(plan, pen, w, h)
-    elif plan.layout == "product":
-        product(plan, pen, w, h, phase)
-    else:
-        scene(plan, pen, w, h, phase=phase)
 
 
 def _draw_weather(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:

@@ -196,13 +196,14 @@ def letters(prompt: str, layout: Layout | None) -> str:
 
 def label(description: str) -> str:
     """Choose the words of a button: those in quotes, else the first meaningful ones."""
-    quoted = letters(description, None)
+    if quoted := letters(description, None):
+        return quoted
     whole = " ".join(description[:READ].split())
     start = RULES["button_end"].split(whole, maxsplit=1)[0]
     words = [w for w in re.findall(r"[^\W_][\w'&+-]*", start) if w.lower() not in WORDS["button"]]
     while words and (words[0].lower() in WORDS["joints"] or named(words[0].lower())):
         words.pop(0)
-    text = quoted or printable(textwrap.shorten(" ".join(words), 20, placeholder=""), 20)
+    text = printable(textwrap.shorten(" ".join(words), 20, placeholder=""), 20)
     return text[:1].upper() + text[1:]
 
 

@@ -31,7 +31,7 @@ def product(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
     if plan.lived_in or ((plan.time or plan.weather) and not plain):
         # Daylight comes in by a window.
         day = plan.time or ("day" if plan.lighting == "natural" else None)
-        scene(attrs.evolve(plan, zoom=plan.zoom * 1.3, time=day), pen, w, h, phase=phase)
+        scene(attrs.evolve(plan, zoom=plan.zoom * 1.3, time=day), pen, w, h, phase)
         return
     paper = plan.colours[0] if len(plan.colours) > 1 else rgb("#f3f1ec")
     ground = plan.ground or (staging.NIGHT if staging.is_dark(plan) else paper)

@@ -155,7 +155,10 @@ def refine(before: Plan, prompt: str) -> Plan:
     after = _update_colours(after, found, text)
     after = _update_position(after, text)
     after = _update_ground(after, found, text)
-    after = _update_look(after, text)
+    # Words about the ground alone must not change the whole image.
+    rest = RULES["light_ground"].sub(" ", RULES["dark_ground"].sub(" ", text))
+    after, look = _choose_palette(after, read_look(rest, relative=True))
+    after = attrs.evolve(after, changes=after.changes + look)
     if words:
         after = _update_lettering(after, words, text)
     if RULES["transparent"].search(text):
@@ -237,8 +240,6 @@ def _update_colours(before: Plan, found: Found, text: str) -> Plan:
         share = 0.16 if after.layout == "scene" else 0.05
         tint = Change(kind="tint", amount=share, colour=found.accent)
         after = attrs.evolve(after, accent=found.accent, changes=(*after.changes, tint))
-    if found.ground:
-        after = attrs.evolve(after, ground=_ground_colour(found, text))
     relative = re.search(r"\bmore\b|\btint|\bhue|\bshade", text)
     for colour in found.colours[:2]:
         if relative or after.layout == "scene" or not RULES["make"].search(text):
@@ -269,23 +270,14 @@ def _update_position(before: Plan, text: str) -> Plan:
 
 
 def _update_ground(before: Plan, found: Found, text: str) -> Plan:
-    # A requested dark or light ground replaces the current one.
-    if found.ground:
-        return before
-    if RULES["dark_ground"].search(text):
-        return attrs.evolve(before, ground=None)
+    # A requested ground replaces the current one.
+    if found.ground or RULES["dark_ground"].search(text):
+        return attrs.evolve(before, ground=_ground_colour(found, text))
     if not RULES["light_ground"].search(text):
         return before
     styles = tuple(name for name in before.styles if name != "dark")
     ground = None if "dark" in before.styles else _PALE
     return attrs.evolve(before, ground=ground, styles=styles)
-
-
-def _update_look(before: Plan, text: str) -> Plan:
-    # Words about the ground alone must not change the whole image.
-    rest = RULES["light_ground"].sub(" ", RULES["dark_ground"].sub(" ", text))
-    after, look = _choose_palette(before, read_look(rest, relative=True))
-    return attrs.evolve(after, changes=after.changes + look)
 
 
 def _update_lettering(before: Plan, words: str, text: str) -> Plan:

@@ -16,7 +16,7 @@ _PARTS = frozenset({"button", "dashboard"})  # of a user interface: they stand a
 _DESKTOP = frozenset({"laptop", "lamp", "tablet", "chair", "plant"})
 
 
-def scene(plan: Plan, pen: Pen, w: float, h: float, *, phase: float = 0.0) -> None:
+def scene(plan: Plan, pen: Pen, w: float, h: float, phase: float = 0.0) -> None:
     """Draw the scene that a plan asks for."""
     stage = Stage(plan=plan, pen=pen, w=w, h=h, air=light_of(plan), phase=phase)
     objects = [item for item in plan.everything if TABLE[item.name].place not in {"sky", "land"}]
