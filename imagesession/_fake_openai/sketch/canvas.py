@@ -159,20 +159,16 @@ class Pen:
         before = (kx, ky, dx, dy) = self._frame
         wide = -scale if flip else scale
         self._frame = (kx * wide, ky * scale * stretch, kx * x + dx, ky * y + dy)
-        try:
-            yield
-        finally:
-            self._frame = before
+        yield
+        self._frame = before
 
     @contextlib.contextmanager
     def role(self, role: Role, alpha: float = 1.0) -> Generator[None]:
         """Return what follows a role, and an opacity."""
         before = (self._role, self._alpha)
         self._role, self._alpha = role, self._alpha * alpha
-        try:
-            yield
-        finally:
-            self._role, self._alpha = before
+        yield
+        self._role, self._alpha = before
 
     def stamp(self, mark: Mark) -> None:
         """Draw a finished mark under the current transformation, role and opacity."""

@@ -4,9 +4,9 @@ Product images: one subject on a plain ground, seen from an angle, in a light.
 
 import attrs
 
-from imagesession._fake_openai.sketch import people, staging, symbols
-from imagesession._fake_openai.sketch.canvas import Linear, Pen, Stop, down
-from imagesession._fake_openai.sketch.colour import Colour, changes_of, dark, light, luminance, rgb
+from imagesession._fake_openai.sketch import grounds, people, staging, symbols
+from imagesession._fake_openai.sketch.canvas import Pen
+from imagesession._fake_openai.sketch.colour import Colour, changes_of, luminance, rgb
 from imagesession._fake_openai.sketch.plan import Item, Plan
 from imagesession._fake_openai.sketch.scene import scene
 from imagesession._fake_openai.sketch.staging import FLAT, put, seen
@@ -36,21 +36,14 @@ def product(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
     paper = plan.colours[0] if len(plan.colours) > 1 else rgb("#f3f1ec")
     ground = plan.ground or (staging.NIGHT if staging.is_dark(plan) else paper)
     with pen.role("ground"):
-        _ground(plan, pen, w, h, ground)
+        if luminance(ground) > 245 or plan.angle == "top":
+            pen.rect(0, 0, w, h, ground)
+        else:
+            grounds.lay(pen, "studio", w, 0, h / 1000, 0, symbols.Palette(ground=ground))
     items = (plan.everything or (Item(name="bottle"),))[:4]
     for i, item in reversed(list(enumerate(items))):
         place = _place_item(plan, item, i, len(items), (w, h))
         _draw_item(plan, pen, item, place, ground)
-
-
-def _ground(plan: Plan, pen: Pen, w: float, h: float, ground: Colour) -> None:
-    if luminance(ground) > 245 or plan.angle == "top":
-        pen.rect(0, 0, w, h, ground)
-        return
-    floor = h * 0.76
-    pen.rect(0, 0, w, floor, down(0, floor, dark(ground, 0.04), light(ground, 0.35)))
-    stops = (Stop(0, light(ground, 0.35)), Stop(0.4, ground), Stop(1, dark(ground, 0.14)))
-    pen.rect(0, floor - 60, w, h - floor + 60, Linear((0, floor - 60), (0, h), stops))
 
 
 def _place_item(plan: Plan, item: Item, i: int, count: int, frame: tuple[float, float]) -> _Place:

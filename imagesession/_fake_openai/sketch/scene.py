@@ -6,7 +6,7 @@ import attrs
 
 from imagesession._fake_openai.sketch import grounds, poster
 from imagesession._fake_openai.sketch.canvas import Pen
-from imagesession._fake_openai.sketch.colour import Change, Colour, light, luminance, mix, rgb
+from imagesession._fake_openai.sketch.colour import Change, light, luminance, mix, rgb
 from imagesession._fake_openai.sketch.grounds import Stage, light_of
 from imagesession._fake_openai.sketch.plan import Item, Plan
 from imagesession._fake_openai.sketch.staging import put, seen, shadow, tone_of
@@ -60,7 +60,12 @@ def _surroundings(stage: Stage, objects: list[Item]) -> float:
 
 def _room(stage: Stage, item: Item) -> float:
     plan, w, h = stage.plan, stage.w, stage.h
-    wall = plan.ground or _wall(tone_of(item, plan)["main"], plan)
+    main = tone_of(item, plan)["main"]
+    # The paler of the scheme's colours that contrasts with the subject.
+    options = (plan.scheme.second, plan.scheme.main, plan.scheme.accent, rgb("#7fa7b8"))
+    far = max(options, key=lambda ink: abs(luminance(ink) - luminance(main)) * 0.3
+              + sum(abs(a - b) for a, b in zip(ink, main, strict=True)))  # fmt: skip
+    wall = plan.ground or light(far, 0.66)
     if plan.time == "night":
         wall = mix(wall, rgb("#27305c"), 0.72)
     window = bool(plan.time or plan.weather or plan.seed % 3 == 0) or _is_indoors(stage)
@@ -75,14 +80,6 @@ def _room(stage: Stage, item: Item) -> float:
 def _is_indoors(stage: Stage) -> bool:
     # People in an office stand on its floor, not on a meadow.
     return stage.has("desk") and not any(TABLE[i.name].place == "land" for i in stage.plan.items)
-
-
-def _wall(main: Colour, plan: Plan) -> Colour:
-    # The paler of the scheme's colours that contrasts with the subject.
-    options = (plan.scheme.second, plan.scheme.main, plan.scheme.accent, rgb("#7fa7b8"))
-    far = max(options, key=lambda c: abs(luminance(c) - luminance(main)) * 0.3
-              + sum(abs(a - b) for a, b in zip(c, main, strict=True)))  # fmt: skip
-    return light(far, 0.66)
 
 
 def _draw_sky_subjects(stage: Stage) -> None:
