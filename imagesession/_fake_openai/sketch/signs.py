@@ -153,22 +153,16 @@ def button(plan: Plan, pen: Pen, w: float, h: float) -> None:
     wide = w * _WIDE * min(1.0, plan.zoom)
     tall = min(h * _TALL, wide / _LONG)
     x, y = w / 2 + plan.shift[0] * (w - wide), h / 2 + plan.shift[1] * (h - tall)
-    fill = _fill(plan)
+    named = (item.colour for item in plan.items if item.name == "button")
+    # A sign beside the words stays readable in the button's own colour.
+    others = (item.colour for item in plan.items)
+    fill = next(filter(None, (*named, *plan.colours, *others, plan.accent)), plan.scheme.main)
     left, top, radius = x - wide / 2, y - tall / 2, tall * plan.corner
     pen.rect(left, top + tall * _EDGE, wide, tall, dark(fill, 0.34), radius=radius)
     flat = not {"flat", "minimal"}.isdisjoint(plan.styles)
     face = fill if flat else down(top, tall, light(fill, 0.22), fill)
     pen.rect(left, top, wide, tall, face, radius=radius)
     _inscribe(plan, pen, (x, y, wide, tall), fill)
-
-
-def _fill(plan: Plan) -> Colour:
-    named = next((item.colour for item in plan.items if item.name == "button"), None)
-    if named or plan.colours:
-        return named or plan.colours[0]
-    # A sign beside the words stays readable in the button's own colour.
-    lead = next((item.colour for item in plan.items if item.colour), None)
-    return lead or plan.accent or plan.scheme.main
 
 
 def _inscribe(plan: Plan, pen: Pen, box: tuple[float, float, float, float], fill: Colour) -> None:
