@@ -18,7 +18,8 @@ _DESKTOP = frozenset({"laptop", "lamp", "tablet", "chair", "plant"})
 
 def scene(plan: Plan, pen: Pen, w: float, h: float, phase: float = 0.0) -> None:
     """Draw the scene that a plan asks for."""
-    stage = Stage(plan=plan, pen=pen, w=w, h=h, air=light_of(plan), phase=phase)
+    sky, inks = light_of(plan)
+    stage = Stage(plan=plan, pen=pen, w=w, h=h, sky=sky, inks=inks, phase=phase)
     objects = [item for item in plan.everything if TABLE[item.name].place not in {"sky", "land"}]
     if plan.items and plan.items[0].name == "desk":
         # A desk is drawn with these on it.
@@ -33,7 +34,7 @@ def scene(plan: Plan, pen: Pen, w: float, h: float, phase: float = 0.0) -> None:
     _draw_sky_subjects(stage)
     _draw_subjects(stage, objects, foot)
     if "fog" in plan.weather:
-        grounds.fog(pen, w, h, h * 0.38, light(stage.air.sky[-1], 0.3))
+        grounds.fog(pen, w, h, h * 0.38, light(sky[-1], 0.3))
     grounds.weather(pen, w, h, plan.weather, phase=phase)
 
 
@@ -140,7 +141,7 @@ def _draw_subjects(stage: Stage, objects: list[Item], foot: float) -> None:
         put(pen, item, tone_of(item, plan), x, y, size, plan=plan, flip=plan.mirrored and main)
         if main:
             pen.marks[start:] = seen(pen.marks[start:], plan.angle, x, y, size)
-    ambient = Change(kind="ambient", amount=0.75, colour=stage.air.inks["ambient"])
+    ambient = Change(kind="ambient", amount=0.75, colour=stage.inks["ambient"])
     pen.marks[before:] = [
         mark if mark.role in {"shadow", "glow"} else mark.recoloured((ambient,))
         for mark in pen.marks[before:]

@@ -7,7 +7,7 @@ stroke) and its roles (detail, glow, shadow). A group with an id is an optional 
 
 import functools
 from collections.abc import Collection
-from typing import Literal, TypeAlias, cast
+from typing import TypeAlias, cast
 from xml.etree import ElementTree as ET
 
 import attrs
@@ -18,18 +18,6 @@ from imagesession._fake_openai.sketch.colour import Colour, dark, light, mix, rg
 from imagesession._fake_openai.sketch.lettering import text_width
 from imagesession._fake_openai.sketch.words import FOLDER, read
 
-Place: TypeAlias = Literal[
-    "room",  # stands on a table or a floor
-    "meadow",  # stands in a landscape
-    "road",  # stands on a street
-    "water",  # floats on water
-    "under",  # swims under water
-    "air",  # flies
-    "space",  # flies higher
-    "sky",  # is part of the sky
-    "land",  # is the landscape itself
-    "plain",  # is a sign: it needs no surroundings
-]
 _ROLES = frozenset({"detail", "glow", "shadow"})
 _SVG = "{http://www.w3.org/2000/svg}"
 
@@ -67,7 +55,7 @@ class Subject:
     words: tuple[str, ...]
     colour: Colour
     accent: Colour
-    place: Place
+    place: str
     size: float
 
 
