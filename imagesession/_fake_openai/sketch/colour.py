@@ -7,7 +7,6 @@ raster image, so "bluer" means the same in both.
 
 import colorsys
 import functools
-import math
 import re
 from collections.abc import Sequence
 from typing import Literal, TypeAlias, cast
@@ -65,11 +64,6 @@ def dark(colour: Colour, share: float = 0.3) -> Colour:
 def luminance(colour: Colour) -> float:
     """Return the perceived lightness of a colour, 0 to 255."""
     return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
-
-
-def distance(first: Colour, second: Colour) -> float:
-    """Return the distance of two colours, 0 to about 440."""
-    return math.dist(first, second)
 
 
 def vivid(colour: Colour, *, lightness: float = 0.62, saturation: float = 0.95) -> Colour:

@@ -34,17 +34,11 @@ def named_in(section: str, text: str) -> tuple[str, ...]:
     return tuple(name for name, rule in _PHRASES[section].items() if rule.search(text))
 
 
-def _phrases() -> dict[tuple[str, ...], str]:
-    table: dict[tuple[str, ...], str] = {}
-    for subject in TABLE.values():
-        for word in subject.words:
-            table.setdefault(tuple(word.lower().replace("-", " ").split()), subject.name)
-    for word in PERSON_WORDS:
-        table[(word,)] = "person"
-    return table
-
-
-PHRASES = _phrases()
+# Of subjects that share a word, the first has it.
+PHRASES = {
+    tuple(word.lower().replace("-", " ").split()): subject.name
+    for subject in reversed(TABLE.values()) for word in subject.words
+} | {(word,): "person" for word in PERSON_WORDS}  # fmt: skip
 PICTURES = {
     phrase[0]: name for phrase, name in PHRASES.items()
     if len(phrase) == 1 and len(phrase[0]) == 1 and not phrase[0].isalnum()

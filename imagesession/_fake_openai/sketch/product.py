@@ -5,7 +5,7 @@ Product images: one subject on a plain ground, seen from an angle, in a light.
 import attrs
 
 from imagesession._fake_openai.sketch import grounds, people, staging, symbols
-from imagesession._fake_openai.sketch.canvas import Pen
+from imagesession._fake_openai.sketch.canvas import Linear, Mark, Pen, Stop
 from imagesession._fake_openai.sketch.colour import Colour, changes_of, luminance, rgb
 from imagesession._fake_openai.sketch.plan import Item, Plan
 from imagesession._fake_openai.sketch.scene import scene
@@ -72,7 +72,7 @@ def _draw_item(plan: Plan, pen: Pen, item: Item, place: _Place, ground: Colour) 
     if gloss and plan.angle in {"front", "side"} and not plan.clear:
         before = len(pen.marks)
         put(pen, item, tone, x, base + 6, size, stretch=-0.4, plan=plan)
-        marks = [staging.mirrored(mark, base + 6, size * 0.2) for mark in pen.marks[before:]]
+        marks = [_mirrored(mark, base + 6, size * 0.2) for mark in pen.marks[before:]]
         pen.marks[before:] = seen(marks, plan.angle, x, base, size)
     before = len(pen.marks)
     put(pen, item, tone, x, base, size, plan=plan, flip=plan.mirrored)
@@ -96,3 +96,12 @@ def _shadow(plan: Plan, pen: Pen, place: _Place, strength: float, reach: float) 
         width = size * (0.36 + reach * 0.4) * wide
         aside = x + size * reach
         staging.dim(pen, aside, base - size * 0.01, width, size * 0.08, strength * 0.75)
+
+
+def _mirrored(mark: Mark, top: float, depth: float) -> Mark:
+    # A reflection on the floor, which fades out.
+    if mark.text or mark.fill is None:
+        return attrs.evolve(mark, alpha=0.0, role="shadow")
+    stops = (Stop(0, mark.colour, 0.22), Stop(1, mark.colour, 0.0))
+    faint = Linear((0, top), (0, top + depth), stops)
+    return attrs.evolve(mark, fill=faint, stroke=None, role="shadow")

@@ -2,17 +2,11 @@
 Signs on a plain ground: logos, icons and buttons.
 """
 
+import math
+
 from imagesession._fake_openai.sketch import symbols
 from imagesession._fake_openai.sketch.canvas import Pen, down
-from imagesession._fake_openai.sketch.colour import (
-    Colour,
-    dark,
-    distance,
-    light,
-    luminance,
-    mix,
-    rgb,
-)
+from imagesession._fake_openai.sketch.colour import Colour, dark, light, luminance, mix, rgb
 from imagesession._fake_openai.sketch.lettering import letter, text_width
 from imagesession._fake_openai.sketch.path import Point
 from imagesession._fake_openai.sketch.plan import Item, Plan
@@ -82,7 +76,7 @@ def _mark(plan: Plan, pen: Pen, at: Point, size: float, ground: Colour) -> None:
         tone = _logo_tone(item, plan, ground)
         if not item.colour:
             ink = plan.accent or TABLE[item.name].colour
-            near = distance(ink, ground) < 110 and luminance(ground) > 120
+            near = math.dist(ink, ground) < 110 and luminance(ground) > 120
             tone = shades(mix(ink, plan.scheme.accent, 0.8) if near else ink, tone["accent"])
         put(pen, item, tone, x + dx * size, y + (dy + 0.16) * size, size * 0.34, plan=plan)
 
@@ -91,7 +85,7 @@ def _logo_tone(item: Item, plan: Plan, ground: Colour) -> Palette:
     # A mark has few colours: its own, a second, and their shades.
     own, accents = plan.colours or (plan.scheme.main,), plan.colours[1:] or (plan.scheme.accent,)
     main = item.colour or own[0]
-    if distance(main, ground) < 70:
+    if math.dist(main, ground) < 70:
         main = light(main, 0.55) if luminance(ground) < 120 else dark(main, 0.4)
     accent = plan.accent or item.accent or accents[0]
     if plan.styles.count("minimal") > 1 and not plan.accent:
@@ -118,7 +112,7 @@ def icon(plan: Plan, pen: Pen, w: float, h: float) -> None:
         tone = tone_of(item, plan, tile)
         if TABLE[item.name].place == "plain" and not own:
             white, accent = rgb("#fffdf8"), plan.scheme.accent
-            tone = shades(white, accent if distance(accent, tile) > 90 else white, paper=tile,
+            tone = shades(white, accent if math.dist(accent, tile) > 90 else white, paper=tile,
                           light=light(tile, 0.62), dark=light(tile, 0.78), pale=light(tile, 0.3),
                           ink=dark(tile, 0.45))  # fmt: skip
         s = r * (0.46 if i else 1.16)

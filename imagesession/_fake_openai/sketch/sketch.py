@@ -137,9 +137,6 @@ def render(
         frame_ms: How long a GIF shows each.
         share: Below 1, a partial image, which is coarse and blurred.
 
-    Returns:
-        The encoded image.
-
     Raises:
         ValueError: The base, the mask or an inset cannot be decoded.
     """
