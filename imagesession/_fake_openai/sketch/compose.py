@@ -6,7 +6,7 @@ import random
 
 import attrs
 
-from imagesession._fake_openai.sketch import grounds, poster, signs, styles, symbols
+from imagesession._fake_openai.sketch import grounds, signs, styles, symbols
 from imagesession._fake_openai.sketch.canvas import UNIT, Drawing, Mark, Pen
 from imagesession._fake_openai.sketch.colour import Change, apply_changes, luminance, mix, rgb
 from imagesession._fake_openai.sketch.lettering import fitting, letter
@@ -25,7 +25,7 @@ def compose(
     w, h = size[0] / short * UNIT, size[1] / short * UNIT
     pen = Pen()
     plain = {"logo": signs.logo, "icon": signs.icon, "button": signs.button}
-    if draw := poster.poster if plan.poster else plain.get(plan.layout):
+    if draw := signs.poster if plan.poster else plain.get(plan.layout):
         draw(plan, pen, w, h)
     else:
         (product if plan.layout == "product" else scene)(plan, pen, w, h, phase)
@@ -34,7 +34,7 @@ def compose(
     drawing = Drawing(width=w, height=h, marks=tuple(pen.marks), paper=paper)
     drawing = styles.apply_styles(drawing, plan)
     changes = plan.look + plan.changes
-    marks = [*drawing.marks, *captions(w, h, plan), *_draw_twinkles(w, h, plan, phase)]
+    marks = [*drawing.marks, *captions(w, h, plan), *_twinkles(w, h, plan, phase)]
     if changes:
         marks = [mark.recoloured(changes) for mark in marks]
     if transparent:
@@ -78,20 +78,22 @@ def captions(w: float, h: float, plan: Plan) -> list[Mark]:
 
 def notes(w: float, h: float, plan: Plan) -> list[Mark]:
     """Leave a small mark in the corner for each refinement that changed nothing."""
-    pen = Pen()
-    for i in range(min(8, len(plan.idle))):
-        with pen.placed(w - 34 - 44 * i, h - 34):
-            symbols.draw(pen, "parts/note", Palette())
-    return pen.marks
+    return _strewn("note", [(w - 34 - 44 * i, h - 34, 1.0) for i in range(len(plan.idle[:8]))])
 
 
-def _draw_twinkles(w: float, h: float, plan: Plan, phase: float) -> list[Mark]:
+def _twinkles(w: float, h: float, plan: Plan, phase: float) -> list[Mark]:
     # Points of light that come and go, so that every animation moves.
-    pen = Pen()
     rng = random.Random(plan.seed + 77)
-    for i in range(5 if phase else 0):
-        swell = 1 - abs(((phase + i / 5) % 1.0) - 0.5) * 2
-        x, y = w * rng.uniform(0.12, 0.88), h * rng.uniform(0.08, 0.6)
-        with pen.placed(x, y, 0.06 + 0.22 * swell):
-            symbols.draw(pen, "parts/twinkle", Palette())
+    swells = [1 - abs(((phase + i / 5) % 1.0) - 0.5) * 2 for i in range(5 if phase else 0)]
+    return _strewn("twinkle", [
+        (w * rng.uniform(0.12, 0.88), h * rng.uniform(0.08, 0.6), 0.06 + 0.22 * swell)
+        for swell in swells
+    ])  # fmt: skip
+
+
+def _strewn(name: str, spots: list[tuple[float, float, float]]) -> list[Mark]:
+    pen = Pen()
+    for x, y, size in spots:
+        with pen.placed(x, y, size):
+            symbols.draw(pen, f"parts/{name}", Palette())
     return pen.marks

@@ -4,7 +4,7 @@ The words that the sketcher knows, as rules and sets.
 
 import re
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 from imagesession._fake_openai.sketch.colour import FOREIGN, NAMES, Change, ChangeKind, named, rgb
 from imagesession._fake_openai.sketch.people import PERSON_WORDS, TRAITS
@@ -32,6 +32,11 @@ _PHRASES["styles"]["dark"] = RULES["dark_ground"]
 def named_in(section: str, text: str) -> tuple[str, ...]:
     """Return the names in a section of the table of which a phrase is in a text."""
     return tuple(name for name, rule in _PHRASES[section].items() if rule.search(text))
+
+
+def first_in(section: str, text: str) -> Any:  # noqa: ANN401 - a name of that section
+    """Return the first of those names, if any."""
+    return next(iter(named_in(section, text)), None)
 
 
 # Of subjects that share a word, the first has it.

@@ -6,7 +6,7 @@ import functools
 import re
 import zlib
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 
@@ -14,7 +14,7 @@ from imagesession._fake_openai.sketch import framing
 from imagesession._fake_openai.sketch.briefs import READ, read_brief
 from imagesession._fake_openai.sketch.colour import Change, Colour, dark, luminance, rgb
 from imagesession._fake_openai.sketch.lettering import printable
-from imagesession._fake_openai.sketch.lexicon import RULES, named_in, read_look
+from imagesession._fake_openai.sketch.lexicon import RULES, first_in, named_in, read_look
 from imagesession._fake_openai.sketch.naming import Found, find, keyword, label, letters
 from imagesession._fake_openai.sketch.plan import Item, Plan
 from imagesession._fake_openai.sketch.symbols import TABLE
@@ -72,12 +72,8 @@ def _remove_lettering(prompt: str, layout: str | None) -> str:
     return prompt.replace(words, " ") if words and layout != "logo" else prompt
 
 
-def _first(section: str, text: str) -> Any:  # noqa: ANN401 - a name of that section
-    return next(iter(named_in(section, text)), None)
-
-
 def _plan_words(prompt: str, seed: int) -> Plan:
-    layout = _first("layouts", _lowercase(prompt))
+    layout = first_in("layouts", _lowercase(prompt))
     lettering = letters(prompt, layout)
     text = _lowercase(_remove_lettering(prompt, layout))
     found = find(text)
@@ -89,7 +85,7 @@ def _plan_words(prompt: str, seed: int) -> Plan:
     dark_sky = any(item.name in {"moon", "stars"} for item in found.items)
     start = Plan(
         layout=layout or "scene", items=items[:8],
-        time=_first("times", text) or ("night" if dark_sky else None),
+        time=first_in("times", text) or ("night" if dark_sky else None),
         weather=frozenset(named_in("weather", text)),
         styles=named_in("styles", text),
         changes=read_look(text, relative=False), ground=_ground_colour(found, text),
@@ -223,14 +219,14 @@ def _update_layout(before: Plan, text: str) -> Plan:
     weather = set(named_in("weather", text))
     layout = before.layout
     if re.search(r"\b(?:as|into|an?|make)\b", text):
-        layout = _first("layouts", text) or layout
+        layout = first_in("layouts", text) or layout
     styles = named_in("styles", text)
     if refused and not re.search(r"less detail|less busy|no detail", text):
         return attrs.evolve(before, weather=before.weather - weather,
                             styles=tuple(s for s in before.styles if s not in styles))  # fmt: skip
     return attrs.evolve(
         before, layout=layout, weather=before.weather | weather, styles=before.styles + styles,
-        time=_first("times", text) or before.time,
+        time=first_in("times", text) or before.time,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ Scenes: landscapes, streets, seas, skies and rooms, with their subjects in them.
 
 import attrs
 
-from imagesession._fake_openai.sketch import grounds, poster
+from imagesession._fake_openai.sketch import grounds, signs
 from imagesession._fake_openai.sketch.canvas import Pen
 from imagesession._fake_openai.sketch.colour import Change, light, luminance, mix, rgb
 from imagesession._fake_openai.sketch.grounds import Stage, light_of
@@ -52,7 +52,7 @@ def _surroundings(stage: Stage, objects: list[Item]) -> float:
     if first and (place == "room" or indoors):
         return _room(stage, first)
     if first and place == "plain":
-        poster.ground(stage.plan, stage.pen, stage.w, stage.h, calm=first.name in _PARTS)
+        signs.backdrop(stage.plan, stage.pen, stage.w, stage.h, calm=first.name in _PARTS)
         return stage.h * 0.5 + 300
     if draw := {"under": grounds.deep, "space": grounds.space, "road": grounds.street}.get(place):
         return draw(stage)

@@ -218,14 +218,14 @@ def _solid(drawing: Drawing, _: Plan, times: int) -> Drawing:
 
 
 def _pastel(drawing: Drawing, _: Plan, times: int) -> Drawing:
-    every = changes_of("tones", "pastel") * min(2, times)
-    return attrs.evolve(drawing, marks=tuple(m.recoloured(every) for m in drawing.marks),
-                        paper=apply_changes(drawing.paper, every))  # fmt: skip
+    every = changes_of("tones", *["pastel"] * min(2, times))
+    marks = tuple(mark.recoloured(every) for mark in drawing.marks)
+    return attrs.evolve(drawing, marks=marks, paper=apply_changes(drawing.paper, every))
 
 
 def _dark(drawing: Drawing, plan: Plan, times: int) -> Drawing:
     # Layouts with a plain ground choose a dark one themselves; scenes are dimmed.
-    dim = changes_of("tones", "dark") * min(2, times) if plan.layout == "scene" else ()
+    dim = changes_of("tones", *["dark"] * min(2, times)) if plan.layout == "scene" else ()
     marks = tuple(m.recoloured(dim) if m.role == "ground" else m for m in drawing.marks)
     return attrs.evolve(drawing, marks=marks)
 
