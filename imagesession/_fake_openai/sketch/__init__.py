@@ -6,7 +6,7 @@ metadata of every image says what it is, and its description names what was not 
 """
 
 from imagesession._fake_openai.sketch.encode import SOFTWARE
+from imagesession._fake_openai.sketch.plan import SketchState
 from imagesession._fake_openai.sketch.sketch import describe, from_image, refine, render, start
-from imagesession._fake_openai.sketch.state import SketchState
 
 __all__ = ["SOFTWARE", "SketchState", "describe", "from_image", "refine", "render", "start"]

@@ -71,11 +71,8 @@ def read_brief(prompt: str) -> Brief:
     found = _TAKE.search(prompt)
     whole = _TAKE.sub("", prompt)
     rest = _VARIATION.sub("", whole)
-    presets = (load_presets().get(name) for name in ("product", "ui_asset"))
-    read = next(
-        (item for p in presets if p and (item := _read_frame(p, rest))),
-        Brief(text=rest, subject=rest),
-    )
+    frames = (_read_frame(load_presets()[name], rest) for name in ("product", "ui_asset"))
+    read = next(filter(None, frames), Brief(text=rest, subject=rest))
     return attrs.evolve(read, take=int(found[1]) if found else 0, varies=rest != whole)
 
 
@@ -92,9 +89,8 @@ def _read_frame(preset: Preset, prompt: str) -> Brief | None:
     }
     if start < 0 or not chosen:
         return None
-    sentences = [words for _, words in chosen.values()] + [
-        line for line in fixed if line and line in prompt
-    ]
+    sentences = [words for _, words in chosen.values()]
+    sentences += [line for line in fixed if line and line in prompt]
     begin = start + len(opening)
     end = min((at for words in sentences if (at := prompt.find(words, begin)) >= 0), default=begin)
     subject = prompt[begin:end].strip().removesuffix(".")

@@ -6,7 +6,7 @@ A mark keeps its points, so that styles can transform it before it is written as
 
 import contextlib
 import math
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from typing import Literal, TypeAlias
 
 import attrs
@@ -141,11 +141,6 @@ def down(y: float, height: float, *colours: Colour) -> Linear:
     return Linear((0, y), (0, y + height), fade(*colours))
 
 
-def faded(marks: Iterable[Mark], alpha: float, role: Role) -> list[Mark]:
-    """Make marks more transparent, and give them a role."""
-    return [attrs.evolve(mark, alpha=mark.alpha * alpha, role=role) for mark in marks]
-
-
 class Pen:
     """Record marks under the current transformation, role and opacity."""
 
@@ -164,20 +159,16 @@ class Pen:
         before = (kx, ky, dx, dy) = self._frame
         wide = -scale if flip else scale
         self._frame = (kx * wide, ky * scale * stretch, kx * x + dx, ky * y + dy)
-        try:
-            yield
-        finally:
-            self._frame = before
+        yield
+        self._frame = before
 
     @contextlib.contextmanager
     def role(self, role: Role, alpha: float = 1.0) -> Generator[None]:
         """Return what follows a role, and an opacity."""
         before = (self._role, self._alpha)
         self._role, self._alpha = role, self._alpha * alpha
-        try:
-            yield
-        finally:
-            self._role, self._alpha = before
+        yield
+        self._role, self._alpha = before
 
     def stamp(self, mark: Mark) -> None:
         """Draw a finished mark under the current transformation, role and opacity."""

@@ -2,7 +2,9 @@
 Captions: a description of the image in one sentence.
 """
 
-from imagesession._fake_openai.sketch.colour import NAMES, Change, Colour, distance, rgb
+import math
+
+from imagesession._fake_openai.sketch.colour import NAMES, Change, Colour, rgb
 from imagesession._fake_openai.sketch.plan import Item, Plan
 from imagesession._fake_openai.sketch.words import SECTIONS
 
@@ -58,7 +60,7 @@ def _article(text: str) -> str:
 
 
 def _colour(colour: Colour) -> str:
-    return min(NAMES, key=lambda name: distance(rgb(NAMES[name]), colour))
+    return min(NAMES, key=lambda name: math.dist(rgb(NAMES[name]), colour))
 
 
 def _join(names: list[str]) -> str:

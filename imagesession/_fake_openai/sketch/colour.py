@@ -7,7 +7,6 @@ raster image, so "bluer" means the same in both.
 
 import colorsys
 import functools
-import math
 import re
 from collections.abc import Sequence
 from typing import Literal, TypeAlias, cast
@@ -28,8 +27,6 @@ _HEX = re.compile(r"#?(?:[0-9a-f]{6}|[0-9a-f]{3})", re.IGNORECASE)
 @functools.lru_cache(maxsize=2048)
 def rgb(text: str) -> Colour:
     """Read a colour written `#12ab34` or `#1a3`."""
-    if not _HEX.fullmatch(text):
-        raise ValueError(f"not a colour: {text!r}")
     digits = text.removeprefix("#")
     if len(digits) < 6:
         digits = "".join(digit * 2 for digit in digits)
@@ -67,11 +64,6 @@ def dark(colour: Colour, share: float = 0.3) -> Colour:
 def luminance(colour: Colour) -> float:
     """Return the perceived lightness of a colour, 0 to 255."""
     return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
-
-
-def distance(first: Colour, second: Colour) -> float:
-    """Return the distance of two colours, 0 to about 440."""
-    return math.dist(first, second)
 
 
 def vivid(colour: Colour, *, lightness: float = 0.62, saturation: float = 0.95) -> Colour:

@@ -6,8 +6,7 @@ import random
 
 import attrs
 
-from imagesession._fake_openai.sketch import grounds, poster, signs, styles, symbols
-from imagesession._fake_openai.sketch.buttons import button
+from imagesession._fake_openai.sketch import grounds, signs, styles, symbols
 from imagesession._fake_openai.sketch.canvas import UNIT, Drawing, Mark, Pen
 from imagesession._fake_openai.sketch.colour import Change, apply_changes, luminance, mix, rgb
 from imagesession._fake_openai.sketch.lettering import fitting, letter
@@ -25,43 +24,25 @@ def compose(
     short = min(size)
     w, h = size[0] / short * UNIT, size[1] / short * UNIT
     pen = Pen()
-    _draw_layout(plan, pen, w, h, phase)
+    plain = {"logo": signs.logo, "icon": signs.icon, "button": signs.button}
+    if draw := signs.poster if plan.poster else plain.get(plan.layout):
+        draw(plan, pen, w, h)
+    else:
+        (product if plan.layout == "product" else scene)(plan, pen, w, h, phase)
     _draw_weather(plan, pen, w, h, phase)
     paper = plan.ground or (NIGHT if is_dark(plan) else plan.scheme.ground)
-    drawing = styles.apply_styles(
-        Drawing(width=w, height=h, marks=tuple(pen.marks), paper=paper), plan
-    )
+    drawing = Drawing(width=w, height=h, marks=tuple(pen.marks), paper=paper)
+    drawing = styles.apply_styles(drawing, plan)
     changes = plan.look + plan.changes
-    marks = [*drawing.marks, *captions(w, h, plan), *_draw_twinkles(w, h, plan, phase)]
+    marks = [*drawing.marks, *captions(w, h, plan), *_twinkles(w, h, plan, phase)]
     if changes:
         marks = [mark.recoloured(changes) for mark in marks]
     if transparent:
-        marks = [mark for mark in marks if mark.text or not _is_back(mark, plan)]
+        scenic = plan.layout == "scene" or (plan.layout == "product" and plan.lived_in)
+        backs = {"glow"} if scenic else {"glow", "ground"}
+        marks = [mark for mark in marks if mark.text or not (mark.back or mark.role in backs)]
     return attrs.evolve(drawing, marks=(*marks, *notes(w, h, plan)),
                         paper=apply_changes(drawing.paper, changes))  # fmt: skip
-
-
-def _draw_layout(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
-    if plan.poster:
-        poster.poster(plan, pen, w, h)
-        return
-    match plan.layout:
-        case "logo":
-            signs.logo(plan, pen, w, h)
-        case "icon":
-            signs.icon(plan, pen, w, h)
-        case "product":
-            product(plan, pen, w, h, phase)
-        case "button":
-            button(plan, pen, w, h)
-        case "scene":
-            scene(plan, pen, w, h, phase=phase)
-
-
-def _is_back(shape: Mark, plan: Plan) -> bool:
-    scenic = plan.layout == "scene" or (plan.layout == "product" and plan.lived_in)
-    plain = not scenic and shape.role == "ground"
-    return shape.back or plain or shape.role == "glow"
 
 
 def _draw_weather(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
@@ -97,20 +78,22 @@ def captions(w: float, h: float, plan: Plan) -> list[Mark]:
 
 def notes(w: float, h: float, plan: Plan) -> list[Mark]:
     """Leave a small mark in the corner for each refinement that changed nothing."""
-    pen = Pen()
-    for i in range(min(8, len(plan.idle))):
-        with pen.placed(w - 34 - 44 * i, h - 34):
-            symbols.draw(pen, "parts/note", Palette())
-    return pen.marks
+    return _strewn("note", [(w - 34 - 44 * i, h - 34, 1.0) for i in range(len(plan.idle[:8]))])
 
 
-def _draw_twinkles(w: float, h: float, plan: Plan, phase: float) -> list[Mark]:
+def _twinkles(w: float, h: float, plan: Plan, phase: float) -> list[Mark]:
     # Points of light that come and go, so that every animation moves.
-    pen = Pen()
     rng = random.Random(plan.seed + 77)
-    for i in range(5 if phase else 0):
-        swell = 1 - abs(((phase + i / 5) % 1.0) - 0.5) * 2
-        x, y = w * rng.uniform(0.12, 0.88), h * rng.uniform(0.08, 0.6)
-        with pen.placed(x, y, 0.06 + 0.22 * swell):
-            symbols.draw(pen, "parts/twinkle", Palette())
+    swells = [1 - abs(((phase + i / 5) % 1.0) - 0.5) * 2 for i in range(5 if phase else 0)]
+    return _strewn("twinkle", [
+        (w * rng.uniform(0.12, 0.88), h * rng.uniform(0.08, 0.6), 0.06 + 0.22 * swell)
+        for swell in swells
+    ])  # fmt: skip
+
+
+def _strewn(name: str, spots: list[tuple[float, float, float]]) -> list[Mark]:
+    pen = Pen()
+    for x, y, size in spots:
+        with pen.placed(x, y, size):
+            symbols.draw(pen, f"parts/{name}", Palette())
     return pen.marks

@@ -3,7 +3,6 @@ Edit images that the sketcher did not draw, with plain operations of Pillow, wit
 """
 
 import io
-import re
 
 import attrs
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
@@ -13,17 +12,16 @@ from imagesession._fake_openai.sketch.briefs import read_brief
 from imagesession._fake_openai.sketch.canvas import UNIT, Drawing, Pen
 from imagesession._fake_openai.sketch.colour import changes_of, rgb
 from imagesession._fake_openai.sketch.compose import captions, compose, notes
+from imagesession._fake_openai.sketch.lexicon import RULES
 from imagesession._fake_openai.sketch.pixels import mapped, resized
-from imagesession._fake_openai.sketch.plan import Item, Plan
+from imagesession._fake_openai.sketch.plan import Item, Plan, SketchState
 from imagesession._fake_openai.sketch.prompt import crc, parse_prompts, refine
 from imagesession._fake_openai.sketch.staging import put, shadow, tone_of
-from imagesession._fake_openai.sketch.state import SketchState
 from imagesession._fake_openai.sketch.symbols import TABLE
 
 _ANEW = frozenset({"icon", "button"})  # drawn, whatever image they go by
 _NEAR = 34  # how far a colour may lie from the ground's, in its most different part
 _FLOATING = frozenset({"sky", "air", "space", "under", "plain"})
-_ADD = re.compile(r"^\W*(?:please |now |and )*(?:add|put|place|insert|draw|paint|hang)\b")
 
 
 def plan_for(prompts: tuple[str, ...], seed: int) -> Plan:
@@ -41,7 +39,9 @@ def edited(state: SketchState, base: bytes) -> Image.Image:
     """Change an image as the prompts say, as a whole or where the mask is open."""
     image, prompts, size = encode.decode(base), state.prompts, state.size
     if state.mask is not None:
-        opening = _mask_opening(state.mask, image.size)
+        # Open, 255, is where the mask's alpha is 0.
+        alpha = encode.decode(state.mask).convert("RGBA").getchannel("A")
+        opening = ImageOps.invert(resized(alpha, image.size, Image.Resampling.NEAREST))
         after = image.copy()
         if box := opening.getbbox():
             part = _fill_hole(image, opening, box, prompts[-1] if prompts else "", state.seed)
@@ -176,21 +176,13 @@ def _stamp(image: Image.Image, pen: Pen) -> Image.Image:
     return out
 
 
-def _mask_opening(mask: bytes, size: tuple[int, int]) -> Image.Image:
-    # 255 where the mask's alpha is 0.
-    image = encode.decode(mask)
-    if image.mode != "RGBA":
-        return Image.new("L", size, 0)
-    return ImageOps.invert(resized(image.getchannel("A"), size, Image.Resampling.NEAREST))
-
-
 def _fill_hole(
     before: Image.Image, opening: Image.Image, box: svg.Box, prompt: str, seed: int
 ) -> Image.Image:
     plan = parse_prompts((read_brief(prompt).text,), seed)
     objects = [i for i in plan.items if TABLE[i.name].place not in {"land", "sky"}]
     ground = before.convert("RGB")
-    if plan.removed or (objects and not _ADD.search(prompt.lower())):
+    if plan.removed or (objects and not RULES["adds"].search(prompt.lower())):
         hole = mapped(opening, [0] * 128 + [255] * 128)
         ground = Image.composite(_heal(ground, hole), ground, hole)
     part = ground.crop(box)
@@ -236,16 +228,9 @@ def paste_insets(image: Image.Image, insets: tuple[bytes, ...]) -> Image.Image:
 
 def mask_around(markup: bytes) -> bytes | None:
     """
-    Make a mask that is clear on a markup's strokes, and on what they enclose.
+    Make a PNG mask that is clear on a markup's strokes, and on what they enclose.
 
-    Args:
-        markup: An encoded image, transparent except for the strokes.
-
-    Returns:
-        A PNG with alpha; None if there is no stroke or nothing else.
-
-    Raises:
-        ValueError: The bytes are no image.
+    None if there is no stroke or nothing else; ValueError if the bytes are no image.
     """
     image = encode.decode(markup)
     drawn = mapped(image.getchannel("A"), [0] * 24 + [255] * 232) if image.mode == "RGBA" else None

@@ -7,12 +7,14 @@ import json
 import re
 import zlib
 from typing import Literal, TypeAlias, cast
+from xml.sax.saxutils import unescape
 
+import attrs
 from PIL import Image, PngImagePlugin
 
 from imagesession._fake_openai.sketch.colour import Colour
 from imagesession._fake_openai.sketch.pixels import mapped
-from imagesession._fake_openai.sketch.state import SketchState
+from imagesession._fake_openai.sketch.plan import SketchState
 
 Format: TypeAlias = Literal["png", "jpeg", "webp", "gif", "svg"]
 
@@ -31,23 +33,15 @@ _UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, 
 
 def statement(state: SketchState | None) -> str:
     """Write the statement, and the state if it can be embedded."""
-    lines = [SOFTWARE, STATEMENT]
-    if state is not None and _is_embeddable(state):
-        fields = {
-            "prompts": state.prompts,
-            "size": state.size,
-            "transparent": state.transparent,
-            "seed": state.seed,
-        }
-        lines.append(f"{_KEY} {json.dumps(fields, separators=(',', ':'))}")
-    return "\n".join(lines)
-
-
-def _is_embeddable(state: SketchState) -> bool:
+    note = f"{SOFTWARE}\n{STATEMENT}"
+    if state is None or not state.prompts or state.base is not None or state.insets:
+        return note
     # Input images and long prompts do not fit into metadata.
-    length = sum(len(prompt.encode("utf-8", "replace")) for prompt in state.prompts)
-    drawn_from_prompts = state.prompts and state.base is None and not state.insets
-    return bool(drawn_from_prompts) and length <= _MAX_PROMPT_BYTES
+    if sum(len(prompt.encode("utf-8", "replace")) for prompt in state.prompts) > _MAX_PROMPT_BYTES:
+        return note
+    names = ("prompts", "size", "transparent", "seed")
+    fields = attrs.asdict(state, filter=lambda field, _: field.name in names)
+    return f"{note}\n{_KEY} {json.dumps(fields, separators=(',', ':'))}"
 
 
 def encode(
@@ -67,8 +61,8 @@ def encode(
             quality = max(1, min(95, compression))
             flat(image).save(out, "JPEG", quality=quality, comment=note.encode())
         case "webp":
-            image.save(out, "WEBP", quality=max(0, min(100, compression)), method=0,
-                       xmp=note.encode())  # fmt: skip
+            quality = max(0, min(100, compression))
+            image.save(out, "WEBP", quality=quality, method=0, xmp=note.encode())
         case _:
             raise ValueError(f"not a raster format: {format}")
     return out.getvalue()
@@ -146,18 +140,13 @@ def _open(data: bytes) -> Image.Image:
 
 def _read_note(image: Image.Image) -> str:
     info = cast("dict[object, object]", image.info)
-    found = info.get({"PNG": "Comment", "WEBP": "xmp"}.get(image.format or "", "comment"))
-    if isinstance(found, bytes):
-        return found.decode("utf-8", "replace")
-    return found if isinstance(found, str) else ""
+    found = info.get({"PNG": "Comment", "WEBP": "xmp"}.get(image.format or "", "comment"), "")
+    return found.decode("utf-8", "replace") if isinstance(found, bytes) else str(found)
 
 
 def _metadata_of_svg(data: bytes) -> str:
     match = re.search(rb"<metadata>([^<]{0,120000})</metadata>", data[:400_000])
-    if match is None:
-        return ""
-    text = match[1].decode("utf-8", "replace")
-    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    return unescape(match[1].decode("utf-8", "replace")) if match else ""
 
 
 def _parse_state(note: str) -> SketchState | None:

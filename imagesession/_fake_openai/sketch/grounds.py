@@ -7,10 +7,9 @@ from collections.abc import Collection
 
 import attrs
 
-from imagesession._fake_openai.sketch import symbols
-from imagesession._fake_openai.sketch.canvas import Linear, Pen, down, fade, faded
-from imagesession._fake_openai.sketch.colour import Colour, dark, light, rgb
-from imagesession._fake_openai.sketch.light import Light
+from imagesession._fake_openai.sketch import symbols, words
+from imagesession._fake_openai.sketch.canvas import Linear, Pen, down, fade
+from imagesession._fake_openai.sketch.colour import Colour, dark, light, mix, rgb
 from imagesession._fake_openai.sketch.plan import Plan
 from imagesession._fake_openai.sketch.symbols import TABLE, Palette
 
@@ -18,18 +17,56 @@ LIT = rgb("#ffd98a")  # the light of windows and lamps
 _WIDE = 1778  # how wide the layers for wide images are; all others are 1000
 _WATERS = frozenset({"lake", "sea"})
 _SAND = rgb("#edd8a2")
+_TIMES = words.read("light")
+_VEILS = _TIMES.pop("veils")
+_GRASS = _TIMES.pop("grass")
+
+
+def light_of(plan: Plan) -> tuple[tuple[Colour, ...], Palette]:
+    """Choose the sky's colours, from the top down, and the colours that grounds know by name."""
+    time = plan.time or "day"
+    row = {key: tuple(map(rgb, text.split())) for key, text in _TIMES[time].items()}
+    for name in ("rain", "snow", "fog"):
+        if name in plan.weather:
+            _veil(row, rgb(_VEILS[name]["colour"]), _VEILS[name][time])
+    for name, cover in _GRASS.items():
+        if name in plan.weather:
+            grass = rgb(cover[time])
+            row["grass"] = tuple(mix(ink, grass, cover["share"]) for ink in row["grass"])
+    n, sky = len(row["sky"]), row["sky"]
+    if plan.ground:
+        sky = tuple(mix(plan.ground, ink, 0.18 + 0.5 * i / n) for i, ink in enumerate(sky))
+    return sky, Palette(
+        {name: inks[0] for name, inks in row.items()}
+        | {f"{name}{i}": ink for name in ("water", "grass") for i, ink in enumerate(row[name])}
+        | {"top": sky[0], "mid": sky[1], "veil": sky[-1]}
+    )
+
+
+def _veil(row: dict[str, tuple[Colour, ...]], veil: Colour, share: float) -> None:
+    # The air's own colour lies over everything, and less over what is near.
+    for name, through in _VEILS["through"].items():
+        row[name] = tuple(mix(ink, veil, share * through) for ink in row[name])
+    bright = mix(veil, (255, 255, 255), 0.3)
+    row["ambient"] = (mix(row["ambient"][0], bright, share),)
 
 
 @attrs.frozen(kw_only=True)
 class Stage:
-    """The context that every part of a scene needs."""
+    """The context that every part of a scene needs; its colours are from `light_of`."""
 
     plan: Plan
     pen: Pen
     w: float
     h: float
-    air: Light
+    sky: tuple[Colour, ...]
+    inks: Palette
     phase: float  # how far an animation is, 0 to 1
+
+    @property
+    def dusky(self) -> bool:
+        """Whether windows and lamps are lit."""
+        return self.plan.time in {"sunset", "night"}
 
     def rng(self, salt: int) -> random.Random:
         """Return a random generator for one part of the scene, independent of the others."""
@@ -43,13 +80,15 @@ class Stage:
         self, name: str, y: float, tall: float = 1.0, *parts: str, salt: int = 0, **inks: Colour
     ) -> None:
         """Draw a layer over the whole width; the salt chooses among the variants of a name."""
-        palette = Palette({**self.air.inks, **inks})
+        palette = Palette({**self.inks, **inks})
         lay(self.pen, name, self.w, y, tall, self.plan.seed + salt, palette, parts)
 
-    def stand(self, name: str, x: float, y: float, k: float = 1.0, *parts: str) -> None:
+    def stand(
+        self, name: str, x: float, y: float, k: float = 1.0, *parts: str, stretch: float = 1.0
+    ) -> None:
         """Draw a symbol at a point."""
-        with self.pen.placed(x, y, k):
-            symbols.draw(self.pen, f"grounds/{name}", self.air.inks, parts)
+        with self.pen.placed(x, y, k, stretch=stretch):
+            symbols.draw(self.pen, f"grounds/{name}", self.inks, parts)
 
 
 def lay(
@@ -81,7 +120,7 @@ def fog(pen: Pen, w: float, h: float, top: float, veil: Colour) -> None:
 
 
 def _sky(stage: Stage, to: float) -> None:
-    stage.pen.rect(0, 0, stage.w, stage.h, Linear((0, 0), (0, to), fade(*stage.air.sky)))
+    stage.pen.rect(0, 0, stage.w, stage.h, Linear((0, 0), (0, to), fade(*stage.sky)))
 
 
 def _stars(stage: Stage, to: float) -> None:
@@ -94,16 +133,14 @@ def _clouds(stage: Stage, top: float, count: int) -> None:
     n = max(1, round(count * stage.w / 1000))
     for i in range(n):
         x, y = (i + rng.uniform(0.15, 0.85)) * stage.w / n, top * rng.uniform(0.22, 0.72)
-        with (
-            stage.pen.placed(x, y, rng.uniform(0.7, 1.3)),
-            stage.pen.role("ground", rng.uniform(0.5, 0.85)),
-        ):
-            symbols.draw(stage.pen, "grounds/cloud", stage.air.inks)
+        size = rng.uniform(0.7, 1.3)
+        with stage.pen.role("ground", rng.uniform(0.5, 0.85)):
+            stage.stand("cloud", x, y, size)
 
 
 def landscape(stage: Stage, lands: set[str]) -> float:
     """Draw a landscape, and return the height at which subjects stand in it."""
-    h, air, plan = stage.h, stage.air, stage.plan
+    h, inks, plan = stage.h, stage.inks, stage.plan
     wet, high = bool(lands & _WATERS), bool(lands & {"sky", "city"})
     horizon = h * (0.6 if wet else 0.8 if high else 0.64)
     sun_x = _heavens(stage, lands, horizon)
@@ -113,12 +150,12 @@ def landscape(stage: Stage, lands: set[str]) -> float:
         _waters(stage, lands, horizon, sun_x, before)
         return h * (0.84 if lands <= _WATERS else 0.88)
     if "city" in lands:
-        inks = (air.inks["near_far_30"], air.inks["near_D30"])
-        stage.pen.rect(0, horizon - 2, stage.w, h, down(horizon, h - horizon, *inks))
+        near, far = inks["near_far_30"], inks["near_D30"]
+        stage.pen.rect(0, horizon - 2, stage.w, h, down(horizon, h - horizon, near, far))
         return h * 0.9
     stage.lay("hills", horizon, (h - horizon) / 360, salt=plan.seed // 7)
     if "forest" in lands:
-        stage.lay("woods-gap", h * 0.82, ink=air.inks["grass2_D25"])
+        stage.lay("woods-gap", h * 0.82, ink=inks["grass2_D25"])
     return h * 0.87
 
 
@@ -159,26 +196,25 @@ def _sun(stage: Stage, horizon: float) -> float | None:
 
 
 def _far(stage: Stage, lands: set[str], horizon: float) -> None:
-    air, plan = stage.air, stage.plan
+    plan = stage.plan
     zoom = max(0.5, min(1.6, plan.zoom))
     if lands & {"mountain", "lake"}:
-        stage.lay(
-            "mountains", horizon, horizon * 0.56 * zoom / 350 * (1 if "mountain" in lands else 0.6)
-        )
+        share = 1 if "mountain" in lands else 0.6
+        stage.lay("mountains", horizon, horizon * 0.56 * zoom / 350 * share)
     if "volcano" in lands:
         inks = symbols.shades(TABLE["volcano"].colour, TABLE["volcano"].accent)
         size = horizon * 0.0095
         with stage.pen.placed(stage.w / 2 - 50 * size, horizon + 6 - 92 * size, size):
             symbols.draw(stage.pen, "volcano", inks)
     if "city" in lands:
-        lamps = LIT if air.dusky or "rain" in plan.weather else air.inks["top_L60"]
+        lamps = LIT if stage.dusky or "rain" in plan.weather else stage.inks["top_L60"]
         for k, (tall, tone) in enumerate(((0.62, 10), (0.5, 45), (0.34, 85))):
-            ink = air.inks[f"far_near_{tone}"]
+            ink = stage.inks[f"far_near_{tone}"]
             stage.lay("city", horizon + k * 30, horizon * tall * 1.15 * zoom / 400, salt=k * 4,
                       ink=ink, window=lamps if k else ink)  # fmt: skip
     if "forest" in lands:
         for k in range(3):
-            ink = air.inks[f"far_grass2_{30 + 25 * k}_near_{12 * k}"]
+            ink = stage.inks[f"far_grass2_{30 + 25 * k}_near_{12 * k}"]
             stage.lay("woods", horizon + 24 + k * 46, (190 + k * 50) / 200, salt=k * 3, ink=ink)
 
 
@@ -188,34 +224,33 @@ def _waters(
     pen, w, h, plan = stage.pen, stage.w, stage.h, stage.plan
     named = next((i.colour for i in plan.everything if i.name in _WATERS and i.colour), None)
     if named:
-        stage.air.inks.update(water0=light(named, 0.4), water1=named, water2=dark(named, 0.3))
-    tall, inks = (h - horizon) / 400, (stage.air.inks[f"water{i}"] for i in range(3))
+        stage.inks.update(water0=light(named, 0.4), water1=named, water2=dark(named, 0.3))
+    tall, inks = (h - horizon) / 400, (stage.inks[f"water{i}"] for i in range(3))
     pen.rect(0, horizon, w, h - horizon, down(horizon, h - horizon, *inks))
     if "sea" in lands:
         stage.lay("swell", horizon, tall)
     else:
         # The land stands mirrored in a lake.
         solid = [m for m in pen.marks[before:-1] if isinstance(m.fill, tuple)]
-        low = faded(solid, 0.4, "detail")
+        low = [attrs.evolve(m, alpha=m.alpha * 0.4, role="detail") for m in solid]
         pen.marks += [m.warped(lambda p: (p[0], horizon * 1.62 - p[1] * 0.62)) for m in low]
     stage.lay("ripples", horizon, tall)
     if sun_x is not None:
-        with pen.placed(sun_x, horizon, stretch=tall):
-            symbols.draw(pen, "grounds/glitter", stage.air.inks)
+        stage.stand("glitter", sun_x, horizon, 1.0, stretch=tall)
     if "sea" not in lands:
         stage.lay("shore", 0, h / 1000)
     elif plan.items[:1] and plan.items[0].name != "boat" and not stage.has("ship"):
-        sand = stage.air.inks[f"xf1dcae_near_{50 if stage.air.dusky else 5}"]
+        sand = stage.inks[f"xf1dcae_near_{50 if stage.dusky else 5}"]
         stage.lay("sand", 0, h / 1000, ink=sand)
 
 
 def street(stage: Stage) -> float:
     """Draw a street before a city, and return the height at which subjects stand on it."""
-    pen, w, h, air, plan = stage.pen, stage.w, stage.h, stage.air, stage.plan
+    pen, w, h, plan = stage.pen, stage.w, stage.h, stage.plan
     kerb, rain = h * 0.7, "rain" in plan.weather
     _sky(stage, kerb)
     post = w * 0.8
-    if air.dusky or rain:
+    if stage.dusky or rain:
         with pen.role("glow"):
             pen.glow(post - 74, kerb - 436, 270, LIT, 0.95)
     if not plan.weather & {"rain", "snow"}:
@@ -224,13 +259,13 @@ def street(stage: Stage) -> float:
         _stars(stage, kerb * 0.7)
     if plan.time in {None, "day"} and not rain:
         _clouds(stage, kerb * 0.8, 2)
-    haze, near = air.inks["far_veil_45"], air.inks["far_near_35"]
+    haze, near = stage.inks["far_veil_45"], stage.inks["far_near_35"]
     stage.lay("city", kerb, kerb * 0.0018, salt=7, ink=haze, window=haze)
-    lamps = LIT if air.dusky or rain else near
+    lamps = LIT if stage.dusky or rain else near
     stage.lay("city", kerb, kerb * 0.00125, salt=5, ink=near, window=lamps)
     stage.lay("trees", kerb)
     stage.lay("road", kerb, (h - kerb) / 300, *("puddles",) * rain)
-    if air.dusky or rain:
+    if stage.dusky or rain:
         stage.stand("lamp", post, kerb)
     return kerb + (h - kerb) * 0.52
 
@@ -258,7 +293,7 @@ def room(stage: Stage, wall: Colour, *, window: bool) -> float:
     stage.lay("wall", 0, h / 1000, wall=wall)
     x = w * 0.5 + rng.choice((-1, 1)) * w * rng.uniform(0.0, 0.1)
     if window:
-        stage.stand("window", w * 0.5, floor, 1.0, *("sun",) * stage.air.dusky)
+        stage.stand("window", w * 0.5, floor, 1.0, *("sun",) * stage.dusky)
     else:
         # A round or an arched piece of colour on the wall.
         accent = stage.plan.accent or stage.plan.scheme.accent

@@ -60,6 +60,8 @@ class _Reader:
     def add_subject(self, name: str, at: int, word: str) -> None:
         """Add a subject, with the colours just before it."""
         colours, items = self.colours_before(at), self.items
+        joined = name == "person" and not self._separate
+        same = self._person_near(at, _COLOUR_REACH) if joined else None
         item = Item(name=name, colour=colours[0] if colours else None,
                     accent=colours[1] if len(colours) > 1 else None, word=word)  # fmt: skip
         if name == "person":
@@ -68,11 +70,11 @@ class _Reader:
             item, self._before = attrs.evolve(item, look=look), []
         if self._remove_at is not None and at - self._remove_at <= _COLOUR_REACH:
             self.found.removed += (name,)
-        elif name == "person" and not self._separate and self._is_near(at, _COLOUR_REACH):
+        elif same is not None:
             # "A woman doctor" and "portrait of a king" are one person.
-            i = self._last_person()
-            items[i] = attrs.evolve(item, look=items[i].look + item.look,
-                                    colour=items[i].colour or item.colour)  # fmt: skip
+            before = items[same]
+            items[same] = attrs.evolve(item, look=before.look + item.look,
+                                       colour=before.colour or item.colour)  # fmt: skip
             self._person_at, self.pending = at, []
         elif all(other.key != item.key for other in items):
             items.append(item)
@@ -81,10 +83,9 @@ class _Reader:
             return
         self.pending = [p for p in self.pending if at - p[0] > _COLOUR_REACH]
 
-    def _is_near(self, at: int, reach: int) -> bool:
-        return self._person_at is not None and at - self._person_at <= reach
-
-    def _last_person(self) -> int:
+    def _person_near(self, at: int, reach: int) -> int | None:
+        if self._person_at is None or at - self._person_at > reach:
+            return None
         return max(i for i, item in enumerate(self.items) if item.name == "person")
 
     def add_trait(self, word: str, at: int) -> bool:
@@ -93,9 +94,9 @@ class _Reader:
             self._separate = self._person_at is not None
         elif word in WORDS["company"]:
             self._separate = self._separate or self._person_at is not None
-        if not self._is_near(at, _TRAIT_REACH):
+        i, colours = self._person_near(at, _TRAIT_REACH), self.colours_before(at)
+        if i is None:
             return False
-        i, colours = self._last_person(), self.colours_before(at)
         person, look = self.items[i], tuple(TRAITS.get(word, "").split())
         if colours and (word in WORDS["hair"] or word == "skin"):
             look = (f"{'skin' if word == 'skin' else 'hair'}={hexed(colours[-1])}",)
@@ -196,13 +197,14 @@ def letters(prompt: str, layout: Layout | None) -> str:
 
 def label(description: str) -> str:
     """Choose the words of a button: those in quotes, else the first meaningful ones."""
-    quoted = letters(description, None)
+    if quoted := letters(description, None):
+        return quoted
     whole = " ".join(description[:READ].split())
     start = RULES["button_end"].split(whole, maxsplit=1)[0]
     words = [w for w in re.findall(r"[^\W_][\w'&+-]*", start) if w.lower() not in WORDS["button"]]
     while words and (words[0].lower() in WORDS["joints"] or named(words[0].lower())):
         words.pop(0)
-    text = quoted or printable(textwrap.shorten(" ".join(words), 20, placeholder=""), 20)
+    text = printable(textwrap.shorten(" ".join(words), 20, placeholder=""), 20)
     return text[:1].upper() + text[1:]
 
 

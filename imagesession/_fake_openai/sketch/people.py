@@ -6,7 +6,8 @@ import attrs
 
 from imagesession._fake_openai.sketch import symbols, words
 from imagesession._fake_openai.sketch.canvas import Pen
-from imagesession._fake_openai.sketch.colour import Colour, rgb
+from imagesession._fake_openai.sketch.colour import rgb
+from imagesession._fake_openai.sketch.plan import Item, Plan
 from imagesession._fake_openai.sketch.symbols import Palette, shades
 
 
@@ -24,9 +25,9 @@ _PARTS = symbols.parts_of("person")
 _OWN = frozenset(_PARTS) - _HATS - frozenset(_OUTFITS)
 _HEAD = frozenset(_PARTS[_PARTS.index("head") :])
 _WORN = words.SECTIONS["worn"]
-SKINS = ("#e0a67e", "#f0c49c", "#8d5a3c", "#c68a5e", "#6b4430")
+_SKINS = ("#e0a67e", "#f0c49c", "#8d5a3c", "#c68a5e", "#6b4430")
 _HAIRS = ("#4a3026", "#2b201c", "#7a4a2b", "#b5652c", "#1f1b1a")
-GREY = "#e8e6e1"
+_GREY = "#e8e6e1"
 
 
 @attrs.frozen
@@ -38,29 +39,25 @@ class Person:
     tone: Palette
 
 
-def person(look: tuple[str, ...], colour: Colour | None, accent: Colour | None,
-           number: int) -> Person:  # fmt: skip
-    """Choose the parts and colours of a person; the number varies what is left open."""
+def person_of(item: Item, plan: Plan) -> Person:
+    """Choose the parts and colours of a person; the plan's seed varies what is left open."""
+    number = plan.seed // 3 + 7 * sum(map(ord, item.word))
+    first = bool(plan.items) and item.key == plan.items[0].key
+    colour = item.colour or (plan.colours[0] if plan.colours and first else None)
+    accent, look = item.accent or plan.accent, item.look
     traits = frozenset(look)
     outfit = next((name for name in _OUTFITS if name in traits), "")
     outfit = outfit or ("dress" if "woman" in traits and number % 2 else "sweater")
     hat = next((name for name in look if name in _HATS), "")
     named = next((_WORN[name] for name in (hat, outfit) if name in _WORN), "#3f7cac")
-    skin, hair = _shades(look, number)
-    tone = shades(colour or rgb(named), accent or rgb(_accent(traits)), skin=skin, hair=hair)
+    worn = (_WORN.get(f"{name}-accent") for name in sorted(traits))
+    second = next(filter(None, worn), "#e9a13b")
+    given = dict(part.split("=") for part in look if "=" in part)
+    old = "old" in traits
+    skin = given.get("skin", _SKINS[number % (3 if old else len(_SKINS))])
+    hair = given.get("hair", _GREY if old else _HAIRS[number // 5 % len(_HAIRS)])
+    tone = shades(colour or rgb(named), accent or rgb(second), skin=rgb(skin), hair=rgb(hair))
     return Person(traits, _parts(traits, outfit, hat, number), tone)
-
-
-def _accent(traits: frozenset[str]) -> str:
-    worn = (f"{name}-accent" for name in sorted(traits))
-    return next((_WORN[name] for name in worn if name in _WORN), "#e9a13b")
-
-
-def _shades(look: tuple[str, ...], number: int) -> tuple[Colour, Colour]:
-    values = dict(part.split("=") for part in look if "=" in part)
-    skin = values.get("skin", SKINS[number % 3 if "old" in look else number % len(SKINS)])
-    hair = values.get("hair", GREY if "old" in look else _HAIRS[number // 5 % len(_HAIRS)])
-    return rgb(skin), rgb(hair)
 
 
 def _parts(traits: frozenset[str], outfit: str, hat: str, number: int) -> frozenset[str]:

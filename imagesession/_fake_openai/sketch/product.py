@@ -4,9 +4,9 @@ Product images: one subject on a plain ground, seen from an angle, in a light.
 
 import attrs
 
-from imagesession._fake_openai.sketch import staging, symbols
-from imagesession._fake_openai.sketch.canvas import Linear, Pen, Stop, down
-from imagesession._fake_openai.sketch.colour import Colour, changes_of, dark, light, luminance, rgb
+from imagesession._fake_openai.sketch import grounds, people, staging, symbols
+from imagesession._fake_openai.sketch.canvas import Linear, Mark, Pen, Stop
+from imagesession._fake_openai.sketch.colour import Colour, changes_of, luminance, rgb
 from imagesession._fake_openai.sketch.plan import Item, Plan
 from imagesession._fake_openai.sketch.scene import scene
 from imagesession._fake_openai.sketch.staging import FLAT, put, seen
@@ -31,32 +31,25 @@ def product(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
     if plan.lived_in or ((plan.time or plan.weather) and not plain):
         # Daylight comes in by a window.
         day = plan.time or ("day" if plan.lighting == "natural" else None)
-        scene(attrs.evolve(plan, zoom=plan.zoom * 1.3, time=day), pen, w, h, phase=phase)
+        scene(attrs.evolve(plan, zoom=plan.zoom * 1.3, time=day), pen, w, h, phase)
         return
     paper = plan.colours[0] if len(plan.colours) > 1 else rgb("#f3f1ec")
     ground = plan.ground or (staging.NIGHT if staging.is_dark(plan) else paper)
     with pen.role("ground"):
-        _ground(plan, pen, w, h, ground)
+        if luminance(ground) > 245 or plan.angle == "top":
+            pen.rect(0, 0, w, h, ground)
+        else:
+            grounds.lay(pen, "studio", w, 0, h / 1000, 0, symbols.Palette(ground=ground))
     items = (plan.everything or (Item(name="bottle"),))[:4]
     for i, item in reversed(list(enumerate(items))):
         place = _place_item(plan, item, i, len(items), (w, h))
         _draw_item(plan, pen, item, place, ground)
 
 
-def _ground(plan: Plan, pen: Pen, w: float, h: float, ground: Colour) -> None:
-    if luminance(ground) > 245 or plan.angle == "top":
-        pen.rect(0, 0, w, h, ground)
-        return
-    floor = h * 0.76
-    pen.rect(0, 0, w, floor, down(0, floor, dark(ground, 0.04), light(ground, 0.35)))
-    stops = (Stop(0, light(ground, 0.35)), Stop(0.4, ground), Stop(1, dark(ground, 0.14)))
-    pen.rect(0, floor - 60, w, h - floor + 60, Linear((0, floor - 60), (0, h), stops))
-
-
 def _place_item(plan: Plan, item: Item, i: int, count: int, frame: tuple[float, float]) -> _Place:
     # Wide and tall subjects get the same visual size.
     w, h = frame
-    parts = staging.person_of(item, plan).parts if item.name == "person" else frozenset[str]()
+    parts = people.person_of(item, plan).parts if item.name == "person" else frozenset[str]()
     left, top, right, bottom = symbols.extent(item.name, parts)
     size = (70_000 if plan.angle == "top" else 62_000) / max(right - left, 92 - top) * plan.zoom
     if count > 1:
@@ -79,7 +72,7 @@ def _draw_item(plan: Plan, pen: Pen, item: Item, place: _Place, ground: Colour) 
     if gloss and plan.angle in {"front", "side"} and not plan.clear:
         before = len(pen.marks)
         put(pen, item, tone, x, base + 6, size, stretch=-0.4, plan=plan)
-        marks = [staging.mirrored(mark, base + 6, size * 0.2) for mark in pen.marks[before:]]
+        marks = [_mirrored(mark, base + 6, size * 0.2) for mark in pen.marks[before:]]
         pen.marks[before:] = seen(marks, plan.angle, x, base, size)
     before = len(pen.marks)
     put(pen, item, tone, x, base, size, plan=plan, flip=plan.mirrored)
@@ -103,3 +96,12 @@ def _shadow(plan: Plan, pen: Pen, place: _Place, strength: float, reach: float) 
         width = size * (0.36 + reach * 0.4) * wide
         aside = x + size * reach
         staging.dim(pen, aside, base - size * 0.01, width, size * 0.08, strength * 0.75)
+
+
+def _mirrored(mark: Mark, top: float, depth: float) -> Mark:
+    # A reflection on the floor, which fades out.
+    if mark.text or mark.fill is None:
+        return attrs.evolve(mark, alpha=0.0, role="shadow")
+    stops = (Stop(0, mark.colour, 0.22), Stop(1, mark.colour, 0.0))
+    faint = Linear((0, top), (0, top + depth), stops)
+    return attrs.evolve(mark, fill=faint, stroke=None, role="shadow")

@@ -5,7 +5,8 @@ Read prompts: the first sets the plan of an image, each later one changes it.
 import functools
 import re
 import zlib
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Literal
 
 import attrs
 
@@ -13,8 +14,7 @@ from imagesession._fake_openai.sketch import framing
 from imagesession._fake_openai.sketch.briefs import READ, read_brief
 from imagesession._fake_openai.sketch.colour import Change, Colour, dark, luminance, rgb
 from imagesession._fake_openai.sketch.lettering import printable
-from imagesession._fake_openai.sketch.lexicon import RULES, named_in
-from imagesession._fake_openai.sketch.looks import read_look
+from imagesession._fake_openai.sketch.lexicon import RULES, first_in, named_in, read_look
 from imagesession._fake_openai.sketch.naming import Found, find, keyword, label, letters
 from imagesession._fake_openai.sketch.plan import Item, Plan
 from imagesession._fake_openai.sketch.symbols import TABLE
@@ -72,12 +72,8 @@ def _remove_lettering(prompt: str, layout: str | None) -> str:
     return prompt.replace(words, " ") if words and layout != "logo" else prompt
 
 
-def _first(section: str, text: str) -> Any:  # noqa: ANN401 - a name of that section
-    return next(iter(named_in(section, text)), None)
-
-
 def _plan_words(prompt: str, seed: int) -> Plan:
-    layout = _first("layouts", _lowercase(prompt))
+    layout = first_in("layouts", _lowercase(prompt))
     lettering = letters(prompt, layout)
     text = _lowercase(_remove_lettering(prompt, layout))
     found = find(text)
@@ -89,7 +85,7 @@ def _plan_words(prompt: str, seed: int) -> Plan:
     dark_sky = any(item.name in {"moon", "stars"} for item in found.items)
     start = Plan(
         layout=layout or "scene", items=items[:8],
-        time=_first("times", text) or ("night" if dark_sky else None),
+        time=first_in("times", text) or ("night" if dark_sky else None),
         weather=frozenset(named_in("weather", text)),
         styles=named_in("styles", text),
         changes=read_look(text, relative=False), ground=_ground_colour(found, text),
@@ -155,7 +151,10 @@ def refine(before: Plan, prompt: str) -> Plan:
     after = _update_colours(after, found, text)
     after = _update_position(after, text)
     after = _update_ground(after, found, text)
-    after = _update_look(after, text)
+    # Words about the ground alone must not change the whole image.
+    rest = RULES["light_ground"].sub(" ", RULES["dark_ground"].sub(" ", text))
+    after, look = _choose_palette(after, read_look(rest, relative=True))
+    after = attrs.evolve(after, changes=after.changes + look)
     if words:
         after = _update_lettering(after, words, text)
     if RULES["transparent"].search(text):
@@ -176,14 +175,8 @@ def _update_subjects(before: Plan, found: Found, text: str) -> Plan:
     after = _remove_subjects(before, found)
     have = {item.key for item in after.everything}
     fresh = tuple(item for item in found.items if item.key not in have)
-    known = {
-        item.key: item for item in found.items if item.key in have and (item.colour or item.look)
-    }
-    if known:
-        after = attrs.evolve(
-            after, items=tuple(_merge_item(i, known) for i in after.items),
-            extras=tuple(_merge_item(i, known) for i in after.extras),
-        )  # fmt: skip
+    known = {item.key: item for item in found.items if item.key in have}
+    after = _each_item(after, lambda item: _merge_item(item, known.get(item.key)))
     if fresh and after.layout == "icon" and RULES["same"].search(text):
         # The next icon of a set: the same tile with another sign on it.
         return attrs.evolve(after, items=fresh, extras=())
@@ -200,9 +193,13 @@ def _update_subjects(before: Plan, found: Found, text: str) -> Plan:
     return after
 
 
-def _merge_item(item: Item, known: dict[str, Item]) -> Item:
-    new = known.get(item.key)
-    if new is None:
+def _each_item(plan: Plan, change: Callable[[Item], Item | None]) -> Plan:
+    return attrs.evolve(plan, items=tuple(filter(None, map(change, plan.items))),
+                        extras=tuple(filter(None, map(change, plan.extras))))  # fmt: skip
+
+
+def _merge_item(item: Item, new: Item | None) -> Item:
+    if new is None or not (new.colour or new.look):
         return item
     return attrs.evolve(item, colour=new.colour or item.colour, accent=new.accent or item.accent,
                         look=(*new.look, *item.look))  # fmt: skip
@@ -213,11 +210,8 @@ def _remove_subjects(before: Plan, found: Found) -> Plan:
     have = {item.name for item in before.everything}
     scenic = _SCENIC if before.layout == "scene" else frozenset[str]()
     gone = set(found.removed) & (have | scenic)
-    return attrs.evolve(
-        before, removed=before.removed | gone,
-        items=tuple(item for item in before.items if item.name not in gone),
-        extras=tuple(item for item in before.extras if item.name not in gone),
-    )  # fmt: skip
+    after = _each_item(before, lambda item: None if item.name in gone else item)
+    return attrs.evolve(after, removed=before.removed | gone)
 
 
 def _update_layout(before: Plan, text: str) -> Plan:
@@ -225,14 +219,14 @@ def _update_layout(before: Plan, text: str) -> Plan:
     weather = set(named_in("weather", text))
     layout = before.layout
     if re.search(r"\b(?:as|into|an?|make)\b", text):
-        layout = _first("layouts", text) or layout
+        layout = first_in("layouts", text) or layout
     styles = named_in("styles", text)
     if refused and not re.search(r"less detail|less busy|no detail", text):
         return attrs.evolve(before, weather=before.weather - weather,
                             styles=tuple(s for s in before.styles if s not in styles))  # fmt: skip
     return attrs.evolve(
         before, layout=layout, weather=before.weather | weather, styles=before.styles + styles,
-        time=_first("times", text) or before.time,
+        time=first_in("times", text) or before.time,
     )  # fmt: skip
 
 
@@ -242,8 +236,6 @@ def _update_colours(before: Plan, found: Found, text: str) -> Plan:
         share = 0.16 if after.layout == "scene" else 0.05
         tint = Change(kind="tint", amount=share, colour=found.accent)
         after = attrs.evolve(after, accent=found.accent, changes=(*after.changes, tint))
-    if found.ground:
-        after = attrs.evolve(after, ground=_ground_colour(found, text))
     relative = re.search(r"\bmore\b|\btint|\bhue|\bshade", text)
     for colour in found.colours[:2]:
         if relative or after.layout == "scene" or not RULES["make"].search(text):
@@ -274,23 +266,14 @@ def _update_position(before: Plan, text: str) -> Plan:
 
 
 def _update_ground(before: Plan, found: Found, text: str) -> Plan:
-    # A requested dark or light ground replaces the current one.
-    if found.ground:
-        return before
-    if RULES["dark_ground"].search(text):
-        return attrs.evolve(before, ground=None)
+    # A requested ground replaces the current one.
+    if found.ground or RULES["dark_ground"].search(text):
+        return attrs.evolve(before, ground=_ground_colour(found, text))
     if not RULES["light_ground"].search(text):
         return before
     styles = tuple(name for name in before.styles if name != "dark")
     ground = None if "dark" in before.styles else _PALE
     return attrs.evolve(before, ground=ground, styles=styles)
-
-
-def _update_look(before: Plan, text: str) -> Plan:
-    # Words about the ground alone must not change the whole image.
-    rest = RULES["light_ground"].sub(" ", RULES["dark_ground"].sub(" ", text))
-    after, look = _choose_palette(before, read_look(rest, relative=True))
-    return attrs.evolve(after, changes=after.changes + look)
 
 
 def _update_lettering(before: Plan, words: str, text: str) -> Plan:

@@ -2,34 +2,39 @@
 Scenes: landscapes, streets, seas, skies and rooms, with their subjects in them.
 """
 
-from imagesession._fake_openai.sketch import grounds, poster
-from imagesession._fake_openai.sketch.canvas import Pen, faded
-from imagesession._fake_openai.sketch.colour import Colour, light, luminance, mix, rgb
-from imagesession._fake_openai.sketch.grounds import Stage
-from imagesession._fake_openai.sketch.light import light_of
+import attrs
+
+from imagesession._fake_openai.sketch import grounds, signs
+from imagesession._fake_openai.sketch.canvas import Pen
+from imagesession._fake_openai.sketch.colour import Change, light, luminance, mix, rgb
+from imagesession._fake_openai.sketch.grounds import Stage, light_of
 from imagesession._fake_openai.sketch.plan import Item, Plan
-from imagesession._fake_openai.sketch.staging import lit, put, seen, shadow, surroundings, tone_of
+from imagesession._fake_openai.sketch.staging import put, seen, shadow, tone_of
 from imagesession._fake_openai.sketch.symbols import TABLE
 
 _PARTS = frozenset({"button", "dashboard"})  # of a user interface: they stand alone
 _DESKTOP = frozenset({"laptop", "lamp", "tablet", "chair", "plant"})
 
 
-def scene(plan: Plan, pen: Pen, w: float, h: float, *, phase: float = 0.0) -> None:
+def scene(plan: Plan, pen: Pen, w: float, h: float, phase: float = 0.0) -> None:
     """Draw the scene that a plan asks for."""
-    stage = Stage(plan=plan, pen=pen, w=w, h=h, air=light_of(plan), phase=phase)
+    sky, inks = light_of(plan)
+    stage = Stage(plan=plan, pen=pen, w=w, h=h, sky=sky, inks=inks, phase=phase)
     objects = [item for item in plan.everything if TABLE[item.name].place not in {"sky", "land"}]
     if plan.items and plan.items[0].name == "desk":
         # A desk is drawn with these on it.
         objects = [item for item in objects if item.name not in _DESKTOP or item in plan.extras]
     foot = _surroundings(stage, objects)
     # With no subject in it, a transparent landscape loses only its sky.
-    cleared = len(pen.marks) if objects else 1
-    pen.marks[:] = surroundings(pen.marks, cleared=cleared)
+    pen.marks[:] = [
+        attrs.evolve(mark, role="ground" if mark.role == "subject" else mark.role,
+                     back=mark.back or bool(objects) or i == 0)
+        for i, mark in enumerate(pen.marks)
+    ]  # fmt: skip
     _draw_sky_subjects(stage)
     _draw_subjects(stage, objects, foot)
     if "fog" in plan.weather:
-        grounds.fog(pen, w, h, h * 0.38, light(stage.air.sky[-1], 0.3))
+        grounds.fog(pen, w, h, h * 0.38, light(sky[-1], 0.3))
     grounds.weather(pen, w, h, plan.weather, phase=phase)
 
 
@@ -47,7 +52,7 @@ def _surroundings(stage: Stage, objects: list[Item]) -> float:
     if first and (place == "room" or indoors):
         return _room(stage, first)
     if first and place == "plain":
-        poster.ground(stage.plan, stage.pen, stage.w, stage.h, calm=first.name in _PARTS)
+        signs.backdrop(stage.plan, stage.pen, stage.w, stage.h, calm=first.name in _PARTS)
         return stage.h * 0.5 + 300
     if draw := {"under": grounds.deep, "space": grounds.space, "road": grounds.street}.get(place):
         return draw(stage)
@@ -56,7 +61,12 @@ def _surroundings(stage: Stage, objects: list[Item]) -> float:
 
 def _room(stage: Stage, item: Item) -> float:
     plan, w, h = stage.plan, stage.w, stage.h
-    wall = plan.ground or _wall(tone_of(item, plan)["main"], plan)
+    main = tone_of(item, plan)["main"]
+    # The paler of the scheme's colours that contrasts with the subject.
+    options = (plan.scheme.second, plan.scheme.main, plan.scheme.accent, rgb("#7fa7b8"))
+    far = max(options, key=lambda ink: abs(luminance(ink) - luminance(main)) * 0.3
+              + sum(abs(a - b) for a, b in zip(ink, main, strict=True)))  # fmt: skip
+    wall = plan.ground or light(far, 0.66)
     if plan.time == "night":
         wall = mix(wall, rgb("#27305c"), 0.72)
     window = bool(plan.time or plan.weather or plan.seed % 3 == 0) or _is_indoors(stage)
@@ -71,14 +81,6 @@ def _room(stage: Stage, item: Item) -> float:
 def _is_indoors(stage: Stage) -> bool:
     # People in an office stand on its floor, not on a meadow.
     return stage.has("desk") and not any(TABLE[i.name].place == "land" for i in stage.plan.items)
-
-
-def _wall(main: Colour, plan: Plan) -> Colour:
-    # The paler of the scheme's colours that contrasts with the subject.
-    options = (plan.scheme.second, plan.scheme.main, plan.scheme.accent, rgb("#7fa7b8"))
-    far = max(options, key=lambda c: abs(luminance(c) - luminance(main)) * 0.3
-              + sum(abs(a - b) for a, b in zip(c, main, strict=True)))  # fmt: skip
-    return light(far, 0.66)
 
 
 def _draw_sky_subjects(stage: Stage) -> None:
@@ -139,7 +141,11 @@ def _draw_subjects(stage: Stage, objects: list[Item], foot: float) -> None:
         put(pen, item, tone_of(item, plan), x, y, size, plan=plan, flip=plan.mirrored and main)
         if main:
             pen.marks[start:] = seen(pen.marks[start:], plan.angle, x, y, size)
-    pen.marks[before:] = lit(pen.marks[before:], stage.air.inks["ambient"], 0.75)
+    ambient = Change(kind="ambient", amount=0.75, colour=stage.inks["ambient"])
+    pen.marks[before:] = [
+        mark if mark.role in {"shadow", "glow"} else mark.recoloured((ambient,))
+        for mark in pen.marks[before:]
+    ]
 
 
 def _ground_contact(stage: Stage, item: Item, x: float, y: float, size: float) -> None:
@@ -153,6 +159,8 @@ def _ground_contact(stage: Stage, item: Item, x: float, y: float, size: float) -
         before = len(pen.marks)
         put(pen, item, tone_of(item, plan), x, y + size * 0.02, size, stretch=-0.55, plan=plan,
             flip=plan.mirrored)  # fmt: skip
-        solid = [m for m in pen.marks[before:] if m.role != "detail"]
-        pen.marks[before:] = faded(solid, 0.26, "shadow")
+        pen.marks[before:] = [
+            attrs.evolve(mark, alpha=mark.alpha * 0.26, role="shadow")
+            for mark in pen.marks[before:] if mark.role != "detail"
+        ]  # fmt: skip
     shadow(pen, x, y, size, 0.34)

@@ -1,27 +1,26 @@
 """
-Signs: logos and icons, which are one mark on a plain ground.
+Signs on a plain ground: logos, icons and buttons; and posters, for prompts without a known subject.
 """
 
+import math
+
 from imagesession._fake_openai.sketch import symbols
-from imagesession._fake_openai.sketch.canvas import Pen
-from imagesession._fake_openai.sketch.colour import (
-    Colour,
-    dark,
-    distance,
-    light,
-    luminance,
-    mix,
-    rgb,
-)
-from imagesession._fake_openai.sketch.lettering import letter, text_width
+from imagesession._fake_openai.sketch.canvas import Linear, Pen, down, fade
+from imagesession._fake_openai.sketch.colour import Colour, dark, light, luminance, mix, rgb
+from imagesession._fake_openai.sketch.lettering import fitting, letter, lines, text_width
 from imagesession._fake_openai.sketch.path import Point
 from imagesession._fake_openai.sketch.plan import Item, Plan
-from imagesession._fake_openai.sketch.staging import ground_of, is_dark, put, tone_of
+from imagesession._fake_openai.sketch.staging import NIGHT, ground_of, is_dark, put, tone_of
 from imagesession._fake_openai.sketch.symbols import TABLE, Palette, shades
 
 _LARGEST = 96.0  # letters below a logo
 _SPACED = 0.08  # of a letter's size
 _GAP = 70.0  # between a logo and the word beside it
+_WIDE = 0.92  # of a button, as a share of the frame's width
+_TALL = 0.66  # share of the frame's height, at most
+_LONG = 3.1  # how many times as long as tall, at least
+_EDGE = 0.055  # of the height: the darker rim below
+_WAVES = 3000  # how wide those compositions are that go from side to side
 _CORNERS = ((0.52, -0.4), (-0.52, -0.4), (0.56, 0.34), (-0.56, 0.34))
 
 
@@ -78,7 +77,7 @@ def _mark(plan: Plan, pen: Pen, at: Point, size: float, ground: Colour) -> None:
         tone = _logo_tone(item, plan, ground)
         if not item.colour:
             ink = plan.accent or TABLE[item.name].colour
-            near = distance(ink, ground) < 110 and luminance(ground) > 120
+            near = math.dist(ink, ground) < 110 and luminance(ground) > 120
             tone = shades(mix(ink, plan.scheme.accent, 0.8) if near else ink, tone["accent"])
         put(pen, item, tone, x + dx * size, y + (dy + 0.16) * size, size * 0.34, plan=plan)
 
@@ -87,7 +86,7 @@ def _logo_tone(item: Item, plan: Plan, ground: Colour) -> Palette:
     # A mark has few colours: its own, a second, and their shades.
     own, accents = plan.colours or (plan.scheme.main,), plan.colours[1:] or (plan.scheme.accent,)
     main = item.colour or own[0]
-    if distance(main, ground) < 70:
+    if math.dist(main, ground) < 70:
         main = light(main, 0.55) if luminance(ground) < 120 else dark(main, 0.4)
     accent = plan.accent or item.accent or accents[0]
     if plan.styles.count("minimal") > 1 and not plan.accent:
@@ -114,7 +113,7 @@ def icon(plan: Plan, pen: Pen, w: float, h: float) -> None:
         tone = tone_of(item, plan, tile)
         if TABLE[item.name].place == "plain" and not own:
             white, accent = rgb("#fffdf8"), plan.scheme.accent
-            tone = shades(white, accent if distance(accent, tile) > 90 else white, paper=tile,
+            tone = shades(white, accent if math.dist(accent, tile) > 90 else white, paper=tile,
                           light=light(tile, 0.62), dark=light(tile, 0.78), pale=light(tile, 0.3),
                           ink=dark(tile, 0.45))  # fmt: skip
         s = r * (0.46 if i else 1.16)
@@ -140,3 +139,97 @@ def _initial(plan: Plan, pen: Pen, at: Point, r: float, tile: Colour) -> None:
     first = (plan.lettering or plan.keyword)[:1].upper()
     ink = light(tile, 0.92) if luminance(tile) < 165 else dark(tile, 0.72)
     letter(pen, first or "?", *at, r * 1.1, ink, bold=0.02)
+
+
+def button(plan: Plan, pen: Pen, w: float, h: float) -> None:
+    """Draw a button nearly as wide as the frame."""
+    with pen.role("ground"):
+        pen.rect(0, 0, w, h, ground_of(plan))
+    wide = w * _WIDE * min(1.0, plan.zoom)
+    tall = min(h * _TALL, wide / _LONG)
+    x, y = w / 2 + plan.shift[0] * (w - wide), h / 2 + plan.shift[1] * (h - tall)
+    named = (item.colour for item in plan.items if item.name == "button")
+    # A sign beside the words stays readable in the button's own colour.
+    others = (item.colour for item in plan.items)
+    fill = next(filter(None, (*named, *plan.colours, *others, plan.accent)), plan.scheme.main)
+    left, top, radius = x - wide / 2, y - tall / 2, tall * plan.corner
+    pen.rect(left, top + tall * _EDGE, wide, tall, dark(fill, 0.34), radius=radius)
+    flat = not {"flat", "minimal"}.isdisjoint(plan.styles)
+    face = fill if flat else down(top, tall, light(fill, 0.22), fill)
+    pen.rect(left, top, wide, tall, face, radius=radius)
+    _inscribe(plan, pen, (x, y, wide, tall), fill)
+
+
+def _inscribe(plan: Plan, pen: Pen, box: tuple[float, float, float, float], fill: Colour) -> None:
+    x, y, wide, tall = box
+    ink = rgb("#fffdf8") if luminance(fill) < 165 else dark(fill, 0.8)
+    tone = shades(ink, light(fill, 0.45), paper=fill)
+    words = plan.lettering or plan.label
+    sign = next((item for item in plan.everything if item.name != "button"), None)
+    room = wide * 0.84 - (tall * 0.66 if sign and words else 0.0)
+    size = min(tall * 0.4, room / max(0.1, text_width(words, 1.0))) if words else 0.0
+    length = text_width(words, size) if words else 0.0
+    if sign:
+        side, gap = tall * (0.5 if words else 0.7), tall * 0.14 if words else 0.0
+        start = x - (length + gap + side) / 2
+        put(pen, sign, tone, start + side / 2, y + side * 0.43, side, plan=plan)
+        x = start + side + gap + length / 2
+    if words:
+        with pen.role("lettering"):
+            letter(pen, words, x, y, size, ink, bold=0.022)
+    elif not sign:
+        # An arrow, for a button without words and sign.
+        with pen.placed(x, y, tall * 0.002):
+            symbols.draw(pen, "parts/arrow", tone)
+
+
+def colours(plan: Plan) -> tuple[Colour, Colour, Colour, Colour]:
+    """Choose four colours: the prompt's own first, then the scheme's."""
+    s = plan.scheme
+    own = [*plan.colours[:3], *([plan.accent] if plan.accent else [])]
+    rest = [s.main, s.second, s.accent, s.ink]
+    if own and len(own) < 3:
+        rest = [dark(own[0], 0.35), light(own[0], 0.4), s.accent, s.ink]
+    a, b, c, d = (own + rest)[:4]
+    return a, b, c, d
+
+
+def poster(plan: Plan, pen: Pen, w: float, h: float) -> None:
+    """Draw a composition that depends on the words, and letter the words below it."""
+    base = plan.ground or (NIGHT if is_dark(plan) else light(colours(plan)[0], 0.84))
+    inks = zip(("base", "main", "second", "accent", "ink"), (base, *colours(plan)), strict=True)
+    pieces = symbols.variants("posters")
+    name = pieces[plan.seed // 8 % len(pieces)]
+    wide = _WAVES if "waves" in name else 1000
+    with pen.role("ground"):
+        pen.rect(0, 0, w, h, down(0, h, light(base, 0.45), base))
+        with pen.placed((w - wide) / 2, (h - 1000) * 0.4):
+            symbols.draw(pen, name, Palette(inks))
+        pen.rect(0, h * 0.78 + (h - 1000) * 0.09, w, h, base, alpha=0.86)
+    _set(plan, pen, w, h, plan.scheme.ink if luminance(base) > 120 else (250, 247, 240))
+
+
+def _set(plan: Plan, pen: Pen, w: float, h: float, ink: Colour) -> None:
+    # Few words are set in spaced capitals, more words in lines of equal length.
+    title = plan.poster
+    short = len(title) <= 16
+    rows = lines(title[:1].upper() + title[1:], round(22 * max(1, w / h)))
+    rows = [title.upper()] if short else rows
+    size = min(fitting(row, 74.0, 0.84 * w / (1.16 if short else 1.0)) for row in rows)
+    size = min(size, 190 / len(rows))
+    top = h - 128 - (len(rows) - 1) * size * 0.58
+    for i, row in enumerate(rows):
+        letter(pen, row, w / 2, top + i * size * 1.16, size, ink,
+               tracking=size * (0.12 if short else 0.015), bold=0.006)  # fmt: skip
+    pen.rect(w / 2 - 34, h - 44, 68, 6, colours(plan)[2], radius=3)
+
+
+def backdrop(plan: Plan, pen: Pen, w: float, h: float, *, calm: bool = False) -> None:
+    """Draw a ground for a sign: circles around the middle, or nothing if it is to be calm."""
+    a = colours(plan)[0]
+    base = plan.ground or (light(plan.scheme.ground, 0.2) if calm else light(a, 0.78))
+    pen.rect(0, 0, w, h, Linear((0, 0), (w, h), fade(light(base, 0.3), base)))
+    if calm:
+        return
+    for share, r in ((0.62, 470), (0.5, 380)):
+        pen.ellipse(w / 2, h / 2, r, r, mix(base, light(a, 0.45), 1 - share))

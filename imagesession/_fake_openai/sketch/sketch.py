@@ -10,11 +10,10 @@ from imagesession._fake_openai.sketch.briefs import read_brief
 from imagesession._fake_openai.sketch.caption import sentence
 from imagesession._fake_openai.sketch.compose import compose
 from imagesession._fake_openai.sketch.encode import Format
-from imagesession._fake_openai.sketch.lexicon import RULES, named_in
+from imagesession._fake_openai.sketch.lexicon import RULES, first_in
 from imagesession._fake_openai.sketch.pixels import resized
-from imagesession._fake_openai.sketch.plan import Plan
+from imagesession._fake_openai.sketch.plan import Plan, SketchState
 from imagesession._fake_openai.sketch.prompt import parse_prompts, without_kept
-from imagesession._fake_openai.sketch.state import SketchState
 
 _SHAPES = {"wide": (1536, 1024), "tall": (1024, 1536), "square": (1024, 1024)}
 
@@ -44,7 +43,7 @@ def start(
         size = _choose_size(prompt, own, masked=mask is not None)
     return SketchState(
         prompts=(prompt,), size=size, seed=seed, base=base, mask=mask, insets=insets,
-        transparent=asks_for_transparency(prompt) if transparent is None else transparent,
+        transparent=_is_clear(prompt, before=False) if transparent is None else transparent,
     )  # fmt: skip
 
 
@@ -65,9 +64,7 @@ def refine(
     if size is None:
         size = _choose_size(instructions, state.size, masked=state.mask is not None)
     if transparent is None:
-        transparent = asks_for_transparency(instructions) or (
-            state.transparent and not _asks_for_ground(instructions)
-        )
+        transparent = _is_clear(instructions, before=state.transparent)
     return attrs.evolve(state, prompts=(*state.prompts, prompt), size=size, transparent=transparent)
 
 
@@ -90,26 +87,21 @@ def from_image(data: bytes, *, seed: int = 0) -> SketchState:
     return SketchState(prompts=(), base=data, size=size, seed=seed)
 
 
-def asks_for_transparency(prompt: str) -> bool:
-    """Tell whether a prompt asks for a transparent background."""
+def _is_clear(prompt: str, *, before: bool) -> bool:
+    # Without words about it, the background stays as it was.
     brief = read_brief(prompt)
-    return brief.clear or bool(
-        RULES["transparent"].search(brief.words) and "not transparent" not in brief.words
-    )
-
-
-def _asks_for_ground(prompt: str) -> bool:
-    brief = read_brief(prompt)
+    opaque = "opaque" in brief.words or "not transparent" in brief.words
+    if brief.clear or (RULES["transparent"].search(brief.words) and not opaque):
+        return True
     if brief.kind:
-        return not brief.clear and brief.kind not in {"icon", "button"}
-    named = naming.find(brief.words).ground is not None
-    return named or "opaque" in brief.words or "not transparent" in brief.words
+        return before and brief.kind in {"icon", "button"}
+    return before and not opaque and naming.find(brief.words).ground is None
 
 
 def _choose_size(prompt: str, size: tuple[int, int] | None, *, masked: bool) -> tuple[int, int]:
     # An image that has the shape already keeps its size; a masked one always does.
     brief = read_brief(prompt)
-    shape = brief.shape or next(iter(named_in("shapes", brief.words)), "")
+    shape = brief.shape or first_in("shapes", brief.words) or ""
     if size is None:
         return _SHAPES.get(shape, (1024, 1024))
     w, h = size
@@ -137,9 +129,6 @@ def render(
         frames: How many frames a GIF has.
         frame_ms: How long a GIF shows each.
         share: Below 1, a partial image, which is coarse and blurred.
-
-    Returns:
-        The encoded image.
 
     Raises:
         ValueError: The base, the mask or an inset cannot be decoded.

@@ -2,20 +2,11 @@
 Staging: how a single subject is drawn into an image, with its colours, shadow and light.
 """
 
-import attrs
+import math
 
 from imagesession._fake_openai.sketch import path, people, symbols
-from imagesession._fake_openai.sketch.canvas import Linear, Mark, Pen, Radial, Stop
-from imagesession._fake_openai.sketch.colour import (
-    Change,
-    Colour,
-    dark,
-    distance,
-    light,
-    luminance,
-    mix,
-    rgb,
-)
+from imagesession._fake_openai.sketch.canvas import Mark, Pen, Radial, Stop
+from imagesession._fake_openai.sketch.colour import Colour, dark, light, luminance, mix, rgb
 from imagesession._fake_openai.sketch.path import Warp
 from imagesession._fake_openai.sketch.plan import Angle, Item, Plan
 from imagesession._fake_openai.sketch.symbols import TABLE, Palette, shades
@@ -46,19 +37,11 @@ def tone_of(item: Item, plan: Plan, ground: Colour | None = None) -> Palette:
     main = item.colour or (plan.colours[0] if plan.colours and first else subject.colour)
     second = plan.colours[1] if len(plan.colours) > 1 and first else None
     accent = item.accent or plan.accent or second or subject.accent
-    if ground and distance(main, ground) < 46:
+    if ground and math.dist(main, ground) < 46:
         main = dark(main, 0.13) if luminance(ground) > 110 else light(main, 0.4)
-    if distance(accent, main) < 40 and not plan.accent:
+    if math.dist(accent, main) < 40 and not plan.accent:
         accent = light(main, 0.6) if luminance(main) < 140 else dark(main, 0.45)
     return shades(main, accent, paper=ground) if ground else shades(main, accent)
-
-
-def person_of(item: Item, plan: Plan) -> people.Person:
-    """Choose the look of a person."""
-    number = plan.seed // 3 + 7 * sum(map(ord, item.word))
-    first = bool(plan.items) and item.key == plan.items[0].key
-    colour = item.colour or (plan.colours[0] if plan.colours and first else None)
-    return people.person(item.look, colour, item.accent or plan.accent, number)
 
 
 def put(pen: Pen, item: Item, tone: Palette, x: float, base: float, size: float, *, plan: Plan,
@@ -67,19 +50,9 @@ def put(pen: Pen, item: Item, tone: Palette, x: float, base: float, size: float,
     s = size / 100
     with pen.placed(x, base, s, flip=flip, stretch=stretch), pen.placed(-50, -92):
         if item.name == "person":
-            people.draw(pen, person_of(item, plan))
+            people.draw(pen, people.person_of(item, plan))
         else:
             symbols.draw(pen, item.name, tone)
-
-
-def mirrored(mark: Mark, top: float, depth: float) -> Mark:
-    """Fade out a mark that is a reflection on the floor."""
-    if mark.text or mark.fill is None:
-        return attrs.evolve(mark, alpha=0.0, role="shadow")
-    colour = mark.colour
-    stops = (Stop(0, colour, 0.22), Stop(1, colour, 0.0))
-    faint = Linear((0, top), (0, top + depth), stops)
-    return attrs.evolve(mark, fill=faint, stroke=None, role="shadow")
 
 
 def shadow(pen: Pen, x: float, base: float, size: float, strength: float = 0.3) -> None:
@@ -94,23 +67,6 @@ def dim(pen: Pen, x: float, y: float, rx: float, ry: float, strength: float) -> 
              Stop(0.75, SHADE, strength * 0.24), Stop(1, SHADE, 0.0))  # fmt: skip
     with pen.role("shadow"):
         pen.shape([path.ellipse(x, y, rx, ry)], Radial((x, y), rx, stops, ry / rx))
-
-
-def lit(marks: list[Mark], ambient: Colour, share: float = 0.8) -> list[Mark]:
-    """Put marks into the light of their surroundings."""
-    if luminance(ambient) > 252:
-        return marks
-    change = (Change(kind="ambient", amount=share, colour=ambient),)
-    return [mark if mark.role in {"shadow", "glow"} else mark.recoloured(change) for mark in marks]
-
-
-def surroundings(marks: list[Mark], *, cleared: int) -> list[Mark]:
-    """Mark shapes as ground; a transparent image leaves out the first `cleared` of them."""
-    return [
-        attrs.evolve(mark, role="ground" if mark.role == "subject" else mark.role,
-                     back=mark.back or i < cleared)
-        for i, mark in enumerate(marks)
-    ]  # fmt: skip
 
 
 def seen(marks: list[Mark], angle: Angle, x: float, base: float, size: float) -> list[Mark]:

@@ -12,24 +12,21 @@ import attrs
 from imagesession._fake_openai.sketch import path
 from imagesession._fake_openai.sketch.canvas import Drawing, Linear, Mark, Pen, Stop
 from imagesession._fake_openai.sketch.colour import (
-    Change,
     Colour,
     apply_changes,
+    changes_of,
     dark,
     light,
     luminance,
     mix,
     rgb,
     vivid,
-)  # fmt: skip
+)
 from imagesession._fake_openai.sketch.path import Point
 from imagesession._fake_openai.sketch.plan import Plan
 
 Style: TypeAlias = Callable[[Drawing, Plan, int], Drawing]
 _PAPER = rgb("#fbf8f1")
-_PALE = (Change(kind="saturate", amount=0.85), Change(kind="bright", amount=0.42))
-_LIFT = (Change(kind="bright", amount=0.1),)
-_DIM = (Change(kind="ambient", amount=0.62, colour=rgb("#3a4470")),)
 
 
 def apply_styles(drawing: Drawing, plan: Plan) -> Drawing:
@@ -167,7 +164,7 @@ def _wobble(shape: Mark, seed: int, amount: float) -> Mark:
 
 def _watercolor(drawing: Drawing, plan: Plan, _: int) -> Drawing:
     # Washes: uneven edges, pigment that gathers at the rim, and lighter second layers.
-    thin = (Change(kind="saturate", amount=0.9), Change(kind="bright", amount=0.16))
+    thin, lift = changes_of("tones", "wash"), changes_of("tones", "lift")
 
     def washed(i: int, shape: Mark) -> list[Mark]:
         pale = shape.recoloured(thin)
@@ -181,7 +178,7 @@ def _watercolor(drawing: Drawing, plan: Plan, _: int) -> Drawing:
                            alpha=pale.alpha * 0.3)  # fmt: skip
         if ground and isinstance(pale.fill, Linear):
             # Wide washes have no second layer, which would take as long as all the rest.
-            return [base.recoloured(_LIFT), rim]
+            return [base.recoloured(lift), rim]
         x1, y1, x2, y2 = path.bounds(pale.contours)
         if (ground and pale.alpha < 0.9) or min(x2 - x1, y2 - y1) < (78 if ground else 26):
             # Small shapes are one stroke of the brush.
@@ -221,14 +218,14 @@ def _solid(drawing: Drawing, _: Plan, times: int) -> Drawing:
 
 
 def _pastel(drawing: Drawing, _: Plan, times: int) -> Drawing:
-    every = _PALE * min(2, times)
-    return attrs.evolve(drawing, marks=tuple(m.recoloured(every) for m in drawing.marks),
-                        paper=apply_changes(drawing.paper, every))  # fmt: skip
+    every = changes_of("tones", *["pastel"] * min(2, times))
+    marks = tuple(mark.recoloured(every) for mark in drawing.marks)
+    return attrs.evolve(drawing, marks=marks, paper=apply_changes(drawing.paper, every))
 
 
 def _dark(drawing: Drawing, plan: Plan, times: int) -> Drawing:
     # Layouts with a plain ground choose a dark one themselves; scenes are dimmed.
-    dim = _DIM * min(2, times) if plan.layout == "scene" else ()
+    dim = changes_of("tones", *["dark"] * min(2, times)) if plan.layout == "scene" else ()
     marks = tuple(m.recoloured(dim) if m.role == "ground" else m for m in drawing.marks)
     return attrs.evolve(drawing, marks=marks)
 

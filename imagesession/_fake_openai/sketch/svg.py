@@ -77,17 +77,7 @@ def _text(mark: Mark) -> str:
 
 def document(drawing: Drawing, size: tuple[int, int], *, metadata: str, title: str,
              transparent: bool, film: str = "") -> bytes:  # fmt: skip
-    """
-    Write a drawing as the SVG document that people get.
-
-    Args:
-        drawing: What to write.
-        size: In pixels.
-        metadata: The statement and the state.
-        title: The description.
-        transparent: Leave out the paper.
-        film: The body of a filter on the whole image, if there is one.
-    """
+    """Write the document that people get; `film` is the body of a filter on the whole image."""
     about = _about(metadata, title)
     text = _write_svg(drawing, size, drawing.marks, about, paper=not transparent, film=film)
     return text.encode("utf-8", "replace")

@@ -6,10 +6,8 @@ stroke) and its roles (detail, glow, shadow). A group with an id is an optional 
 """
 
 import functools
-import tomllib
 from collections.abc import Collection
-from importlib import resources
-from typing import Literal, TypeAlias, cast
+from typing import TypeAlias, cast
 from xml.etree import ElementTree as ET
 
 import attrs
@@ -18,20 +16,8 @@ from imagesession._fake_openai.sketch import path
 from imagesession._fake_openai.sketch.canvas import Linear, Mark, Paint, Pen, Radial, Role, Stop
 from imagesession._fake_openai.sketch.colour import Colour, dark, light, mix, rgb
 from imagesession._fake_openai.sketch.lettering import text_width
+from imagesession._fake_openai.sketch.words import FOLDER, read
 
-Place: TypeAlias = Literal[
-    "room",  # stands on a table or a floor
-    "meadow",  # stands in a landscape
-    "road",  # stands on a street
-    "water",  # floats on water
-    "under",  # swims under water
-    "air",  # flies
-    "space",  # flies higher
-    "sky",  # is part of the sky
-    "land",  # is the landscape itself
-    "plain",  # is a sign: it needs no surroundings
-]
-_HERE = resources.files("imagesession._fake_openai.sketch") / "subjects"
 _ROLES = frozenset({"detail", "glow", "shadow"})
 _SVG = "{http://www.w3.org/2000/svg}"
 
@@ -69,22 +55,16 @@ class Subject:
     words: tuple[str, ...]
     colour: Colour
     accent: Colour
-    place: Place
+    place: str
     size: float
 
 
-def _table() -> dict[str, Subject]:
-    rows = tomllib.loads((_HERE / "table.toml").read_text("utf-8"))
-    return {
-        name: Subject(
-            name=name, words=(name, *(word for word in row["words"].split(",") if word)),
-            colour=rgb(row["colour"]), accent=rgb(row["accent"]),
-            place=cast("Place", row["place"]), size=row["size"],
-        ) for name, row in rows.items()
-    }  # fmt: skip
-
-
-TABLE = _table()
+TABLE = {
+    name: Subject(
+        name=name, words=(name, *filter(None, row["words"].split(","))),
+        colour=rgb(row["colour"]), accent=rgb(row["accent"]), place=row["place"], size=row["size"],
+    ) for name, row in read("table").items()
+}  # fmt: skip
 """The subjects, by name."""
 
 
@@ -103,7 +83,7 @@ _Gradients: TypeAlias = dict[str, tuple[Linear | Radial, tuple[str, ...]]]
 
 @functools.cache
 def _symbol(name: str) -> tuple[tuple[_Piece, ...], _Gradients]:
-    text = (_HERE / f"{name.replace(' ', '-')}.svg").read_text("utf-8")
+    text = (FOLDER / f"{name.replace(' ', '-')}.svg").read_text("utf-8")
     root = ET.fromstring(text)  # noqa: S314 - our own file
     gradients = {
         node.attrib["id"]: _gradient(node)
@@ -139,12 +119,16 @@ def _piece(node: "ET.Element[str]", part: str) -> _Piece:
     inks = [word for word in classes if word not in _ROLES]
     line = next((word.removesuffix("-line") for word in inks if word.endswith("-line")), "")
     fill = next((word for word in inks if not word.endswith("-line")), node.get("fill", ""))
-    mark = _text(node) if node.tag == f"{_SVG}text" else _shape(node, role)
-    return _Piece(part=part, mark=mark, fill="" if fill == "none" else fill,
+    return _Piece(part=part, mark=_mark(node, role), fill="" if fill == "none" else fill,
                   line=line or node.get("stroke", ""))  # fmt: skip
 
 
-def _shape(node: "ET.Element[str]", role: Role) -> Mark:
+def _mark(node: "ET.Element[str]", role: Role) -> Mark:
+    if node.tag == f"{_SVG}text":
+        text, size = node.text or "", _number(node, "font-size")
+        at = (_number(node, "x"), _number(node, "y") - 0.35 * size)
+        return Mark(contours=((at,),), text=text, size=size, length=text_width(text, size),
+                    bold=0.02, role="lettering")  # fmt: skip
     d = node.attrib["d"]
     return Mark(
         contours=path.parse(d), width=_number(node, "stroke-width"), role=role,
@@ -153,28 +137,20 @@ def _shape(node: "ET.Element[str]", role: Role) -> Mark:
     )  # fmt: skip
 
 
-def _text(node: "ET.Element[str]") -> Mark:
-    text, size = node.text or "", _number(node, "font-size")
-    at = (_number(node, "x"), _number(node, "y") - 0.35 * size)
-    return Mark(contours=((at,),), text=text, size=size, length=text_width(text, size), bold=0.02,
-                role="lettering")  # fmt: skip
-
-
-def _fill_paint(key: str, inks: Palette, gradients: _Gradients) -> Paint | None:
-    if not key.startswith("url("):
-        return inks[key] if key else None
-    ink, keys = gradients[key[5:-1]]
-    stops = (attrs.evolve(s, colour=inks[k]) for s, k in zip(ink.stops, keys, strict=True))
-    return attrs.evolve(ink, stops=tuple(stops))
-
-
 def draw(pen: Pen, name: str, inks: Palette, parts: Collection[str] = ()) -> None:
     """Draw a symbol into a box of 100 by 100, with the named ones of its optional parts."""
     pieces, gradients = _symbol(name)
     for piece in pieces:
         if piece.part and piece.part not in parts:
             continue
-        fill = _fill_paint(piece.fill, inks, gradients)
+        fill: Paint | None = None
+        if piece.fill.startswith("url("):
+            ink, keys = gradients[piece.fill[5:-1]]
+            pairs = zip(ink.stops, keys, strict=True)
+            stops = tuple(attrs.evolve(stop, colour=inks[key]) for stop, key in pairs)
+            fill = attrs.evolve(ink, stops=stops)
+        elif piece.fill:
+            fill = inks[piece.fill]
         line = inks[piece.line] if piece.line else None
         pen.stamp(attrs.evolve(piece.mark, fill=fill, stroke=line))
 
@@ -187,7 +163,7 @@ def parts_of(name: str) -> tuple[str, ...]:
 @functools.cache
 def variants(folder: str, name: str = "") -> tuple[str, ...]:
     """Name the symbols in a folder; with a name, only it and its numbered variants."""
-    every = sorted(file.name.removesuffix(".svg") for file in (_HERE / folder).iterdir())
+    every = sorted(file.name.removesuffix(".svg") for file in (FOLDER / folder).iterdir())
     wanted = (f for f in every if name in {"", f} or (f[:-2] == name and f[-1].isdigit()))
     return tuple(f"{folder}/{f}" for f in wanted)
 

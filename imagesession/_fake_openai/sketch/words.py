@@ -1,12 +1,17 @@
 """
-The table of words, read from `subjects/words.toml`.
+The tables of words, subjects and light, read from `subjects/`.
 """
 
 import tomllib
 from importlib import resources
+from typing import Any
 
-SECTIONS: dict[str, dict[str, str]] = tomllib.loads(
-    (resources.files("imagesession._fake_openai.sketch") / "subjects" / "words.toml").read_text(
-        "utf-8"
-    )
-)
+FOLDER = resources.files("imagesession._fake_openai.sketch") / "subjects"
+
+
+def read(name: str) -> dict[str, Any]:
+    """Read a table."""
+    return tomllib.loads((FOLDER / f"{name}.toml").read_text("utf-8"))
+
+
+SECTIONS: dict[str, dict[str, str]] = read("words")

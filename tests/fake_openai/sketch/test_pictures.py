@@ -5,6 +5,7 @@ understood.
 
 import io
 import itertools
+import math
 import time
 from collections.abc import Callable
 
@@ -13,9 +14,9 @@ from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 from imagesession import presets
 from imagesession._fake_openai.sketch import SketchState, describe, refine, render, start
-from imagesession._fake_openai.sketch.colour import distance, named
+from imagesession._fake_openai.sketch.colour import named
+from imagesession._fake_openai.sketch.people import person_of
 from imagesession._fake_openai.sketch.prompt import parse_prompts
-from imagesession._fake_openai.sketch.staging import person_of
 from imagesession._fake_openai.sketch.symbols import TABLE
 
 LAKE = "Sunset over a mountain lake"
@@ -98,7 +99,7 @@ def test_subject_has_the_named_colour(name: str) -> None:
     expected = named(name)
     assert isinstance(pixel, tuple)
     assert expected is not None
-    assert distance((int(pixel[0]), int(pixel[1]), int(pixel[2])), expected) < 30
+    assert math.dist((int(pixel[0]), int(pixel[1]), int(pixel[2])), expected) < 30
 
 
 def test_different_unknown_prompts_look_different() -> None:
