@@ -59,7 +59,8 @@ def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text(f"ann:{TOKEN}\n")
     option_values = {
         "offline": "", "library": str(tmp_path), "allow-dir": f"{photos} {scans}",
-        "daily-budget": "2.5", "server": "localai", "api": "images", "provider-state": "none", "wait-seconds": "20",
+        "daily-budget": "2.5", "server": "localai", "api": "images",
+        "provider-state": "none", "wait-seconds": "20",
         "preview-bytes": "0", "http": "",
         "host": "images.example.com", "port": "0", "token-file": str(tmp_path / "tokens"),
         "allow-host": "a.example.com b.example.com", "allow-origin": "https://app.example.com",
