@@ -13,11 +13,11 @@ from imagesession._api.types import to_source_or_none, to_sources
 from imagesession._api.workflows import PresetCall, resolve_request, standalone
 from imagesession._domain.batch import BatchRecord
 from imagesession._domain.image_request import ImageRequest
-from imagesession._domain.turn import Turn
+from imagesession._domain.turn import Api, Turn
 from imagesession._engine import bulk, generation
 from imagesession._engine.effects import Workflow
 from imagesession._engine.request import GenerateRequest, StudioConfig
-from imagesession._engine.sessions import BranchHead
+from imagesession._engine.sessions import BranchHead, session_config
 from imagesession._runtime.concurrency import RateLimiter
 from imagesession.errors import InvalidRequestError
 
@@ -72,6 +72,7 @@ def plan_bulk(
     *,
     concurrency: int,
     images_per_minute: float | None,
+    api: Api | None,
 ) -> BulkPlan:
     """
     Plan many images. An invalid request becomes an error in its place.
@@ -82,6 +83,7 @@ def plan_bulk(
     named = bulk.with_keys(requests)
     limit, per_minute = bulk.validate_rate(concurrency, images_per_minute)
     config.options.updated(options)
+    config = session_config(config, None, api)
     return BulkPlan(
         named=named,
         workflows=[_generate(request, key, options, config) for key, request in named],
