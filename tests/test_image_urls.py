@@ -18,7 +18,7 @@ import attrs
 import pytest
 
 from imagesession.errors import InvalidResponseError, OutcomeUnknownError
-from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, Fault, tiny_image
+from imagesession.testing import Delay, FakeOpenAI, FakeRequest, FakeResponse, Fault, tiny_image
 from tests.conftest import MakeStudio
 from tests.sent import posts
 from tests.unsettled import unsettled
@@ -222,6 +222,30 @@ def test_endless_images_are_cut_off(make_studio: MakeStudio, tmp_path: Path) -> 
     with pytest.raises(InvalidResponseError, match="more than"):
         studio.generate("a pot")
     assert next(sent) < 30
+
+
+def test_dripping_images_end_with_the_time(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    An image that comes without end, byte by byte, ends with `timeout`; what became of it is
+    unknown.
+    """
+
+    def drip() -> Iterator[bytes | Delay]:
+        yield RED[:20]
+        while True:
+            yield Delay(0.05)
+            yield b"x"
+
+    fault = Fault(
+        method="GET",
+        path="/1.png",
+        response=lambda _: FakeResponse(
+            headers={"content-type": "image/png"}, parts=drip(), piecemeal=True
+        ),
+    )
+    studio, _ = studio_for(make_studio, tmp_path, naming(f"{OWN}/1.png"), fault, timeout=0.5)
+    with pytest.raises(OutcomeUnknownError, match=r"1\.png"):
+        studio.generate("a pot")
 
 
 def test_an_image_that_does_not_come_is_left_for_recover(

@@ -121,6 +121,27 @@ def test_several_images_take_one_request(studio: Any, provider: FakeOpenAI) -> N
     assert studio.costs().total.dollars == pytest.approx(4 * single.cost.total, rel=0.1)
 
 
+def test_map_by_the_images_api(studio: Any, provider: FakeOpenAI) -> None:
+    """
+    Many images may be made by the Images API too.
+    """
+    assert studio.map(["a pot", "a cup"], api="images").ok
+    assert posts(provider) == ["/images/generations"] * 2
+    with pytest.raises(InvalidRequestError, match="api="):
+        studio.map(["a pot"], api="image")
+
+
+def test_branch_beside_a_turn_of_the_images_api_continues_by_id(studio: Any) -> None:
+    """
+    A turn by the Images API says nothing about whether its parent's response is still there.
+    """
+    session = studio.session("Tea")
+    session.generate("a teapot")
+    session.generate("in blue", api="images")
+    session.undo()
+    assert session.generate("in red").turn.context == "continued"
+
+
 def one_image(_: FakeRequest) -> FakeResponse:
     """
     Answer with a single image, whatever was requested.

@@ -10,17 +10,19 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import attrs
 import openai
 import pytest
 from PIL import Image, ImageOps
 
 from imagesession import Mask, Studio
 from imagesession._api.config import resolve_server
-from imagesession._domain.servers import builtin_servers
+from imagesession._domain.servers import Feature, ServerProfile, builtin_servers
 from imagesession._fake_openai.dialects import DIALECTS
 from imagesession.errors import (
     BadRequestError,
@@ -452,6 +454,19 @@ def test_builtin_servers_are_dated_and_sourced() -> None:
         assert profile.checked is not None
         assert profile.checked >= dt.date(2026, 11, 1)
         assert profile.source
+
+
+def test_reference_explains_every_key_and_feature() -> None:
+    """
+    The reference page names each key of a table, and each feature.
+    """
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "servers.md").read_text("utf-8")
+    keys = {field.name for field in attrs.fields(ServerProfile)} - {"name"}
+    assert [name for name in (*keys, *get_args(Feature)) if f"`{name}`" not in page] == []
+    for name, profile in builtin_servers().items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+        named = set(re.findall(r"`([^`]+)`", row))
+        assert named == {name, *profile.hosts, *profile.lacks, *profile.refuses}
 
 
 @pytest.mark.parametrize(

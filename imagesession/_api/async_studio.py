@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 
     from imagesession._api.batch import AsyncBatchesResource
     from imagesession._domain.progress import OnProgress
+    from imagesession._domain.turn import Api
     from imagesession._fake_openai import FakeOpenAI
 
 
@@ -278,6 +279,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         *,
         concurrency: int = DEFAULT_CONCURRENCY,
         images_per_minute: float | None = None,
+        api: Api | None = None,
         progress: bool | None = None,
         on_progress: OnProgress | None = None,
         **options: Unpack[CallParams],
@@ -287,7 +289,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         """
         plan = bulk.plan_bulk(
             requests, options, self._runtime.config,
-            concurrency=concurrency, images_per_minute=images_per_minute,
+            concurrency=concurrency, images_per_minute=images_per_minute, api=api,
         )  # fmt: skip
         completed = await self._runtime.run(plan.completed())
         with bar(len(plan.workflows), enabled=progress) as advance:

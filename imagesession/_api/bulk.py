@@ -19,11 +19,11 @@ from imagesession._api.workflows import (
 )
 from imagesession._domain.batch import BatchRecord
 from imagesession._domain.image_request import ImageRequest
-from imagesession._domain.turn import Turn
+from imagesession._domain.turn import Api, Turn
 from imagesession._engine import bulk, generation
 from imagesession._engine.effects import Workflow
 from imagesession._engine.request import GenerateRequest, StudioConfig
-from imagesession._engine.sessions import BranchHead
+from imagesession._engine.sessions import BranchHead, session_config
 from imagesession._runtime.concurrency import RateLimiter
 from imagesession.errors import InvalidRequestError
 
@@ -78,6 +78,7 @@ def plan_bulk(
     *,
     concurrency: int,
     images_per_minute: float | None,
+    api: Api | None,
 ) -> BulkPlan:
     """
     Plan many images. An invalid request becomes an error in its place.
@@ -90,6 +91,7 @@ def plan_bulk(
     own, options = split_keywords(keywords, CallParams)
     config = config.for_call(call_settings(own))
     config.options.updated(options)
+    config = session_config(config, None, api)
     return BulkPlan(
         named=named,
         workflows=[_generate(request, key, options, config) for key, request in named],

@@ -80,6 +80,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
                 that Pillow reads.
             keep_exif: Whether the metadata of input images go along. By default what photos tell of
                 place, time and camera is removed; no pixel is changed.
+            api: "responses" or "images"; see `Studio`. Default: the session's or studio's choice.
             idempotency_key: Your own name for this image. A second call with the same key returns
                 the image from the library and sends nothing.
             on_progress: Called with a `ProgressEvent` at every stage, and twice a second while the
@@ -158,6 +159,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
                 tokens. There may be fewer, or one more.
             mask: As for `generate`.
             references: As for `generate`.
+            api: As for `generate`.
             idempotency_key: As for `generate`; an image from the library has no partial images.
             on_progress: As for `generate`.
             timeout: As for `generate`.
@@ -191,6 +193,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             markup: A drawing with a transparent background that is laid over the image and shows
                 where and what to change; supported by the models of GPT Image 2.5 and 2.6.
             references: Further reference images.
+            api: As for `generate`.
             idempotency_key: As for `generate`.
             on_progress: As for `generate`.
             timeout: As for `generate`.
@@ -232,9 +235,10 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         Args:
             prompt: What they show; with an image, how they differ from it (optional).
             image: The image to vary; None to make them from the prompt only.
-            n: How many, 1 to 10, each a separate request that is billed. Default: a single image
-                is returned instead of results.
+            n: How many, 1 to 10, each a separate request that is billed; with `api="images"` all
+                in one request. Default: a single image is returned instead of results.
             references: As for `generate`.
+            api: As for `generate`.
             idempotency_key: As for `generate`; with `n`, "/1", "/2" and so on are appended.
             on_progress: As for `generate`; the event's `position` is the image's number, from 0.
             timeout: As for `generate`.
@@ -274,6 +278,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             params: Values of the preset's parameters; the others have their defaults.
             n: How many, 1 to 10, concurrently. Default: a single image instead of results.
             references: As for `generate`.
+            api: As for `generate`.
             idempotency_key: As for `generate`; with `n`, "/1", "/2" and so on are appended.
             on_progress: As for `generate`; the event's `position` is the image's number, from 0.
             timeout: As for `generate`.
@@ -315,6 +320,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             angle: "front", "side", "three-quarter" or "top".
             lighting: "studio", "natural", "dramatic" or "soft".
             references: Reference images of the product.
+            api: As for `generate`.
             idempotency_key: As for `generate`; with `n`, "/1", "/2" and so on are appended.
             on_progress: As for `generate`; the event's `position` is the image's number, from 0.
             timeout: As for `generate`.
@@ -367,6 +373,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             style_preset: "flat", "3d", "outline" or "filled".
             size_preset: "small", "standard" or "large"; the nearest size that the model supports.
             references: Reference images, such as an earlier asset of the same set.
+            api: As for `generate`.
             idempotency_key: As for `generate`; with `n`, "/1", "/2" and so on are appended.
             on_progress: As for `generate`; the event's `position` is the image's number, from 0.
             timeout: As for `generate`.
@@ -426,6 +433,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             goals: The intended result, such as "more contrast, fit for a shop window".
             image: The image, as for `edit`.
             preserve_elements: What must not change.
+            api: As for `generate`.
             idempotency_key: As for `generate`. An image from the library is not analyzed again; its
                 findings are read from its turn.
             on_progress: As for `generate`.

@@ -35,6 +35,7 @@ from imagesession._api.studio import Studio
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
 from imagesession._domain.model_catalog import ModelCatalog, ModelInfo, SizeRule, load_catalogue
 from imagesession._domain.options import GenerateOptions, OptionParams
+from imagesession._domain.servers import builtin_servers
 from imagesession._domain.turn import Kind
 from imagesession._engine.bulk import MAX_CONCURRENCY
 from imagesession._engine.validate import MAX_PARTIALS, MAX_PROMPT, MAX_REFERENCES
@@ -81,6 +82,7 @@ def write_guide(today: dt.date) -> str:
         "errors": _errors,
         "options": _options,
         "models": lambda: _models(catalogue, today),
+        "servers": lambda: _coded(builtin_servers()),
         "limits": _limits,
         "shared_verbs": lambda: _verbs(Studio, _shared()),
         "studio_itself": lambda: f"`Studio{_parameters(Studio)}`",

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 
     from imagesession._api.batch import BatchesResource
     from imagesession._domain.progress import OnProgress
+    from imagesession._domain.turn import Api
     from imagesession._fake_openai import FakeOpenAI
 
 
@@ -384,6 +385,7 @@ class Studio(GenerationVerbs[SavedImage]):
         *,
         concurrency: int = DEFAULT_CONCURRENCY,
         images_per_minute: float | None = None,
+        api: Api | None = None,
         progress: bool | None = None,
         on_progress: OnProgress | None = None,
         **options: Unpack[CallParams],
@@ -398,6 +400,7 @@ class Studio(GenerationVerbs[SavedImage]):
             concurrency: How many are under way at once, 1 to 64.
             images_per_minute: How many may be started per minute, according to your account's
                 limit; images from the library do not count. None for no limit.
+            api: As for `generate`.
             progress: Whether to show a progress bar on standard error. Default: only in a terminal
                 or notebook.
             on_progress: As for `generate`; the event's `position` is the image's number, from 0.
@@ -414,7 +417,7 @@ class Studio(GenerationVerbs[SavedImage]):
         """
         plan = bulk.plan_bulk(
             requests, options, self._runtime.config,
-            concurrency=concurrency, images_per_minute=images_per_minute,
+            concurrency=concurrency, images_per_minute=images_per_minute, api=api,
         )  # fmt: skip
         completed = self._runtime.run(plan.completed())
         with bar(len(plan.workflows), enabled=progress) as advance:

@@ -124,6 +124,7 @@ def _known_expired(prepared: PreparedRequest, branch_head: BranchHead | None) ->
     siblings = branch_head.tree.children(branch_head.head.id)
     rebuilt = any(
         sibling.context == "rebuilt"
+        and sibling.response_id is not None  # the Images API has none, and proves nothing
         and (sibling.provider, sibling.provider_state) == (prepared.turn.provider, "responses")
         for sibling in siblings
     )

@@ -23,7 +23,7 @@ from .poll import record_response_id
 from .responses import is_success
 
 _SECONDS = 60.0
-_MIN_SECONDS = 5.0
+_MIN_SECONDS = 2.0
 _DELAYS = (0.5, 1.0, 2.0, 4.0)
 _MAX_REDIRECTS = 3
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
