@@ -53,6 +53,7 @@ import attrs
 
 from imagesession._domain.preset import Preset, PresetKind, Sizes, load_presets
 from imagesession._domain.preset_params import ParamValue, PresetParam
+from imagesession._domain.wording import quote
 from imagesession.errors import InvalidOptionError, InvalidRequestError
 
 __all__ = [
@@ -98,7 +99,7 @@ def register(preset: Preset) -> Preset:
         InvalidRequestError: The argument is not a `Preset`.
     """
     if not isinstance(cast("object", preset), Preset):
-        raise InvalidRequestError(f"register() takes a Preset, not {preset!r}.")
+        raise InvalidRequestError(f"register() takes a Preset, not {quote(preset)}.")
     with _REGISTRY.lock:
         _REGISTRY.presets = {**_REGISTRY.presets, preset.name: preset}
     return preset
@@ -117,7 +118,7 @@ def get(name: str) -> Preset:
     near = difflib.get_close_matches(str(name), known, n=2)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise InvalidOptionError(
-        f"There is no preset {name!r}.{hint} The presets are: {', '.join(known)}. "
+        f"There is no preset {quote(name)}.{hint} The presets are: {', '.join(known)}. "
         "presets.register() adds one.",
         "preset",
         name,

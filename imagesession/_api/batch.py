@@ -23,6 +23,7 @@ from imagesession._domain.estimate import CostEstimate
 from imagesession._domain.options import OptionParams
 from imagesession._domain.results import Results
 from imagesession._domain.turn import Turn
+from imagesession._domain.wording import quote
 from imagesession._engine import bulk
 from imagesession._engine.batches import poll, reconcile
 from imagesession._runtime.runtime import AnyRuntime, AsyncRuntime, Runtime
@@ -345,7 +346,9 @@ def _report_progress(
     Show the progress of a batch on a bar, and pass its status to the caller's callback.
     """
     if on_progress is not None and not callable(on_progress):
-        raise InvalidRequestError(f"on_progress={on_progress!r} cannot be called; pass a function.")
+        raise InvalidRequestError(
+            f"on_progress={quote(on_progress)} cannot be called; pass a function."
+        )
     shown = 0
     with bar(total, enabled=show_bar) as advance:
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from imagesession._api.signatures import expand_signature
 from imagesession._domain.model_catalog import load_catalogue
 from imagesession._domain.options import GenerateOptions, OptionParams
+from imagesession._domain.wording import quote
 from imagesession._engine.bulk import validate_per_minute
 from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import validate_memory
@@ -82,6 +83,7 @@ def build_config(keywords: Mapping[str, object]) -> StudioConfig:
         values["max_concurrency"],
     )
     validate_memory(values["provider_state"], values["remember"])
+    _check_budget(values["budget"])
     return StudioConfig(
         catalogue=load_catalogue(),
         options=GenerateOptions().updated(options),
@@ -97,10 +99,22 @@ def build_config(keywords: Mapping[str, object]) -> StudioConfig:
     )
 
 
+def _check_budget(budget: object) -> None:
+    if budget is None:
+        return
+    from imagesession._domain.budget import Budget  # noqa: PLC0415 - rarely needed
+
+    if not isinstance(budget, Budget):
+        raise InvalidRequestError(
+            f"budget={quote(budget)} does not say for what. Write Budget(per_day=5.0), with "
+            "per_call=, per_session= or per_day= in US dollars."
+        )
+
+
 def _count(name: str, value: object) -> int:
     if type(value) is int and value >= 1:
         return value
-    raise InvalidRequestError(f"{name}={value!r} is not a whole number from 1.")
+    raise InvalidRequestError(f"{name}={quote(value)} is not a whole number from 1.")
 
 
 def _seconds(name: str, value: object, *, zero: bool = False) -> float:
@@ -109,7 +123,7 @@ def _seconds(name: str, value: object, *, zero: bool = False) -> float:
     if amount > 0 or (zero and amount == 0):
         return amount
     raise InvalidRequestError(
-        f"{name}={value!r} is not a number of seconds {'from' if zero else 'greater than'} 0."
+        f"{name}={quote(value)} is not a number of seconds {'from' if zero else 'greater than'} 0."
     )
 
 
@@ -149,6 +163,12 @@ def resolve_library_path(library: str | os.PathLike[str] | None, *, offline: boo
     Return the library's path: the caller's, else the environment's, else one in the user's Pictures
     folder.
     """
+    # Its text is a secret, which must not become the name of a folder, nor stand in a message.
+    if isinstance(library, str) and library.startswith("sk-") and not Path(library).exists():
+        raise InvalidRequestError(
+            "The library's folder is named like an API key. Write Studio(api_key=…); the first "
+            "argument is the folder in which images are saved."
+        )
     chosen = library or os.environ.get("IMAGESESSION_LIBRARY")
     if chosen:
         return Path(chosen)

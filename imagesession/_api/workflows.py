@@ -28,8 +28,9 @@ from imagesession._api.types import (
     to_sources,
 )
 from imagesession._domain.analysis import analysis_from_turn
+from imagesession._domain.foreign_words import unknown_option
 from imagesession._domain.model_catalog import ModelInfo
-from imagesession._domain.options import OptionParams
+from imagesession._domain.options import OPTION_NAMES, OptionParams
 from imagesession._domain.results import Results
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
@@ -72,6 +73,9 @@ def build_request(
         keywords: The other arguments of the call.
         params: The keywords of its verb; any other one is treated as an option, and refused if
             there is no such option.
+
+    Raises:
+        InvalidOptionError: There is no such keyword.
     """
     own, options = _split(keywords, params)
     return GenerateRequest(
@@ -95,8 +99,13 @@ def _split(
     """
     Split the arguments of a call into keywords of its verb and options.
     """
-    own = {key: keywords[key] for key in own_keywords(params) if key in keywords}
-    return own, {key: keywords[key] for key in keywords if key not in own}
+    names = own_keywords(params)
+    own = {key: keywords[key] for key in names if key in keywords}
+    options = {key: keywords[key] for key in keywords if key not in own}
+    for name, value in options.items():
+        if name not in {*OPTION_NAMES, "aspect_ratio"}:
+            raise unknown_option(name, value, (*names, *OPTION_NAMES))
+    return own, options
 
 
 def build_stream(prompt: str, keywords: StreamParams) -> GenerateRequest:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import ImageRecord, Turn, short_id
+from imagesession._domain.wording import quote
 from imagesession._engine.store import Store
 from imagesession._imaging.thumbnails import load_small
 from imagesession._store.archive_files import resolve_path
@@ -79,8 +80,8 @@ def _resolve_file(path: object, record: SessionRecord) -> Path:
     file = resolve_path(f"contact_sheet_{short_id(record.id)}.png" if path is None else path)
     if file.suffix.lower() not in _FORMATS:
         raise InvalidRequestError(
-            f"A contact sheet is a .png, .jpg or .pdf, and {str(file)!r} does not end in one of "
-            f"them. Write it to {str(file.with_suffix('.png'))!r}, for instance."
+            f"A contact sheet is a .png, .jpg or .pdf, and {quote(file.name)} does not end in one "
+            f"of them. Write it to {quote(file.with_suffix('.png').name)}, for instance."
         )
     return file
 
@@ -90,7 +91,7 @@ def _validate_columns(columns: object) -> int | None:
         return None
     if type(columns) is not int or not 1 <= columns <= _MAX_COLUMNS:
         raise InvalidRequestError(
-            f"columns={columns!r} is not a whole number from 1 to {_MAX_COLUMNS}."
+            f"columns={quote(columns)} is not a whole number from 1 to {_MAX_COLUMNS}."
         )
     return columns
 

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar, cast, overload
 import attrs
 
 from imagesession._domain.partial_image import PartialImage
+from imagesession._domain.wording import quote
 from imagesession.errors import InvalidRequestError
 
 from .ipython import display_in_cell, get_shell
@@ -53,7 +54,7 @@ def show(events: Any, /) -> Any:
         return _show_async(cast("AsyncIterable[object]", events))
     if not isinstance(events, Iterable):
         raise InvalidRequestError(
-            f"show() cannot iterate over {events!r}. Pass it what stream() returned, as in "
+            f"show() cannot iterate over {quote(events)}. Pass it what stream() returned, as in "
             'show(session.stream("more blue")).'
         )
     with DisplaySlot() as slot:

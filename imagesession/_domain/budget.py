@@ -12,6 +12,7 @@ import attrs
 from imagesession.errors import BudgetExceededError, InvalidOptionError
 
 from .cost import format_usd, is_amount
+from .wording import quote
 
 if TYPE_CHECKING:
     from .estimate import CostEstimate
@@ -32,8 +33,8 @@ def _check_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> 
         return
     if not is_amount(value) or not value:
         raise InvalidOptionError(
-            f"{attribute.name}={value!r} is not an amount of US dollars above zero, such as 0.5; "
-            "None sets no limit.",
+            f"{attribute.name}={quote(value)} is not an amount of US dollars above zero, such as "
+            "0.5; None sets no limit.",
             attribute.name,
             value,
         )

@@ -21,7 +21,8 @@ from .model_catalog import ModelInfo
 from .options import OPTION_NAMES, GenerateOptions, parse_size
 from .preset_params import ParamValue, PresetParam, join_words
 from .prompt_template import render_template, validate_subject, validate_template
-from .sizes import supported_size
+from .sizes import resolve_size, supported_size
+from .wording import quote
 
 PresetKind = Literal["general", "product", "ui_asset"]
 
@@ -58,7 +59,7 @@ class Sizes:
 
 def _check_name(_: object, __: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not value.strip():
-        raise InvalidRequestError(f"A preset's name must be a non-empty text, not {value!r}.")
+        raise InvalidRequestError(f"A preset's name must be a non-empty text, not {quote(value)}.")
 
 
 @attrs.frozen(kw_only=True)
@@ -197,7 +198,7 @@ class Preset:
         hint = f" Did you mean {near[0]!r}?" if near else ""
         known = f"Its parameters are: {', '.join(self.fields)}." if self.fields else "It has none."
         raise InvalidOptionError(
-            f"The preset {self.name!r} has no parameter {parameter!r}.{hint} {known}",
+            f"The preset {self.name!r} has no parameter {quote(parameter)}.{hint} {known}",
             parameter,
             value,
             tuple(near),
@@ -270,7 +271,7 @@ def _without_conflicts(soft: Mapping[str, Any], required: Mapping[str, Any]) -> 
 
 
 def _to_supported_size(size: Any, image_model: ModelInfo | None) -> str:  # noqa: ANN401 - any size
-    text = GenerateOptions(size=size).size
+    text = resolve_size(GenerateOptions(size=size).size, image_model.sizes if image_model else None)
     pixels = parse_size(text)
     if pixels is None or image_model is None:
         return text

@@ -14,6 +14,7 @@ import attrs
 from imagesession.errors import InvalidOptionError, InvalidRequestError
 
 from .options import GenerateOptions
+from .wording import quote
 
 
 def _copied(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,7 +27,9 @@ def _options(_: object, __: object, value: Mapping[str, Any]) -> None:
 
 def _text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str):
-        raise InvalidRequestError(f"{attribute.name} of a ParamValue must be text, not {value!r}.")
+        raise InvalidRequestError(
+            f"{attribute.name} of a ParamValue must be text, not {quote(value)}."
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -59,8 +62,8 @@ def _copied_choices(choices: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
 def _default(field: PresetParam, _: object, value: str) -> None:
     if value not in field.choices:
         raise InvalidRequestError(
-            f"The default {value!r} is not one of the choices {join_words(field.choices)}. Add "
-            "it to them, or choose another default."
+            f"The default {quote(value)} is not one of the choices {join_words(field.choices)}. "
+            "Add it to them, or choose another default."
         )
 
 
@@ -97,7 +100,7 @@ class PresetParam:
         near = difflib.get_close_matches(_key(text), self.choices, n=2, cutoff=0.4)
         hint = f" Nearest: {near[0]!r}." if near else ""
         raise InvalidOptionError(
-            f"{parameter}={value!r} is not one of {join_words(self.choices)}.{hint}",
+            f"{parameter}={quote(value)} is not one of {join_words(self.choices)}.{hint}",
             parameter,
             value,
             tuple(near) or tuple(self.choices),

@@ -11,6 +11,8 @@ import attrs
 
 from imagesession.errors import ImageSessionError, NotFoundError
 
+from .wording import quote
+
 Image = TypeVar("Image")
 
 
@@ -76,7 +78,7 @@ class Results(Sequence["Image | ImageSessionError"], Generic[Image]):
         if key not in self.keys:
             known = ", ".join(self.keys) or "none with names"
             raise NotFoundError(
-                f"There is no item {key!r}; there are: {known}.",
+                f"There is no item {quote(key)}; there are: {known}.",
                 key,
                 self.keys,
             )

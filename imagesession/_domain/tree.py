@@ -11,6 +11,7 @@ import attrs
 from imagesession.errors import InvalidRequestError, NotFoundError
 
 from .turn import Turn
+from .wording import quote
 
 MAIN = "main"
 _LABEL = 60
@@ -80,7 +81,7 @@ class Tree:
         except KeyError:
             latest = tuple(sorted(self.turns, reverse=True))[:5]
             raise NotFoundError(
-                f"This session has no turn {turn_id!r}. Its latest are: "
+                f"This session has no turn {quote(turn_id)}. Its latest are: "
                 f"{', '.join(latest) or 'none yet'}.",
                 turn_id,
                 latest,
@@ -229,8 +230,8 @@ class Tree:
             return next(free for n in range(2, 100_000) if (free := f"branch-{n}") not in taken)
         if name in taken:
             raise InvalidRequestError(
-                f"This session has a branch {name!r} already; open it with "
-                f"studio.open(session_id, branch={name!r}) or choose another name."
+                f"This session has a branch {quote(name)} already; open it with "
+                f"studio.open(session_id, branch={quote(name)}) or choose another name."
             )
         return name
 
@@ -257,7 +258,9 @@ def _prompt_of(turn: Turn) -> str:
 
 def _check_steps(steps: int, verb: str) -> None:
     if type(steps) is not int or steps < 1:
-        raise InvalidRequestError(f"{verb}({steps!r}) is not valid; give a whole number from 1.")
+        raise InvalidRequestError(
+            f"{verb}({quote(steps)}) is not valid; give a whole number from 1."
+        )
 
 
 Tree.__module__ = "imagesession"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import attrs
 
 from imagesession._domain.image_request import ImageRequest
+from imagesession._domain.wording import quote
 from imagesession.errors import ImageSessionError, InvalidRequestError
 
 from .effects import StoreCall, Workflow
@@ -69,7 +70,7 @@ def _job(job: object, verb: str) -> ImageRequest:
             )
     if not isinstance(cast("object", job.preset), str | None):
         raise InvalidRequestError(
-            f"An ImageRequest's preset= takes a preset's name, not {job.preset!r}."
+            f"An ImageRequest's preset= takes a preset's name, not {quote(job.preset)}."
         )
     return job
 
@@ -93,7 +94,7 @@ def annotate_error(
     """
     Add to an error which of many jobs it is about.
     """
-    label = f" ({key!r})" if key is not None else ""
+    label = f" ({quote(key)})" if key is not None else ""
     message = f"Image {number} of {count}{label}: {error.message} Nothing was sent."
     return attrs.evolve(error, message=message)
 
@@ -144,7 +145,7 @@ def validate_timeout(seconds: object, name: str = "timeout") -> float:
     """
     if type(seconds) in {int, float} and 0 <= cast("float", seconds) < math.inf:
         return float(cast("float", seconds))
-    raise InvalidRequestError(f"{name}={seconds!r} is not a number of seconds, 0 or more.")
+    raise InvalidRequestError(f"{name}={quote(seconds)} is not a number of seconds, 0 or more.")
 
 
 def validate_rate(concurrency: object, per_minute: object) -> tuple[int, float | None]:
@@ -156,7 +157,7 @@ def validate_rate(concurrency: object, per_minute: object) -> tuple[int, float |
     """
     if type(concurrency) is not int or not 1 <= concurrency <= MAX_CONCURRENCY:
         raise InvalidRequestError(
-            f"concurrency={concurrency!r} is not a whole number from 1 to {MAX_CONCURRENCY}."
+            f"concurrency={quote(concurrency)} is not a whole number from 1 to {MAX_CONCURRENCY}."
         )
     return concurrency, validate_per_minute(per_minute)
 
@@ -172,4 +173,6 @@ def validate_per_minute(per_minute: object) -> float | None:
         return None
     if type(per_minute) in {int, float} and 0 < cast("float", per_minute) < math.inf:
         return float(cast("float", per_minute))
-    raise InvalidRequestError(f"images_per_minute={per_minute!r} is not a number greater than 0.")
+    raise InvalidRequestError(
+        f"images_per_minute={quote(per_minute)} is not a number greater than 0."
+    )

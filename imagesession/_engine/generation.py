@@ -10,6 +10,7 @@ import attrs
 
 from imagesession._domain.cost import cost_of
 from imagesession._domain.turn import Failure, Turn
+from imagesession._domain.wording import quote
 from imagesession.errors import (
     BadRequestError,
     ImageSessionError,
@@ -181,7 +182,7 @@ def _same_prompt_or_error(existing: Turn, request: GenerateRequest) -> Turn:
     if existing.prompt == request.prompt:
         return existing
     raise InvalidRequestError(
-        f"idempotency_key={existing.idempotency_key!r} was used for another prompt "
+        f"idempotency_key={quote(existing.idempotency_key)} was used for another prompt "
         f"({existing.prompt[:60]!r}); nothing was sent. Use a new key for this image."
     )
 

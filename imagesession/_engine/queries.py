@@ -12,6 +12,7 @@ import attrs
 
 from imagesession._domain.reports import Grouping
 from imagesession._domain.turn import Kind, Turn
+from imagesession._domain.wording import quote
 from imagesession.errors import InvalidOptionError, InvalidRequestError
 
 from .effects import StoreCall, Workflow
@@ -115,7 +116,7 @@ def check_limit(limit: object) -> int:
     """
     if type(limit) is int and limit > 0:
         return limit
-    raise InvalidRequestError(f"limit={limit!r} is not a whole number, 1 or more.")
+    raise InvalidRequestError(f"limit={quote(limit)} is not a whole number, 1 or more.")
 
 
 def _label(what: str, text: str | None) -> str | None:
@@ -132,7 +133,10 @@ def check_choice(name: str, value: Choice, choices: tuple[Choice, ...]) -> Choic
     if value in choices:
         return value
     raise InvalidOptionError(
-        f"{name}={value!r} is not one of {', '.join(map(repr, choices))}.", name, value, choices
+        f"{name}={quote(value)} is not one of {', '.join(map(repr, choices))}.",
+        name,
+        value,
+        choices,
     )
 
 
@@ -149,7 +153,8 @@ def _parse_time(name: str, value: dt.date | str) -> dt.datetime:
     if isinstance(parsed, dt.date):
         return dt.datetime.combine(parsed, dt.time(), dt.UTC)
     raise InvalidRequestError(
-        f'{name}={value!r} is not a day or time; write it as "2026-11-24" or "2026-11-24T09:30".'
+        f'{name}={quote(value)} is not a day or time; write it as "2026-11-24" or '
+        '"2026-11-24T09:30".'
     )
 
 

@@ -15,6 +15,7 @@ import attrs
 from imagesession._domain.cost import Cost
 from imagesession._domain.reports import PendingRequest
 from imagesession._domain.turn import Turn
+from imagesession._domain.wording import quote
 from imagesession.errors import (
     ImageSessionError,
     InvalidRequestError,
@@ -117,7 +118,7 @@ def cancel(turn_id: str, config: StudioConfig) -> Workflow[RecoveredIntent]:
     by_id = {intent.turn.id: intent for intent in intents}
     if turn_id not in by_id:
         raise NotFoundError(
-            f"No request {turn_id!r} is under way; it may be settled. Under way: "
+            f"No request {quote(turn_id)} is under way; it may be settled. Under way: "
             f"{', '.join(by_id) or 'none'}.",
             turn_id,
             tuple(by_id),

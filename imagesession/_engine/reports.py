@@ -17,6 +17,7 @@ from imagesession._domain.cost import Cost, no_cost
 from imagesession._domain.model_catalog import Kind, ModelCatalog, ModelInfo
 from imagesession._domain.reports import CostGroup, CostReport, LibraryStats, SessionStatus, State
 from imagesession._domain.turn import Turn
+from imagesession._domain.wording import quote
 from imagesession._version import __version__
 from imagesession.errors import NotFoundError, ProviderUnavailableError, StorageError
 
@@ -186,8 +187,8 @@ def find_model(config: StudioConfig, name: str) -> ModelInfo:
     if model is None:
         known = tuple(config.catalogue.models)
         raise NotFoundError(
-            f"The catalogue has no model {name!r}; it has {', '.join(known)}. Other models can be "
-            "used all the same: their names are sent as they are.",
+            f"The catalogue has no model {quote(name)}; it has {', '.join(known)}. Other models "
+            "can be used all the same: their names are sent as they are.",
             name,
             known,
         )

@@ -13,6 +13,7 @@ import attrs
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import MAIN, HeadMove, Tree
 from imagesession._domain.turn import ProviderState, Turn
+from imagesession._domain.wording import quote
 from imagesession.errors import (
     InvalidRequestError,
     NotFoundError,
@@ -104,10 +105,12 @@ def validate_memory(provider_state: object, remember: object) -> None:
     states = get_args(ProviderState)
     if provider_state is not None and provider_state not in states:
         choices = ", ".join(f'"{state}"' for state in states)
-        raise InvalidRequestError(f"provider_state={provider_state!r} is not one of {choices}.")
+        raise InvalidRequestError(
+            f"provider_state={quote(provider_state)} is not one of {choices}."
+        )
     if remember is not None and (type(remember) is not int or remember < 1):
         raise InvalidRequestError(
-            f"remember={remember!r} is not a whole number of turns, 1 or more."
+            f"remember={quote(remember)} is not a whole number of turns, 1 or more."
         )
 
 
@@ -215,7 +218,7 @@ def get_session(id_or_name: str, branch: str, *, reopen: bool) -> Workflow[Sessi
     tree = yield from StoreCall(lambda store: store.tree(record))
     if branch not in tree.branches():
         raise NotFoundError(
-            f"Session {record.id} has no branch {branch!r}; it has "
+            f"Session {record.id} has no branch {quote(branch)}; it has "
             f"{', '.join(map(repr, tree.branches()))}.",
             branch,
             tree.branches(),

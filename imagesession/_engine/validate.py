@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import inspect
 from collections.abc import Iterable
 
 from imagesession._domain.caller_warnings import warn_caller
 from imagesession._domain.model_catalog import Kind, ModelCatalog, ModelInfo, SizeRule
 from imagesession._domain.options import GenerateOptions, parse_size
 from imagesession._domain.sizes import is_supported, nearest_sizes
+from imagesession._domain.wording import quote
 from imagesession.errors import (
     InvalidImageError,
     InvalidOptionError,
@@ -35,7 +37,12 @@ def validate_prompt(prompt: object) -> str:
         InvalidPromptError: It is not text, empty, or longer than 32,000 characters.
     """
     if not isinstance(prompt, str):
-        raise InvalidPromptError(f"The prompt is {type(prompt).__name__}, not text.")
+        remedy = (
+            'Write "await" in front of the call that makes it.'
+            if inspect.isawaitable(prompt)
+            else 'Write the prompt first, and pictures by name: edit("bluer", image=picture).'
+        )
+        raise InvalidPromptError(f"The prompt is {type(prompt).__name__}, not text. {remedy}")
     if not is_encodable(prompt):
         raise InvalidPromptError(
             "The prompt contains a lone surrogate (half a character), which cannot be sent. Check "
@@ -59,7 +66,9 @@ def validate_label(what: str, label: object, *, empty: bool = True) -> str:
         InvalidRequestError: It is not text, or cannot be encoded as UTF-8.
     """
     if not isinstance(label, str) or not is_encodable(label):
-        raise InvalidRequestError(f"{what} is {label!r}, which is not text that can be encoded.")
+        raise InvalidRequestError(
+            f"{what} is {quote(label)}, which is not text that can be encoded."
+        )
     if not empty and not label.strip():
         raise InvalidRequestError(f"{what} is empty.")
     return label
@@ -96,7 +105,7 @@ def validate_partial_images(partial_images: object) -> int:
     if type(partial_images) is int and 0 <= partial_images <= MAX_PARTIALS:
         return partial_images
     raise InvalidOptionError(
-        f"partial_images={partial_images!r} is not a whole number from 0 to {MAX_PARTIALS}.",
+        f"partial_images={quote(partial_images)} is not a whole number from 0 to {MAX_PARTIALS}.",
         "partial_images",
         partial_images,
         ("2",),
@@ -143,8 +152,15 @@ def _check_model(
     model = catalogue.find(model_id)
     if model is None:
         return
+    other = "image_model" if model.kind == "image" else "model"
+    if model.is_retired(today):
+        instead = f" Use {other}={model.replacement or 'auto'!r} instead."
+        raise ModelRetiredError(
+            f"{option}={model_id!r} was shut down on {model.shutdown}.{instead}",
+            model_id,
+            model.replacement,
+        )
     if model.kind != kind:
-        other = "image_model" if kind == "mainline" else "model"
         role = "makes images" if model.kind == "image" else "leads the conversation"
         raise InvalidOptionError(
             f"{option}={model_id!r}: this model {role}; pass it as {other}={model_id!r}.",
@@ -155,12 +171,6 @@ def _check_model(
     if model.shutdown is None:
         return
     instead = f" Use {model.replacement!r} instead." if model.replacement else ""
-    if model.is_retired(today):
-        raise ModelRetiredError(
-            f"{option}={model_id!r} was shut down on {model.shutdown}.{instead or ' Use auto.'}",
-            model_id,
-            model.replacement,
-        )
     warn_caller(
         f"{option}={model_id!r} will be shut down on {model.shutdown}.{instead}",
         ModelDeprecationWarning,

@@ -4,6 +4,7 @@ Build the prompts of variations, each worded differently so that the images diff
 
 from __future__ import annotations
 
+from imagesession._domain.wording import quote
 from imagesession.errors import InvalidOptionError
 
 MAX_VARIATIONS = 10
@@ -20,8 +21,8 @@ def validate_count(name: str, count: object) -> int:
     if type(count) is int and 1 <= count <= MAX_VARIATIONS:
         return count
     raise InvalidOptionError(
-        f"{name}={count!r} is not a whole number from 1 to {MAX_VARIATIONS}; use studio.map() for "
-        "more.",
+        f"{name}={quote(count)} is not a whole number from 1 to {MAX_VARIATIONS}; use studio.map() "
+        "for more.",
         name,
         count,
         ("3",),

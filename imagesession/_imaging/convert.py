@@ -8,6 +8,7 @@ import io
 from typing import TYPE_CHECKING
 
 from imagesession._domain.image_header import ImageHeader, parse_header
+from imagesession._domain.wording import quote
 from imagesession.errors import InvalidImageError, InvalidRequestError
 
 from .color import (
@@ -79,7 +80,7 @@ def as_png(data: bytes, name: str, *, max_side: int | None = None) -> bytes:
     """
     if max_side is not None and (type(max_side) is not int or max_side < 1):
         raise InvalidRequestError(
-            f"max_side={max_side!r} is not a whole number of pixels from 1 on."
+            f"max_side={quote(max_side)} is not a whole number of pixels from 1 on."
         )
     if sniff_format(data) == "svg":
         return render_svg(data, name, max_side or natural_edge(data))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
+from imagesession._domain.wording import quote
 from imagesession.errors import InvalidImageError
 
 from .boxes import parse_box
@@ -178,7 +179,7 @@ class Mask:
         """
         if not _is_nonnegative_number(radius_px):
             raise InvalidImageError(
-                f"A feather's radius is a number of pixels from 0 up, not {radius_px!r}."
+                f"A feather's radius is a number of pixels from 0 up, not {quote(radius_px)}."
             )
         return Mask(FeatheredMask(self._operation, radius_px))
 
@@ -193,7 +194,7 @@ class Mask:
             InvalidImageError: `px` is not an integer.
         """
         if not _is_whole(px):
-            raise InvalidImageError(f"A mask grows by a whole number of pixels, not {px!r}.")
+            raise InvalidImageError(f"A mask grows by a whole number of pixels, not {quote(px)}.")
         return Mask(DilatedMask(self._operation, px))
 
     def alpha(self, size: Size, *, resize_mask: bool = False) -> Image.Image:
@@ -313,7 +314,7 @@ def _validate_side(opens: object) -> OpenSide:
     if opens == "black":
         return "black"
     raise InvalidImageError(
-        f'What opens in a black-and-white mask is "white" or "black", not {opens!r}.'
+        f'What opens in a black-and-white mask is "white" or "black", not {quote(opens)}.'
     )
 
 
@@ -322,7 +323,7 @@ def _check_threshold(threshold: object) -> None:
         isinstance(threshold, int) and _is_whole(threshold) and 0 < threshold <= _WHITE
     ):
         raise InvalidImageError(
-            f"A mask's threshold is a whole number from 1 to 255, not {threshold!r}."
+            f"A mask's threshold is a whole number from 1 to 255, not {quote(threshold)}."
         )
 
 

@@ -19,6 +19,7 @@ from typing import cast
 import attrs
 
 from imagesession._domain.progress import OnProgress, ProgressEvent, Stage
+from imagesession._domain.wording import quote
 from imagesession._engine.effects import ReportProgress
 from imagesession.errors import ImageSessionError, InvalidRequestError
 
@@ -41,7 +42,7 @@ def observers(on_progress: object, total: int = 1) -> list[ProgressObserver]:
 def _validate_callback(on_progress: object) -> OnProgress:
     if not callable(on_progress):
         raise InvalidRequestError(
-            f"on_progress={on_progress!r} cannot be called. Pass a function of one argument, "
+            f"on_progress={quote(on_progress)} cannot be called. Pass a function of one argument, "
             "such as print."
         )
     if inspect.iscoroutinefunction(on_progress):

@@ -17,6 +17,7 @@ from pathlib import Path
 import attrs
 
 from imagesession._domain.turn import Turn
+from imagesession._domain.wording import quote
 from imagesession._engine.leases import BudgetReservation
 from imagesession._engine.store import SpendingQuery
 from imagesession.errors import OutcomeUnknownError, StorageError
@@ -153,8 +154,8 @@ def completed_under_key(idempotency_key: str, settled: Iterable[Turn]) -> Turn |
     unknown = next((turn for turn in turns if turn.is_outcome_unknown), None)
     if completed is None and unknown is not None:
         raise OutcomeUnknownError(
-            f"idempotency_key={idempotency_key!r} was sent on {unknown.started:%Y-%m-%d %H:%M} "
-            "UTC; its outcome is unknown, it may have been billed, and it is not sent twice. "
+            f"idempotency_key={quote(idempotency_key)} was sent on {unknown.started:%Y-%m-%d %H:%M}"
+            " UTC; its outcome is unknown, it may have been billed, and it is not sent twice. "
             "To pay for it again, use another key.",
             unknown.id,
         )
@@ -167,14 +168,14 @@ def _pending_under_key(pending: list[PendingReservation], idempotency_key: str) 
             continue
         if item.settled is None and item.batch is not None:
             raise OutcomeUnknownError(
-                f"idempotency_key={idempotency_key!r} is in a batch that is not settled; it is not "
-                f"sent twice. Collect it with studio.batches.get({item.batch!r}).",
+                f"idempotency_key={quote(idempotency_key)} is in a batch that is not settled; it "
+                f"is not sent twice. Collect it with studio.batches.get({item.batch!r}).",
                 item.turn_id,
             )
         if item.settled is None:
             raise OutcomeUnknownError(
-                f"idempotency_key={idempotency_key!r} is in use and not settled: another program "
-                "is working on it, or was stopped while it waited. It is not sent twice.",
+                f"idempotency_key={quote(idempotency_key)} is in use and not settled: another "
+                "program is working on it, or was stopped while it waited. It is not sent twice.",
                 item.turn_id,
             )
         if item.settled.has_image:

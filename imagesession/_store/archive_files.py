@@ -21,6 +21,7 @@ from typing import IO, TypeAlias, cast
 
 import attrs
 
+from imagesession._domain.wording import quote
 from imagesession.errors import CorruptRecordError, InvalidRequestError, StorageIOError
 
 from .atomic_write import (
@@ -73,7 +74,7 @@ def resolve_path(path: object) -> Path:
         text = os.fsdecode(cast("str | os.PathLike[str]", path))
     if not text or "\0" in text:
         raise InvalidRequestError(
-            f"The path is {path!r}; name a folder, or a file that ends in .zip."
+            f"The path is {quote(path)}; name a folder, or a file that ends in .zip."
         )
     try:
         return Path(text).expanduser().absolute()

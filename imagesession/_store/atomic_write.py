@@ -28,6 +28,8 @@ _CANNOT_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.
 _CANNOT_LINK = frozenset(
     {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS, errno.EINVAL}
 )
+# The end of a path says most.
+_LONGEST_PATH, _SHOWN_END = 300, 80
 _STALE_SECONDS = 3600.0
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; make room",
@@ -50,7 +52,8 @@ def translate_os_errors(path: Path) -> Generator[None, None, None]:
         yield
     except OSError as error:
         reason = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
-        raise StorageIOError(f"The library cannot use {path}: {reason}.") from error
+        name = str(path) if len(str(path)) <= _LONGEST_PATH else f"…{str(path)[-_SHOWN_END:]}"
+        raise StorageIOError(f"The library cannot use {name}: {reason}.") from error
 
 
 def ensure_dir(path: Path) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from imagesession._domain.wording import quote
 from imagesession._engine.batch_store import BatchIntent
 from imagesession.errors import InvalidRequestError, NotFoundError, StorageError
 
@@ -152,7 +153,7 @@ class BatchStore(StoreBase):
         earlier = next((item for item in named if item.state not in NOT_EXECUTED), None)
         if earlier is not None and earlier.digest != digest:
             raise InvalidRequestError(
-                f"name={name!r} is the name of another batch ({earlier.id}), which has other "
+                f"name={quote(name)} is the name of another batch ({earlier.id}), which has other "
                 "requests; nothing was sent. Choose another name for this one."
             )
         return earlier
@@ -196,7 +197,7 @@ class BatchStore(StoreBase):
                 return item
         listed = tuple(item.name or item.id for item in known[:_MAX_LISTED])
         raise NotFoundError(
-            f"No batch {wanted!r} in this library; there are: {', '.join(listed) or 'none'}.",
+            f"No batch {quote(wanted)} in this library; there are: {', '.join(listed) or 'none'}.",
             wanted,
             listed,
         )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._domain.wording import quote
 from imagesession._engine.http import ReceivedImage
 from imagesession._engine.store import ImageQuery, ImportedImage, InputImage, Source
 from imagesession.errors import InvalidImageError, NotFoundError, StorageError
@@ -172,7 +173,7 @@ class ImageStore(StoreBase):
                 return found
             latest = tuple(row.image for row in self._index.page(ImageQuery(limit=HINTS), pending))
         raise NotFoundError(
-            f"This library has no picture {image_id!r}. Its latest are: "
+            f"This library has no picture {quote(image_id)}. Its latest are: "
             f"{', '.join(latest) or 'none yet'}.",
             image_id,
             latest,

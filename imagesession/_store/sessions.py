@@ -13,6 +13,7 @@ import attrs
 
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
+from imagesession._domain.wording import quote
 from imagesession._engine.store import SessionActivity
 from imagesession._version import __version__
 from imagesession.errors import NotFoundError, StorageError
@@ -177,9 +178,9 @@ class SessionStore(StoreBase):
             f"{record.id} ({record.name or record.description[:40]})" for record in shown
         )
         problem = (
-            f"{len(named)} sessions are called {key!r}; open one by its id"
+            f"{len(named)} sessions are called {quote(key)}; open one by its id"
             if named
-            else f"This library has no session {key!r}. Its latest are"
+            else f"This library has no session {quote(key)}. Its latest are"
         )
         ids = tuple(record.id for record in shown)
         return NotFoundError(f"{problem}: {listed or 'none yet'}.", key, ids)

@@ -20,6 +20,7 @@ import markupsafe
 from imagesession._display import formatting
 from imagesession._display.overwrite_guard import check_replaceable
 from imagesession._display.templates import render, source
+from imagesession._domain import wording
 from imagesession._domain.previews import Preview
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
@@ -61,8 +62,8 @@ def write(store: Store, path: object, session_id: str | None = None) -> str:
     page = resolve_path(path)
     if page.suffix.lower() not in _SUFFIXES:
         raise InvalidRequestError(
-            f"The gallery is a page, and {str(page)!r} does not end in .html. Write it to "
-            f"{str(page.with_suffix('.html'))!r}, for instance."
+            f"The gallery is a page, and {wording.quote(page.name)} does not end in .html. "
+            f"Write it to {wording.quote(page.with_suffix('.html').name)}, for instance."
         )
     with translate_os_errors(page):
         check_replaceable(page, "gallery", _is_gallery)
