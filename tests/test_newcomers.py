@@ -93,6 +93,7 @@ def _unawaited(studio: Studio) -> Any:
 
 
 Call = Callable[[Any], Any]
+OPEN: Any = Studio
 # A mistake, and what the answer has to name.
 MISTAKES: list[tuple[str, Call, str]] = [
     ("several", lambda s: s.generate("a fox", n=4), r"variations\(prompt, n=4\)"),
@@ -122,9 +123,9 @@ MISTAKES: list[tuple[str, Call, str]] = [
     ("dall-e", lambda s: s.generate("a fox", model="dall-e-3"), "image_model='gpt-image"),
     ("kind", lambda s: s.generate("a fox", model="gpt-image-2"), "pass it as image_model"),
     ("await", _unawaited, 'write "await"'),
-    ("key", lambda _: Studio("sk-proj-abcdef"), r"Studio\(api_key="),
-    ("budget", lambda s: Studio(s.library, budget=5.0), r"Budget\(per_day=5\.0\)"),
-    ("output_dir", lambda _: Studio(output_dir="x"), r"Studio\(library="),
+    ("key", lambda _: OPEN("sk-proj-abcdef"), r"Studio\(api_key="),
+    ("budget", lambda s: OPEN(s.library, budget=5.0), r"Budget\(per_day=5\.0\)"),
+    ("output_dir", lambda _: OPEN(output_dir="x"), r"Studio\(library="),
     ("page", lambda s: s.edit("bluer", image=b"<!DOCTYPE html>"), "HTML page"),
     ("url", lambda s: s.edit("bluer", image="https://a.example/b.png"), "Download it"),
     ("name", lambda s: s.open("Tee logo"), "Tea logo"),
@@ -280,11 +281,11 @@ LONG_CALLS: list[Call] = [
     lambda s: s.session("t").contact_sheet(columns=LONG),
     lambda s: s.generate("a fox").save(LONG),
     lambda s: s.generate("a fox").as_png(max_side=LONG),
-    lambda s: Studio(s.library, budget=LONG),
-    lambda s: Studio(s.library, timeout=LONG),
-    lambda s: Studio(s.library, max_concurrency=LONG),
-    lambda s: Studio(s.library, images_per_minute=LONG),
-    lambda s: Studio(s.library, **_unknown()),
+    lambda s: OPEN(s.library, budget=LONG),
+    lambda s: OPEN(s.library, timeout=LONG),
+    lambda s: OPEN(s.library, max_concurrency=LONG),
+    lambda s: OPEN(s.library, images_per_minute=LONG),
+    lambda s: OPEN(s.library, **_unknown()),
 ]  # fmt: skip
 
 

@@ -71,6 +71,7 @@ def prepare_request(
         parameters={**request.parameters, **_requested_size(request, options, config, branch_head)},
         parents=tuple(_parents(inputs.images, branch_head)),
         masked=request.mask is not None,
+        mask_coverage=inputs.mask.coverage if inputs.mask else None,
         idempotency_key=request.idempotency_key,
     )
     return PreparedRequest(
