@@ -240,6 +240,8 @@ def _kind_payload(image: imagesession.AsyncSavedImage) -> Payload:
                     for finding in findings
                 ],
             }
+        case _ if image.turn.mask_coverage is not None:
+            return {"mask_coverage": image.turn.mask_coverage}
         case _:
             return {}
 

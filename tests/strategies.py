@@ -85,6 +85,7 @@ turns = st.builds(
     ).map(tuple),
     parents=st.lists(ids, max_size=2).map(tuple),
     masked=st.booleans(),
+    mask_coverage=st.none() | st.floats(0, 1),
     images=st.lists(images, max_size=3).map(tuple),
     text=texts,
     context=st.sampled_from(["fresh", "continued", "rebuilt"]),

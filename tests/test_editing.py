@@ -750,3 +750,15 @@ def test_session_continues_after_a_markup(studio: Any, provider: FakeOpenAI) -> 
     assert shown(provider, body) == [second.bytes]
     assert third.turn.context == "rebuilt"
     assert session.generate("warmer").turn.context == "continued"
+
+
+def test_turn_says_what_its_mask_opened(studio: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """
+    The fraction that a mask opened is in the turn, its metadata and the log; None without a mask.
+    """
+    caplog.set_level("INFO", "imagesession")
+    image = studio.edit("red", image=red(), mask=Mask.rectangle((0.0, 0.0, 0.5, 0.5)))
+    assert (image.turn.mask_coverage, image.metadata["mask_coverage"]) == (0.25, 0.25)
+    assert "the mask opens 25.0%" in caplog.text
+    assert studio.images.get(image.id).turn.mask_coverage == 0.25
+    assert studio.edit("blue", image=image).turn.mask_coverage is None

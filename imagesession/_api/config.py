@@ -120,6 +120,7 @@ def build_config(
     server = resolve_server(values["server"], host)
     if server.model_header in {name.lower() for name in headers}:
         server = attrs.evolve(server, model_header=None)
+    _check_budget(values["budget"])
     return StudioConfig(
         catalogue=_build_catalogue(server, values["prices"]),
         server=server,
@@ -188,6 +189,18 @@ def _read_servers_file(path: Path) -> Mapping[str, ServerProfile]:
     except (OSError, ValueError, RuntimeError) as error:
         raise InvalidRequestError(f"The table of servers {path} cannot be read: {error}.") from None
     return read_servers(data, str(path))
+
+
+def _check_budget(budget: object) -> None:
+    if budget is None:
+        return
+    from imagesession._domain.budget import Budget  # noqa: PLC0415 - rarely needed
+
+    if not isinstance(budget, Budget):
+        raise InvalidRequestError(
+            f"budget={quote(budget)} does not say for what. Write Budget(per_day=5.0), with "
+            "per_call=, per_session= or per_day= in US dollars."
+        )
 
 
 def _count(name: str, value: object) -> int:
@@ -269,6 +282,12 @@ def resolve_library_path(library: str | os.PathLike[str] | None, *, offline: boo
     Return the library's path: the caller's, else the environment's, else one in the user's Pictures
     folder.
     """
+    # Its text is a secret, which must not become the name of a folder, nor stand in a message.
+    if isinstance(library, str) and library.startswith("sk-") and not Path(library).exists():
+        raise InvalidRequestError(
+            "The library's folder is named like an API key. Write Studio(api_key=…); the first "
+            "argument is the folder in which images are saved."
+        )
     chosen = library or _pasted(os.environ.get("IMAGESESSION_LIBRARY"))
     if chosen:
         return Path(chosen)

@@ -4,11 +4,13 @@ Spell out all keywords in the verbs' signatures, though the source defines them 
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, cast
 
 from imagesession._domain.options import OPTION_NAMES
+from imagesession.errors import InvalidRequestError
 
 Verb = TypeVar("Verb", bound=Callable[..., object])
 Class = TypeVar("Class", bound=type)
@@ -46,8 +48,9 @@ def expand_signature(keywords: type[Any], **defaults: object) -> Callable[[Verb]
         for name in names
     ]
 
-    def decorate(verb: Verb) -> Verb:
-        signature = inspect.signature(verb)
+    def decorate(function: Verb) -> Verb:
+        signature = inspect.signature(function)
+        verb = _checked(function, signature)
         explicit = [
             parameter
             for parameter in signature.parameters.values()
@@ -65,6 +68,45 @@ def expand_signature(keywords: type[Any], **defaults: object) -> Callable[[Verb]
     return decorate
 
 
+def _checked(verb: Verb, signature: inspect.Signature) -> Verb:
+    """
+    Answer more positional arguments than a verb takes with what to write instead, and let the
+    traceback of a wrong argument end here: the message explains it, and not the frames of a check.
+    """
+    positional = [
+        parameter.name
+        for parameter in signature.parameters.values()
+        if parameter.kind in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}
+    ]
+
+    def check(args: tuple[object, ...]) -> None:
+        if len(args) > len(positional):
+            shown = ", ".join((*positional[1:], "…=…"))
+            raise InvalidRequestError(
+                f"{verb.__name__}() has {len(args) - 1} arguments without a name and takes "
+                f"{len(positional) - 1}. Write {verb.__name__}({shown}): the others have names, "
+                "such as image= or references=."
+            )
+
+    @functools.wraps(verb)
+    def checked(*args: object, **keywords: object) -> object:
+        try:
+            check(args)
+            return verb(*args, **keywords)
+        except InvalidRequestError as error:
+            raise error.with_traceback(None) from error.__cause__
+
+    @functools.wraps(verb)
+    async def checked_async(*args: object, **keywords: object) -> object:
+        try:
+            check(args)
+            return await cast("Awaitable[object]", verb(*args, **keywords))
+        except InvalidRequestError as error:
+            raise error.with_traceback(None) from error.__cause__
+
+    return cast("Verb", checked_async if inspect.iscoroutinefunction(verb) else checked)
+
+
 def public_base(kind: Class) -> Class:
     """
     Hide the name of a private base class in `help()` and in Python's own errors, such as
@@ -73,5 +115,6 @@ def public_base(kind: Class) -> Class:
     kind.__module__ = "imagesession"
     for member in vars(kind).values():
         if inspect.isfunction(member):
-            member.__qualname__ = member.__name__
+            for function in (member, inspect.unwrap(member)):
+                function.__qualname__ = member.__name__
     return kind

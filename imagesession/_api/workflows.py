@@ -30,8 +30,9 @@ from imagesession._api.types import (
 )
 from imagesession._domain.analysis import analysis_from_turn
 from imagesession._domain.call_settings import CallSettings
+from imagesession._domain.foreign_words import unknown_option
 from imagesession._domain.model_catalog import CompletionWindow, ModelInfo
-from imagesession._domain.options import OptionParams
+from imagesession._domain.options import OPTION_NAMES, OptionParams
 from imagesession._domain.reports import PendingRequest
 from imagesession._domain.results import Results
 from imagesession._domain.sessions import SessionRecord
@@ -75,6 +76,9 @@ def build_request(
         keywords: The other arguments of the call.
         params: The keywords of its verb; any other one is treated as an option, and refused if
             there is no such option.
+
+    Raises:
+        InvalidOptionError: There is no such keyword.
     """
     own, options = split_keywords(keywords, params)
     return GenerateRequest(
@@ -111,8 +115,13 @@ def split_keywords(
     """
     Split the arguments of a call into keywords of its verb and options.
     """
-    own = {key: keywords[key] for key in own_keywords(params) if key in keywords}
-    return own, {key: keywords[key] for key in keywords if key not in own}
+    names = own_keywords(params)
+    own = {key: keywords[key] for key in names if key in keywords}
+    options = {key: keywords[key] for key in keywords if key not in own}
+    for name, value in options.items():
+        if name not in {*OPTION_NAMES, "aspect_ratio"}:
+            raise unknown_option(name, value, (*names, *OPTION_NAMES))
+    return own, options
 
 
 def build_submission(

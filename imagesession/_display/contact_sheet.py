@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import ImageRecord, Turn, short_id
-from imagesession._domain.wording import quote, show_path
+from imagesession._domain.wording import quote
 from imagesession._engine.store import Store
 from imagesession._imaging.thumbnails import load_small
 from imagesession._store.files.archive_files import resolve_path
@@ -80,7 +80,7 @@ def _resolve_file(path: object, record: SessionRecord) -> Path:
     file = resolve_path(f"contact_sheet_{short_id(record.id)}.png" if path is None else path)
     if file.suffix.lower() not in _FORMATS:
         raise InvalidRequestError(
-            f"A contact sheet is a .png, .jpg or .pdf, and {show_path(file)} does not end in one "
+            f"A contact sheet is a .png, .jpg or .pdf, and {quote(file.name)} does not end in one "
             f"of them. Write it to {quote(file.with_suffix('.png').name)}, for instance."
         )
     return file

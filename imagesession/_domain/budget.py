@@ -33,8 +33,8 @@ def _check_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> 
         return
     if not is_amount(value) or not value:
         raise InvalidOptionError(
-            f"{attribute.name}={quote(value)} is not an amount of US dollars above zero, such "
-            "as 0.5; None sets no limit.",
+            f"{attribute.name}={quote(value)} is not an amount of US dollars above zero, such as "
+            "0.5; None sets no limit.",
             attribute.name,
             value,
         )

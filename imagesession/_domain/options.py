@@ -4,7 +4,6 @@ The options of an image request.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict, cast, get_args
@@ -13,6 +12,7 @@ import attrs
 
 from imagesession.errors import InvalidOptionError
 
+from .foreign_words import SHAPES, nearest_values, to_value, translate, unknown_option
 from .wording import quote
 
 Quality = Literal["auto", "low", "medium", "high", "xhigh", "max"]
@@ -24,6 +24,8 @@ Complexity = Literal["low", "medium", "high"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 ServiceTier = Literal["auto", "default", "flex", "priority"]
 Size = str | tuple[int, int]
+# Newer models make all sizes that are multiples of it; older ones have a few.
+_GRID = 16
 
 
 class OptionParams(TypedDict, total=False):
@@ -62,26 +64,45 @@ def parse_size(text: str) -> tuple[int, int] | None:
     match = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text, re.ASCII)
     if match is None:
         raise InvalidOptionError(
-            f'size={quote(text)} is not a size; write "auto" or width x height in pixels, '
-            'such as "1536x864".',
+            f'size={quote(text)} is not a size. Write "1536x864", "16:9", "landscape", "portrait", '
+            '"square" or "auto".',
             "size",
             text,
-            ("auto", "1024x1024"),
+            ("auto", "1024x1024", "1536x864"),
         )
     return int(match[1]), int(match[2])
 
 
-def _size_text(value: Size) -> str:
+def parse_ratio(text: str) -> tuple[float, float] | None:
     """
-    Format a size as the API does, whatever its separator, case or type.
+    Read `"16:9"` as `(16.0, 9.0)`; None if the text is no ratio.
+    """
+    match = re.fullmatch(
+        r"([0-9]{1,5}(?:\.[0-9]{1,3})?):([0-9]{1,5}(?:\.[0-9]{1,3})?)", text, re.ASCII
+    )
+    if match is None or not (float(match[1]) and float(match[2])):
+        return None
+    return float(match[1]), float(match[2])
+
+
+def _size_text(value: Size | int) -> str:
+    """
+    Format a size as the API does, whatever its separator, case or type; a shape as its ratio.
+
+    A tuple that no model makes exactly becomes a ratio of pixels, for which the nearest size is
+    taken.
     """
     if isinstance(value, str):
-        return value.strip().lower().replace("×", "x").replace(" ", "")
+        text = re.sub(r"[×*]", "x", value.strip().lower().replace(" ", ""))
+        return SHAPES.get(text, f"{text}x{text}" if text.isdecimal() else text)
+    if type(value) is int:
+        return f"{value}x{value}"
     try:
-        width, height = value
+        width, height = cast("tuple[int, int]", value)
     except (TypeError, ValueError):
-        return repr(value)
-    return f"{width}x{height}"
+        return quote(value)
+    exact = all(type(edge) is int and edge % _GRID == 0 for edge in (width, height))
+    return f"{width}{'x' if exact else ':'}{height}"
 
 
 def _join_names(value: object) -> object:
@@ -97,7 +118,8 @@ def _join_names(value: object) -> object:
 
 
 def _check_size(_: object, __: object, value: str) -> None:
-    parse_size(value)
+    if parse_ratio(value) is None:
+        parse_size(value)
 
 
 def _one_of(choices: tuple[Any, ...], *, optional: bool = False) -> Any:  # noqa: ANN401 - attrs' own type
@@ -108,7 +130,7 @@ def _one_of(choices: tuple[Any, ...], *, optional: bool = False) -> Any:  # noqa
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value in choices or (optional and value is None):
             return
-        near = difflib.get_close_matches(str(value), choices, n=2, cutoff=0.4)
+        near = nearest_values(attribute.name, value, choices)
         listed = ", ".join(repr(choice) for choice in choices)
         hint = f" Nearest: {near[0]!r}." if near else ""
         raise InvalidOptionError(
@@ -178,7 +200,9 @@ class GenerateOptions:
             prompt; "auto" is the newest suitable one in this library's catalogue.
         image_model: The model that makes the image; "auto" leaves the choice to the provider. Of a
             list, the next one is asked if the answer of the one before it billed nothing.
-        size: "auto", or width and height in pixels, as "1536x864" or `(1536, 864)`.
+        size: "auto", or width and height in pixels, as "1536x864" or `(1536, 864)`; or a ratio or
+            shape, as "16:9", "landscape", "portrait" or "square", for which the image model's
+            nearest size is taken. A tuple that it does not make is rounded to the nearest size too.
         quality: "low" to "high"; newer image models also take "xhigh" and "max".
         background: "transparent" needs output_format "png" or "webp".
         output_format: The file format of the image.
@@ -250,19 +274,17 @@ class GenerateOptions:
         Raises:
             InvalidOptionError: There is no such option, or a value is not valid.
         """
-        for name in changes:
+        options = translate(changes)
+        for name, value in options.items():
             if name not in OPTION_NAMES:
-                near = difflib.get_close_matches(name, OPTION_NAMES, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
-                raise InvalidOptionError(
-                    f"There is no option {quote(name)}.{hint} The options are: "
-                    f"{', '.join(OPTION_NAMES)}.",
-                    name,
-                    changes[name],
-                    tuple(near),
-                )
+                raise unknown_option(name, value, OPTION_NAMES)
+        given: dict[str, Any] = {
+            name: to_value(name, value)
+            for name, value in options.items()
+            if value is not None or name in OPTIONAL
+        }
         try:
-            return attrs.evolve(self, **changes)
+            return attrs.evolve(self, **given)
         except InvalidOptionError as error:
             # The message explains the value; the frames of the check would hide the caller's line.
             raise error.with_traceback(None) from None
@@ -275,6 +297,8 @@ class GenerateOptions:
 
 
 OPTION_NAMES: tuple[str, ...] = tuple(field.name for field in attrs.fields(GenerateOptions))
+# For these None is a value; for the others it leaves the option out.
+OPTIONAL = frozenset(field.name for field in attrs.fields(GenerateOptions) if field.default is None)
 
 
 GenerateOptions.__module__ = "imagesession"

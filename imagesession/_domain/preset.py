@@ -21,7 +21,7 @@ from .model_catalog import ModelInfo
 from .options import OPTION_NAMES, GenerateOptions, parse_size
 from .preset_params import ParamValue, PresetParam, join_words
 from .prompt_template import render_template, validate_subject, validate_template
-from .sizes import supported_size
+from .sizes import resolve_size, supported_size
 from .wording import quote
 
 PresetKind = Literal["general", "product", "ui_asset"]
@@ -275,7 +275,7 @@ def _without_conflicts(soft: Mapping[str, Any], required: Mapping[str, Any]) -> 
 
 
 def _to_supported_size(size: Any, image_model: ModelInfo | None) -> str:  # noqa: ANN401 - any size
-    text = GenerateOptions(size=size).size
+    text = resolve_size(GenerateOptions(size=size).size, image_model.sizes if image_model else None)
     pixels = parse_size(text)
     if pixels is None or image_model is None:
         return text

@@ -62,8 +62,8 @@ def _copied_choices(choices: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
 def _default(field: PresetParam, _: object, value: str) -> None:
     if value not in field.choices:
         raise InvalidRequestError(
-            f"The default {quote(value)} is not one of the choices "
-            f"{join_words(field.choices)}. Add it to them, or choose another default."
+            f"The default {quote(value)} is not one of the choices {join_words(field.choices)}. "
+            "Add it to them, or choose another default."
         )
 
 

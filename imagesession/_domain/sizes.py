@@ -8,7 +8,19 @@ import itertools
 import math
 from collections.abc import Iterable
 
+from imagesession.errors import InvalidOptionError
+
 from .model_catalog import SizeRule
+from .options import parse_ratio
+
+# The edges of an image whose shape alone is given: those of the sizes that all models share.
+_SQUARE, _LONGER_EDGE = 1024, 1536
+# From here on, the numbers of a ratio are pixels.
+_PIXELS = 100
+# Above this logarithmic distance, a ratio is another shape: 16:9 is 3:2, and 3:1 is not.
+_OTHER_SHAPE = 0.35
+# The sizes of an unknown model; every model of OpenAI since 2025 makes these.
+_COMMON = SizeRule(fixed=((1024, 1024), (1536, 1024), (1024, 1536)))
 
 
 def is_supported(rule: SizeRule, width: int, height: int) -> bool:
@@ -26,6 +38,44 @@ def is_supported(rule: SizeRule, width: int, height: int) -> bool:
         and max(width, height) <= rule.max_ratio * min(width, height)
         and rule.min_pixels <= width * height <= rule.max_pixels
     )
+
+
+def resolve_size(text: str, rule: SizeRule | None) -> str:
+    """
+    Return the nearest size that a model makes to a ratio; another size unchanged.
+
+    Args:
+        text: A size in the form of `GenerateOptions.size`.
+        rule: The sizes that the model supports; None if it is unknown.
+
+    Raises:
+        InvalidOptionError: The model makes nothing of about this shape.
+    """
+    ratio = parse_ratio(text)
+    if ratio is None:
+        return text
+    rule, aim = rule or _COMMON, _aim(*ratio)
+    width, height = supported_size(rule, *aim)
+    if _aspect_distance((width, height), aim) > _OTHER_SHAPE:
+        raise InvalidOptionError(
+            f"size={text!r} is longer than the image model makes images. Nearest: "
+            f"{width}x{height}.",
+            "size",
+            text,
+            (f"{width}x{height}",),
+        )
+    return f"{width}x{height}"
+
+
+def _aim(width: float, height: float) -> tuple[int, int]:
+    """
+    Return the pixels that a ratio stands for; numbers that are pixels already are kept.
+    """
+    if min(width, height) >= _PIXELS:
+        return round(width), round(height)
+    longer = _SQUARE if width == height else _LONGER_EDGE
+    scale = longer / max(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def nearest_sizes(rule: SizeRule, width: int, height: int) -> tuple[str, ...]:

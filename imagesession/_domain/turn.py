@@ -140,6 +140,8 @@ class Turn:
         references: The input images.
         parents: The ids of the library's images that it continues or that were input images.
         masked: Whether a mask was sent.
+        mask_coverage: The fraction of the image that the mask let change, from 0.0 to 1.0; None
+            without a mask.
         images: The images of the response.
         text: The model's text beside the images.
         context: How the model got the earlier turns: from the provider's state ("continued"), from
@@ -182,6 +184,7 @@ class Turn:
     references: tuple[Reference, ...] = ()
     parents: tuple[str, ...] = ()
     masked: bool = False
+    mask_coverage: float | None = None
     images: tuple[ImageRecord, ...] = ()
     text: str = ""
     context: ContextMode = "fresh"

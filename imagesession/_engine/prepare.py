@@ -11,6 +11,7 @@ import attrs
 
 from imagesession._domain.model_catalog import CompletionWindow
 from imagesession._domain.options import GenerateOptions
+from imagesession._domain.sizes import resolve_size
 from imagesession._domain.turn import Reference, Turn
 from imagesession._domain.wording import quote
 from imagesession.errors import InvalidImageError, InvalidOptionError
@@ -81,9 +82,10 @@ def prepare_request(
         (yield from new_turn(new, branch_head, prompt, options, inputs.images)),
         kind=request.kind,
         label=request.label,
-        parameters=request.parameters,
+        parameters={**request.parameters, **_requested_size(request, options, config, branch_head)},
         parents=tuple(_parents(inputs.images, branch_head)),
         masked=request.mask is not None,
+        mask_coverage=inputs.mask.coverage if inputs.mask else None,
         idempotency_key=request.idempotency_key,
         within=request.within,
     )
@@ -100,6 +102,19 @@ def prepare_request(
         partial_images=request.partial_images,
         count=request.count,
     )
+
+
+def _requested_size(
+    request: GenerateRequest,
+    options: GenerateOptions,
+    config: StudioConfig,
+    branch_head: BranchHead | None,
+) -> dict[str, str]:
+    """
+    Return the size as it was requested, if another one is made for it.
+    """
+    requested = _requested_options(request.choices, config, branch_head).size
+    return {} if requested == options.size else {"requested_size": requested}
 
 
 def new_turn(
@@ -161,6 +176,14 @@ def resolve_options(
     Raises:
         InvalidOptionError: An option is unknown, or has an invalid value.
     """
+    options = _requested_options(choices, config, branch_head)
+    model = config.catalogue.find(image_model(options, config))
+    return attrs.evolve(options, size=resolve_size(options.size, model.sizes if model else None))
+
+
+def _requested_options(
+    choices: Mapping[str, Any], config: StudioConfig, branch_head: BranchHead | None
+) -> GenerateOptions:
     own = config.options.updated(branch_head.record.choices) if branch_head else config.options
     return own.updated(choices)
 

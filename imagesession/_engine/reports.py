@@ -189,8 +189,8 @@ def find_model(config: StudioConfig, name: str) -> ModelInfo:
     if model is None:
         known = tuple(config.catalogue.models)
         raise NotFoundError(
-            f"The catalogue has no model {quote(name)}; it has {', '.join(known)}. Other "
-            "models can be used all the same: their names are sent as they are.",
+            f"The catalogue has no model {quote(name)}; it has {', '.join(known)}. Other models "
+            "can be used all the same: their names are sent as they are.",
             name,
             known,
         )

@@ -39,12 +39,14 @@ class InputImage:
         facts: Its parsed header.
         sha256: The digest of its bytes, in hexadecimal.
         image_id: Its id, if it is in the library.
+        coverage: For a mask, the fraction of the image that may change.
     """
 
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
     facts: ImageHeader
     sha256: str
     image_id: str | None = None
+    coverage: float | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -91,7 +91,8 @@ def _open_stream(turn: Turn, request: HttpRequest, deadline: float) -> Workflow[
 
 
 def _report_sending(turn: Turn, request: HttpRequest) -> Workflow[None]:
-    line = f"turn {turn.id}: sending ({request.method} {request.path})"
+    mask = "" if turn.mask_coverage is None else f"; the mask opens {turn.mask_coverage:.1%}"
+    line = f"turn {turn.id}: sending ({request.method} {request.path}){mask}"
     yield from ReportProgress("sending", turn_id=turn.id, log=line)
 
 

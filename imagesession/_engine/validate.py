@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import inspect
 from collections.abc import Iterable
 
 from imagesession._domain.caller_warnings import warn_caller
@@ -37,7 +38,12 @@ def validate_prompt(prompt: object) -> str:
         InvalidPromptError: It is not text, empty, or longer than 32,000 characters.
     """
     if not isinstance(prompt, str):
-        raise InvalidPromptError(f"The prompt is {type(prompt).__name__}, not text.")
+        remedy = (
+            'Write "await" in front of the call that makes it.'
+            if inspect.isawaitable(prompt)
+            else 'Write the prompt first, and pictures by name: edit("bluer", image=picture).'
+        )
+        raise InvalidPromptError(f"The prompt is {type(prompt).__name__}, not text. {remedy}")
     if not is_encodable(prompt):
         raise InvalidPromptError(
             "The prompt contains a lone surrogate (half a character), which cannot be sent. Check "
@@ -212,21 +218,21 @@ def _check_model(
     model = catalogue.find(model_id)
     if model is None:
         return
+    other = "image_model" if model.kind == "image" else "model"
+    if model.is_retired(today):
+        instead = f" Use {other}={model.replacement or 'auto'!r} instead."
+        raise ModelRetiredError(
+            f"{option}={model_id!r} was shut down on {model.shutdown}.{instead}",
+            model_id,
+            model.replacement,
+        )
     if model.kind != kind:
-        other = "image_model" if kind == "mainline" else "model"
         role = "makes images" if model.kind == "image" else "leads the conversation"
         raise InvalidOptionError(
             f"{option}={quote(model_id)}: this model {role}; pass it as {other}={quote(model_id)}.",
             option,
             model_id,
             ("auto",),
-        )
-    if model.is_retired(today):
-        instead = f"Use {model.replacement!r} instead." if model.replacement else "Use auto."
-        raise ModelRetiredError(
-            f"{option}={quote(model_id)} was shut down on {model.shutdown}. {instead}",
-            model_id,
-            model.replacement,
         )
     if model.notice is not None:
         warn_caller(f"{option}={model.notice}", ModelDeprecationWarning)

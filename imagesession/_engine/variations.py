@@ -21,8 +21,8 @@ def validate_count(name: str, count: object) -> int:
     if type(count) is int and 1 <= count <= MAX_VARIATIONS:
         return count
     raise InvalidOptionError(
-        f"{name}={quote(count)} is not a whole number from 1 to {MAX_VARIATIONS}; use "
-        "studio.map() for more.",
+        f"{name}={quote(count)} is not a whole number from 1 to {MAX_VARIATIONS}; use studio.map() "
+        "for more.",
         name,
         count,
         ("3",),

@@ -119,6 +119,37 @@ def to_srgb(picture: Image.Image, icc: bytes) -> Image.Image | None:
         return None
 
 
+def match_profile(picture: Image.Image, icc: bytes | None) -> Image.Image:
+    """
+    Convert an image in RGB or RGBA from its own colours to those of another image.
+
+    Args:
+        picture: The image; without a profile it is in sRGB.
+        icc: The profile of the other image; None for sRGB.
+
+    Returns:
+        The image in the other one's colours, with its alpha; unchanged if a profile cannot be read.
+    """
+    own = icc_profile(picture)
+    if own == icc:
+        return picture
+    from PIL import ImageCms  # noqa: PLC0415 - slow to import, and hardly ever needed
+
+    try:
+        source, target = (
+            srgb() if data is None else ImageCms.ImageCmsProfile(io.BytesIO(data))
+            for data in (own, icc)
+        )
+        matched = ImageCms.profileToProfile(
+            picture.convert("RGB"), source, target, outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError):
+        return picture
+    if matched is not None and has_alpha(picture):
+        matched.putalpha(picture.getchannel("A"))
+    return matched or picture
+
+
 def has_alpha(picture: Image.Image) -> bool:
     """
     Return whether a plain image has an alpha channel.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from imagesession.errors import InvalidImageError
 
-from .color import encode_png, has_alpha, icc_profile
+from .color import encode_png, has_alpha, icc_profile, match_profile
 from .decode import decode_upright
 from .inputs import read_image_input
 from .mask_ops import Size, check_size
@@ -45,7 +45,9 @@ def restore_unmasked(original: bytes, reply: bytes, alpha: Image.Image) -> bytes
     after = decode_upright(reply, "The picture that came back")
     check_size("mask", alpha.size, before.size, resize_mask=False)
     mode = "RGBA" if has_alpha(before) or has_alpha(after) else "RGB"
-    base, changed = before.convert(mode), after.convert(mode)
+    base = before.convert(mode)
+    # A reply in sRGB, pasted as it is into a photo with a wide profile, would look more vivid.
+    changed = match_profile(after.convert(mode), icc_profile(base))
     if changed.size != base.size:
         changed = resize(changed, base.size, Image.Resampling.LANCZOS)
     return encode_png(_blend(base, changed, alpha), icc_profile(base))

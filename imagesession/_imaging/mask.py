@@ -163,6 +163,12 @@ class Mask:
     def __invert__(self) -> Mask:
         return Mask(Inverted(self._operation))
 
+    def invert(self) -> Mask:
+        """
+        Return the inverse, as `~mask` does.
+        """
+        return ~self
+
     def __repr__(self) -> str:
         return str(self._operation)
 

@@ -4,7 +4,7 @@ Read masks from images: by brightness, or by transparency.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from imagesession.errors import InvalidImageError
 
@@ -19,6 +19,12 @@ NamedImage: TypeAlias = "tuple[Image.Image, str]"
 # JPEG tints greys a little, and a brush tints edges; a photo is coloured all over.
 _COLORED_SPREAD = 48
 _MAX_COLORED_FRACTION = 0.02
+_OPAQUE = 255
+# A mask's white is white, even after a JPEG or as a soft brush; labels count from 1.
+_BRIGHT = 64
+_MIN_SPREAD = 16
+# How much of what is visible may not be white, for it to count as white.
+_MAX_APART = 0.05
 
 
 def from_luminance(
@@ -65,10 +71,12 @@ def from_alpha_or_luminance(source: NamedImage, opens: OpenSide) -> Image.Image:
     Read a mask by the image's transparency if it has any, otherwise by its brightness.
 
     Raises:
-        InvalidImageError: The image is opaque and coloured, so most likely not a mask.
+        InvalidImageError: The image is opaque and coloured, so most likely not a mask; or what it
+            opens is not certain.
     """
     picture, name = to_8bit(*source), source[1]
-    if has_alpha(picture) and picture.getchannel("A").getextrema() != (255, 255):
+    if has_alpha(picture) and picture.getchannel("A").getextrema() != (_OPAQUE, _OPAQUE):
+        _check_transparency(picture, name)
         return from_alpha((picture, name))
     opaque = picture.convert("RGB")
     if _colored_fraction(opaque) > _MAX_COLORED_FRACTION:
@@ -77,7 +85,52 @@ def from_alpha_or_luminance(source: NamedImage, opens: OpenSide) -> Image.Image:
             "black nor white but coloured. Give a black-and-white picture, or say "
             "Mask.from_luminance(picture) to go by its brightness."
         )
+    _check_brightness(opaque.convert("L"), name)
     return from_luminance((opaque, name), opens)
+
+
+def _check_brightness(grey: Image.Image, name: str) -> None:
+    """
+    Reject a mask that looks black and is not, such as one whose values are numbers of segments.
+
+    Raises:
+        InvalidImageError: Its brightest pixel is far from white.
+    """
+    brightest = cast("tuple[int, int]", grey.getextrema())[1]
+    if 0 < brightest < _BRIGHT:
+        raise InvalidImageError(
+            f"{name} looks black: its brightest pixel is {brightest} of 255, which would open next "
+            "to nothing. If all that is not black may change, use "
+            "Mask.from_luminance(picture, threshold=1)."
+        )
+
+
+def _check_transparency(picture: Image.Image, name: str) -> None:
+    """
+    Reject a mask whose transparency says hardly anything, or the opposite of its brightness.
+
+    Raises:
+        InvalidImageError: It is nearly the same everywhere; or what is visible is white, so that
+            either that or the transparent rest may be meant.
+    """
+    from PIL import ImageChops, ImageStat  # noqa: PLC0415 - slow to import, and hardly ever needed
+
+    alpha = picture.getchannel("A")
+    lowest, highest = cast("tuple[int, int]", alpha.getextrema())
+    if lowest and highest - lowest < _MIN_SPREAD:
+        raise InvalidImageError(
+            f"{name} is nearly as transparent everywhere: its alpha is from {lowest} to {highest}. "
+            "To go by that, use Mask.from_alpha(picture); to go by its brightness, "
+            "Mask.from_luminance(picture)."
+        )
+    white = ImageChops.multiply(picture.convert("L"), alpha)
+    apart = ImageStat.Stat(ImageChops.difference(white, alpha)).mean[0]
+    if highest and apart < _MAX_APART * ImageStat.Stat(alpha).mean[0]:
+        raise InvalidImageError(
+            f"{name} is white where it is visible, and transparent elsewhere: its brightness and "
+            "its alpha open opposite parts. Use Mask.from_luminance(picture) to change the white "
+            "part, or Mask.from_alpha(picture) to change the transparent one."
+        )
 
 
 def _colored_fraction(picture: Image.Image) -> float:

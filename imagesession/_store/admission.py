@@ -87,9 +87,8 @@ def completed_under_key(idempotency_key: str, settled: Iterable[Turn]) -> Turn |
     unknown = next((turn for turn in turns if turn.is_outcome_unknown), None)
     if completed is None and unknown is not None:
         raise OutcomeUnknownError(
-            f"idempotency_key={quote(idempotency_key)} was sent on "
-            f"{unknown.started:%Y-%m-%d %H:%M} "
-            "UTC; its outcome is unknown, it may have been billed, and it is not sent twice. "
+            f"idempotency_key={quote(idempotency_key)} was sent on {unknown.started:%Y-%m-%d %H:%M}"
+            " UTC; its outcome is unknown, it may have been billed, and it is not sent twice. "
             "To pay for it again, use another key.",
             unknown.id,
         )

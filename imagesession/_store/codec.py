@@ -106,6 +106,7 @@ def read_turn(data: bytes, where: str) -> Turn:
         references=record.each("references", _read_reference),
         parents=record.texts("parents"),
         masked=record.required("masked", bool),
+        mask_coverage=record.amount("mask_coverage"),
         images=record.each("images", _read_image),
         text=record.text("text"),
         context=record.choice("context", get_args(ContextMode)),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from imagesession._domain.image_header import SUFFIXES
 from imagesession._domain.turn import ImageRecord
+from imagesession._domain.wording import quote
 from imagesession.errors import InvalidRequestError, StorageIOError
 
 from .files.archive_files import resolve_path
@@ -47,7 +48,8 @@ def write_copy(
     """
     target = resolve_path(path)
     wanted = _FORMATS.get(target.suffix.lower())
-    _check_target(target, root, image, wanted, overwrite=overwrite)
+    with translate_os_errors(target):
+        _check_target(target, root, image, wanted, overwrite=overwrite)
     if wanted not in {None, image.format}:
         from imagesession._imaging.convert import to_format  # noqa: PLC0415 - loads Pillow
 
@@ -71,7 +73,7 @@ def _check_target(
         )
     if wanted is None or (wanted == "svg" != image.format):
         raise InvalidRequestError(
-            f"{target.name[-80:]!r} does not end in a format that this image can be saved in: "
+            f"{quote(target.name)} does not end in a format that this image can be saved in: "
             f"{', '.join(suffix for suffix in _FORMATS if suffix != '.svg')}."
         )
     if target.exists() and (not overwrite or target.is_relative_to(root)):

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import hashlib
 
+import attrs
+
 from imagesession._domain.image_header import ImageHeader, parse_header
 from imagesession._engine.http import ReceivedImage
 from imagesession._engine.store import InputImage
@@ -20,7 +22,10 @@ def mask(source: object, image: InputImage, *, resize_mask: bool) -> InputImage:
     Raises:
         InvalidImageError: It is not a mask, has another size, or opens nothing or everything.
     """
-    return _as_input(Mask.of(source).png(_size(image), resize_mask=resize_mask), image)
+    read = Mask.of(source)
+    encoded = read.png(_size(image), resize_mask=resize_mask)
+    coverage = read.coverage(_size(image), resize_mask=resize_mask)
+    return attrs.evolve(_as_input(encoded, image), coverage=round(coverage, 4))
 
 
 def markup(source: object, image: InputImage, *, resize_mask: bool) -> InputImage:

@@ -51,6 +51,7 @@ def to_dict(turn: Turn, position: int, session_name: str | None) -> dict[str, An
         "parents": list(turn.parents),
         "references": record["references"],
         "masked": turn.masked,
+        "mask_coverage": turn.mask_coverage,
         "source": image.source,
         "origin": record["origin"],
         "parameters": record["parameters"],

@@ -21,7 +21,7 @@ def test_sizes_are_normalised(size: str | tuple[int, int]) -> None:
     assert GenerateOptions(size=size).size == "1536x864"
 
 
-@pytest.mark.parametrize("size", ["", "big", "1024", "0x5", "-1x5", "1024x", (1,), None, "9" * 50])
+@pytest.mark.parametrize("size", ["", "big", "0x5", "-1x5", "1024x", (1,), None, "9" * 50])
 def test_invalid_size_is_refused(size: str) -> None:
     """
     An invalid size is refused, and the message shows the right form.
@@ -36,7 +36,9 @@ def test_invalid_size_is_refused(size: str) -> None:
     [
         ("quality", "hgh", "high"),
         ("background", "transparant", "transparent"),
-        ("output_format", "jpg", "jpeg"),
+        ("output_format", "jpgg", "jpeg"),
+        ("quality", "standard", "medium"),
+        ("background", "white", "opaque"),
         ("moderation", "lo", "low"),
         ("reasoning_effort", "minimum", "minimal"),
     ],

@@ -109,3 +109,10 @@ def srgb() -> bytes:
     Return the bytes of an ICC profile.
     """
     return profile("sRGB").tobytes()
+
+
+def other_rgb() -> bytes:
+    """
+    Return the bytes of an ICC profile whose red and blue have changed places.
+    """
+    return srgb().replace(b"rXYZ", b"....").replace(b"bXYZ", b"rXYZ").replace(b"....", b"bXYZ")

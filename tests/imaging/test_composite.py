@@ -5,18 +5,30 @@ Protected pixels are restored exactly, and markup is validated.
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 
 from imagesession._imaging.composite import restore_unmasked, validate_markup
 from imagesession._imaging.mask import Mask
 from imagesession._imaging.pillow_typing import apply_lut, resize
 from imagesession.errors import InvalidImageError
-from tests.imaging.making import corners, decoded, encoded, is_alike, noise, srgb, turned
+from tests.imaging.making import (
+    SIZE,
+    corners,
+    decoded,
+    encoded,
+    is_alike,
+    noise,
+    other_rgb,
+    profile,
+    srgb,
+    turned,
+)
 
 Restore = Callable[[bytes, bytes, Image.Image], bytes]
 MODES = ["1", "L", "LA", "P", "RGB", "RGBA"]
@@ -241,3 +253,36 @@ def test_markup_that_marks_nothing_is_rejected(picture: object, message: str) ->
     """
     with pytest.raises(InvalidImageError, match=message):
         validate_markup(picture, (48, 32))
+
+
+def test_colours_of_another_profile_are_converted() -> None:
+    """
+    A reply in other colours than the original looks in the result as it does by itself, and
+    protected pixels keep their numbers: wide into plain, and plain into wide.
+    """
+    wide, plain = other_rgb(), None
+    reply = Image.new("RGB", SIZE, (200, 80, 80))
+    alpha = Mask.rectangle((0, 0, 0.5, 1.0)).alpha(SIZE)
+    for of_original, of_reply in ((wide, plain), (plain, wide), (wide, wide)):
+        original = encoded(Image.new("RGB", SIZE, (200, 30, 60)), icc_profile=of_original)
+        result = decoded(restore_unmasked(original, encoded(reply, icc_profile=of_reply), alpha))
+        assert result.info.get("icc_profile") == of_original
+        assert result.getpixel((SIZE[0] - 1, 0)) == (200, 30, 60)
+        seen, expected = as_seen(result), as_seen(decoded(encoded(reply, icc_profile=of_reply)))
+        assert max(abs(a - b) for a, b in zip(seen, expected, strict=True)) <= 3
+
+
+def as_seen(picture: Image.Image) -> tuple[int, ...]:
+    """
+    Return a pixel's colour in sRGB, as a viewer shows it that honours profiles.
+    """
+    icc = picture.info.get("icc_profile")
+    shown = picture.convert("RGB")
+    if icc:
+        own = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        converted = ImageCms.profileToProfile(shown, own, profile("sRGB"))
+        assert converted is not None
+        shown = converted
+    pixel = shown.getpixel((0, 0))
+    assert isinstance(pixel, tuple)
+    return pixel

@@ -434,7 +434,7 @@ def test_png_is_transparent_where_pixels_may_change(mask: Mask) -> None:
     sent = decoded(mask.png(SIZE))
     assert (sent.format, sent.mode, sent.size) == ("PNG", "RGBA", SIZE)
     assert sent.getchannel("A").tobytes() == bytes(255 - value for value in alpha)
-    assert pixels(Mask.of(mask.png(SIZE))) == alpha
+    assert pixels(Mask.from_alpha(mask.png(SIZE))) == alpha
 
 
 def test_mask_that_opens_nothing_is_rejected() -> None:
@@ -531,3 +531,68 @@ def test_preview_of_a_photo_is_upright() -> None:
     photo = io.BytesIO(encoded(corners(SIZE), "JPEG", exif=turned(6)))
     shown = Mask.rectangle((0.0, 0.0, 1.0, 0.5)).preview(photo)
     assert (shown.size, shown.getexif().get(0x0112, 1)) == ((30, 40), 1)
+
+
+# --- masks that do not say what they open ------------------------------------------------------
+
+
+def _strokes(background: tuple[int, ...], stroke: tuple[int, ...], mode: str = "RGBA") -> bytes:
+    mask = Image.new(mode, (32, 24), background)
+    mask.paste(stroke, (8, 6, 24, 18))
+    return encoded(mask)
+
+
+UNCERTAIN = [
+    (_strokes((0,), (1,), "L"), "looks black.*1 of 255", ["from_luminance(it, threshold=1)"]),
+    (
+        _strokes((9, 9, 9, 250), (255, 255, 255, 255)),
+        "nearly as transparent everywhere",
+        ["from_alpha(it)", "from_luminance(it)"],
+    ),
+    (
+        _strokes((0, 0, 0, 0), (255, 255, 255, 255)),
+        "white where it is visible, and transparent elsewhere",
+        ["from_luminance(it)", "from_alpha(it)"],
+    ),
+]
+
+
+@pytest.mark.parametrize("data,message,remedies", UNCERTAIN)
+def test_uncertain_mask_is_refused(data: bytes, message: str, remedies: list[str]) -> None:
+    """
+    A mask that opens nearly nothing, or whose alpha says little or the opposite of its brightness,
+    is refused; each remedy that the error names reads it.
+    """
+    with pytest.raises(InvalidImageError, match=message) as caught:
+        Mask.of(data)
+    assert len(caught.value.message) < 300
+    for remedy in remedies:
+        assert f"Mask.{remedy.replace('it', 'picture')}" in caught.value.message
+        verb, options = remedy.removesuffix(")").split("(")
+        named = {"threshold": 1} if "threshold" in options else {}
+        assert getattr(Mask, verb)(data, **named).png((32, 24))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _strokes((0, 0, 0, 255), (0, 0, 0, 0)),
+        _strokes((90, 120, 30, 255), (90, 120, 30, 0)),
+        _strokes((0,), (255,), "L"),
+        _strokes((0,), (200,), "L"),
+        _strokes((0, 0, 0, 255), (255, 255, 255, 0)),
+    ],
+)
+def test_usual_masks_are_read(data: bytes) -> None:
+    """
+    A hole in a photo or in black, and white or bright grey on black, open what is meant.
+    """
+    assert 0.19 <= Mask.of(data).coverage((32, 24)) <= 0.25
+
+
+def test_invert_is_the_inverse() -> None:
+    """
+    `mask.invert()` is `~mask`.
+    """
+    box = Mask.rectangle((0, 0, 4, 4))
+    assert box.invert() == ~box

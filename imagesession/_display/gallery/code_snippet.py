@@ -10,7 +10,7 @@ from typing import Any, cast
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
 
-_NOT_OPTIONS = frozenset({"preset", "description", "take", "takes"})
+_NOT_OPTIONS = frozenset({"preset", "description", "take", "takes", "requested_size"})
 _EDITS = frozenset({"edit", "improvement"})
 
 
