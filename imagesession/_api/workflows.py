@@ -32,7 +32,7 @@ from imagesession._domain.model_catalog import ModelInfo
 from imagesession._domain.options import OptionParams
 from imagesession._domain.results import Results
 from imagesession._domain.sessions import SessionRecord
-from imagesession._domain.turn import Turn
+from imagesession._domain.turn import Turn, is_id
 from imagesession._engine import generation, promote, recovery, variations
 from imagesession._engine.effects import NewId, StoreCall, Workflow
 from imagesession._engine.prepare import (
@@ -44,7 +44,6 @@ from imagesession._engine.prepare import (
 from imagesession._engine.request import GenerateRequest, StudioConfig
 from imagesession._engine.sessions import BranchHead, SessionSettings
 from imagesession._runtime.runtime import AsyncRuntime, Runtime
-from imagesession._store.ids import is_id
 from imagesession.errors import ImageSessionError
 
 if TYPE_CHECKING:

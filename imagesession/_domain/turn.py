@@ -5,6 +5,7 @@ Turns: a request with its options, response and outcome.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -34,6 +35,15 @@ ContextMode = Literal["fresh", "continued", "rebuilt"]
 ProviderState = Literal["responses", "conversation", "none"]
 Source = Literal["reply", "composite", "copy"]
 SHORT_ID = 8
+# https://github.com/ulid/spec
+_ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+
+
+def is_id(text: str) -> bool:
+    """
+    Tell whether a text is an id, and so is safe as a file's name.
+    """
+    return _ID.fullmatch(text) is not None
 
 
 def short_id(long_id: str) -> str:

@@ -16,7 +16,7 @@ from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import Turn
 
 from .http import HttpRequest
-from .store import InputImage
+from .pixels import InputImage
 
 Item = dict[str, Any]
 Mode = Literal["background stream", "stream", "plain"]

@@ -13,12 +13,13 @@ from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import Reference, Turn
 from imagesession.errors import InvalidImageError, InvalidOptionError
 
-from .effects import GetProviderName, NewId, StoreCall, Workflow
+from .effects import GetProviderName, NewId, PixelCall, Workflow
 from .leases import BudgetReservation
 from .payloads import PreparedRequest
+from .pixels import InputImage, Source
 from .request import GenerateRequest, StudioConfig
 from .sessions import BranchHead
-from .store import IdAndTime, InputImage, Source
+from .store import IdAndTime
 from .validate import (
     validate_options,
     validate_partial_images,
@@ -253,7 +254,7 @@ def load_input_image(source: Source) -> Workflow[InputImage]:
     """
     Load an image in a format that the API takes.
     """
-    return (yield from StoreCall(lambda store: store.fetch(source)))
+    return (yield from PixelCall(lambda pixels: pixels.load(source)))
 
 
 def _load_input_images(
@@ -348,8 +349,8 @@ def _check_markup(request: GenerateRequest, options: GenerateOptions, config: St
 
 def _load_mask(source: Source, image: InputImage, request: GenerateRequest) -> Workflow[InputImage]:
     return (
-        yield from StoreCall(
-            lambda store: store.mask(source, image, resize_mask=request.resize_mask)
+        yield from PixelCall(
+            lambda pixels: pixels.mask(source, image, resize_mask=request.resize_mask)
         )
     )
 
@@ -358,8 +359,8 @@ def _load_markup(
     source: Source, image: InputImage, request: GenerateRequest
 ) -> Workflow[InputImage]:
     return (
-        yield from StoreCall(
-            lambda store: store.markup(source, image, resize_mask=request.resize_mask)
+        yield from PixelCall(
+            lambda pixels: pixels.markup(source, image, resize_mask=request.resize_mask)
         )
     )
 

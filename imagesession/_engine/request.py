@@ -13,7 +13,7 @@ from imagesession._domain.model_catalog import ModelCatalog
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import Kind, ProviderState
 
-from .store import Source
+from .pixels import Source
 
 if TYPE_CHECKING:
     from imagesession._domain.budget import Budget

@@ -15,6 +15,7 @@ import attrs
 
 from imagesession.errors import AuthenticationError, InvalidRequestError
 
+from .memory import ProcessMemory
 from .transport import AsyncTransport, Transport
 
 T = TypeVar("T")
@@ -50,6 +51,7 @@ class LazyClient(Generic[T]):
 
     Attributes:
         made: The transport, once it was made.
+        memory: What this program remembers about the provider.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
@@ -57,6 +59,7 @@ class LazyClient(Generic[T]):
         self._lock = threading.Lock()
         self._closed = False
         self.made: T | None = None
+        self.memory = ProcessMemory()
 
     def __call__(self) -> T:
         with self._lock:

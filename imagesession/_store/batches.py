@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from imagesession._domain.turn import is_id
 from imagesession._engine.batch_store import BatchIntent
 from imagesession.errors import InvalidRequestError, NotFoundError, StorageError
 
 from . import admission, codec
-from .ids import is_id
 from .ports import Key
 from .records import intent_fact, read_turn
 from .turns import TurnStore
