@@ -12,12 +12,11 @@ from imagesession.errors import InvalidImageError, NotFoundError
 
 from . import sidecar
 from .ports import ImageLocation, Key
-from .records import read_turn
+from .records import StorePart, read_turn, session_name
 from .sessions import HINTS
-from .turns import TurnStore
 
 
-class ImageStore(TurnStore):
+class ImageStore(StorePart):
     """
     The part of a library that stores images.
     """
@@ -47,7 +46,7 @@ class ImageStore(TurnStore):
         """
         Return all recorded metadata of an image, as in its sidecar.
         """
-        return sidecar.to_dict(turn, position, self.session_name(turn))
+        return sidecar.to_dict(turn, position, session_name(self.facts, turn))
 
     def list_images(self, query: ImageQuery) -> tuple[tuple[Turn, int], ...]:
         """
