@@ -223,7 +223,7 @@ def slowly(*arguments: Any) -> Any:
     Wait between the check of the budget and the writing of the intent.
     """
     allowed = admit(*arguments)
-    time.sleep(0.2)
+    time.sleep(1)
     return allowed
 
 
