@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, cast
 from imagesession._api.image import ImageFacts
 from imagesession._api.signatures import Verb, expand_signature
 from imagesession._domain.options import OptionParams
-from imagesession._engine.store import Source
+from imagesession._engine.pixels import Source
 from imagesession._imaging.arrays import has_pixels, is_buffer
 
 if TYPE_CHECKING:

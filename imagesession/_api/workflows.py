@@ -36,7 +36,7 @@ from imagesession._domain.options import OPTION_NAMES, OptionParams
 from imagesession._domain.reports import PendingRequest
 from imagesession._domain.results import Results
 from imagesession._domain.sessions import SessionRecord
-from imagesession._domain.turn import Turn
+from imagesession._domain.turn import Turn, is_id
 from imagesession._engine import generation, promote, recovery, variations
 from imagesession._engine.effects import NewId, StoreCall, Workflow
 from imagesession._engine.prepare import (
@@ -48,7 +48,6 @@ from imagesession._engine.prepare import (
 from imagesession._engine.request import GenerateRequest, StudioConfig
 from imagesession._engine.sessions import BranchHead, SessionSettings, session_config
 from imagesession._runtime.runtime import AsyncRuntime, Runtime
-from imagesession._store.ids import is_id
 from imagesession.errors import GenerationFailedError, ImageSessionError
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ Turns: a request with its options, response and outcome.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
@@ -37,6 +38,23 @@ Api = Literal["responses", "images"]
 APIS: tuple[Api, ...] = get_args(Api)
 Source = Literal["reply", "composite", "copy"]
 SHORT_ID = 8
+# https://github.com/ulid/spec
+_ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+_ID_ENDING = re.compile(r"[0-9A-HJKMNP-TV-Z]{8,26}")
+
+
+def is_id(text: str) -> bool:
+    """
+    Tell whether a text is an id, and so is safe as a file's name.
+    """
+    return _ID.fullmatch(text) is not None
+
+
+def is_id_ending(text: str) -> bool:
+    """
+    Tell whether a text can be the end of an id, by which people name an image.
+    """
+    return _ID_ENDING.fullmatch(text) is not None
 
 
 def short_id(long_id: str) -> str:

@@ -10,9 +10,9 @@ import attrs
 
 from imagesession._domain.turn import Turn
 
-from .effects import StoreCall, Workflow
+from .effects import PixelCall, Workflow
 from .payloads import ConversationContext, Item, PreparedRequest, input_image, user_message
-from .store import InputImage
+from .pixels import InputImage
 from .validate import validate_reference_count
 
 
@@ -52,7 +52,7 @@ def by_conversation(
         reference.image_id == last.id for reference in prepared.references
     ):
         return ConversationContext(provider_has_image=True)
-    last_image = yield from StoreCall(lambda store: store.load_stored_input(last))
+    last_image = yield from PixelCall(lambda pixels: pixels.load_stored(last))
     if prepared.edits_first_reference:
         return ConversationContext(provider_has_image=True, messages=_separate_image(last_image))
     return ConversationContext(provider_has_image=True, image=last_image)
@@ -134,7 +134,7 @@ def by_full_history(
     if not past:
         return ConversationContext()
     last = past[-1].images[-1]
-    last_image = yield from StoreCall(lambda store: store.load_stored_input(last))
+    last_image = yield from PixelCall(lambda pixels: pixels.load_stored(last))
     messages = [message for turn in past for message in _messages(turn)]
     if not prepared.edits_first_reference:
         return ConversationContext(messages=(*messages, _image_note(last_image)), image=last_image)
@@ -165,7 +165,7 @@ def as_single_prompt(
         last_image = (
             None
             if prepared.edits_first_reference
-            else (yield from StoreCall(lambda store: store.load_stored_input(last)))
+            else (yield from PixelCall(lambda pixels: pixels.load_stored(last)))
         )
         if last_image is not None:
             images = (last_image, *images)

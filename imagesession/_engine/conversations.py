@@ -52,7 +52,7 @@ def assign_conversation(
     """
     if past and past[-1].provider == prepared.turn.provider:
         head = past[-1]
-        ongoing = yield from MemoryCall(lambda store: store.acquire_conversation(head))
+        ongoing = yield from MemoryCall(lambda memory: memory.acquire_conversation(head))
         if ongoing is not None:
             return _with_conversation(prepared, ongoing)
     return _with_conversation(
@@ -65,7 +65,7 @@ def release_conversation(turn: Turn) -> Workflow[None]:
     Let the next turn continue this turn's conversation.
     """
     if turn.conversation is not None and turn.session is not None:
-        yield from MemoryCall(lambda store: store.release_conversation(turn))
+        yield from MemoryCall(lambda memory: memory.release_conversation(turn))
 
 
 def return_conversation(turn: Turn, past: tuple[Turn, ...]) -> Workflow[None]:

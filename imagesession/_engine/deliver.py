@@ -186,7 +186,7 @@ def _record_support(
     provider = delivery.prepared.turn.provider
     if lacking:
         yield from StoreCall(lambda store: store.mark_unsupported(provider, lacking))
-    yield from MemoryCall(lambda store: store.mark_accepted(provider))
+    yield from MemoryCall(lambda memory: memory.mark_accepted(provider))
 
 
 # --- sending ----------------------------------------------------------------------------------
@@ -401,7 +401,7 @@ def _with_fewer_options(
         BadRequestError: It names its cause, or no feature is left to drop.
     """
     provider = delivery.prepared.turn.provider
-    accepted_before = yield from MemoryCall(lambda store: store.has_accepted(provider))
+    accepted_before = yield from MemoryCall(lambda memory: memory.has_accepted(provider))
     used = [feature for feature in _DROPPABLE if feature in MODES[delivery.mode]]
     if says_unsupported(error) and "image_tool" not in delivery.config.server.has:
         used.append("image_tool")

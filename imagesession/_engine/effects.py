@@ -12,6 +12,8 @@ import attrs
 from imagesession._domain.partial_image import PartialImage
 
 from .http import HttpRequest, HttpResponse
+from .memory import Memory
+from .pixels import Pixels
 from .store import IdAndTime, Store
 
 if TYPE_CHECKING:
@@ -53,11 +55,20 @@ class StoreCall(Effect[Answer]):
 @attrs.frozen
 class MemoryCall(Effect[Answer]):
     """
-    Call a store method that only uses memory and does not block, as in
-    `MemoryCall(lambda store: store.has_accepted(provider))`.
+    Ask what this program remembers, which does not block, as in
+    `MemoryCall(lambda memory: memory.has_accepted(provider))`.
     """
 
-    do: Callable[[Store], Answer]
+    do: Callable[[Memory], Answer]
+
+
+@attrs.frozen
+class PixelCall(Effect[Answer]):
+    """
+    Work on pixels, as in `PixelCall(lambda pixels: pixels.load(source))`.
+    """
+
+    do: Callable[[Pixels], Answer]
 
 
 @attrs.frozen

@@ -31,17 +31,17 @@ from imagesession.errors import (
 
 from .conversations import release_conversation, return_conversation
 from .deliver import DeliveryResult, deliver, plan_delivery
-from .effects import MonotonicTime, NewId, ReportProgress, StoreCall, Workflow
+from .effects import MonotonicTime, NewId, PixelCall, ReportProgress, StoreCall, Workflow
 from .http import ReceivedImage
 from .leases import BudgetReservation, Lease
 from .outcomes import ResponseOutcome
 from .payloads import PreparedRequest
+from .pixels import InputImage
 from .prepare import load_input_image, prepare_request, reserve_budget, resolve_options
 from .queries import check_choice
 from .request import GenerateRequest, StudioConfig
 from .retry import acquire_slot
 from .sessions import BranchHead, session_config
-from .store import InputImage
 from .strategies import Delivery
 from .uploads import ensure_uploaded
 
@@ -356,7 +356,7 @@ def _commit_outcome(
 def _composite(
     original: InputImage, mask: InputImage, reply: ReceivedImage
 ) -> Workflow[ReceivedImage]:
-    return (yield from StoreCall(lambda store: store.composite(original, mask, reply.data)))
+    return (yield from PixelCall(lambda pixels: pixels.composite(original, mask, reply.data)))
 
 
 def apply_response(

@@ -17,8 +17,8 @@ from imagesession._domain.servers import ServerProfile
 from .http import FilePart, HttpRequest, HttpResponse
 from .outcomes import ResponseOutcome, read_images_object
 from .payloads import Item, PreparedRequest, data_url, image_reference, image_tool_params
+from .pixels import InputImage
 from .responses import read_body
-from .store import InputImage
 
 GENERATIONS, EDITS = "/images/generations", "/images/edits"
 # The form of an edit has no such field.

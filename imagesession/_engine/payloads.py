@@ -18,7 +18,7 @@ from imagesession._domain.servers import ServerProfile
 from imagesession._domain.turn import Turn
 
 from .http import HttpRequest
-from .store import InputImage
+from .pixels import InputImage
 
 Item = dict[str, Any]
 Mode = Literal["background stream", "stream", "plain", "background"]

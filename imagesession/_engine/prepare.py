@@ -16,13 +16,14 @@ from imagesession._domain.turn import Reference, Turn
 from imagesession._domain.wording import quote
 from imagesession.errors import InvalidImageError, InvalidOptionError
 
-from .effects import GetProviderName, NewId, StoreCall, Workflow
+from .effects import GetProviderName, NewId, PixelCall, Workflow
 from .leases import BudgetReservation
 from .payloads import PreparedRequest
+from .pixels import InputImage, Source
 from .queries import check_choice
 from .request import GenerateRequest, StudioConfig
 from .sessions import BranchHead, session_config
-from .store import IdAndTime, InputImage, Source
+from .store import IdAndTime
 from .validate import (
     validate_edit,
     validate_for_server,
@@ -315,7 +316,7 @@ def load_input_image(source: Source, *, keep_exif: bool = False) -> Workflow[Inp
     """
     Load an image in a format that the API takes.
     """
-    return (yield from StoreCall(lambda store: store.fetch(source, keep_exif=keep_exif)))
+    return (yield from PixelCall(lambda pixels: pixels.load(source, keep_exif=keep_exif)))
 
 
 def _load_input_images(
@@ -410,8 +411,8 @@ def _check_markup(request: GenerateRequest, options: GenerateOptions, config: St
 
 def _load_mask(source: Source, image: InputImage, request: GenerateRequest) -> Workflow[InputImage]:
     return (
-        yield from StoreCall(
-            lambda store: store.mask(source, image, resize_mask=request.resize_mask)
+        yield from PixelCall(
+            lambda pixels: pixels.mask(source, image, resize_mask=request.resize_mask)
         )
     )
 
@@ -420,8 +421,8 @@ def _load_markup(
     source: Source, image: InputImage, request: GenerateRequest
 ) -> Workflow[InputImage]:
     return (
-        yield from StoreCall(
-            lambda store: store.markup(source, image, resize_mask=request.resize_mask)
+        yield from PixelCall(
+            lambda pixels: pixels.markup(source, image, resize_mask=request.resize_mask)
         )
     )
 

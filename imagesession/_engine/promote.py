@@ -12,10 +12,11 @@ from imagesession._domain.turn import ImageRecord, ImportOrigin, Turn
 from imagesession.errors import InvalidRequestError
 
 from . import sessions
-from .effects import NewId, StoreCall, Workflow
+from .effects import NewId, PixelCall, StoreCall, Workflow
 from .http import ReceivedImage
+from .pixels import ImportedImage, Source
 from .request import StudioConfig
-from .store import IdAndTime, ImportedImage, Source
+from .store import IdAndTime
 from .validate import validate_label
 
 EXTERNAL_PROVIDER = "elsewhere"
@@ -91,7 +92,7 @@ def find_image(image_id: str) -> Workflow[tuple[Turn, int]]:
 
 
 def _fetch_original(source: Source) -> Workflow[ImportedImage]:
-    return (yield from StoreCall(lambda store: store.fetch_original(source)))
+    return (yield from PixelCall(lambda pixels: pixels.load_original(source)))
 
 
 def _commit(

@@ -15,7 +15,7 @@ from imagesession._domain.options import GenerateOptions
 from imagesession._domain.servers import UNKNOWN_SERVER, ServerProfile
 from imagesession._domain.turn import Api, Kind, ProviderState
 
-from .store import Source
+from .pixels import Source
 
 if TYPE_CHECKING:
     from imagesession._domain.budget import Budget

@@ -14,7 +14,7 @@ from typing import TypeVar
 from imagesession._domain.turn import Turn
 from imagesession.errors import ProviderUnavailableError, RateLimitError, TransientError
 
-from .effects import MemoryCall, MonotonicTime, ReportProgress, Sleep, StoreCall, WaitFor, Workflow
+from .effects import MonotonicTime, ReportProgress, Sleep, StoreCall, WaitFor, Workflow
 from .http import TransportError
 from .leases import Lease, SlotLease
 from .request import StudioConfig
@@ -81,7 +81,7 @@ def acquire_slot(provider: str, config: StudioConfig) -> Workflow[Lease | None]:
     count = config.in_flight
     if count is None:
         return None
-    slot = yield from MemoryCall(lambda store: store.queue_for_slot(provider, count))
+    slot = yield from StoreCall(lambda store: store.queue_for_slot(provider, count))
     try:
         yield from _wait_in_queue(slot, count, config.timeout)
     except BaseException:

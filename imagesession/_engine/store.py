@@ -5,14 +5,12 @@ The interface of a library's store, as workflows use it.
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections.abc import Callable, Collection, Iterable
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
 
 from imagesession._domain.health import HealthCheck
-from imagesession._domain.image_header import ImageHeader
 from imagesession._domain.reports import PendingRequest
 from imagesession._domain.servers import Feature
 from imagesession._domain.sessions import SessionRecord
@@ -24,51 +22,6 @@ from .http import ReceivedImage
 
 if TYPE_CHECKING:
     from .leases import BudgetReservation, Lease, SlotLease
-
-Source: TypeAlias = "str | os.PathLike[str] | bytes | ImageRecord | object"
-"""An image's source: a path or an id, bytes, an image in the library, or a PIL image."""
-
-
-@attrs.frozen(kw_only=True)
-class InputImage:
-    """
-    An input image that is ready to be sent.
-
-    Attributes:
-        data: Its bytes, in a format that the API takes.
-        facts: Its parsed header.
-        sha256: The digest of its bytes, in hexadecimal.
-        image_id: Its id, if it is in the library.
-        coverage: For a mask, the fraction of the image that may change.
-    """
-
-    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
-    facts: ImageHeader
-    sha256: str
-    image_id: str | None = None
-    coverage: float | None = None
-
-
-@attrs.frozen(kw_only=True)
-class ImportedImage:
-    """
-    An image from outside the library, unchanged, with the metadata of its sidecar file.
-
-    Attributes:
-        data: Its bytes.
-        facts: Its parsed header.
-        file: The name of its file, if it had one.
-        prompt: Its prompt, if known.
-        revised_prompt: The prompt that the image model received, if known.
-        model: The mainline model, if known.
-    """
-
-    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
-    facts: ImageHeader
-    file: str | None = None
-    prompt: str = ""
-    revised_prompt: str | None = None
-    model: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -239,51 +192,12 @@ class Store(BatchStore, Protocol):
         """Keep a paid reply that could not be read; return its file's path."""
         ...
 
-    def fetch(self, source: Source, *, keep_exif: bool = False) -> InputImage:
-        """Load an input image from any source; by default without Exif, XMP and IPTC data."""
-        ...
-
-    def fetch_original(self, source: Source) -> ImportedImage:
-        """Load an image unchanged, with its metadata, to import it."""
-        ...
-
-    def mask(self, source: object, picture: InputImage, *, resize_mask: bool) -> InputImage:
-        """Load a mask in a format that the API takes, checked against its image."""
-        ...
-
-    def markup(self, source: Source, picture: InputImage, *, resize_mask: bool) -> InputImage:
-        """Load a drawing to lie over an image, checked against it."""
-        ...
-
-    def composite(self, original: InputImage, mask: InputImage, reply: bytes) -> ReceivedImage:
-        """Put a reply's pixels into its original, exactly within the mask."""
-        ...
-
     def unsupported(self, provider: str) -> frozenset[Feature]:
         """Return the features that any program found a provider to lack within a day."""
         ...
 
     def mark_unsupported(self, provider: str, features: Iterable[Feature]) -> None:
         """Record for a day, for all programs, which features a provider lacks."""
-        ...
-
-    def has_accepted(self, provider: str) -> bool:
-        """Return whether a provider has accepted a request of this program."""
-        ...
-
-    def mark_accepted(self, provider: str) -> None:
-        """Record, while this program runs, that a provider has accepted a request."""
-        ...
-
-    def acquire_conversation(self, head: Turn) -> str | None:
-        """
-        Claim the conversation in which this turn is the last; None if another program added it,
-        or another call has claimed it.
-        """
-        ...
-
-    def release_conversation(self, turn: Turn) -> None:
-        """Record that this turn is the last in its conversation, which may be claimed again."""
         ...
 
     def record_conversation(self, turn: Turn, conversation: str | None) -> None:
@@ -320,10 +234,6 @@ class Store(BatchStore, Protocol):
 
     def invalidate_upload(self, sha256: str, provider: str) -> None:
         """Forget an image's upload that the provider does not know any more."""
-        ...
-
-    def load_stored_input(self, image: ImageRecord) -> InputImage | None:
-        """Load an image of the library in a format that the API takes; None if it has no pixels."""
         ...
 
     def read(self, image: ImageRecord) -> bytes:

@@ -17,8 +17,9 @@ from imagesession.errors import InvalidResponseError
 from .coerce import as_text
 from .effects import Send, Sleep, StoreCall, Workflow
 from .http import FilePart, HttpRequest, HttpResponse, TransportError
+from .pixels import InputImage
 from .responses import is_success, parse_json_object
-from .store import InputImage, Upload
+from .store import Upload
 
 # The provider's longest lifetime of a file: 30 days.
 # https://developers.openai.com/api/reference/resources/files/methods/create (expires_after)

@@ -31,6 +31,7 @@ from imagesession._engine.effects import (
     NewId,
     NextEvent,
     OpenStream,
+    PixelCall,
     ReportProgress,
     Send,
     Sleep,
@@ -161,8 +162,8 @@ class _SyncInterpreter(Reporting):
 
     def do(self, effect: Effect[Any]) -> object:
         match effect:
-            case StoreCall(do=do) | MemoryCall(do=do):
-                return do(self.store)
+            case StoreCall() | PixelCall() | MemoryCall():
+                return self.call(effect, self.connect)
             case NewId(after=after):
                 return self.store.new_id(after)
             case MonotonicTime():
@@ -301,15 +302,15 @@ class _AsyncInterpreter(Reporting):
 
     async def do(self, effect: Effect[Any]) -> object:
         match effect:
-            case StoreCall(do=do):
+            case StoreCall() | PixelCall():
                 # The disk may be slow, so it must not block the event loop. A cancellation must not
                 # stop it from recording what was just received.
-                work = functools.partial(do, self.store)
+                work = functools.partial(self.call, effect, self.connect)
                 return await self.shield(
                     run_in_thread(work, reading=not self.has_contacted_provider)
                 )
-            case MemoryCall(do=do):
-                return do(self.store)
+            case MemoryCall():
+                return self.call(effect, self.connect)
             case NewId(after=after):
                 return self.store.new_id(after)
             case MonotonicTime():

@@ -17,6 +17,7 @@ import attrs
 
 from imagesession.errors import AuthenticationError, InvalidRequestError
 
+from .memory import ProcessMemory
 from .transport import AsyncTransport, Transport
 
 _NO_KEY = (
@@ -65,6 +66,7 @@ class LazyClient(Generic[AnyTransport]):
 
     Attributes:
         made: The transport, once it was made.
+        memory: What this program remembers about the provider.
     """
 
     def __init__(self, make: Callable[[], AnyTransport]) -> None:
@@ -73,6 +75,7 @@ class LazyClient(Generic[AnyTransport]):
         self._closed = False
         self._is_parents = False
         self.made: AnyTransport | None = None
+        self.memory = ProcessMemory()
         _clients.add(self)
 
     def __call__(self) -> AnyTransport:

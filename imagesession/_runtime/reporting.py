@@ -15,6 +15,7 @@ from imagesession._engine.effects import (
     MonotonicTime,
     NextEvent,
     OpenStream,
+    PixelCall,
     ReportProgress,
     Send,
     StoreCall,
@@ -25,6 +26,7 @@ from imagesession.errors import ImageSessionError
 
 if TYPE_CHECKING:
     from .progress import ProgressObserver
+    from .transport import LazyTransport
 
 log = logging.getLogger("imagesession")
 log.addHandler(logging.NullHandler())
@@ -38,6 +40,20 @@ class Reporting:
 
     store: Store
     observer: ProgressObserver | None
+
+    def call(
+        self, effect: StoreCall[Any] | MemoryCall[Any] | PixelCall[Any], connect: LazyTransport[Any]
+    ) -> object:
+        """
+        Call the store, ask the memory, or work on pixels.
+        """
+        if isinstance(effect, StoreCall):
+            return effect.do(self.store)
+        if isinstance(effect, MemoryCall):
+            return effect.do(connect.memory)
+        from imagesession._imaging.pixels import LibraryPixels  # noqa: PLC0415 - loads Pillow
+
+        return effect.do(LibraryPixels(self.store))
 
     def start(self) -> None:
         if self.observer is not None:
@@ -70,7 +86,7 @@ def _describe_effect(effect: Effect[Any]) -> str:
     match effect:
         case Send(request=request) | OpenStream(request=request):
             return f"{type(effect).__name__} {request.method} {request.path}"
-        case StoreCall(do=do) | MemoryCall(do=do):
+        case StoreCall(do=do) | MemoryCall(do=do) | PixelCall(do=do):
             return f"{type(effect).__name__} {getattr(do, '__qualname__', '')}"
         case _:
             return repr(effect)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Protocol, TypeVar
 
 from imagesession._engine.http import HttpRequest, HttpResponse
+from imagesession._engine.memory import Memory
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -69,6 +70,11 @@ class LazyTransport(Protocol[T_co]):
     @property
     def made(self) -> T_co | None:
         """The transport, if it was made already."""
+        ...
+
+    @property
+    def memory(self) -> Memory:
+        """What this program remembers about the provider."""
         ...
 
     def __call__(self) -> T_co:

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from imagesession._domain.turn import is_id
 from imagesession._domain.wording import quote
 from imagesession._engine.batch_store import BatchIntent
 from imagesession.errors import InvalidRequestError, NotFoundError, StorageError
 
 from . import admission, codec
-from .ids import is_id
+from .intents import IntentStore
 from .ports import Key
 from .records import intent_fact, read_turn
-from .turns import TurnStore
 
 if TYPE_CHECKING:
     from imagesession._domain.batch import BatchItem, BatchRecord, BatchUpdate
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _MAX_LISTED = 5
 
 
-class BatchStore(TurnStore):
+class BatchStore(IntentStore):
     """
     The part of a library that stores batches.
     """

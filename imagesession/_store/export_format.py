@@ -17,7 +17,7 @@ import attrs
 
 from imagesession._domain.image_header import SUFFIXES, parse_header
 from imagesession._domain.sessions import SessionRecord
-from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._domain.turn import ImageRecord, Turn, is_id
 from imagesession._version import __version__
 from imagesession.errors import (
     CorruptRecordError,
@@ -27,7 +27,7 @@ from imagesession.errors import (
 
 from . import codec
 from .files.archive_files import ArchiveReader, is_safe
-from .ids import is_id, timestamp_of
+from .ids import timestamp_of
 from .slug import slugify
 
 FORMAT = 1

@@ -9,17 +9,16 @@ https://www.rfc-editor.org/rfc/rfc9562#monotonicity_counters, method 2.
 from __future__ import annotations
 
 import datetime as dt
-import re
 import secrets
 import threading
 import time
 
+from imagesession._domain.turn import is_id
+
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_PATTERN = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _RANDOM_BITS = 80
 _STEP_BITS = 64
 _LENGTH = 26
-_ENDING = re.compile(r"[0-9A-HJKMNP-TV-Z]{8,26}")
 
 
 class UlidFactory:
@@ -47,20 +46,6 @@ class UlidFactory:
                 candidate = minimum + secrets.randbits(_STEP_BITS)
             self._last = candidate
             return _format(self._last)
-
-
-def is_id(text: str) -> bool:
-    """
-    Tell whether a text is an id, and so is safe as a file's name.
-    """
-    return _PATTERN.fullmatch(text) is not None
-
-
-def is_ending(text: str) -> bool:
-    """
-    Tell whether a text can be the end of an id, by which people name an image.
-    """
-    return _ENDING.fullmatch(text) is not None
 
 
 def first_id(moment: dt.datetime) -> str:

@@ -16,7 +16,7 @@ from imagesession._domain.reports import PendingRequest
 from imagesession._domain.turn import Turn
 from imagesession._engine.leases import BudgetReservation
 from imagesession._engine.store import IdAndTime
-from imagesession.errors import StorageError
+from imagesession.errors import StorageError, StorageIOError
 
 from . import admission
 from .ids import UlidFactory
@@ -105,7 +105,9 @@ class IntentStore(StorePart):
         # Held first: otherwise another program could take the intent over.
         lease = self._lease(turn)
         if lease is None:
-            raise AssertionError(f"a program works on the new turn {turn.id}")
+            raise StorageIOError(
+                f"Another program works on a turn {turn.id}, so nothing was sent. Try again."
+            )
         try:
             self.facts.put_new(dict([intent_fact(turn)]))
         except BaseException:

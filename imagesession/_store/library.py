@@ -9,10 +9,11 @@ from imagesession._domain.health import HealthCheck
 from .batches import BatchStore
 from .export import SessionExport
 from .pacing import ProviderStore
+from .turns import TurnStore
 from .uploads import UploadStore
 
 
-class LibraryStore(SessionExport, BatchStore, ProviderStore, UploadStore):
+class LibraryStore(SessionExport, TurnStore, BatchStore, ProviderStore, UploadStore):
     """
     Images and their records.
 

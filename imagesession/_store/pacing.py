@@ -1,9 +1,6 @@
 """
-State of providers: unsupported features, conversations that this program may continue, and, shared
-by all processes on a library, cooldowns, rate slots and concurrency slots.
-
-Cooldowns and rate slots depend on the system clock, which may be set; so waits of more than 600
-seconds are ignored. Losing this state costs at most a rejected request.
+State of providers that all programs on a library share: unsupported features, cooldowns, rate slots
+and concurrency slots. Losing it costs at most a rejected request.
 """
 
 from __future__ import annotations
@@ -11,17 +8,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import threading
 from collections.abc import Iterable
 from typing import get_args
 
 from imagesession._domain.servers import Feature
-from imagesession._domain.turn import Turn
 from imagesession.errors import StorageError
 
 from . import slots
-from .ports import Key, Ports
+from .ports import Key
 from .records import StorePart
 from .slots import QueuedSlot
 
@@ -33,12 +27,6 @@ class ProviderStore(StorePart):
     """
     The part of a library that keeps the state of providers.
     """
-
-    def __init__(self, ports: Ports) -> None:
-        super().__init__(ports)
-        self._accepted_by: set[str] = set()
-        self._conversation_heads: dict[str, str] = {}
-        self._heads_lock = threading.Lock()
 
     def unsupported(self, provider: str) -> frozenset[Feature]:
         """
@@ -68,43 +56,6 @@ class ProviderStore(StorePart):
             return {str(feature): float(until) for feature, until in facts.items()}
         except (StorageError, ValueError, LookupError, TypeError, AttributeError):
             return {}
-
-    def has_accepted(self, provider: str) -> bool:
-        """
-        Tell whether a provider has accepted a request of this program.
-        """
-        return provider in self._accepted_by
-
-    def mark_accepted(self, provider: str) -> None:
-        """
-        Remember, as long as this program runs, that a provider has accepted a request.
-        """
-        self._accepted_by.add(provider)
-
-    def acquire_conversation(self, head: Turn) -> str | None:
-        """
-        Return the conversation of a turn, and the right to continue it. None if the turn is not
-        the conversation's last one in this program, or another call has that right.
-
-        This is kept in memory only. Another program, a copy of the library or a fork cannot know
-        whether the conversation went on, and so starts a new one.
-        """
-        conversation = head.conversation
-        with self._heads_lock:
-            if conversation is None or self._conversation_heads.get(conversation) != _head_key(
-                head
-            ):
-                return None
-            del self._conversation_heads[conversation]
-        return conversation
-
-    def release_conversation(self, turn: Turn) -> None:
-        """
-        Remember that a turn is the last one of its conversation.
-        """
-        if turn.conversation is not None:
-            with self._heads_lock:
-                self._conversation_heads[turn.conversation] = _head_key(turn)
 
     def cooldown_remaining(self, provider: str) -> float:
         """
@@ -143,7 +94,3 @@ class ProviderStore(StorePart):
 def _unsupported(provider: str) -> Key:
     digest = hashlib.sha256(provider.encode("utf-8", "replace")).hexdigest()[:16]
     return Key("provider", f"{digest}.unsupported")
-
-
-def _head_key(turn: Turn) -> str:
-    return f"{turn.id} {os.getpid()}"

@@ -202,14 +202,8 @@ class Rights(Protocol):
 
     def hold(self, name: str, places: int = 1) -> Lease | None:
         """
-        Take a right at once, or not at all. The rights of a dead process are free.
-
-        Args:
-            name: What it is a right to.
-            places: How many may hold it at the same time.
-
-        Returns:
-            The lease; None if all places are known to be taken.
+        Take a right at once; None if all its places are known to be taken. The rights of a dead
+        process are free.
         """
         ...
 
@@ -384,36 +378,20 @@ class Index(Protocol):
 
 class Ports(Protocol):
     """
-    A library, opened.
+    A library, opened: the four ports, and what concerns all of them.
     """
 
     @property
-    def facts(self) -> Facts:
-        """
-        Its records.
-        """
-        ...
+    def facts(self) -> Facts: ...
 
     @property
-    def rights(self) -> Rights:
-        """
-        Who works on what.
-        """
-        ...
+    def rights(self) -> Rights: ...
 
     @property
-    def blobs(self) -> Blobs:
-        """
-        The bytes of its images.
-        """
-        ...
+    def blobs(self) -> Blobs: ...
 
     @property
-    def index(self) -> Index:
-        """
-        Answers about its records.
-        """
-        ...
+    def index(self) -> Index: ...
 
     @property
     def address(self) -> str:

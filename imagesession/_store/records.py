@@ -4,6 +4,7 @@ What the parts of a library share: the ports, and how turns and intents are kept
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -71,6 +72,18 @@ def read_turn(facts: Facts, key: Key) -> Turn:
     if data is None:
         raise StorageIOError(f"The library has no record {facts.describe(key)}.")
     return codec.read_turn(data, facts.describe(key))
+
+
+def session_name(facts: Facts, turn: Turn) -> str | None:
+    """
+    Return the name of a turn's session, if it has one.
+    """
+    with contextlib.suppress(StorageError):
+        key = Key("session", turn.session or "")
+        data = facts.get(key) if turn.session else None
+        if data is not None:
+            return codec.read_session(data, facts.describe(key)).name
+    return None
 
 
 def intent_key(turn: Turn) -> Key:

@@ -13,14 +13,14 @@ import attrs
 
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
-from imagesession._domain.turn import Turn
+from imagesession._domain.turn import Turn, is_id
 from imagesession._domain.wording import quote
 from imagesession._engine.store import SessionActivity
 from imagesession._version import __version__
 from imagesession.errors import NotFoundError, StorageError
 
 from . import codec
-from .ids import first_id, is_id, timestamp_of
+from .ids import first_id, timestamp_of
 from .ports import Key, Ports
 from .records import StorePart, read_turn
 

@@ -17,11 +17,11 @@ from imagesession._engine.http import ReceivedImage
 from imagesession._version import __version__
 from imagesession.errors import StorageError
 
-from . import codec, sidecar
+from . import sidecar
 from .files.fallback import save_reply, save_to_fallback
 from .intents import IntentStore
 from .ports import Key, Ports
-from .records import intent_key, read_intent, read_turn, staged_fact
+from .records import intent_key, read_intent, read_turn, session_name, staged_fact
 
 _NOT_REQUESTED = frozenset({"import", "promotion"})
 _THREAD_MIN_BYTES = 1_000_000
@@ -63,23 +63,10 @@ class TurnStore(IntentStore):
             if not pictures or turn.kind in _NOT_REQUESTED or turn.id in self.taken_over:
                 raise  # the images are still at their source
             raise save_to_fallback(turn, pictures, error) from error
-        name = self.session_name(settled)
+        name = session_name(self.facts, settled)
         for position, image in enumerate(settled.images if turn.kind != "promotion" else ()):
             self.blobs.annotate(image.file, sidecar.to_dict(settled, position, name))
         return settled
-
-    def session_name(self, turn: Turn) -> str | None:
-        """
-        Return the name of a turn's session, if it has one.
-        """
-        if turn.session is None:
-            return None
-        key = Key("session", turn.session)
-        with contextlib.suppress(StorageError):
-            data = self.facts.get(key)
-            if data is not None:
-                return codec.read_session(data, self.facts.describe(key)).name
-        return None
 
     @contextlib.contextmanager
     def _import_intent(self, turn: Turn) -> Generator[None, None, None]:

@@ -24,7 +24,7 @@ from imagesession._engine import recovery
 from imagesession._engine.http import HttpResponse
 from imagesession._engine.provider_errors import is_responses_unsupported, map_error_response
 from imagesession._runtime import openai_transport
-from imagesession._store.disk.library import open_library
+from imagesession._runtime.memory import ProcessMemory
 from imagesession.errors import (
     BadRequestError,
     BudgetExceededError,
@@ -616,15 +616,15 @@ def test_error_event_after_id_is_polled(
     assert len(posts(provider)) == 1
 
 
-def test_forked_process_does_not_continue_conversation(tmp_path: Path) -> None:
+def test_forked_process_does_not_continue_conversation() -> None:
     """
     After a fork, only one of the two processes continues the conversation.
     """
-    library = open_library(tmp_path)
+    memory = ProcessMemory()
     last_turn = attrs.evolve(TURN, conversation="conv_1")
-    library.release_conversation(last_turn)
+    memory.release_conversation(last_turn)
     child = os.fork()
     if child == 0:
-        os._exit(0 if library.acquire_conversation(last_turn) is None else 1)
+        os._exit(0 if memory.acquire_conversation(last_turn) is None else 1)
     assert os.waitpid(child, 0)[1] == 0
-    assert library.acquire_conversation(last_turn) == "conv_1"
+    assert memory.acquire_conversation(last_turn) == "conv_1"

@@ -20,8 +20,8 @@ from PIL import Image
 
 from imagesession import Studio
 from imagesession._domain.image_header import parse_header
+from imagesession._imaging import pixels
 from imagesession._imaging.inputs import read_image_input
-from imagesession._store import inputs
 from imagesession.errors import InvalidImageError
 from tests.imaging.making import SIZE, colours, corners, decoded, encoded, is_alike, srgb, turned
 
@@ -56,7 +56,7 @@ def test_path_is_read_whatever_its_suffix(tmp_path: Path) -> None:
     path = tmp_path / "photo.docx"
     path.write_bytes(PNG)
     assert read_image_input(path) == read_image_input(str(path)) == (PNG, str(path))
-    assert inputs.load_input(path).facts.format == "png"
+    assert pixels.load_input(path).facts.format == "png"
 
 
 def test_tilde_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +194,7 @@ def test_url_is_rejected(url: str) -> None:
     A URL raises an error that says nothing is fetched.
     """
     with pytest.raises(InvalidImageError, match=r"The reference is a URL; nothing is fetched"):
-        inputs.load_input(url)
+        pixels.load_input(url)
 
 
 @pytest.mark.parametrize("path", ["/nowhere/at/all.png", "a\0b", "/", "~nobody-of-that-name/a", ""])
@@ -247,8 +247,8 @@ def test_importing_the_package_does_not_import_pillow() -> None:
     Importing the modules and constructing masks does not import Pillow.
     """
     code = (
-        "import sys; from imagesession import Studio; from imagesession._store import inputs; "
-        "from imagesession._imaging import composite, convert, decode, inputs, mask; "
+        "import sys; from imagesession import Studio; "
+        "from imagesession._imaging import composite, convert, decode, inputs, mask, pixels; "
         "mask.Mask.rectangle((0, 0, 4, 4)) | mask.Mask.ellipse((0.1, 0.1, 0.2, 0.2)); "
         "sys.exit('PIL' in sys.modules)"
     )

@@ -20,7 +20,7 @@ from imagesession._domain.image_header import ImageHeader
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import HeadMove
-from imagesession._domain.turn import Turn
+from imagesession._domain.turn import Turn, is_id
 from imagesession._engine.http import ReceivedImage
 from imagesession._engine.store import ImageQuery, SpendingQuery
 from imagesession._store.disk.database import Database
@@ -28,7 +28,7 @@ from imagesession._store.disk.index import MAX_PENDING_IN_LOOKUPS
 from imagesession._store.disk.layout import Layout
 from imagesession._store.disk.library import open_library
 from imagesession._store.files import atomic_write
-from imagesession._store.ids import UlidFactory, is_id
+from imagesession._store.ids import UlidFactory
 from imagesession._store.library import LibraryStore
 from imagesession.errors import (
     CorruptRecordError,

@@ -17,10 +17,10 @@ from typing import TypeVar
 
 import attrs
 
-from imagesession._domain.turn import Turn
+from imagesession._domain.turn import Turn, is_id
 from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
 from imagesession._store.files.atomic_write import PRIVATE_FILE, check_writable
-from imagesession._store.ids import first_id, is_id
+from imagesession._store.ids import first_id
 from imagesession._store.ports import ImageLocation
 from imagesession.errors import StorageIOError
 

@@ -185,7 +185,7 @@ class DiskFacts:
         """
         Return the time in UTC.
         """
-        return dt.datetime.now(dt.UTC)
+        return dt.datetime.fromtimestamp(time.time(), dt.UTC)
 
     def describe(self, key: Key) -> str:
         """

@@ -20,11 +20,10 @@ import attrs
 
 from imagesession._domain.health import Health, HealthCheck
 from imagesession._domain.reports import PendingRequest
-from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._domain.turn import ImageRecord, Turn, is_id
 from imagesession._store import codec
 from imagesession._store.files.atomic_write import write_temp
 from imagesession._store.files.safe_open import open_within
-from imagesession._store.ids import is_id
 from imagesession.errors import StorageError
 
 from . import session_index_schema

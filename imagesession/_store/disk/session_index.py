@@ -23,10 +23,9 @@ from typing import TypeVar
 import attrs
 
 from imagesession._domain.sessions import SessionRecord
-from imagesession._domain.turn import Turn
+from imagesession._domain.turn import Turn, is_id
 from imagesession._store import codec
 from imagesession._store.files.atomic_write import link_into_place, replace_durable, write_temp
-from imagesession._store.ids import is_id
 from imagesession.errors import StorageError, StorageIOError
 
 from . import session_index_schema

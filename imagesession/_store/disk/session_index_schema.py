@@ -11,7 +11,8 @@ import sqlite3
 from collections.abc import Iterable
 
 from imagesession._domain.sessions import SessionRecord
-from imagesession._store.ids import first_id, is_id
+from imagesession._domain.turn import is_id
+from imagesession._store.ids import first_id
 
 from .index_schema import utf8, where
 

@@ -21,11 +21,11 @@ import attrs
 
 from imagesession._domain.health import HealthCheck
 from imagesession._domain.reports import PendingRequest
-from imagesession._domain.turn import Turn
+from imagesession._domain.turn import Turn, is_id
 from imagesession._engine.http import ReceivedImage
 from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
 from imagesession._store import codec
-from imagesession._store.ids import first_id, is_id, timestamp_of
+from imagesession._store.ids import first_id, timestamp_of
 from imagesession._store.ports import (
     FactExistsError,
     ImageLocation,

@@ -1,0 +1,93 @@
+"""
+Images as requests need them: read from any source, converted, masked and put together.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol, TypeAlias
+
+import attrs
+
+from imagesession._domain.image_header import ImageHeader
+from imagesession._domain.turn import ImageRecord
+
+from .http import ReceivedImage
+
+Source: TypeAlias = "str | os.PathLike[str] | bytes | ImageRecord | object"
+"""An image's source: a path or an id, bytes, an image in the library, or a PIL image."""
+
+
+@attrs.frozen(kw_only=True)
+class InputImage:
+    """
+    An input image that is ready to be sent.
+
+    Attributes:
+        data: Its bytes, in a format that the API takes.
+        facts: Its parsed header.
+        sha256: The digest of its bytes, in hexadecimal.
+        image_id: Its id, if it is in the library.
+        coverage: For a mask, the fraction of the image that may change.
+    """
+
+    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
+    facts: ImageHeader
+    sha256: str
+    image_id: str | None = None
+    coverage: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ImportedImage:
+    """
+    An image from outside the library, unchanged, with the metadata of its sidecar file.
+
+    Attributes:
+        data: Its bytes.
+        facts: Its parsed header.
+        file: The name of its file, if it had one.
+        prompt: Its prompt, if known.
+        revised_prompt: The prompt that the image model received, if known.
+        model: The mainline model, if known.
+    """
+
+    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
+    facts: ImageHeader
+    file: str | None = None
+    prompt: str = ""
+    revised_prompt: str | None = None
+    model: str | None = None
+
+
+class Pixels(Protocol):
+    """
+    What is done with pixels for a workflow; images of the library are read from its store.
+    """
+
+    def load(self, source: Source, *, keep_exif: bool = False) -> InputImage:
+        """
+        Load an input image from any source, in a format that the API takes; by default without
+        Exif, XMP and IPTC data.
+        """
+        ...
+
+    def load_original(self, source: Source) -> ImportedImage:
+        """Load an image unchanged, with its metadata, to import it."""
+        ...
+
+    def load_stored(self, image: ImageRecord) -> InputImage | None:
+        """Load an image of the library in a format that the API takes; None if it has no pixels."""
+        ...
+
+    def mask(self, source: object, picture: InputImage, *, resize_mask: bool) -> InputImage:
+        """Load a mask in a format that the API takes, checked against its image."""
+        ...
+
+    def markup(self, source: Source, picture: InputImage, *, resize_mask: bool) -> InputImage:
+        """Load a drawing to lie over an image, checked against it."""
+        ...
+
+    def composite(self, original: InputImage, mask: InputImage, reply: bytes) -> ReceivedImage:
+        """Put a reply's pixels into its original, exactly within the mask."""
+        ...

@@ -1,0 +1,256 @@
+"""
+Images as requests need them: read from any source, converted, masked and put together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import attrs
+
+from imagesession._domain.image_header import ImageHeader, parse_header
+from imagesession._domain.turn import ImageRecord, Turn, is_id
+from imagesession._engine.http import ReceivedImage
+from imagesession._engine.pixels import ImportedImage, InputImage, Source
+
+from .composite import restore_unmasked, validate_markup
+from .convert import to_provider_format
+from .inputs import path_of, read_image_input
+from .limits import MAX_BYTES
+from .mask import Mask
+from .metadata import without_private_metadata
+
+_MAX_SIDECAR = 1_000_000
+
+
+class ImageReader(Protocol):
+    """
+    The part of a store that reads images.
+    """
+
+    def find_image(self, image_id: str) -> tuple[Turn, int]:
+        """
+        Return the turn of an image, and its position there.
+        """
+        ...
+
+    def read(self, image: ImageRecord) -> bytes:
+        """
+        Return an image's bytes.
+        """
+        ...
+
+
+@attrs.frozen
+class LibraryPixels:
+    """
+    Pixels for workflows.
+
+    Attributes:
+        library: Where images are read that are given by their id or record.
+    """
+
+    library: ImageReader
+
+    def load(self, source: Source, *, keep_exif: bool = False) -> InputImage:
+        """
+        Read an image from any source, in a format that the provider accepts.
+
+        Raises:
+            InvalidImageError: The provider cannot accept it.
+            NotFoundError: It is the id of an image that this library does not have.
+        """
+        image = self._image_of(source)
+        if image is None:
+            return load_input(source, keep_exif=keep_exif)
+        data = self.library.read(image)
+        return _prepare_input(data, f"Picture {image.id}", image.id, keep_exif=keep_exif)
+
+    def load_original(self, source: Source) -> ImportedImage:
+        """
+        Read an image unchanged, with its metadata, to import it.
+
+        Raises:
+            InvalidImageError: It is not an image.
+        """
+        return _load_original(source)
+
+    def load_stored(self, image: ImageRecord) -> InputImage | None:
+        """
+        Read an image of the library in a format that the provider accepts; None for an SVG.
+        """
+        if image.format == "svg":
+            return None
+        # No size limit: the image came from the provider.
+        data = self.library.read(image)
+        return _prepare_input(data, f"Picture {image.id}", image.id, limit=None)
+
+    def mask(self, source: object, picture: InputImage, *, resize_mask: bool) -> InputImage:
+        """
+        Write a mask in the provider's format: a PNG of the image's size, transparent where it
+        opens.
+
+        Raises:
+            InvalidImageError: It is not a mask, has another size, or opens nothing or everything.
+        """
+        mask = Mask.of(self._mask_source(source))
+        encoded = mask.png(_size(picture), resize_mask=resize_mask)
+        coverage = mask.coverage(_size(picture), resize_mask=resize_mask)
+        return attrs.evolve(_as_input(encoded, picture), coverage=round(coverage, 4))
+
+    def markup(self, source: Source, picture: InputImage, *, resize_mask: bool) -> InputImage:
+        """
+        Write a markup overlay as a PNG of the image's size.
+
+        Raises:
+            InvalidImageError: It is not an image, has another size, or draws nothing.
+        """
+        drawing = self._mask_source(source)
+        data = validate_markup(drawing, _size(picture), resize_mask=resize_mask)
+        return _as_input(data, picture)
+
+    def composite(self, original: InputImage, mask: InputImage, reply: bytes) -> ReceivedImage:
+        """
+        Combine a reply with its original: the reply where the mask is open, else the original.
+
+        Args:
+            original: The image that was sent.
+            mask: The mask, as `mask` returned it.
+            reply: The image in the reply, as a file's bytes.
+
+        Raises:
+            InvalidImageError: The reply has no pixels that can be read.
+        """
+        area = Mask.from_alpha(mask.data).alpha(_size(original))
+        data = restore_unmasked(original.data, reply, area)
+        facts = parse_header(data)
+        if facts is None:
+            raise AssertionError("the composite is not an image")
+        return ReceivedImage(data=data, facts=facts, source="composite")
+
+    def _image_of(self, source: Source) -> ImageRecord | None:
+        """
+        Return the record of an image of the library, given the record or its id.
+        """
+        if isinstance(source, ImageRecord):
+            return source
+        if isinstance(source, str) and is_id(source):
+            turn, position = self.library.find_image(source)
+            return turn.images[position]
+        return None
+
+    def _mask_source(self, source: object) -> object:
+        image = self._image_of(source)
+        return source if image is None else self.library.read(image)
+
+
+def load_input(source: Source, *, keep_exif: bool = False) -> InputImage:
+    """
+    Read a reference image; see `_prepare_input`.
+
+    Raises:
+        InvalidImageError: There is none, or the provider cannot accept it.
+    """
+    if isinstance(source, InputImage):
+        return source
+    return _prepare_input(*read_image_input(source, "The reference"), keep_exif=keep_exif)
+
+
+def _prepare_input(
+    data: bytes,
+    name: str,
+    image_id: str | None = None,
+    *,
+    limit: int | None = MAX_BYTES,
+    keep_exif: bool = False,
+) -> InputImage:
+    """
+    Check that bytes are an image, and convert it if the provider does not accept its format. What a
+    photo's metadata tell of its place, time and camera is removed.
+
+    Args:
+        data: The file's bytes.
+        name: The image's name in errors.
+        image_id: Its id, if it is an image of the library.
+        limit: The largest size in bytes; None for no limit.
+        keep_exif: Whether to keep the metadata of a file that is not converted.
+
+    Raises:
+        InvalidImageError: It is not an image, or too large.
+    """
+    data, facts = to_provider_format(data, name, limit=limit)
+    data = data if keep_exif else without_private_metadata(data)
+    digest = hashlib.sha256(data).hexdigest()
+    return InputImage(data=data, facts=facts, sha256=digest, image_id=image_id)
+
+
+def _size(image: InputImage) -> tuple[int, int]:
+    return image.facts.width, image.facts.height
+
+
+def _as_input(data: bytes, image: InputImage) -> InputImage:
+    width, height = _size(image)
+    return InputImage(
+        data=data,
+        facts=ImageHeader(format="png", width=width, height=height, alpha=True),
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+def _load_original(source: Source) -> ImportedImage:
+    """
+    Read an image to import: its bytes unchanged, unless no browser shows its format.
+
+    A sidecar of the same name, written by this library or by older tools, gives its prompt and
+    model.
+
+    Raises:
+        InvalidImageError: It is not an image.
+    """
+    data, name = read_image_input(source)
+    facts = parse_header(data)
+    if facts is None:
+        data, facts = to_provider_format(data, name)
+    elif facts.format != "svg":
+        to_provider_format(data, name)  # to check that it opens, whatever its header says
+    path = path_of(source)
+    sidecar = _read_sidecar(path)
+    return ImportedImage(
+        data=data,
+        facts=facts,
+        file=None if path is None else path.name,
+        prompt=_text(sidecar, "original_prompt") or "",
+        revised_prompt=_text(sidecar, "revised_prompt"),
+        model=_text(sidecar, "model"),
+    )
+
+
+def _read_sidecar(path: Path | None) -> Mapping[str, Any]:
+    """
+    Read an image's sidecar; empty if there is none that can be read.
+    """
+    if path is None:
+        return {}
+    for name in (f"{path.stem}.json", f"{path.stem}_metadata.json"):
+        file = path.with_name(name)
+        try:
+            if file.stat().st_size > _MAX_SIDECAR:
+                continue
+            facts = json.loads(file.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(facts, dict):
+            return cast("dict[str, Any]", facts)
+    return {}
+
+
+def _text(facts: Mapping[str, Any], name: str) -> str | None:
+    value = facts.get(name)
+    if not isinstance(value, str):
+        return None
+    # JSON may hold a lone surrogate, which can be neither written nor sent.
+    return value.encode("utf-8", "replace").decode("utf-8").strip() or None
