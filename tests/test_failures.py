@@ -11,7 +11,7 @@ import pickle
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ VERIFY = {"message": "Your organization must be verified.", "type": None, "code"
 
 
 @contextlib.contextmanager
-def proxy_that_wants_a_login() -> Iterator[str]:
+def proxy_that_wants_a_login() -> Generator[str, None, None]:
     """
     Serve a proxy that refuses every CONNECT; yield its address.
     """

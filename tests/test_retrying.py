@@ -158,7 +158,7 @@ def test_retry_timeout_is_used_up(
     assert 7 <= count_paid_requests(provider) <= 12
 
 
-WAITS = [
+WAITS: list[tuple[str, dict[str, str]]] = [
     ("Rate limit reached: Limit 5, Used 5, Requested 1. Please try again in 12s. Visit /.", {}),
     ("Veuillez réessayer dans 12 secondes.", {}),
     ("slow down", {"retry-after-ms": "12000"}),

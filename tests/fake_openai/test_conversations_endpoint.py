@@ -3,7 +3,7 @@ Conversations: responses under one id.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
@@ -89,13 +89,14 @@ def test_items_of_another_organization_are_not_found(talk: "Talk") -> None:
     first = talk.make(conversation=conversation)
     item = {"type": "image_generation_call", "id": talk.pictures(first)[0]["id"]}
     foreign = talk.client.with_options(organization="org-other")
-    for wanted in (
-        {"conversation": conversation},
-        {"previous_response_id": first["id"]},
+    requests: list[dict[str, Any]] = [
+        {"input": "a kite", "conversation": conversation},
+        {"input": "a kite", "previous_response_id": first["id"]},
         {"input": [item]},
-    ):
+    ]
+    for wanted in requests:
         with pytest.raises(openai.APIStatusError, match="not found"):
-            foreign.responses.create(model="gpt-6-luna", **{"input": "a kite", **wanted})
+            foreign.responses.create(model="gpt-6-luna", **wanted)
     with pytest.raises(openai.NotFoundError):
         foreign.conversations.items.list(conversation)
     with pytest.raises(openai.NotFoundError):
