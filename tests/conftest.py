@@ -135,7 +135,7 @@ def _patient_lookups(monkeypatch: pytest.MonkeyPatch) -> None:
     Let one look into a conversation take a minute, even if no time is left for more: on a busy
     machine the second that it has may not be enough.
     """
-    monkeypatch.setitem(find_outcome.__kwdefaults__, "least", 60.0)
+    monkeypatch.setattr(find_outcome, "__kwdefaults__", {"least": 60.0})
 
 
 @pytest.fixture(scope="session", autouse=True)

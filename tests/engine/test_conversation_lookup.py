@@ -490,7 +490,7 @@ def test_silent_conversation_does_not_exceed_timeout(
     Polls of a silent conversation end with the time of the call or recovery, not with an answer.
     """
     # Without the patience of tests/conftest.py.
-    monkeypatch.setitem(find_outcome.__kwdefaults__, "least", MIN_REQUEST_TIMEOUT)
+    monkeypatch.setattr(find_outcome, "__kwdefaults__", {"least": MIN_REQUEST_TIMEOUT})
     provider = FakeOpenAI()
 
     def silent(_: FakeRequest) -> FakeResponse:
