@@ -18,6 +18,7 @@ import pytest
 from hypothesis import settings
 
 from imagesession import AsyncStudio, Studio
+from imagesession._engine.conversation_lookup import find_outcome
 from imagesession._fake_openai import sketch
 from imagesession.testing import FakeOpenAI
 from tests import clock
@@ -126,6 +127,15 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "IMAGESESSION_LIBRARY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(autouse=True)
+def _patient_lookups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Let one look into a conversation take a minute, even if no time is left for more: on a busy
+    machine the second that it has may not be enough.
+    """
+    monkeypatch.setattr(find_outcome, "__kwdefaults__", {"least": 60.0})
 
 
 @pytest.fixture(scope="session", autouse=True)

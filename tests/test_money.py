@@ -376,9 +376,8 @@ def test_concurrent_requests_respect_the_budget(
     """
     provider = HoldingProvider()
     provider.hold()
-    studio = make_studio(
-        tmp_path, provider=provider, budget=Budget(per_day=upper_bound * 3.5), **PLAIN
-    )
+    budget = Budget(per_day=upper_bound * 3.5)
+    studio = make_studio(tmp_path, provider=provider, budget=budget, timeout=120, **PLAIN)
     failed: list[ProgressEvent] = []
 
     def on_progress(event: ProgressEvent) -> None:
@@ -386,7 +385,7 @@ def test_concurrent_requests_respect_the_budget(
         if len(failed) == 5:
             provider.finish()
 
-    results = studio.map(["a teapot"] * 8, concurrency=8, on_progress=on_progress, timeout=60)
+    results = studio.map(["a teapot"] * 8, concurrency=8, on_progress=on_progress)
     assert (len(results.images), len(results.errors)) == (3, 5)
     assert all(isinstance(error, BudgetExceededError) for error in results.errors)
     assert len(paid_bodies(provider)) == 3

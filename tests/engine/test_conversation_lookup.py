@@ -21,7 +21,9 @@ from imagesession import Budget
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import Turn
 from imagesession._engine import recovery
+from imagesession._engine.conversation_lookup import find_outcome
 from imagesession._engine.http import HttpResponse
+from imagesession._engine.poll import MIN_REQUEST_TIMEOUT
 from imagesession._engine.provider_errors import is_responses_unsupported, map_error_response
 from imagesession._runtime import openai_transport
 from imagesession._runtime.memory import ProcessMemory
@@ -482,11 +484,13 @@ def test_expired_file_keeps_recorded_conversation(
 
 
 def test_silent_conversation_does_not_exceed_timeout(
-    make_studio: MakeStudio, tmp_path: Path
+    make_studio: MakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     Polls of a silent conversation end with the time of the call or recovery, not with an answer.
     """
+    # Without the patience of tests/conftest.py.
+    monkeypatch.setattr(find_outcome, "__kwdefaults__", {"least": MIN_REQUEST_TIMEOUT})
     provider = FakeOpenAI()
 
     def silent(_: FakeRequest) -> FakeResponse:
