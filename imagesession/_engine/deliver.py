@@ -257,8 +257,11 @@ def _without_feature(
     Drop a feature of the protocol, and what depends on it.
     """
     feature = error.feature
-    needed = {"responses", *MODES["background"]} if delivery.mode == "background" else set()
-    if feature not in delivery.used(strategy) - needed:
+    indispensable = delivery.mode == "background" and feature in {
+        "responses",
+        *MODES["background"],
+    }
+    if indispensable or feature not in delivery.used(strategy):
         return None
     prepared = delivery.prepared
     if feature in {"files", "store", "responses"}:
