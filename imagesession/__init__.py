@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from imagesession._domain.partial_image import PartialImage
     from imagesession._domain.previews import Preview
     from imagesession._domain.progress import ProgressEvent
+    from imagesession._domain.provenance import Provenance, ProvenanceSignal
     from imagesession._domain.reports import (
         CostGroup,
         CostReport,

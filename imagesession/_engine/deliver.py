@@ -273,8 +273,11 @@ def _without_feature(
     """
     feature = error.feature
     certain = feature == "image_tool" and feature in delivery.config.server.has
-    needed = {"responses", *MODES["background"]} if delivery.mode == "background" else set()
-    if certain or feature not in delivery.used(strategy) - needed:
+    indispensable = delivery.mode == "background" and feature in {
+        "responses",
+        *MODES["background"],
+    }
+    if certain or indispensable or feature not in delivery.used(strategy):
         return None
     prepared = delivery.prepared
     if feature in {"files", "store", "responses", "image_tool"}:
