@@ -2,6 +2,7 @@
 Edit images that the sketcher did not draw, with plain operations of Pillow, within the mask if any.
 """
 
+import functools
 import io
 
 import attrs
@@ -77,9 +78,8 @@ def _adjust(image: Image.Image, plan: Plan) -> Image.Image:
     )  # fmt: skip
     if any(change.kind == "contrast" and change.amount > 1 for change in plan.changes):
         # Automatic contrast replaces the changes of contrast.
-        image = film.apply_to_colours(
-            image, lambda rgb: ImageOps.autocontrast(rgb, 0.5, preserve_tone=True)
-        )
+        stretch = functools.partial(ImageOps.autocontrast, cutoff=0.5, preserve_tone=True)
+        image = film.apply_to_colours(image, stretch)
         changes = tuple(c for c in changes if not (c.kind == "contrast" and c.amount > 1))
     return film.recolour(image, changes)
 

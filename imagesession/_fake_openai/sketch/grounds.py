@@ -16,7 +16,6 @@ from imagesession._fake_openai.sketch.symbols import TABLE, Palette
 LIT = rgb("#ffd98a")  # the light of windows and lamps
 _WIDE = 1778  # how wide the layers for wide images are; all others are 1000
 _WATERS = frozenset({"lake", "sea"})
-_SAND = rgb("#edd8a2")
 _TIMES = words.read("light")
 _VEILS = _TIMES.pop("veils")
 _GRASS = _TIMES.pop("grass")
@@ -282,7 +281,7 @@ def space(stage: Stage) -> float:
 def deep(stage: Stage) -> float:
     """Draw the view under water, and return the height of its floor."""
     tint = stage.plan.ground or rgb("#2487b5")
-    stage.lay("deep", 0, stage.h / 1000, tint=tint, sand=_SAND)
+    stage.lay("deep", 0, stage.h / 1000, tint=tint, sand=rgb("#edd8a2"))
     return stage.h * 0.72
 
 
