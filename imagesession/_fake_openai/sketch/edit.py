@@ -21,7 +21,6 @@ from imagesession._fake_openai.sketch.staging import put, shadow, tone_of
 from imagesession._fake_openai.sketch.symbols import TABLE
 
 _ANEW = frozenset({"icon", "button"})  # drawn, whatever image they go by
-_NEAR = 34  # how far a colour may lie from the ground's, in its most different part
 _FLOATING = frozenset({"sky", "air", "space", "under", "plain"})
 
 
@@ -112,7 +111,7 @@ def _remove_ground(image: Image.Image) -> Image.Image:
     work, magic = image.convert("RGB"), (1, 254, 3)
     for x in (0, work.width - 1):
         for y in (0, work.height - 1):
-            ImageDraw.floodfill(work, (x, y), magic, thresh=_NEAR * 2)
+            ImageDraw.floodfill(work, (x, y), magic, thresh=68)
     same = ImageChops.difference(work, Image.new("RGB", work.size, magic)).convert("L")
     subject = mapped(same, [0] + [255] * 255).filter(ImageFilter.MinFilter(3))
     out = image.convert("RGBA")

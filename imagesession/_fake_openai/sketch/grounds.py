@@ -118,10 +118,6 @@ def fog(pen: Pen, w: float, h: float, top: float, veil: Colour) -> None:
         lay(pen, "fog", w, top, (h - top) / 1000, 0, Palette(veil=veil))
 
 
-def _sky(stage: Stage, to: float) -> None:
-    stage.pen.rect(0, 0, stage.w, stage.h, Linear((0, 0), (0, to), fade(*stage.sky)))
-
-
 def _stars(stage: Stage, to: float) -> None:
     for i in range(round(to / 640 + 0.4)):
         lay(stage.pen, "stars", stage.w, i * 640, 1.0, stage.plan.seed + i * 3, Palette())
@@ -161,7 +157,7 @@ def landscape(stage: Stage, lands: set[str]) -> float:
 def _heavens(stage: Stage, lands: set[str], horizon: float) -> float | None:
     # Draws the sky; returns the sun's position across the image, if there is a sun.
     plan, pen = stage.plan, stage.pen
-    _sky(stage, horizon)
+    pen.rect(0, 0, stage.w, stage.h, Linear((0, 0), (0, horizon), fade(*stage.sky)))
     sun_x = _sun(stage, horizon)
     if plan.time == "night" and not plan.weather & {"rain", "fog", "snow"}:
         _stars(stage, horizon)
@@ -247,7 +243,7 @@ def street(stage: Stage) -> float:
     """Draw a street before a city, and return the height at which subjects stand on it."""
     pen, w, h, plan = stage.pen, stage.w, stage.h, stage.plan
     kerb, rain = h * 0.7, "rain" in plan.weather
-    _sky(stage, kerb)
+    pen.rect(0, 0, w, h, Linear((0, 0), (0, kerb), fade(*stage.sky)))
     post = w * 0.8
     if stage.dusky or rain:
         with pen.role("glow"):
