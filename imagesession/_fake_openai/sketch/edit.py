@@ -2,6 +2,7 @@
 Edit images that the sketcher did not draw, with plain operations of Pillow, within the mask if any.
 """
 
+import functools
 import io
 
 import attrs
@@ -20,7 +21,6 @@ from imagesession._fake_openai.sketch.staging import put, shadow, tone_of
 from imagesession._fake_openai.sketch.symbols import TABLE
 
 _ANEW = frozenset({"icon", "button"})  # drawn, whatever image they go by
-_NEAR = 34  # how far a colour may lie from the ground's, in its most different part
 _FLOATING = frozenset({"sky", "air", "space", "under", "plain"})
 
 
@@ -77,9 +77,8 @@ def _adjust(image: Image.Image, plan: Plan) -> Image.Image:
     )  # fmt: skip
     if any(change.kind == "contrast" and change.amount > 1 for change in plan.changes):
         # Automatic contrast replaces the changes of contrast.
-        image = film.apply_to_colours(
-            image, lambda rgb: ImageOps.autocontrast(rgb, 0.5, preserve_tone=True)
-        )
+        stretch = functools.partial(ImageOps.autocontrast, cutoff=0.5, preserve_tone=True)
+        image = film.apply_to_colours(image, stretch)
         changes = tuple(c for c in changes if not (c.kind == "contrast" and c.amount > 1))
     return film.recolour(image, changes)
 
@@ -112,7 +111,7 @@ def _remove_ground(image: Image.Image) -> Image.Image:
     work, magic = image.convert("RGB"), (1, 254, 3)
     for x in (0, work.width - 1):
         for y in (0, work.height - 1):
-            ImageDraw.floodfill(work, (x, y), magic, thresh=_NEAR * 2)
+            ImageDraw.floodfill(work, (x, y), magic, thresh=68)
     same = ImageChops.difference(work, Image.new("RGB", work.size, magic)).convert("L")
     subject = mapped(same, [0] + [255] * 255).filter(ImageFilter.MinFilter(3))
     out = image.convert("RGBA")

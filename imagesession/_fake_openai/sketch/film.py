@@ -13,23 +13,13 @@ from PIL import Image, ImageChops, ImageFilter, ImageOps
 from imagesession._fake_openai.sketch.colour import Change, apply_changes
 from imagesession._fake_openai.sketch.pixels import mapped, resized
 from imagesession._fake_openai.sketch.plan import Plan
-
-_NEON = (
-    '<feGaussianBlur in="SourceGraphic" stdDeviation="9" result="glow"/>'
-    '<feComposite in="SourceGraphic" in2="glow" operator="arithmetic" k2="1" k3=".9"/>'
-)
-_GRAIN = (
-    '<feComposite result="flat"/><feTurbulence type="fractalNoise" baseFrequency=".5" '
-    'numOctaves="2"/><feColorMatrix values="0 0 0 0 1 0 0 0 0 1 0 0 0 0 1 .6 0 0 0 -.2"/>'
-    '<feBlend in="flat" mode="soft-light"/>'
-)
+from imagesession._fake_openai.sketch.words import SECTIONS
 
 
 def filter_of(plan: Plan, blur: float = 0) -> str:
     """Return the effects of a plan as the body of an SVG filter; empty if there are none."""
-    neon = _NEON if "neon" in plan.styles else ""
-    soft = f'<feGaussianBlur stdDeviation="{blur:.1f}"/>' if blur > 0 else ""
-    return neon + soft + (_GRAIN if "watercolor" in plan.styles else "")
+    neon, grain = (SECTIONS["filters"][s] * (s in plan.styles) for s in ("neon", "watercolor"))
+    return neon + (f'<feGaussianBlur stdDeviation="{blur:.1f}"/>' if blur > 0 else "") + grain
 
 
 def apply_effects(image: Image.Image, plan: Plan) -> Image.Image:

@@ -34,7 +34,14 @@ def apply_frame(plan: Plan, brief: Brief) -> Plan:
         zoom=float(SECTIONS["sizes"].get(choices.get("size_preset", ""), "1")),
     )  # fmt: skip
     if kind == "button":
-        return _label_button(attrs.evolve(framed, zoom=1.0), brief, theme)
+        # Quoted words are lettered, not drawn: "Book now" asks for no book.
+        items = naming.find(RULES["quoted"].sub(" ", brief.subject.lower())).items
+        named = any(item.name == "button" for item in items)
+        return attrs.evolve(
+            framed, items=items if named else (Item(name="button"), *items), zoom=1.0,
+            corner=float(SECTIONS["corners"].get(theme, "0.3")),
+            label=naming.label(brief.subject),
+        )  # fmt: skip
     if kind != "product":
         return framed if framed.items else attrs.evolve(framed, poster=plan.poster)
     return attrs.evolve(
@@ -42,15 +49,6 @@ def apply_frame(plan: Plan, brief: Brief) -> Plan:
         angle=cast("Angle", choices.get("angle", "front")),
         lighting=cast("Lighting", choices.get("lighting", "studio")),
     )  # fmt: skip
-
-
-def _label_button(plan: Plan, brief: Brief, theme: str) -> Plan:
-    # Quoted words are lettered, not drawn: "Book now" asks for no book.
-    items = naming.find(RULES["quoted"].sub(" ", brief.subject.lower())).items
-    if all(item.name != "button" for item in items):
-        items = (Item(name="button"), *items)
-    return attrs.evolve(plan, items=items, corner=float(SECTIONS["corners"].get(theme, "0.3")),
-                        label=naming.label(brief.subject))  # fmt: skip
 
 
 def change_frame(before: Plan, fresh: Plan) -> Plan:

@@ -16,7 +16,6 @@ from imagesession._fake_openai.sketch.symbols import TABLE, Palette
 LIT = rgb("#ffd98a")  # the light of windows and lamps
 _WIDE = 1778  # how wide the layers for wide images are; all others are 1000
 _WATERS = frozenset({"lake", "sea"})
-_SAND = rgb("#edd8a2")
 _TIMES = words.read("light")
 _VEILS = _TIMES.pop("veils")
 _GRASS = _TIMES.pop("grass")
@@ -119,10 +118,6 @@ def fog(pen: Pen, w: float, h: float, top: float, veil: Colour) -> None:
         lay(pen, "fog", w, top, (h - top) / 1000, 0, Palette(veil=veil))
 
 
-def _sky(stage: Stage, to: float) -> None:
-    stage.pen.rect(0, 0, stage.w, stage.h, Linear((0, 0), (0, to), fade(*stage.sky)))
-
-
 def _stars(stage: Stage, to: float) -> None:
     for i in range(round(to / 640 + 0.4)):
         lay(stage.pen, "stars", stage.w, i * 640, 1.0, stage.plan.seed + i * 3, Palette())
@@ -162,7 +157,7 @@ def landscape(stage: Stage, lands: set[str]) -> float:
 def _heavens(stage: Stage, lands: set[str], horizon: float) -> float | None:
     # Draws the sky; returns the sun's position across the image, if there is a sun.
     plan, pen = stage.plan, stage.pen
-    _sky(stage, horizon)
+    pen.rect(0, 0, stage.w, stage.h, Linear((0, 0), (0, horizon), fade(*stage.sky)))
     sun_x = _sun(stage, horizon)
     if plan.time == "night" and not plan.weather & {"rain", "fog", "snow"}:
         _stars(stage, horizon)
@@ -248,7 +243,7 @@ def street(stage: Stage) -> float:
     """Draw a street before a city, and return the height at which subjects stand on it."""
     pen, w, h, plan = stage.pen, stage.w, stage.h, stage.plan
     kerb, rain = h * 0.7, "rain" in plan.weather
-    _sky(stage, kerb)
+    pen.rect(0, 0, w, h, Linear((0, 0), (0, kerb), fade(*stage.sky)))
     post = w * 0.8
     if stage.dusky or rain:
         with pen.role("glow"):
@@ -282,7 +277,7 @@ def space(stage: Stage) -> float:
 def deep(stage: Stage) -> float:
     """Draw the view under water, and return the height of its floor."""
     tint = stage.plan.ground or rgb("#2487b5")
-    stage.lay("deep", 0, stage.h / 1000, tint=tint, sand=_SAND)
+    stage.lay("deep", 0, stage.h / 1000, tint=tint, sand=rgb("#edd8a2"))
     return stage.h * 0.72
 
 

@@ -17,20 +17,17 @@ from typing import Any, cast
 import attrs
 from PIL import ImageFont
 
+from imagesession._fake_openai.sketch import words
 from imagesession._fake_openai.sketch.canvas import Mark, Pen
 from imagesession._fake_openai.sketch.colour import Colour
 
 # Accents: the sign that represents it, how large it is beside its letter, and how high the middle
 # of the sign lies over its own baseline.
 _ACCENTS = {
-    "\u0300": ("`", 0.62, 0.62), "\u0301": ("/", 0.3, 0.33), "\u0302": ("^", 0.5, 0.55),
-    "\u0303": ("~", 0.5, 0.3), "\u0308": ("..", 0.62, 0.06), "\u030a": ("o", 0.42, 0.26),
-    "\u030c": ("v", 0.42, 0.26), "\u0327": (",", 0.5, 0.02),
-}  # fmt: skip
-_SPELLED = str.maketrans({
-    "ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ø": "o", "Ø": "O", "ł": "l",
-    "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-",
-})  # fmt: skip
+    mark: (sign, float(size), float(middle))
+    for mark, (sign, size, middle) in words.read("accents")["composed"].items()
+}
+_SPELLED = str.maketrans(words.read("accents")["spelled"])
 
 
 @functools.cache

@@ -12,9 +12,9 @@ from imagesession._fake_openai.sketch.symbols import TABLE
 from imagesession._fake_openai.sketch.words import SECTIONS
 
 
-def _any(words: str) -> re.Pattern[str]:
-    parts = [re.escape(word).replace(r"\ ", r"[\s-]?") for word in words.split(",")]
-    return re.compile(r"(?<!\w)(?:" + "|".join(parts) + r")(?!\w)")
+def _any(phrases: str) -> re.Pattern[str]:
+    parts = re.escape(phrases).replace(r"\ ", r"[\s-]?").replace(",", "|")
+    return re.compile(rf"(?<!\w)(?:{parts})(?!\w)")
 
 
 _COLOURS = "|".join((*NAMES, *FOREIGN))

@@ -45,8 +45,6 @@ class Found:
 
 
 class _Reader:
-    """Reads a prompt word by word."""
-
     def __init__(self) -> None:
         self.found = Found()
         self.items: list[Item] = []

@@ -10,15 +10,11 @@ from imagesession._fake_openai.sketch.colour import rgb
 from imagesession._fake_openai.sketch.plan import Item, Plan
 from imagesession._fake_openai.sketch.symbols import Palette, shades
 
-
-def _by_word(section: str) -> dict[str, str]:
-    return {
-        word: look for values, look in words.SECTIONS[section].items() for word in values.split()
-    }
-
-
-PERSON_WORDS = _by_word("who")  # the parts and traits that a word for a person implies
-TRAITS = _by_word("traits")  # the parts and traits that a word adds to a person
+# The parts and traits that a word for a person implies, and those that a word adds to a person.
+PERSON_WORDS, TRAITS = (
+    {word: look for key, look in words.SECTIONS[section].items() for word in key.split()}
+    for section in ("who", "traits")
+)
 _OUTFITS = words.SECTIONS["words"]["outfits"].split()  # those that hide others first
 _HATS = frozenset(words.SECTIONS["words"]["hats"].split())
 _PARTS = symbols.parts_of("person")

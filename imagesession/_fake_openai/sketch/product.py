@@ -17,8 +17,6 @@ _SIDES = (0.16, 0.84, 0.3)  # where further subjects stand
 
 @attrs.frozen(kw_only=True)
 class _Place:
-    """Where a subject stands, how large it is, and the bounds of its drawing."""
-
     x: float
     base: float
     size: float

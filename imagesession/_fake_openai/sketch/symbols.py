@@ -70,11 +70,9 @@ TABLE = {
 
 @attrs.frozen(kw_only=True)
 class _Piece:
-    """One element of a symbol before it has its colours: a class, a colour, or a gradient's id."""
-
     part: str
     mark: Mark
-    fill: str
+    fill: str  # a class, a colour, or a gradient's id
     line: str
 
 
