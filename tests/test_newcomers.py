@@ -212,8 +212,9 @@ def test_no_hint_misleads(tmp_path: Path, keyword: str) -> None:
     """
     A word that is like no option is not answered with one that merely looks alike.
     """
+    options: dict[str, Any] = {keyword: "x"}
     with Studio.offline(tmp_path) as studio, pytest.raises(InvalidRequestError) as caught:
-        studio.generate("a fox", **{keyword: "x"})  # type: ignore[misc]
+        studio.generate("a fox", **options)
     assert "Did you mean" not in caught.value.message
 
 

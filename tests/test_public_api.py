@@ -51,6 +51,7 @@ VERBS = [
     "generate",
     "stream",
     "edit",
+    "outpaint",
     "variations",
     "preset",
     "product",

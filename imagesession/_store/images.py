@@ -66,6 +66,19 @@ class ImageStore(StoreBase):
             return turn.images[position]
         return None
 
+    def extend_canvas(
+        self, picture: InputImage, canvas: tuple[int, int], anchor: str, *, fill: bool
+    ) -> tuple[InputImage, InputImage]:
+        """
+        Lay an image on a larger canvas; return that, and the mask of its new part.
+
+        Raises:
+            InvalidImageError: The image fills the canvas.
+        """
+        from . import masking  # noqa: PLC0415 - loads the room for pixels
+
+        return masking.extend_canvas(picture, canvas, anchor, fill=fill)
+
     def mask(self, source: object, picture: InputImage, *, resize_mask: bool) -> InputImage:
         """
         Read a mask in the provider's format, checked against its image.

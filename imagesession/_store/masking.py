@@ -11,6 +11,7 @@ import attrs
 from imagesession._domain.image_header import ImageHeader, parse_header
 from imagesession._engine.http import ReceivedImage
 from imagesession._engine.store import InputImage
+from imagesession._imaging import outpaint
 from imagesession._imaging.composite import restore_unmasked, validate_markup
 from imagesession._imaging.mask import Mask
 
@@ -26,6 +27,26 @@ def mask(source: object, image: InputImage, *, resize_mask: bool) -> InputImage:
     encoded = read.png(_size(image), resize_mask=resize_mask)
     coverage = read.coverage(_size(image), resize_mask=resize_mask)
     return attrs.evolve(_as_input(encoded, image), coverage=round(coverage, 4))
+
+
+def extend_canvas(
+    image: InputImage, canvas: tuple[int, int], anchor: str, *, fill: bool
+) -> tuple[InputImage, InputImage]:
+    """
+    Lay an image on a larger canvas, and write the mask of its new part.
+
+    Raises:
+        InvalidImageError: The image fills the canvas.
+    """
+    data, mask_data = outpaint.extend_canvas(image.data, canvas, anchor, fill=fill)
+    facts = attrs.evolve(image.facts, format="png", width=canvas[0], height=canvas[1])
+    extended = InputImage(
+        data=data,
+        facts=facts,
+        sha256=hashlib.sha256(data).hexdigest(),
+        image_id=image.image_id,
+    )
+    return extended, _as_input(mask_data, extended)
 
 
 def markup(source: object, image: InputImage, *, resize_mask: bool) -> InputImage:
