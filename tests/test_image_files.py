@@ -25,6 +25,7 @@ from imagesession.testing import FakeOpenAI, tiny_image
 from tests.conftest import unwrap
 from tests.imaging.making import decoded, encoded, noise, srgb
 
+PROFILE = srgb()
 TWINS = [Studio, AsyncStudio]
 
 
@@ -66,9 +67,9 @@ def test_conversion_keeps_profile_and_turns_upright(studio: Any, tmp_path: Path)
     """
     exif = Image.Exif()
     exif[0x0112] = 6
-    photo = encoded(noise((40, 20)), "JPEG", exif=exif.tobytes(), icc_profile=srgb())
+    photo = encoded(noise((40, 20)), "JPEG", exif=exif.tobytes(), icc_profile=PROFILE)
     turned = decoded(studio.images.import_file(photo).save(tmp_path / "x.webp").read_bytes())
-    assert (turned.size, turned.info["icc_profile"]) == ((20, 40), srgb())
+    assert (turned.size, turned.info["icc_profile"]) == ((20, 40), PROFILE)
     clear = studio.images.import_file(encoded(Image.new("RGBA", (4, 4), (9, 9, 9, 0))))
     flat = decoded(clear.save(tmp_path / "x.jpg").read_bytes())
     assert flat.getpixel((1, 1)) == (255, 255, 255)

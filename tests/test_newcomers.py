@@ -212,9 +212,9 @@ def test_no_hint_misleads(tmp_path: Path, keyword: str) -> None:
     """
     A word that is like no option is not answered with one that merely looks alike.
     """
-    wrong: Any = {keyword: "x"}
+    options: dict[str, Any] = {keyword: "x"}
     with Studio.offline(tmp_path) as studio, pytest.raises(InvalidRequestError) as caught:
-        studio.generate("a fox", **wrong)
+        studio.generate("a fox", **options)
     assert "Did you mean" not in caught.value.message
 
 

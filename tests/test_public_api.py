@@ -52,6 +52,7 @@ VERBS = [
     "stream",
     "submit",
     "edit",
+    "outpaint",
     "variations",
     "preset",
     "product",

@@ -12,6 +12,7 @@ from imagesession._api import workflows
 from imagesession._api.signatures import public_base
 from imagesession._api.types import (
     STREAMED_PARTIALS,
+    Anchor,
     AssetType,
     EditParams,
     EstimateParams,
@@ -20,6 +21,7 @@ from imagesession._api.types import (
     ImproveParams,
     PresetParams,
     ProductParams,
+    RequestParams,
     StreamParams,
     UIAssetParams,
     VariationParams,
@@ -28,6 +30,7 @@ from imagesession._api.types import (
 from imagesession._api.workflows import DEFAULT_CONCURRENCY, ImageT, PresetCall
 from imagesession._domain.analysis import Analysis, Improvement
 from imagesession._domain.model_catalog import CompletionWindow
+from imagesession._domain.options import Size
 from imagesession._domain.partial_image import PartialImage
 from imagesession._domain.reports import PendingRequest
 from imagesession._domain.results import Results
@@ -105,6 +108,24 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         """
         request = workflows.build_edit(prompt, options)
         return await self._generate(request, options.get("on_progress"))
+
+    @takes_keywords(RequestParams)
+    async def outpaint(
+        self,
+        image: ImageInput | None = None,
+        *,
+        to: Size,
+        anchor: Anchor = "center",
+        prompt: str = "",
+        **options: Unpack[RequestParams],
+    ) -> ImageT:
+        """
+        Same as `Studio.outpaint`, but awaits.
+        """
+        request = workflows.build_request(prompt, {**options, "image": image}, EditParams)
+        config, head = self._runtime.config, self._branch_head
+        workflow = workflows.outpaint_at(request, to, anchor, config, head)
+        return self._wrap(await self._runtime.run(workflow, options.get("on_progress")))
 
     @overload
     async def variations(

@@ -12,6 +12,7 @@ from imagesession._api import workflows
 from imagesession._api.signatures import public_base
 from imagesession._api.types import (
     STREAMED_PARTIALS,
+    Anchor,
     AssetType,
     EditParams,
     EstimateParams,
@@ -20,6 +21,7 @@ from imagesession._api.types import (
     ImproveParams,
     PresetParams,
     ProductParams,
+    RequestParams,
     StreamParams,
     UIAssetParams,
     VariationParams,
@@ -28,6 +30,7 @@ from imagesession._api.types import (
 from imagesession._api.workflows import DEFAULT_CONCURRENCY, ImageT, PresetCall
 from imagesession._domain.analysis import Analysis, Improvement
 from imagesession._domain.model_catalog import CompletionWindow
+from imagesession._domain.options import Size
 from imagesession._domain.partial_image import PartialImage
 from imagesession._domain.reports import PendingRequest
 from imagesession._domain.results import Results
@@ -211,6 +214,42 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         """
         request = workflows.build_edit(prompt, options)
         return self._generate(request, options.get("on_progress"))
+
+    @takes_keywords(RequestParams)
+    def outpaint(
+        self,
+        image: ImageInput | None = None,
+        *,
+        to: Size,
+        anchor: Anchor = "center",
+        prompt: str = "",
+        **options: Unpack[RequestParams],
+    ) -> ImageT:
+        """
+        Extend an image beyond its edges; on a session, the last one unless another is given.
+
+        Canvas and mask are made here. What the image shows already is kept exactly, up to a narrow
+        soft edge, as with `preserve_unmasked` of `edit`.
+
+        Args:
+            image: The image to extend, in any form that `edit` takes.
+            to: The shape or size of the result, as for the option `size`: "16:9", "square" or
+                "2048x1152". A ratio gives the smallest size that holds the image.
+            anchor: Where the image lies in the result: "center", "left", "right", "top", "bottom",
+                or a corner such as "top-left".
+            prompt: What the new part shows. Default: what continues the image.
+            idempotency_key: As for `generate`.
+            on_progress: As for `generate`.
+            **options: See `GenerateOptions`.
+
+        Raises:
+            InvalidRequestError: An argument is not valid, or the image has that shape already.
+            ImageSessionError: As for `generate`.
+        """
+        request = workflows.build_request(prompt, {**options, "image": image}, EditParams)
+        config, head = self._runtime.config, self._branch_head
+        workflow = workflows.outpaint_at(request, to, anchor, config, head)
+        return self._wrap(self._runtime.run(workflow, options.get("on_progress")))
 
     @overload
     def variations(

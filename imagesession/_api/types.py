@@ -42,6 +42,10 @@ Lighting: TypeAlias = Literal["studio", "natural", "dramatic", "soft"]
 AssetType: TypeAlias = Literal["icon", "illustration", "background", "hero", "button"]
 Theme: TypeAlias = Literal["modern", "classic", "minimal", "playful"]
 StylePreset: TypeAlias = Literal["flat", "3d", "outline", "filled"]
+Anchor: TypeAlias = Literal[
+    "center", "left", "right", "top", "bottom",
+    "top-left", "top-right", "bottom-left", "bottom-right",
+]  # fmt: skip
 SizePreset: TypeAlias = Literal["small", "standard", "large"]
 
 

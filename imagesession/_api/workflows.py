@@ -287,6 +287,19 @@ def generate_at(
     return (yield from generation.generate(request, config, branch_head))
 
 
+def outpaint_at(
+    request: GenerateRequest, to: object, anchor: str, config: StudioConfig, head: FindBranchHead
+) -> Workflow[Turn]:
+    """
+    Extend an image beyond its edges.
+    """
+    from imagesession._engine import outpaint  # noqa: PLC0415 - rarely needed
+
+    branch_head = yield from recovered_branch_head(config, head)
+    edit = yield from outpaint.to_edit(request, to, anchor, config, branch_head)
+    return (yield from generation.generate(edit, config, branch_head))
+
+
 def plan_variations(
     call: GenerateRequest | PresetCall, count: int, config: StudioConfig, head: FindBranchHead
 ) -> Workflow[list[Workflow[Turn]]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from imagesession.errors import InvalidOptionError
 
 from .model_catalog import SizeRule
-from .options import parse_ratio
+from .options import parse_ratio, parse_size
 
 # The edges of an image whose shape alone is given: those of the sizes that all models share.
 _SQUARE, _LONGER_EDGE = 1024, 1536
@@ -65,6 +65,30 @@ def resolve_size(text: str, rule: SizeRule | None) -> str:
             (f"{width}x{height}",),
         )
     return f"{width}x{height}"
+
+
+def canvas_size(text: str, image: tuple[int, int], rule: SizeRule | None) -> tuple[int, int]:
+    """
+    Return the size of the canvas on which an image is extended.
+
+    Args:
+        text: The size or ratio of the canvas, in the form of `GenerateOptions.size`.
+        image: The image's width and height, in pixels.
+        rule: The sizes that the model supports; None if it is unknown.
+
+    Raises:
+        InvalidOptionError: It is "auto", or the model makes nothing of about this shape.
+    """
+    ratio = parse_ratio(text)
+    if ratio is not None and min(ratio) < _PIXELS:
+        width = max(image[0], image[1] * ratio[0] / ratio[1])
+        text = f"{round(width)}:{max(1, round(width * ratio[1] / ratio[0]))}"
+    size = parse_size(resolve_size(text, rule))
+    if size is None:
+        raise InvalidOptionError(
+            'to="auto" names no shape. Write a ratio such as to="16:9", or a size.', "to", text
+        )
+    return size
 
 
 def _aim(width: float, height: float) -> tuple[int, int]:

@@ -84,6 +84,12 @@ class Pixels(Protocol):
         """Load a mask in a format that the API takes, checked against its image."""
         ...
 
+    def extend_canvas(
+        self, picture: InputImage, canvas: tuple[int, int], anchor: str, *, fill: bool
+    ) -> tuple[InputImage, InputImage]:
+        """Lay an image on a larger canvas; return that, and the mask of its new part."""
+        ...
+
     def markup(self, source: Source, picture: InputImage, *, resize_mask: bool) -> InputImage:
         """Load a drawing to lie over an image, checked against it."""
         ...

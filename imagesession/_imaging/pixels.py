@@ -23,6 +23,7 @@ from .inputs import path_of, read_image_input
 from .limits import MAX_BYTES
 from .mask import Mask
 from .metadata import without_private_metadata
+from .outpaint import extend_canvas
 
 _MAX_SIDECAR = 1_000_000
 
@@ -101,6 +102,24 @@ class LibraryPixels:
         encoded = mask.png(_size(picture), resize_mask=resize_mask)
         coverage = mask.coverage(_size(picture), resize_mask=resize_mask)
         return attrs.evolve(_as_input(encoded, picture), coverage=round(coverage, 4))
+
+    def extend_canvas(
+        self, picture: InputImage, canvas: tuple[int, int], anchor: str, *, fill: bool
+    ) -> tuple[InputImage, InputImage]:
+        """
+        Lay an image on a larger canvas; return that, and the mask of its new part.
+
+        Raises:
+            InvalidImageError: The image fills the canvas.
+        """
+        data, mask = extend_canvas(picture.data, canvas, anchor, fill=fill)
+        extended = attrs.evolve(
+            picture,
+            data=data,
+            facts=attrs.evolve(picture.facts, format="png", width=canvas[0], height=canvas[1]),
+            sha256=hashlib.sha256(data).hexdigest(),
+        )
+        return extended, _as_input(mask, extended)
 
     def markup(self, source: Source, picture: InputImage, *, resize_mask: bool) -> InputImage:
         """
