@@ -30,6 +30,7 @@ from imagesession._store.files.atomic_write import (
     write_temp,
 )
 from imagesession._store.files.safe_open import open_dir_within, read_within
+from imagesession._store.ports import Blobs
 from imagesession.errors import StorageIOError
 
 from .layout import Layout, image_dir
@@ -40,7 +41,7 @@ _MAX_NUMBER = 9_999
 
 
 @attrs.frozen
-class DiskBlobs:
+class DiskBlobs(Blobs):
     """
     The image files of a library on disk; their keys are paths within it, with slashes.
 
@@ -51,9 +52,6 @@ class DiskBlobs:
     layout: Layout
 
     def check_room(self, turns: Collection[Turn], pending: int) -> None:
-        """
-        Check that the disk has room, and that the folders of images and records can be written.
-        """
         with translate_os_errors(self.layout.root):
             self._check_free_space(pending)
             for turn in {(image_dir(turn), turn.session): turn for turn in turns}.values():
@@ -95,22 +93,13 @@ class DiskBlobs:
             return orphan or _write(self.layout, turn, at, image)
 
     def get(self, key: str) -> bytes:
-        """
-        Return an image's bytes; links are not followed.
-        """
         return read_within(self.layout.root, key)
 
     def drop(self, key: str) -> None:
-        """
-        Remove an image, if it is there.
-        """
         with translate_os_errors(self.layout.root):
             (self.layout.root / key).unlink(missing_ok=True)
 
     def address(self, key: str) -> str:
-        """
-        Return the path of an image.
-        """
         return str(self.layout.root / key)
 
     def annotate(self, key: str, metadata: Mapping[str, Any]) -> None:

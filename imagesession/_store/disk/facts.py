@@ -30,7 +30,7 @@ from imagesession._store.files.atomic_write import (
     write_atomic,
     write_lines,
 )
-from imagesession._store.ports import FactExistsError, Key, Kind, Lease, LeaseLostError
+from imagesession._store.ports import FactExistsError, Facts, Key, Kind, Lease, LeaseLostError
 from imagesession.errors import StorageIOError
 
 from .index import DiskIndex
@@ -41,9 +41,9 @@ _DISPOSABLE = frozenset({"upload", "provider"})
 _STALE_SECONDS = 3600.0
 
 
-class DiskFacts:
+class DiskFacts(Facts):
     """
-    The records of a library on disk.
+    The records of a library on disk; what they promise is said in `Facts`.
 
     Args:
         layout: The library's folders.
@@ -55,9 +55,6 @@ class DiskFacts:
         self._index = index
 
     def put_new(self, facts: Mapping[Key, bytes]) -> None:
-        """
-        Write new facts durably, in this order: all of them, or none if this raises.
-        """
         written: list[Path] = []
         try:
             for kind, keys in itertools.groupby(facts, key=lambda key: key.kind):
@@ -125,9 +122,6 @@ class DiskFacts:
             append_line(file, json.dumps(news).encode("ascii"), new=False)
 
     def get(self, key: Key) -> bytes | None:
-        """
-        Return a fact; None if there is none.
-        """
         file = self._file(key)
         with translate_os_errors(file), contextlib.suppress(FileNotFoundError):
             data = file.read_bytes()
@@ -135,25 +129,16 @@ class DiskFacts:
         return None
 
     def has(self, key: Key) -> bool:
-        """
-        Tell whether there is a fact.
-        """
         file = self._file(key)
         with translate_os_errors(file):
             return file.exists()
 
     def drop(self, key: Key) -> None:
-        """
-        Remove a fact, if there is one.
-        """
         file = self._file(key)
         with translate_os_errors(file):
             file.unlink(missing_ok=True)
 
     def scan(self, kind: Kind, session: str | None = None) -> Iterator[Key]:
-        """
-        Yield the keys of a kind in the order of their ids.
-        """
         if kind == "intent":
             with translate_os_errors(self._layout.journal):
                 yield from self._index.entries()
@@ -182,15 +167,9 @@ class DiskFacts:
                 raise
 
     def now(self) -> dt.datetime:
-        """
-        Return the time in UTC.
-        """
         return dt.datetime.fromtimestamp(time.time(), dt.UTC)
 
     def describe(self, key: Key) -> str:
-        """
-        Return a fact's path.
-        """
         return str(self._file(key))
 
     def remove_stale(self) -> None:

@@ -22,7 +22,7 @@ from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
 from imagesession._store import codec
 from imagesession._store.files.atomic_write import translate_os_errors
 from imagesession._store.ids import timestamp_of
-from imagesession._store.ports import ImageLocation, Key
+from imagesession._store.ports import ImageLocation, Index, Key
 from imagesession.errors import StorageError
 
 from . import index_schema
@@ -36,9 +36,9 @@ T = TypeVar("T")
 Query: TypeAlias = Callable[[sqlite3.Connection], T]
 
 
-class DiskIndex:
+class DiskIndex(Index):
     """
-    The index of a library on disk.
+    The index of a library on disk; what it promises is said in `Index`.
 
     Args:
         layout: The library's folders.
@@ -52,32 +52,20 @@ class DiskIndex:
         self._unindexed = 0
 
     def find(self, image_id: str) -> ImageLocation | None:
-        """
-        Return where an image's record is.
-        """
         with self._errors():
             return self.database.find(image_id, self.refresh())
 
     def page(self, query: ImageQuery) -> list[ImageLocation]:
-        """
-        Return the latest images, the newest first.
-        """
         with self._errors():
             return self.database.page(query, self.refresh())
 
     def tally(self, query: SpendingQuery) -> list[CostTotals]:
-        """
-        Sum the costs of turns by group.
-        """
         with self._errors():
             return self.database.sum_costs(query, self.refresh())
 
     def spent(
         self, day: dt.date, session: str | None, without: Collection[str] = ()
     ) -> tuple[float, float]:
-        """
-        Return what budgets count for the turns of a day, and for those of a session.
-        """
         with self._errors():
             known, unindexed = self._with_unindexed(
                 lambda connection: index_schema.spent(connection, day, session, without)
@@ -92,9 +80,6 @@ class DiskIndex:
         return known[0] + today, known[1] + own
 
     def settled_under(self, idempotency_keys: Collection[str]) -> dict[str, list[Key]]:
-        """
-        Return the turns that were settled under some idempotency keys, the latest first.
-        """
         with self._errors():
             found, unindexed = self._with_unindexed(
                 lambda connection: {
@@ -113,9 +98,6 @@ class DiskIndex:
         }
 
     def owners(self, ids: Iterable[str]) -> dict[str, str | None]:
-        """
-        Return the sessions of those ids that turns or images have.
-        """
         wanted = set(ids)
         with self._errors():
             found, unindexed = self._with_unindexed(
@@ -129,32 +111,20 @@ class DiskIndex:
     def sessions(
         self, name: str | None = None, limit: int | None = None, before: str | None = None
     ) -> list[str]:
-        """
-        Return the ids of sessions, the latest first.
-        """
         with translate_os_errors(self._layout.sessions):
             if name is not None:
                 return self.session_index.find_by_name(name)
             return self.session_index.page(limit, before)
 
     def count_sessions(self) -> int:
-        """
-        Return how many sessions there are.
-        """
         with translate_os_errors(self._layout.sessions):
             return self.session_index.count()
 
     def active(self, since: str) -> list[tuple[str, str]]:
-        """
-        Return the open sessions with a turn or move since an id.
-        """
         with translate_os_errors(self._layout.sessions):
             return self.session_index.active(since, self.refresh())
 
     def rebuild(self) -> None:
-        """
-        Read all records again.
-        """
         with self._errors():
             self.database.force_rebuild()
 

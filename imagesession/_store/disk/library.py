@@ -86,17 +86,11 @@ class DiskLibrary:
 
     @property
     def address(self) -> str:
-        """
-        The folder that people see.
-        """
         return str(self.layout.root)
 
     def check_health(
         self, pending: Callable[[], tuple[PendingRequest, ...]], *, verify: bool
     ) -> tuple[HealthCheck, ...]:
-        """
-        Check the folder without changing records or images.
-        """
         from . import health  # noqa: PLC0415 - slow to import, and hardly ever needed
 
         with contextlib.suppress(StorageError, OSError):  # the checks report the cause
@@ -105,9 +99,6 @@ class DiskLibrary:
         return health.run_checks(self.layout, self.index, pending, verify=verify)
 
     def close(self) -> None:
-        """
-        Give up the file that tells that this library is open, unless a lease is held.
-        """
         self.rights.close()
 
 

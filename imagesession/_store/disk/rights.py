@@ -34,6 +34,7 @@ from imagesession._store.files.atomic_write import (
     translate_os_errors,
     write_atomic,
 )
+from imagesession._store.ports import Rights
 from imagesession.errors import StorageIOError
 
 from .layout import Layout
@@ -80,9 +81,9 @@ class DiskLease:
         self.release()
 
 
-class DiskRights:
+class DiskRights(Rights):
     """
-    The rights that this process holds or asks for in a library.
+    The rights that this process holds or asks for in a library; see `Rights`.
 
     Args:
         layout: The library's folders.
@@ -104,9 +105,6 @@ class DiskRights:
         self._claims: dict[str, tuple[int, int | None]] = {}
 
     def hold(self, name: str, places: int = 1) -> DiskLease | None:
-        """
-        Take a right; None if all places are taken.
-        """
         # A random start, so that concurrent callers do not all try the same place.
         first = random.randrange(places)  # noqa: S311 - not a secret
         with translate_os_errors(self._folder), self._lock:
@@ -121,9 +119,6 @@ class DiskRights:
         return None
 
     def is_held(self, name: str) -> bool:
-        """
-        Tell whether any process holds a right of which there is one.
-        """
         file = f"{_digest(name)}.0"
         with self._lock:
             return file in self._claims or self._state(self._folder / file) is not False
@@ -263,9 +258,6 @@ class DiskRights:
     # --- turns -----------------------------------------------------------------------------------
 
     def next_time(self, name: str, interval: float = 0.0, max_wait: float = 0.0) -> float:
-        """
-        Return the seconds until the next turn, and take it if they are at most `max_wait`.
-        """
         file = self._limits / f"{_digest(name)}.json"
         if not interval:
             return _remaining(file)
@@ -278,9 +270,6 @@ class DiskRights:
         return wait
 
     def postpone(self, name: str, seconds: float) -> None:
-        """
-        Let no turn come earlier than in some seconds; if this cannot be written, it does nothing.
-        """
         file = self._limits / f"{_digest(name)}.json"
         if seconds > _remaining(file):
             with contextlib.suppress(OSError):
