@@ -7,8 +7,8 @@ from __future__ import annotations
 import builtins
 import datetime as dt
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
@@ -74,12 +74,21 @@ def image_prices(catalogue: ModelCatalog) -> Sequence[Sequence[str]]:
     """
     qualities = ("low", "medium", "high", "xhigh", "max")
     same: dict[tuple[str, ...], list[str]] = {}
-    for model in catalogue.available("image", dt.datetime.now(dt.UTC).date()):
+    for model in available(catalogue, "image"):
         for width, height in ((1024, 1024), (1536, 1024)):
             cells = [image_price(model, quality, (width, height)) for quality in qualities]
             same.setdefault((f"{width}x{height}", *cells), []).append(f"`{model.id}`")
     rows = [(", ".join(names), *facts) for facts, names in same.items()]
     return [("image model", "size", *qualities), *rows]
+
+
+def available(catalogue: ModelCatalog, kind: Literal["image", "mainline"]) -> Iterator[ModelInfo]:
+    """
+    Yield the models that can be used today, without the dated names of others.
+    """
+    for model in catalogue.available(kind, dt.datetime.now(dt.UTC).date()):
+        if not re.search(r"-\d{4}-\d\d-\d\d$", model.id):
+            yield model
 
 
 def image_price(model: ModelInfo, quality: str, size: tuple[int, int]) -> str:
@@ -89,7 +98,7 @@ def image_price(model: ModelInfo, quality: str, size: tuple[int, int]) -> str:
     tokens, price = model.output.lookup(quality, *size), model.prices.image_out
     if tokens is None or price is None:
         return "-"
-    mark = "≈ " if model.output.marks.get(quality) == "scaled" else ""
+    mark = "≈" if model.output.marks.get(quality) == "scaled" else ""
     return f"{mark}{tokens * price / 1e6:.4f}"
 
 
@@ -98,8 +107,9 @@ def token_prices(catalogue: ModelCatalog) -> Sequence[Sequence[str]]:
     Return the prices of a million tokens by model, models with the same prices together.
     """
     same: dict[tuple[str, ...], list[str]] = {}
-    for kind in ("image", "mainline"):
-        for model in catalogue.available(kind, dt.datetime.now(dt.UTC).date()):
+    kinds: tuple[Literal["image", "mainline"], ...] = ("image", "mainline")
+    for kind in kinds:
+        for model in available(catalogue, kind):
             price = model.prices
             facts = (price.text_in, price.text_in_cached, price.image_in, price.image_in_cached)
             facts += (price.text_out, price.image_out)

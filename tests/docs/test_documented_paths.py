@@ -65,7 +65,7 @@ def run_page(page: Path) -> None:
     if page.name == "README.md":
         # Its last block needs servers of other kinds.
         blocks = [re.sub(r"\b((?:Async)?Studio)\(", r"\1.offline(", text) for text in blocks[:-1]]
-    names = dict(vars(imagesession)) if page.name == "README.md" else {}
+    names: dict[str, object] = {"AsyncStudio": imagesession.AsyncStudio}
     for block in blocks:
         # A block may await, as in a notebook's cell.
         code = compile(block, page.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
