@@ -52,20 +52,39 @@ def generate(
     request: GenerateRequest, config: StudioConfig, branch_head: BranchHead | None = None
 ) -> Workflow[Turn]:
     """
-    Generate an image by the first of its image models that takes the request. The next one is asked
-    only after an answer that billed nothing.
+    Generate an image: check, write the intent, send, commit the outcome, and only then return. Of
+    several image models, the next one is asked only after an answer that billed nothing.
+
+    Args:
+        request: The caller's request.
+        config: The studio's configuration.
+        branch_head: The branch that it continues; None for a standalone image.
 
     Raises:
-        ImageSessionError: As `_generate_once` does for the last model that was asked.
+        ImageSessionError: There is no image, and the error says why and what to do.
     """
-    *others, last = resolve_options(request.choices, config, branch_head).image_models
-    for name in others:
+    try:
+        models = resolve_options(request.choices, config, branch_head).image_models
+    except InvalidRequestError:
+        models = ()  # raised again by the workflow
+    # A single model needs no workflow around its own.
+    if len(models) > 1:
+        return _generate_by_first(models, request, config, branch_head)
+    return _generate_once(request, config, branch_head)
+
+
+def _generate_by_first(
+    models: tuple[str, ...],
+    request: GenerateRequest,
+    config: StudioConfig,
+    branch_head: BranchHead | None,
+) -> Workflow[Turn]:
+    for name in models[:-1]:
         try:
             return (yield from _generate_once(_by_model(request, name), config, branch_head))
         except _NOT_ACCEPTED:
             continue
-    chosen = _by_model(request, last) if others else request
-    return (yield from _generate_once(chosen, config, branch_head))
+    return (yield from _generate_once(_by_model(request, models[-1]), config, branch_head))
 
 
 def _by_model(request: GenerateRequest, name: str) -> GenerateRequest:
@@ -76,15 +95,7 @@ def _generate_once(
     request: GenerateRequest, config: StudioConfig, branch_head: BranchHead | None
 ) -> Workflow[Turn]:
     """
-    Generate an image: check, write the intent, send, commit the outcome, and only then return.
-
-    Args:
-        request: The caller's request.
-        config: The studio's configuration.
-        branch_head: The branch that it continues; None for a standalone image.
-
-    Raises:
-        ImageSessionError: There is no image, and the error says why and what to do.
+    Generate an image by a single model.
     """
     transaction = yield from _begin(request, config, branch_head)
     if isinstance(transaction, Turn):
