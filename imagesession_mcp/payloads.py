@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from typing import cast
 
 import attrs
 
@@ -195,7 +196,7 @@ def _shorten(value: object) -> object:
     if isinstance(value, dt.datetime):
         return _minute(value)
     if isinstance(value, Mapping):
-        return dict(value)
+        return dict(cast("Mapping[str, object]", value))
     return shorten(value) if isinstance(value, str) else value
 
 
