@@ -179,9 +179,11 @@ def test_image_is_shown(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     `show` opens the picture, with the file's name, in Pillow's viewer.
     """
     shown: list[tuple[tuple[int, int], str]] = []
-    monkeypatch.setattr(
-        Image.Image, "show", lambda picture, title: shown.append((picture.size, title))
-    )
+
+    def show(picture: Image.Image, title: str) -> None:
+        shown.append((picture.size, title))
+
+    monkeypatch.setattr(Image.Image, "show", show)
     image = studio.images.import_file(tiny_image())
     image.show()
     assert shown == [(image.size, image.path.name)]
