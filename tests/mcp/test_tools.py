@@ -345,8 +345,9 @@ def test_tools_have_the_parameters_of_their_methods() -> None:
     for name, (method, renames) in METHODS.items():
         tool_parameters = set(inspect.signature(by_name[name]).parameters)
         for parameter in inspect.signature(method).parameters:
-            # Progress is reported through the protocol.
-            if parameter in {"self", "on_progress"} or (
+            # Progress is reported through the protocol. What a photo tells of its place is never
+            # sent at an agent's word.
+            if parameter in {"self", "on_progress", "keep_exif"} or (
                 parameter in options and parameter != "model"
             ):
                 continue
