@@ -113,7 +113,9 @@ def test_nothing_is_replaced_unless_told(studio: Any, tmp_path: Path) -> None:
         ("/dev/full/x.png", errors.StorageIOError, "/dev/full"),
     ],
 )
-def test_path_that_cannot_be_written(studio: Any, path: Any, error: type, message: str) -> None:
+def test_path_that_cannot_be_written(
+    studio: Any, path: Any, error: type[Exception], message: str
+) -> None:
     """
     A path that cannot be written raises a short typed error.
     """
@@ -248,8 +250,8 @@ def test_pickle_holds_settings_and_no_secret(
 
 
 def _of(studio: Any, image: Any) -> Any:
-    kind = SavedImage if isinstance(studio, Studio) else AsyncSavedImage
-    return kind(image.turn, image.position, studio._runtime)
+    kind: Any = SavedImage if type(studio) is Studio else AsyncSavedImage
+    return kind(image.turn, image.position, studio._runtime)  # pyright: ignore[reportPrivateUsage] - its own studio
 
 
 def test_pickle_without_its_library(tmp_path: Path) -> None:

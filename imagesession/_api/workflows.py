@@ -370,7 +370,12 @@ def create_from_image(
         stored = yield from promote.find_image(image)
     return (
         yield from promote.create_session_from_image(
-            stored, to_source(image), description, name=name, choices=options, config=config
+            stored,
+            to_source(cast("ImageInput", image)),
+            description,
+            name=name,
+            choices=options,
+            config=config,
         )
     )
 

@@ -74,7 +74,7 @@ def resolve_path(path: object) -> Path:
         text = os.fsdecode(cast("str | os.PathLike[str]", path))
     if not text or "\0" in text:
         raise InvalidRequestError(
-            f"The path is {quote(path)}; name a folder, or a file that ends in .zip."
+            f"The path is {quote(cast('object', path))}; name a folder, or a file that ends in .zip."
         )
     try:
         return Path(text).expanduser().absolute()
