@@ -363,7 +363,7 @@ def create_from_image(
     """
     Create a session from an image: a saved one, its id, or one from elsewhere.
     """
-    stored = None
+    stored, source = None, to_source(image)
     if isinstance(image, ImageFacts):
         stored = image.turn, image.position
     elif isinstance(image, str) and is_id(image):
@@ -371,7 +371,7 @@ def create_from_image(
     return (
         yield from promote.create_session_from_image(
             stored,
-            to_source(cast("ImageInput", image)),
+            source,
             description,
             name=name,
             choices=options,
