@@ -49,6 +49,7 @@ OURS = {
     "parents",
     "references",
     "masked",
+    "mask_coverage",
     "source",
     "origin",
     "parameters",

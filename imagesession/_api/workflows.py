@@ -414,14 +414,19 @@ def create_from_image(
     """
     Create a session from an image: a saved one, its id, or one from elsewhere.
     """
-    stored = None
+    stored, source = None, to_source(image)
     if isinstance(image, ImageFacts):
         stored = image.turn, image.position
     elif isinstance(image, str) and is_id(image):
         stored = yield from promote.find_image(image)
     return (
         yield from promote.create_session_from_image(
-            stored, to_source(image), description, name=name, choices=options, config=config
+            stored,
+            source,
+            description,
+            name=name,
+            choices=options,
+            config=config,
         )
     )
 
