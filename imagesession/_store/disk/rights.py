@@ -107,9 +107,10 @@ class DiskRights(Rights):
     def hold(self, name: str, places: int = 1) -> DiskLease | None:
         # A random start, so that concurrent callers do not all try the same place.
         first = random.randrange(places)  # noqa: S311 - not a secret
+        right = _digest(name)
         with translate_os_errors(self._folder), self._lock:
             for number in range(places):
-                file = f"{_digest(name)}.{(first + number) % places}"
+                file = f"{right}.{(first + number) % places}"
                 if file not in self._claims:
                     claim = self._claim(self._folder / file)
                     if claim is not None:
