@@ -32,6 +32,7 @@ OLDER = {
     "session_id",
     "session_name",
     "generation_call_id",
+    "request_id",
     "original_prompt",
     "revised_prompt",
     "model",

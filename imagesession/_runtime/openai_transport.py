@@ -106,7 +106,7 @@ class OpenAITransport:
         self, request: HttpRequest, deadline: RemainingTimeout, trace: RequestTrace
     ) -> httpx2.Response:
         response = self._call(request, request.url or request.path, deadline, trace)
-        if (target := _redirect_target(response)) is not None:
+        if request.url is None and (target := _redirect_target(response)) is not None:
             response.close()
             response = self._call(request, target, deadline, trace)
         if not response.is_closed and isinstance(response.stream, httpx2.SyncByteStream):
@@ -223,7 +223,7 @@ class AsyncOpenAITransport:
         self, request: HttpRequest, deadline: RemainingTimeout, trace: RequestTrace
     ) -> httpx2.Response:
         response = await self._call(request, request.url or request.path, deadline, trace)
-        if (target := _redirect_target(response)) is not None:
+        if request.url is None and (target := _redirect_target(response)) is not None:
             await response.aclose()
             response = await self._call(request, target, deadline, trace)
         return response
