@@ -39,13 +39,8 @@ from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn, is_id
 from imagesession._engine import generation, promote, recovery, variations
 from imagesession._engine.effects import NewId, StoreCall, Workflow
-from imagesession._engine.prepare import (
-    estimate_request,
-    image_model,
-    prepare_request,
-    resolve_options,
-)
-from imagesession._engine.request import GenerateRequest, StudioConfig
+from imagesession._engine.prepare import estimate_request, prepare_request, resolve_options
+from imagesession._engine.request import GenerateRequest, StudioConfig, image_model
 from imagesession._engine.sessions import BranchHead, SessionSettings, session_config
 from imagesession._runtime.runtime import AsyncRuntime, Runtime
 from imagesession.errors import GenerationFailedError, ImageSessionError
