@@ -11,7 +11,7 @@ from mcp.types import Tool
 
 from imagesession_mcp.errors import CODES
 
-LAST_UPDATED = "2026-11-24"
+LAST_UPDATED = "2026-11-30"
 FEATURES = [
     "sessions with memory, branches and undo, which persist across restarts",
     "every billed image is saved, even if the call is cancelled",

@@ -188,7 +188,7 @@ async def run_uvicorn(app: Starlette, http: HttpSettings) -> None:
     Raises:
         SystemExit: As for `serve`.
     """
-    with _bind(http) as listener:
+    with bind(http) as listener:
         port = listener.getsockname()[1]
         host = _bracketed(http.host)
         sys.stderr.write(f"imagesession-mcp listens on http://{host}:{port}/mcp\n")
@@ -199,7 +199,13 @@ async def run_uvicorn(app: Starlette, http: HttpSettings) -> None:
         await uvicorn.Server(config).serve(sockets=[listener])
 
 
-def _bind(http: HttpSettings) -> socket.socket:
+def bind(http: HttpSettings) -> socket.socket:
+    """
+    Return a socket that listens on the server's address.
+
+    Raises:
+        SystemExit: As for `serve`.
+    """
     family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
     try:
         listener = socket.create_server((http.host, http.port), family=family)

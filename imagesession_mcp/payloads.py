@@ -7,6 +7,10 @@ that got the same payload a second time, as structured content, would show one o
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from typing import cast
+
+import attrs
 
 import imagesession
 from imagesession_mcp.results import Payload, dollars, short_id, shorten, uri_of
@@ -18,40 +22,22 @@ def session_payload(status: imagesession.SessionStatus) -> Payload:
     """
     Describe a created session.
     """
-    return {
-        "success": True,
-        "session_id": status.session_id,
-        "session_name": status.session_name,
-        "description": shorten(status.description),
-        "model": status.model,
-        "created_at": _minute(status.created_at),
-        "status": status.state,
-    }
+    names = ("session_id", "session_name", "description", "model", "created_at")
+    return {"success": True, **_select(status, *names), "status": status.state}
 
 
 def status_payload(status: imagesession.SessionStatus) -> Payload:
     """
     Describe a session's state.
     """
+    names = (field.name for field in attrs.fields(type(status)))
+    payload = _select(status, *(name for name in names if name not in {"head", "cost"}))
     return {
         "success": True,
-        "session_id": status.session_id,
-        "session_name": status.session_name,
-        "description": shorten(status.description),
+        **payload,
         "active": status.active,
-        "state": status.state,
-        "created_at": _minute(status.created_at),
-        "last_activity": _minute(status.last_activity),
-        "model": status.model,
-        "options": dict(status.options),
-        "branch": status.branch,
-        "branches": list(status.branches),
         "head_image_id": status.head and short_id(status.head),
-        "total_generations": status.total_generations,
-        "recent_images": list(status.recent_images),
-        "conversation_summary": status.conversation_summary,
         "total_conversation_turns": sum(status.turns.values()),
-        "turns": dict(status.turns),
         "cost_usd": round(status.cost.known, 5),
     }
 
@@ -60,14 +46,9 @@ def session_row(status: imagesession.SessionStatus) -> Payload:
     """
     Describe a session in a list.
     """
-    return {
-        "session_id": status.session_id,
-        "session_name": status.session_name,
-        "description": shorten(status.description, _MAX_PROMPT),
-        "state": status.state,
-        "last_activity": _minute(status.last_activity),
-        "total_generations": status.total_generations,
-    }
+    names = ("session_id", "session_name", "state", "last_activity", "total_generations")
+    row = _select(status, *names)
+    return {**row, "description": shorten(status.description, _MAX_PROMPT)}
 
 
 def branch_head_payload(
@@ -201,6 +182,22 @@ def tree_payload(tree: imagesession.Tree) -> Payload:
             for turn in tree.turns.values()
         ]
     }
+
+
+def _select(facts: object, *names: str) -> Payload:
+    """
+    Return some of an object's fields, shortened.
+    """
+    values = {name: getattr(facts, name) for name in names}
+    return {name: _shorten(value) for name, value in values.items()}
+
+
+def _shorten(value: object) -> object:
+    if isinstance(value, dt.datetime):
+        return _minute(value)
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[str, object]", value))
+    return shorten(value) if isinstance(value, str) else value
 
 
 def _minute(moment: dt.datetime) -> str:

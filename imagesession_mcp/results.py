@@ -35,8 +35,8 @@ from imagesession_mcp.tasks import Generated
 Payload: TypeAlias = dict[str, Any]
 _MAX_TEXT = 240
 # The agent wrote the prompt itself.
-_MAX_PROMPT = 60
-_MAX_REVISED = 140
+_MAX_PROMPT = 48
+_MAX_REVISED = 100
 _MAX_FINDINGS = 8
 _FOR_BOTH = Annotations(audience=["user", "assistant"], priority=0.9)
 # Some clients load resources that are linked for the assistant into its context.

@@ -14,7 +14,7 @@ from imagesession.errors import InvalidRequestError, OutcomeUnknownError
 from imagesession.testing import FakeOpenAI
 from tests.conftest import MakeStudio
 
-HEADERS = {"x-litellm-num-retries": "0"}
+HEADERS = {"x-gateway-tag": "0"}
 BODY = {"user": "user-7", "prompt_cache_key": "teapots"}
 
 
@@ -46,10 +46,10 @@ def test_extras_are_sent(
     before, *called, after = paid(provider)
     assert len(called) == (2 if method == "improve" else 1)
     for call in called:
-        assert call.headers["x-litellm-num-retries"] == "0"
+        assert call.headers["x-gateway-tag"] == "0"
         assert {name: call.body[name] for name in BODY} == BODY
     for call in (before, after):
-        assert "x-litellm-num-retries" not in call.headers
+        assert "x-gateway-tag" not in call.headers
         assert "user" not in call.body
     image = made.image if method == "improve" else made
     assert "user-7" not in str(image.metadata)
@@ -66,7 +66,7 @@ def test_extras_of_a_studio_and_of_many(
     studio.generate("a teapot", extra_headers={"x-team": "shop"}, extra_body={"user": "user-8"})
     studio.map(["a cup", "a bowl"], extra_body={"user": "user-9"}, timeout=60)
     first, *others = paid(provider)
-    assert (first.headers["x-team"], first.headers["x-litellm-num-retries"]) == ("shop", "0")
+    assert (first.headers["x-team"], first.headers["x-gateway-tag"]) == ("shop", "0")
     assert first.body["user"] == "user-8"
     assert [call.body["user"] for call in others] == ["user-9", "user-9"]
     assert all(call.body["prompt_cache_key"] == "teapots" for call in (first, *others))
@@ -83,7 +83,7 @@ def test_extras_reach_the_images_api(make_studio: MakeStudio, tmp_path: Path) ->
     generation, edit = (call for call in paid(provider) if call.path != "/responses")
     assert generation.body["user"] == "user-7"
     assert ("user", "user-7") in [(field.name, field.text) for field in edit.body]
-    assert edit.headers["x-litellm-num-retries"] == "0"
+    assert edit.headers["x-gateway-tag"] == "0"
 
 
 @pytest.mark.parametrize("verb", ["generate", "analyze"])

@@ -113,7 +113,9 @@ def test_nothing_is_replaced_unless_told(studio: Any, tmp_path: Path) -> None:
         ("/dev/full/x.png", errors.StorageIOError, "/dev/full"),
     ],
 )
-def test_path_that_cannot_be_written(studio: Any, path: Any, error: type, message: str) -> None:
+def test_path_that_cannot_be_written(
+    studio: Any, path: Any, error: type[Exception], message: str
+) -> None:
     """
     A path that cannot be written raises a short typed error.
     """
@@ -179,9 +181,11 @@ def test_image_is_shown(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     `show` opens the picture, with the file's name, in Pillow's viewer.
     """
     shown: list[tuple[tuple[int, int], str]] = []
-    monkeypatch.setattr(
-        Image.Image, "show", lambda picture, title: shown.append((picture.size, title))
-    )
+
+    def show(picture: Image.Image, title: str) -> None:
+        shown.append((picture.size, title))
+
+    monkeypatch.setattr(Image.Image, "show", show)
     image = studio.images.import_file(tiny_image())
     image.show()
     assert shown == [(image.size, image.path.name)]
@@ -246,8 +250,8 @@ def test_pickle_holds_settings_and_no_secret(
 
 
 def _of(studio: Any, image: Any) -> Any:
-    kind = SavedImage if isinstance(studio, Studio) else AsyncSavedImage
-    return kind(image.turn, image.position, studio._runtime)
+    kind: Any = SavedImage if type(studio) is Studio else AsyncSavedImage
+    return kind(image.turn, image.position, studio._runtime)  # pyright: ignore[reportPrivateUsage] - its own studio
 
 
 def test_pickle_without_its_library(tmp_path: Path) -> None:

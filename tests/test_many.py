@@ -475,9 +475,9 @@ class StallingProvider(FakeOpenAI):
     """
 
     def __init__(self) -> None:
+        self._ahead = 0.0
         super().__init__(clock=lambda: time.time() + self._ahead)
         self.stalled = anyio.Event()
-        self._ahead = 0.0
 
     def finish(self) -> None:
         """

@@ -176,12 +176,14 @@ def test_advised_value_is_accepted(tmp_path: Path, option: str, value: object) -
             "frames": {"output_format": "gif"},
         }
         others: dict[str, Any] = formats.get(option, {})
+        others[option] = value
         with pytest.raises(InvalidOptionError) as caught:
-            studio.estimate("a fox", **{**others, option: value})
+            studio.estimate("a fox", **others)
         assert caught.value.nearest
         for near in caught.value.nearest:
             advised = int(near) if near.isdecimal() else near
-            studio.estimate("a fox", **{**others, option: advised})
+            others[option] = advised
+            studio.estimate("a fox", **others)
 
 
 SNIPPET = re.compile(r"(?:(studio|image|Studio)\.)?\b(\w+)\(([^()]*)\)")

@@ -86,7 +86,7 @@ def test_large_image_is_made_smaller(studio: Any) -> None:
     ],
 )
 def test_wrong_shape_is_refused(
-    studio: Any, provider: FakeOpenAI, options: Any, error: type, message: str
+    studio: Any, provider: FakeOpenAI, options: Any, error: type[Exception], message: str
 ) -> None:
     """
     A shape that adds nothing, or that the model does not make, is refused before anything is sent.

@@ -422,7 +422,7 @@ def test_promotion_options_apply_to_the_session(studio: Any, provider: FakeOpenA
     [
         (b"garbage", "not a whole picture"),
         (RED[:-30], "not a whole picture"),
-        (b"", "not a whole picture"),
+        (b"", "is empty"),
         ("/nowhere/at all.png", "cannot be read"),
         ("a\0b", "cannot be read"),
         ("/", "cannot be read"),

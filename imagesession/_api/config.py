@@ -169,7 +169,7 @@ def resolve_server(server: Server | None, host: str) -> ServerProfile:
         return read_profile(str(server.get("name", host)), facts, "server=")
     if isinstance(server, str) and not server.lower().endswith(".toml"):
         return named_server(server)
-    if not isinstance(server, (str, os.PathLike)):
+    if not isinstance(server, (str, os.PathLike)):  # pyright: ignore[reportUnnecessaryIsInstance] - what a caller passes
         raise InvalidRequestError(
             f"server={server!r} is neither a name, nor a path, nor a mapping of facts."
         )

@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from imagesession._imaging.arrays import Pixels
     from imagesession._imaging.mask import Mask
 
-ImageInput: TypeAlias = (
-    "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | Pixels"
-    " | ImageFacts[Any]"
-)
+_Buffer: TypeAlias = "bytes | bytearray | memoryview"
+_Memory: TypeAlias = "_Buffer | BinaryIO | Image.Image | Pixels"
+ImageInput: TypeAlias = "str | os.PathLike[str] | _Memory | ImageFacts[Any]"
 """
 An image: a path, a `file:` or `data:` URL, base64, the id of a saved image, bytes or another
 buffer, an open file, a PIL image, an array such as NumPy's, or a saved image.

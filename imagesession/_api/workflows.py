@@ -39,13 +39,8 @@ from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn, is_id
 from imagesession._engine import generation, promote, recovery, variations
 from imagesession._engine.effects import NewId, StoreCall, Workflow
-from imagesession._engine.prepare import (
-    estimate_request,
-    image_model,
-    prepare_request,
-    resolve_options,
-)
-from imagesession._engine.request import GenerateRequest, StudioConfig
+from imagesession._engine.prepare import estimate_request, prepare_request, resolve_options
+from imagesession._engine.request import GenerateRequest, StudioConfig, image_model
 from imagesession._engine.sessions import BranchHead, SessionSettings, session_config
 from imagesession._runtime.runtime import AsyncRuntime, Runtime
 from imagesession.errors import GenerationFailedError, ImageSessionError
@@ -414,14 +409,19 @@ def create_from_image(
     """
     Create a session from an image: a saved one, its id, or one from elsewhere.
     """
-    stored = None
+    stored, source = None, to_source(image)
     if isinstance(image, ImageFacts):
         stored = image.turn, image.position
     elif isinstance(image, str) and is_id(image):
         stored = yield from promote.find_image(image)
     return (
         yield from promote.create_session_from_image(
-            stored, to_source(image), description, name=name, choices=options, config=config
+            stored,
+            source,
+            description,
+            name=name,
+            choices=options,
+            config=config,
         )
     )
 

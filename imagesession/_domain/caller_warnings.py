@@ -14,7 +14,7 @@ def warn_caller(message: str, category: type[Warning]) -> None:
     """
     Issue a warning that names the caller's line, from a workflow of either twin.
     """
-    level, frame = 1, sys._getframe()  # noqa: SLF001 - warnings themselves count frames so
+    level, frame = 1, sys._getframe()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - warnings count so
     while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)

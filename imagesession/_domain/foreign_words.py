@@ -32,7 +32,7 @@ _WORDS = frozenset(
 )
 # What other values probably mean; the caller has to say it.
 _NEAREST: Mapping[str, Mapping[str, str]] = {
-    "quality": {"standard": "medium", "normal": "medium", "best": "max", "ultra": "max"},
+    "quality": {"standard": "medium", "normal": "medium", "best": "max"},
     "background": {"white": "opaque", "black": "opaque", "none": "transparent"},
     "moderation": {"none": "low", "off": "low", "high": "auto"},
     "output_format": {"tiff": "png", "bmp": "png", "pdf": "png", "avif": "webp"},

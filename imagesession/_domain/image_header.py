@@ -98,7 +98,7 @@ def _png_chunks(data: bytes) -> Iterator[bytes]:
         length, kind = struct.unpack_from(">I4s", data, at)
         end = at + 12 + length
         if end <= len(data):
-            if view[end - 4 : end] != zlib.crc32(view[at + 4 : end - 4]).to_bytes(4):
+            if zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(view[end - 4 : end]):
                 raise ValueError("a PNG with a damaged chunk")
             yield kind
         if kind == b"IEND":

@@ -105,16 +105,14 @@ def _size_text(value: Size | int) -> str:
     return f"{width}{'x' if exact else ':'}{height}"
 
 
-def _join_names(value: object) -> object:
+def _join_names(value: str | Sequence[str]) -> str:
     """
     Write a list of models as one text; anything else is left for the validator.
     """
-    if not isinstance(value, list | tuple):
-        return value
-    names = cast("Sequence[object]", value)
-    if not names or not all(isinstance(name, str) and name.strip() for name in names):
-        return value
-    return ", ".join(str(name).strip() for name in names)
+    names = value if isinstance(value, list | tuple) else ()
+    if not names or not all(type(name) is str and name.strip() for name in names):
+        return cast("str", value)
+    return ", ".join(name.strip() for name in names)
 
 
 def _check_size(_: object, __: object, value: str) -> None:

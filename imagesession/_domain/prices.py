@@ -42,14 +42,16 @@ def read_prices(prices: object) -> dict[str, Prices]:
 def _read_price(name: str, value: object) -> Prices:
     if isinstance(value, Prices):
         return value
-    facts = cast("Mapping[str, Any]", value if isinstance(value, Mapping) else {"per_image": value})
+    facts: Mapping[str, Any] = {"per_image": value}
+    if isinstance(value, Mapping):
+        facts = cast("Mapping[str, Any]", value)
     known = [field.name for field in attrs.fields(Prices)]
     for key, price in facts.items():
         if key not in known or not is_amount(price):
             raise InvalidOptionError(
-                f"prices[{name!r}]={value!r} is not US dollars for an image, from 0, such as 0.02, "
+                f"prices[{name!r}]={facts!r} is not US dollars for an image, from 0, such as 0.02, "
                 f"nor prices per million tokens by {', '.join(known)}.",
                 "prices",
-                value,
+                facts,
             )
     return Prices(**facts)

@@ -28,9 +28,10 @@ def quote(value: object) -> str:
 def show_path(path: object) -> str:
     """
     Return a path as messages name it: whole, unless it has more than 400 characters, as something
-    else that was passed for a path may have.
+    else that was passed for a path may have; then its end, which says most.
     """
-    return _shorten(" ".join(str(path).split()), _LONGEST_PATH)
+    text = " ".join(str(path).split())
+    return text if len(text) <= _LONGEST_PATH else f"…{text[1 - _LONGEST_QUOTE :]}"
 
 
 def to_sentence(text: str) -> str:

@@ -24,10 +24,11 @@ from . import generation, uploads
 from .coerce import as_list, as_mapping, as_text
 from .effects import MonotonicTime, NewId, Workflow
 from .http import HttpRequest
+from .input_images import load_input_image
 from .leases import BudgetReservation
 from .outcomes import ResponseOutcome
 from .payloads import Item, PreparedRequest, input_image, user_message
-from .prepare import load_input_image, new_turn, reserve_budget, resolve_options
+from .prepare import new_turn, reserve_budget, resolve_options
 from .provider_errors import (
     FeatureUnsupportedError,
     RequestNotProcessedError,

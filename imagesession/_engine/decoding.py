@@ -62,7 +62,9 @@ def image_url(encoded: object) -> str | None:
     """
     Return the URL from which an image has to be fetched, if that is what a server sent.
     """
-    text = bytes(encoded[: _MAX_URL + 1]) if isinstance(encoded, memoryview) else encoded
+    text = encoded
+    if isinstance(encoded, memoryview):
+        text = bytes(cast("memoryview[int]", encoded)[: _MAX_URL + 1])
     if isinstance(text, str):
         text = text[: _MAX_URL + 1].encode("utf-8", "replace")
     if not isinstance(text, bytes) or len(text) > _MAX_URL or not _HTTP_URL.match(text):

@@ -47,9 +47,14 @@ A `TransportError` or `ImageSessionError` of an effect is raised into it.
 class StoreCall(Effect[Answer]):
     """
     Call the store, as in `StoreCall(lambda store: store.commit(turn, images))`.
+
+    Attributes:
+        do: The call.
+        blocks: Whether it may wait for what the library is kept on.
     """
 
     do: Callable[[Store], Answer]
+    blocks: bool = True
 
 
 @attrs.frozen

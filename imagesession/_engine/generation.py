@@ -12,17 +12,14 @@ import attrs
 from imagesession._domain.context_usage import context_tokens
 from imagesession._domain.cost import cost_of
 from imagesession._domain.model_catalog import CompletionWindow
-from imagesession._domain.options import OPTION_NAMES
 from imagesession._domain.reports import PendingRequest
 from imagesession._domain.turn import Failure, Turn
-from imagesession._domain.wording import quote
 from imagesession.errors import (
     BadRequestError,
     ImageSessionError,
     InsufficientQuotaError,
     InvalidImageError,
     InvalidRequestError,
-    KeyReusedError,
     OutcomeUnknownError,
     RefusalError,
     StorageError,
@@ -33,11 +30,12 @@ from .conversations import release_conversation, return_conversation
 from .deliver import DeliveryResult, deliver, plan_delivery
 from .effects import MonotonicTime, NewId, PixelCall, ReportProgress, StoreCall, Workflow
 from .http import ReceivedImage
+from .idempotency import find_by_idempotency_key, same_request_or_error
 from .leases import BudgetReservation, Lease
 from .outcomes import ResponseOutcome
 from .payloads import PreparedRequest
 from .pixels import InputImage
-from .prepare import load_input_image, prepare_request, reserve_budget, resolve_options
+from .prepare import prepare_request, reserve_budget, resolve_options
 from .queries import check_choice
 from .request import GenerateRequest, StudioConfig
 from .retry import acquire_slot
@@ -52,20 +50,39 @@ def generate(
     request: GenerateRequest, config: StudioConfig, branch_head: BranchHead | None = None
 ) -> Workflow[Turn]:
     """
-    Generate an image by the first of its image models that takes the request. The next one is asked
-    only after an answer that billed nothing.
+    Generate an image: check, write the intent, send, commit the outcome, and only then return. Of
+    several image models, the next one is asked only after an answer that billed nothing.
+
+    Args:
+        request: The caller's request.
+        config: The studio's configuration.
+        branch_head: The branch that it continues; None for a standalone image.
 
     Raises:
-        ImageSessionError: As `_generate_once` does for the last model that was asked.
+        ImageSessionError: There is no image, and the error says why and what to do.
     """
-    *others, last = resolve_options(request.choices, config, branch_head).image_models
-    for name in others:
+    try:
+        models = resolve_options(request.choices, config, branch_head).image_models
+    except InvalidRequestError:
+        models = ()  # raised again by the workflow
+    # A single model needs no workflow around its own.
+    if len(models) > 1:
+        return _generate_by_first(models, request, config, branch_head)
+    return _generate_once(request, config, branch_head)
+
+
+def _generate_by_first(
+    models: tuple[str, ...],
+    request: GenerateRequest,
+    config: StudioConfig,
+    branch_head: BranchHead | None,
+) -> Workflow[Turn]:
+    for name in models[:-1]:
         try:
             return (yield from _generate_once(_by_model(request, name), config, branch_head))
         except _NOT_ACCEPTED:
             continue
-    chosen = _by_model(request, last) if others else request
-    return (yield from _generate_once(chosen, config, branch_head))
+    return (yield from _generate_once(_by_model(request, models[-1]), config, branch_head))
 
 
 def _by_model(request: GenerateRequest, name: str) -> GenerateRequest:
@@ -76,15 +93,7 @@ def _generate_once(
     request: GenerateRequest, config: StudioConfig, branch_head: BranchHead | None
 ) -> Workflow[Turn]:
     """
-    Generate an image: check, write the intent, send, commit the outcome, and only then return.
-
-    Args:
-        request: The caller's request.
-        config: The studio's configuration.
-        branch_head: The branch that it continues; None for a standalone image.
-
-    Raises:
-        ImageSessionError: There is no image, and the error says why and what to do.
+    Generate an image by a single model.
     """
     transaction = yield from _begin(request, config, branch_head)
     if isinstance(transaction, Turn):
@@ -164,13 +173,13 @@ def _begin(
     """
     existing = yield from find_by_idempotency_key(request)
     if existing is not None:
-        return (yield from _same_request_or_error(existing, request, branch_head))
+        return (yield from same_request_or_error(existing, request, branch_head))
     config = session_config(config, branch_head, request.api).for_call(request.settings)
     new = yield from NewId(after=branch_head.tree.latest_id() if branch_head else "")
     prepared = yield from prepare_request(request, config, new, branch_head)
     transaction = yield from _begin_transaction(prepared, branch_head, config)
     if isinstance(transaction, Turn):
-        return (yield from _same_request_or_error(transaction, request, branch_head))
+        return (yield from same_request_or_error(transaction, request, branch_head))
     return transaction
 
 
@@ -242,57 +251,6 @@ def _send(delivery: Delivery) -> Workflow[DeliveryResult]:
         if _was_not_accepted(error):
             yield from return_conversation(turn, past)
         raise
-
-
-def find_by_idempotency_key(request: GenerateRequest) -> Workflow[Turn | None]:
-    """
-    Return the turn that was made with the request's idempotency key, if it has one.
-    """
-    idempotency_key = request.idempotency_key
-    if idempotency_key is None:
-        return None
-    return (yield from StoreCall(lambda store: store.find_intent(idempotency_key)))
-
-
-def _same_request_or_error(
-    existing: Turn, request: GenerateRequest, branch_head: BranchHead | None
-) -> Workflow[Turn]:
-    """
-    Return the turn with the same idempotency key, if it was made for the same request.
-    """
-    other = yield from _difference(existing, request, branch_head)
-    if other is None:
-        return existing
-    raise KeyReusedError(
-        f"idempotency_key={quote(existing.idempotency_key)} was used for another {other}; nothing "
-        "was sent. Use a new key for this image."
-    )
-
-
-def _difference(
-    existing: Turn, request: GenerateRequest, branch_head: BranchHead | None
-) -> Workflow[str | None]:
-    """
-    Return what a request has other than the turn of its key; None if they are the same.
-    """
-    if existing.prompt != request.prompt:
-        return f"prompt ({existing.prompt[:60]!r})"
-    if existing.session != (branch_head.record.id if branch_head else None):
-        return "session"
-    chosen = existing.options.updated(request.choices)
-    changed = [
-        name for name in OPTION_NAMES if getattr(chosen, name) != getattr(existing.options, name)
-    ]
-    if changed:
-        return changed[0]
-    if existing.masked != (request.mask is not None):
-        return "mask"
-    known = {*(reference.sha256 for reference in existing.references), *existing.parents}
-    for source in (*request.references, *filter(None, (request.image,))):
-        image = yield from load_input_image(source)
-        if not {image.sha256, image.image_id} & known:
-            return "image"
-    return None
 
 
 def write_intent(turn: Turn, reservation: BudgetReservation | None) -> Workflow[Turn | Lease]:

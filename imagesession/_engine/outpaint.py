@@ -14,8 +14,9 @@ from imagesession._domain.wording import quote
 from imagesession.errors import InvalidImageError, InvalidOptionError
 
 from .effects import PixelCall, Workflow
-from .prepare import image_model, load_input_image, resolve_options
-from .request import GenerateRequest, StudioConfig
+from .input_images import load_input_image
+from .prepare import resolve_options
+from .request import GenerateRequest, StudioConfig, image_model
 from .sessions import BranchHead
 
 OUTPAINT_PROMPT = (

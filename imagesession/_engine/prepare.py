@@ -14,14 +14,14 @@ from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sizes import resolve_size
 from imagesession._domain.turn import Reference, Turn
 from imagesession._domain.wording import quote
-from imagesession.errors import InvalidImageError, InvalidOptionError
+from imagesession.errors import InvalidOptionError
 
-from .effects import GetProviderName, NewId, PixelCall, Workflow
+from .effects import GetProviderName, NewId, Workflow
 from .leases import BudgetReservation
 from .payloads import PreparedRequest
-from .pixels import InputImage, Source
+from .pixels import InputImage
 from .queries import check_choice
-from .request import GenerateRequest, StudioConfig
+from .request import GenerateRequest, StudioConfig, image_model
 from .sessions import BranchHead, session_config
 from .store import IdAndTime
 from .validate import (
@@ -35,24 +35,7 @@ from .validate import (
 
 if TYPE_CHECKING:
     from imagesession._domain.estimate import CostEstimate
-
-
-@attrs.frozen(kw_only=True)
-class InputImages:
-    """
-    The input images of a request.
-
-    Attributes:
-        images: All references; the one to edit comes first.
-        edits_first_image: Whether the one to edit is among them.
-        mask: The area that may change.
-        markup: A drawing that lies over the first image.
-    """
-
-    images: tuple[InputImage, ...] = ()
-    edits_first_image: bool = False
-    mask: InputImage | None = None
-    markup: InputImage | None = None
+from .input_images import load_input_images
 
 
 def prepare_request(
@@ -76,7 +59,7 @@ def prepare_request(
             options.service_tier,
             ("default",),
         )
-    inputs = yield from _load_input_images(request, options, config, branch_head)
+    inputs = yield from load_input_images(request, options, config, branch_head)
     if inputs.images or (branch_head and branch_head.past):
         validate_edit(config.server)
     turn = attrs.evolve(
@@ -189,14 +172,6 @@ def _requested_options(
     return own.updated(choices)
 
 
-def image_model(options: GenerateOptions, config: StudioConfig) -> str:
-    """
-    Return the name of the image model.
-    """
-    name = options.image_models[0]
-    return config.catalogue.image if name == "auto" else name
-
-
 def reserve_budget(
     prepared: PreparedRequest,
     config: StudioConfig,
@@ -275,7 +250,7 @@ def estimate_request(
     config = session_config(config, branch_head, request.api)
     new = yield from NewId()
     options, _ = _resolve_and_validate_options(request, config, new, branch_head)
-    inputs = yield from _load_input_images(request, options, config, branch_head)
+    inputs = yield from load_input_images(request, options, config, branch_head)
     past = branch_head.past if branch_head else ()
     description = branch_head.record.description if branch_head else ""
     from imagesession._domain.estimate import estimate  # noqa: PLC0415 - hardly ever needed
@@ -310,121 +285,6 @@ def _last_image_size(past: tuple[Turn, ...]) -> list[tuple[int, int]]:
     Return the size of the session's last image, if there is one.
     """
     return [(turn.images[-1].width, turn.images[-1].height) for turn in past[-1:]]
-
-
-def load_input_image(source: Source, *, keep_exif: bool = False) -> Workflow[InputImage]:
-    """
-    Load an image in a format that the API takes.
-    """
-    return (yield from PixelCall(lambda pixels: pixels.load(source, keep_exif=keep_exif)))
-
-
-def _load_input_images(
-    request: GenerateRequest,
-    options: GenerateOptions,
-    config: StudioConfig,
-    branch_head: BranchHead | None,
-) -> Workflow[InputImages]:
-    """
-    Load the input images: the one to edit, if it has to be sent, and the references.
-    """
-    images: list[InputImage] = []
-    base = yield from _load_base_image(request, branch_head)
-    if base is not None:
-        images.append(base)
-    for source in request.references:
-        images.append((yield from load_input_image(source, keep_exif=request.keep_exif)))  # noqa: PERF401 - an effect cannot be yielded in a comprehension
-    if request.mask is None and request.markup is None:
-        _check_mask_options(request)
-        return InputImages(images=tuple(images), edits_first_image=base is not None)
-    if not images:
-        raise InvalidImageError(
-            "A mask needs an image. Pass one with image= or references=, or continue a session "
-            "that has one."
-        )
-    mask = markup = None
-    if request.mask is not None:
-        mask = yield from _load_mask(request.mask, images[0], request)
-    if request.markup is not None:
-        _check_markup(request, options, config)
-        markup = yield from _load_markup(request.markup, images[0], request)
-    return InputImages(images=tuple(images), edits_first_image=True, mask=mask, markup=markup)
-
-
-def _load_base_image(
-    request: GenerateRequest, branch_head: BranchHead | None
-) -> Workflow[InputImage | None]:
-    """
-    Load the image to edit, if it has to be sent.
-
-    The model knows the session's last image, so that is only sent if a mask or markup has to fit
-    it.
-    """
-    last = branch_head.head.images[-1] if branch_head and branch_head.head else None
-    fitted = request.mask is not None or request.markup is not None
-    if request.image is not None:
-        base = yield from load_input_image(request.image, keep_exif=request.keep_exif)
-        known = last is not None and base.image_id == last.id
-        return None if known and not fitted else base
-    if request.edits and last is None:
-        raise InvalidImageError(
-            "There is no image to edit. Pass one with image=, or generate one in this session "
-            "first."
-        )
-    if last is not None and fitted and (request.edits or not request.references):
-        return (yield from load_input_image(last))
-    return None
-
-
-def _check_mask_options(request: GenerateRequest) -> None:
-    if request.resize_mask or request.preserve_unmasked:
-        option = "preserve_unmasked" if request.preserve_unmasked else "resize_mask"
-        raise InvalidOptionError(
-            f"{option}=True needs a mask; pass one with mask=.", option, value=True
-        )
-
-
-def _check_markup(request: GenerateRequest, options: GenerateOptions, config: StudioConfig) -> None:
-    """
-    Reject markup where the API does not take it.
-
-    Source: https://developers.openai.com/api/reference/resources/images/methods/edit (markup)
-    """
-    if request.mask is not None:
-        raise InvalidOptionError(
-            "markup= and mask= do not go together; pass one of them.", "markup"
-        )
-    if request.partial_images:
-        raise InvalidOptionError(
-            "markup= does not go with partial_images=; leave one of them out.", "markup"
-        )
-    model = config.catalogue.find(image_model(options, config))
-    if model is not None and not model.markup:
-        raise InvalidOptionError(
-            f"{model.id} does not take markup=; the models of GPT Image 2.5 and 2.6 do, such as "
-            f"image_model={config.catalogue.image!r}.",
-            "image_model",
-            model.id,
-            (config.catalogue.image,),
-        )
-
-
-def _load_mask(source: Source, image: InputImage, request: GenerateRequest) -> Workflow[InputImage]:
-    return (
-        yield from PixelCall(
-            lambda pixels: pixels.mask(source, image, resize_mask=request.resize_mask)
-        )
-    )
-
-
-def _load_markup(
-    source: Source, image: InputImage, request: GenerateRequest
-) -> Workflow[InputImage]:
-    return (
-        yield from PixelCall(
-            lambda pixels: pixels.markup(source, image, resize_mask=request.resize_mask)
-        )
-    )
 
 
 def _parents(images: tuple[InputImage, ...], branch_head: BranchHead | None) -> list[str]:

@@ -37,9 +37,8 @@ from .leases import Lease
 from .outcomes import ResponseOutcome
 from .payloads import PreparedRequest
 from .poll import IMAGE_POLL_TIMEOUT, poll_response
-from .prepare import image_model
 from .provider_errors import PreviousResponseNotFoundError
-from .request import StudioConfig
+from .request import StudioConfig, image_model
 from .transmit import with_usage
 
 ACCEPTANCE_TIMEOUT = dt.timedelta(minutes=15)

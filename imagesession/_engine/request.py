@@ -135,3 +135,11 @@ class StudioConfig:
         """
         lacks_tool = not self.server.lacks.isdisjoint({"responses", "image_tool"})
         return self.api == "images" or lacks_tool
+
+
+def image_model(options: GenerateOptions, config: StudioConfig) -> str:
+    """
+    Return the name of the image model.
+    """
+    name = options.image_models[0]
+    return config.catalogue.image if name == "auto" else name

@@ -81,7 +81,7 @@ def acquire_slot(provider: str, config: StudioConfig) -> Workflow[Lease | None]:
     count = config.in_flight
     if count is None:
         return None
-    slot = yield from StoreCall(lambda store: store.queue_for_slot(provider, count))
+    slot = yield from StoreCall(lambda store: store.queue_for_slot(provider, count), blocks=False)
     try:
         yield from _wait_in_queue(slot, count, config.timeout)
     except BaseException:

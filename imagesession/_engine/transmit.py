@@ -67,7 +67,7 @@ def _with_extras(request: HttpRequest, config: StudioConfig) -> HttpRequest:
     Add the caller's own headers and fields to a paid request.
     """
     body = {**(request.body or {}), **config.extra_body}
-    return attrs.evolve(request, headers=config.extra_headers, body=body)
+    return attrs.evolve(request, headers={**config.extra_headers, **request.headers}, body=body)
 
 
 def _send_once(turn: Turn, request: HttpRequest, deadline: float) -> Workflow[HttpResponse]:

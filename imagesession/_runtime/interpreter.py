@@ -302,6 +302,8 @@ class _AsyncInterpreter(Reporting):
 
     async def do(self, effect: Effect[Any]) -> object:
         match effect:
+            case MemoryCall() | StoreCall(blocks=False):
+                return self.call(effect, self.connect)
             case StoreCall() | PixelCall():
                 # The disk may be slow, so it must not block the event loop. A cancellation must not
                 # stop it from recording what was just received.
@@ -309,8 +311,6 @@ class _AsyncInterpreter(Reporting):
                 return await self.shield(
                     run_in_thread(work, reading=not self.has_contacted_provider)
                 )
-            case MemoryCall():
-                return self.call(effect, self.connect)
             case NewId(after=after):
                 return self.store.new_id(after)
             case MonotonicTime():

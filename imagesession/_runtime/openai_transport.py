@@ -26,22 +26,25 @@ from imagesession._engine.http import HttpRequest, HttpResponse
 from .bodies import Body, EventStream, RowStream, Stream
 from .deadlines import DeadlineStream, RemainingTimeout, install_deadline_backend
 from .line_reader import LineReader
+from .outgoing import (
+    PLAIN,
+    call_arguments,
+    http_client_of,
+    plain_request,
+    redirect_target,
+    start_deadline,
+)
 from .unanswered import RequestTrace, install_trace, install_trace_async, tracing, transport_errors
 
 _ByLoop: TypeAlias = WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI]
-_CONNECT_SECONDS = 10.0
 # A response of 64 MB contains an image of 48 MB, which is more than any model makes.
 MAX_BODY_BYTES = 64 * 1024 * 1024
 # A stream contains an image several times: as partial images, as an item, and in the last event.
 MAX_STREAM_BYTES = 4 * MAX_BODY_BYTES
 # So that an async request that cannot connect raises its own error, which proves it was not sent.
 _GRACE = 0.1
-# LiteLLM repeats a failed request by itself, which may be billed each time, unless this header says
-# otherwise (litellm 1.108.7, tried 2026-11-29: three paid requests became one). Others ignore it.
-_NO_PROXY_RETRIES = {"x-litellm-num-retries": "0"}
 # How long to wait for the end of a response after its last relevant event.
 _DRAIN_SECONDS = 0.05
-_SAME_METHOD = frozenset({307, 308})
 
 
 class OpenAITransport:
@@ -71,7 +74,7 @@ class OpenAITransport:
         """
         Send a request and read the whole response.
         """
-        body, trace, deadline = _body(), RequestTrace(), _deadline(request)
+        body, trace, deadline = _body(), RequestTrace(), start_deadline(request)
         with (
             transport_errors(body.join, trace),
             contextlib.closing(self._open(request, deadline, trace)) as response,
@@ -85,7 +88,7 @@ class OpenAITransport:
         """
         Send a request; yield the response, and the data of its events if it is a stream.
         """
-        body, trace, deadline = _body(), RequestTrace(), _deadline(request)
+        body, trace, deadline = _body(), RequestTrace(), start_deadline(request)
         with contextlib.ExitStack() as stack:
             with transport_errors(body.join, trace):
                 opened = contextlib.closing(self._open(request, deadline, trace))
@@ -106,7 +109,7 @@ class OpenAITransport:
         self, request: HttpRequest, deadline: RemainingTimeout, trace: RequestTrace
     ) -> httpx2.Response:
         response = self._call(request, request.url or request.path, deadline, trace)
-        if (target := _redirect_target(response)) is not None:
+        if request.url is None and (target := redirect_target(response)) is not None:
             response.close()
             response = self._call(request, target, deadline, trace)
         if not response.is_closed and isinstance(response.stream, httpx2.SyncByteStream):
@@ -125,11 +128,11 @@ class OpenAITransport:
                         cast_to=httpx2.Response,
                         stream=True,
                         stream_cls=openai.Stream[Any],
-                        **_call_arguments(request, deadline),
+                        **call_arguments(request, deadline),
                     )
                     if request.keyed
-                    else _http_client(self._client).send(
-                        _plain_request(request, url, deadline, trace.record), **_PLAIN
+                    else http_client_of(self._client).send(
+                        plain_request(request, url, deadline, trace.record), **PLAIN
                     )
                 )
         except openai.APIStatusError as error:
@@ -188,7 +191,7 @@ class AsyncOpenAITransport:
         """
         Send a request and read the whole response.
         """
-        body, trace, deadline = _body(), RequestTrace(), _deadline(request)
+        body, trace, deadline = _body(), RequestTrace(), start_deadline(request)
         with transport_errors(body.join, trace), anyio.fail_after(request.timeout + _GRACE):
             opened = contextlib.aclosing(await self._open(request, deadline, trace))
             async with opened as response:
@@ -202,7 +205,7 @@ class AsyncOpenAITransport:
         """
         Send a request; yield the response, and the data of its events if it is a stream.
         """
-        body, trace, deadline = _body(), RequestTrace(), _deadline(request)
+        body, trace, deadline = _body(), RequestTrace(), start_deadline(request)
         async with contextlib.AsyncExitStack() as stack:
             with transport_errors(body.join, trace), anyio.fail_after(request.timeout + _GRACE):
                 opened = contextlib.aclosing(await self._open(request, deadline, trace))
@@ -223,7 +226,7 @@ class AsyncOpenAITransport:
         self, request: HttpRequest, deadline: RemainingTimeout, trace: RequestTrace
     ) -> httpx2.Response:
         response = await self._call(request, request.url or request.path, deadline, trace)
-        if (target := _redirect_target(response)) is not None:
+        if request.url is None and (target := redirect_target(response)) is not None:
             await response.aclose()
             response = await self._call(request, target, deadline, trace)
         return response
@@ -241,11 +244,11 @@ class AsyncOpenAITransport:
                         cast_to=httpx2.Response,
                         stream=True,
                         stream_cls=openai.AsyncStream[Any],
-                        **_call_arguments(request, deadline),
+                        **call_arguments(request, deadline),
                     )
                     if request.keyed
-                    else _http_client(client).send(
-                        _plain_request(request, url, deadline, trace.record_async), **_PLAIN
+                    else http_client_of(client).send(
+                        plain_request(request, url, deadline, trace.record_async), **PLAIN
                     )
                 )
         except openai.APIStatusError as error:
@@ -258,26 +261,6 @@ class AsyncOpenAITransport:
         """
         if self.owned:
             await self._client().close()
-
-
-def _redirect_target(response: httpx2.Response) -> str | None:
-    """
-    Return the URL that a request is sent to once more: a redirect within the same origin, which
-    keeps the method. A redirect to another origin would take the key, the prompt and the images
-    there, and one that turns a POST into a GET would lose them: both are errors.
-    """
-    keeps_method = response.status_code in _SAME_METHOD or response.request.method == "GET"
-    if not (response.is_redirect and keeps_method):
-        return None
-    try:
-        target = response.request.url.join(response.headers["location"])
-    except httpx2.InvalidURL:
-        return None
-    return str(target) if _origin(target) == _origin(response.request.url) else None
-
-
-def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port
 
 
 def _body() -> Body:
@@ -380,53 +363,6 @@ async def _drain_async(chunks: AsyncIterator[bytes]) -> None:
     ):
         async for _ in chunks:
             pass
-
-
-def _deadline(request: HttpRequest) -> RemainingTimeout:
-    return RemainingTimeout.make(request.timeout, request.silence)
-
-
-def _http_client(client: openai.OpenAI | openai.AsyncOpenAI) -> Any:  # noqa: ANN401 - either twin
-    return client._client  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the only way around its key
-
-
-def _plain_request(
-    request: HttpRequest, url: str, deadline: RemainingTimeout, record: Callable[..., Any]
-) -> httpx2.Request:
-    """
-    Build a request for another host, which gets neither key nor cookies nor the client's headers.
-    """
-    timeout = _timeout(request, deadline).as_dict()
-    return httpx2.Request(
-        request.method,
-        url,
-        headers={"Accept": "image/*"},
-        extensions={"timeout": timeout, "trace": record},
-    )
-
-
-_PLAIN: dict[str, Any] = {"stream": True, "auth": None, "follow_redirects": False}
-
-
-def _timeout(request: HttpRequest, deadline: RemainingTimeout) -> httpx2.Timeout:
-    connect = RemainingTimeout(min(_CONNECT_SECONDS, request.timeout))
-    connect.end = deadline.end
-    return httpx2.Timeout(deadline, connect=connect)
-
-
-def _call_arguments(request: HttpRequest, deadline: RemainingTimeout) -> dict[str, Any]:
-    timeout, headers = _timeout(request, deadline), {**_NO_PROXY_RETRIES, **request.headers}
-    # A client follows up to twenty redirects, to any host, with the whole body.
-    options = {"timeout": timeout, "headers": headers, "follow_redirects": False}
-    arguments: dict[str, Any] = {"options": options}
-    if request.body is not None:
-        arguments["body"] = request.body
-    if request.files:
-        arguments["files"] = [
-            (part.field, (part.name, part.data, part.mime)) for part in request.files
-        ]
-        headers["Content-Type"] = "multipart/form-data"
-    return arguments
 
 
 def _address(url: httpx2.URL) -> str:

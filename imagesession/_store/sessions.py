@@ -142,7 +142,7 @@ class SessionStore(StorePart):
         """
         moves = (move.id for move in record.moves.values())
         turns = (key.id for key in self.facts.scan("turn", record.id))
-        return max(record.created, timestamp_of(max((record.id, *turns, *moves))))
+        return max(record.created, timestamp_of(max((*turns, *moves), default="")))
 
     def tree(self, record: SessionRecord) -> Tree:
         """

@@ -117,6 +117,9 @@ def _install_peer(folder: Path) -> str:
     return str(scripts / "openai-image-mcp")
 
 
+_BARE = ("--preview-bytes", "0")
+
+
 class PeerMissingError(Exception):
     """
     The server to compare with cannot be installed here.
@@ -139,25 +142,27 @@ def calling(turns: int = 50) -> Figure:
         ours = (*_server_command(folder), "--daily-budget", "none")
         with (
             McpConnection((peer,), Path(folder) / "theirs.log", **env) as theirs,
-            McpConnection(ours, Path(folder) / "ours.log", **env) as own,
+            McpConnection((*ours, *_BARE), Path(folder) / "ours.log", **env) as own,
+            McpConnection(ours, Path(folder) / "shown.log", **env) as shown,
         ):
-            medians = _side_by_side(theirs, own, turns)
+            medians = _side_by_side(theirs, own, shown, turns)
     print("  medians:", *(f"{name} {elapsed * 1e3:.1f} ms;" for name, elapsed in medians.items()))
     label = f"a 1.5 MB PNG in a session of {turns} / openai-image-mcp 0.2.1"
     return Figure(label, medians["ours"] / medians["theirs"], 1.0, "x")
 
 
-def _side_by_side(theirs: McpConnection, ours: McpConnection, turns: int) -> dict[str, float]:
-    single, bare = "generate_image", {"preview": False}
-    session = "generate_image_in_session"
-    theirs_id, ours_id, shown_id = (_start_session(peer) for peer in (theirs, ours, ours))
+def _side_by_side(
+    theirs: McpConnection, ours: McpConnection, shown: McpConnection, turns: int
+) -> dict[str, float]:
+    single, session = "generate_image", "generate_image_in_session"
+    theirs_id, ours_id, shown_id = (_start_session(peer) for peer in (theirs, ours, shown))
     kinds: dict[str, Callable[[str], dict[str, Any]]] = {
         "theirs": lambda prompt: theirs.call(session, session_id=theirs_id, prompt=prompt),
-        "ours": lambda prompt: ours.call(session, session_id=ours_id, prompt=prompt, **bare),
-        "ours with preview": lambda prompt: ours.call(session, session_id=shown_id, prompt=prompt),
+        "ours": lambda prompt: ours.call(session, session_id=ours_id, prompt=prompt),
+        "ours with preview": lambda prompt: shown.call(session, session_id=shown_id, prompt=prompt),
         "theirs alone": lambda prompt: theirs.call(single, prompt=prompt),
-        "ours alone": lambda prompt: ours.call(single, prompt=prompt, **bare),
-        "ours alone with preview": lambda prompt: ours.call(single, prompt=prompt),
+        "ours alone": lambda prompt: ours.call(single, prompt=prompt),
+        "ours alone with preview": lambda prompt: shown.call(single, prompt=prompt),
     }
     times: dict[str, list[float]] = {name: [] for name in kinds}
     for number in range(turns + 1):
@@ -183,11 +188,10 @@ def weighing() -> Iterator[Figure]:
     """
     with working_folder() as folder, serve_fixed_images(_SIZE) as url:
         env = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": url}
-        command = _server_command(folder)
-        with McpConnection(command, Path(folder) / "log", **env) as wire:
-            for preview, maximum in ((True, 110_000), (False, 2_000)):
-                arguments = {"prompt": "a teapot", "preview": preview}
-                params = {"name": "generate_image", "arguments": arguments}
+        for preview, maximum in ((True, 110_000), (False, 2_000)):
+            command = (*_server_command(folder), *(() if preview else _BARE))
+            with McpConnection(command, Path(folder) / "log", **env) as wire:
+                params = {"name": "generate_image", "arguments": {"prompt": "a teapot"}}
                 result, length = wire.send("tools/call", params).result(60)
                 assert not result.get("isError"), result
                 kinds = [seconds["type"] for seconds in result["content"]]

@@ -25,6 +25,7 @@ from imagesession._engine.http import ReceivedImage
 from imagesession._store.disk.blobs import DiskBlobs
 from imagesession._store.disk.layout import Layout
 from imagesession._store.files.safe_open import open_within
+from imagesession.errors import StorageIOError
 from imagesession.testing import tiny_image
 
 OURS = tiny_image()
@@ -116,9 +117,11 @@ def swapping(sample: SampleLibrary) -> Generator[None, None, None]:
     with subprocess.Popen(command, stdout=subprocess.PIPE) as swapper:
         assert swapper.stdout is not None
         assert swapper.stdout.readline() == b"ready\n"
-        yield
-        assert swapper.poll() is None
-        swapper.kill()
+        try:
+            yield
+            assert swapper.poll() is None
+        finally:
+            swapper.kill()
 
 
 def trying(attempt: Callable[[int], bool], seconds: float) -> Iterator[Count]:
@@ -134,7 +137,7 @@ def trying(attempt: Callable[[int], bool], seconds: float) -> Iterator[Count]:
         passed = time.monotonic() - start
         if passed > seconds and (0 < count.successes < count.tries or passed > 20 * seconds):
             return
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, StorageIOError):
             count.escapes += attempt(count.tries)
             count.successes += 1
         count.tries += 1

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from imagesession._imaging.metadata import without_private_metadata
-from imagesession._store.inputs import prepare_input
+from imagesession._imaging.pixels import load_input
 from imagesession.testing import FakeOpenAI
 from tests import sent
 from tests.imaging.making import corners, decoded, encoded, noise, srgb
@@ -104,5 +104,5 @@ def test_digest_is_that_of_what_is_sent() -> None:
     """
     The digest by which an upload is found again is that of the bytes without the metadata.
     """
-    image = prepare_input(photos()["jpeg"], "It")
+    image = load_input(photos()["jpeg"])
     assert image.sha256 == hashlib.sha256(image.data).hexdigest()

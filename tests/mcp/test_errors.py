@@ -5,6 +5,7 @@ Errors have a helpful message and a stable code.
 from __future__ import annotations
 
 import ast
+import datetime as dt
 import json
 import logging
 import re
@@ -155,8 +156,7 @@ async def test_announced_shutdowns_reach_the_agent(room: Room) -> None:
     """
     A model whose shutdown is announced works, and every result that used it says until when.
     """
-    ending = [model for model in load_catalogue().models.values() if model.shutdown]
-    last = max(ending, key=lambda model: model.shutdown)  # type: ignore[arg-type, return-value] # pyright: ignore[reportArgumentType] - each has one
+    last = max(load_catalogue().models.values(), key=lambda model: model.shutdown or dt.date.min)
     async with room.connect() as call:
         session = await call.success("create_image_session", description="x", model=last.id)
         turn = {"session_id": session["session_id"], "prompt": "a"}

@@ -28,7 +28,7 @@ from imagesession_mcp import downloads
 from imagesession_mcp.downloads import DownloadAddresses
 from imagesession_mcp.http import (
     BearerTokens,
-    _bind,
+    bind,
     build_asgi_app,
     build_authenticated_server,
     transport_security,
@@ -160,7 +160,11 @@ async def test_principals_are_isolated(token_server: Running, era: Era) -> None:
     """
     async with connect_http(era, token_server.url, ANN) as ann:
         session = text(await ann.call_tool("create_image_session", {"description": "Ann's secret"}))
-        call = {"session_id": session["session_id"], "prompt": "a kettle", "request_id": "kettle"}
+        call = {
+            "session_id": session["session_id"],
+            "prompt": "a kettle",
+            "request_id": f"kettle-{era}",
+        }
         image = text(await ann.call_tool("generate_image_in_session", call))
     async with connect_http(era, token_server.url, BOB) as bob:
         listed = await bob.call_tool("list_active_sessions", {})
@@ -168,7 +172,7 @@ async def test_principals_are_isolated(token_server: Running, era: Era) -> None:
         for tool, arguments in (
             ("get_session_status", {"session_id": session["session_id"]}),
             ("view_image", {"image_id": image["image_id"]}),
-            ("get_generation", {"generation_id": "kettle"}),
+            ("get_generation", {"generation_id": f"kettle-{era}"}),
             ("edit_image", {"image_path": image["image_path"], "prompt": "mine"}),
         ):
             result = await bob.call_tool(tool, arguments)
@@ -362,7 +366,7 @@ def test_answers_are_sent_at_once() -> None:
     Connections do not wait to fill a packet, which would delay each answer by 40 ms.
     """
     with (
-        _bind(HttpSettings(port=0)) as listener,
+        bind(HttpSettings(port=0)) as listener,
         socket.create_connection(listener.getsockname()),
     ):
         connection, _ = listener.accept()
@@ -375,8 +379,12 @@ def test_light_calls_over_http_are_fast(open_server: Running, pytestconfig: pyte
     """
     /healthz answers within 5 ms, and list_images within 10.
     """
-    slack: float = pytestconfig.getoption("--figures")
-    call = {**_HELLO, "method": "tools/call", "params": {"name": "list_images", "arguments": {}}}
+    slack = float(pytestconfig.getoption("--figures") or 1)
+    call: dict[str, Any] = {
+        **_HELLO,
+        "method": "tools/call",
+        "params": {"name": "list_images", "arguments": {}},
+    }
     with httpx2.Client(headers=_ACCEPT) as client:
 
         def health() -> None:

@@ -16,7 +16,7 @@ from imagesession._domain.turn import Turn
 from imagesession._domain.wording import quote
 from imagesession._engine import bulk, images_api
 from imagesession._engine.effects import GetProviderName, NewId, Workflow
-from imagesession._engine.generation import find_by_idempotency_key
+from imagesession._engine.idempotency import find_by_idempotency_key
 from imagesession._engine.payloads import PreparedRequest
 from imagesession._engine.prepare import prepare_request, resolve_options
 from imagesession._engine.request import GenerateRequest, StudioConfig

@@ -92,6 +92,6 @@ def read_look(text: str, *, relative: bool) -> tuple[Change, ...]:
                 k = max(0.1, 1 + (amount - 1) * strength)
             out.append(Change(kind=kind, amount=min(0.92, k) if kind == "sepia" else k))
     for hue in RULES["hue"].findall(text) if relative else ():
-        colour = named(_STEMS.get(hue, hue)) or rgb("#2f6fde")
+        colour = named(_STEMS.get(str(hue), str(hue))) or rgb("#2f6fde")
         out.append(Change(kind="tint", amount=min(0.74, 0.52 * strength), colour=colour))
     return tuple(out)

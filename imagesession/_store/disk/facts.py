@@ -57,8 +57,8 @@ class DiskFacts(Facts):
     def put_new(self, facts: Mapping[Key, bytes]) -> None:
         written: list[Path] = []
         try:
-            for kind, keys in itertools.groupby(facts, key=lambda key: key.kind):
-                self._create(kind, {key: facts[key] for key in keys}, written)
+            for _, keys in itertools.groupby(facts, key=lambda key: key.kind):
+                self._create({key: facts[key] for key in keys}, written)
         except BaseException:
             for file in reversed(written):
                 with contextlib.suppress(OSError):
@@ -67,8 +67,12 @@ class DiskFacts(Facts):
                         file.parent.rmdir()  # if that was the last one
             raise
 
-    def _create(self, kind: Kind, facts: Mapping[Key, bytes], written: list[Path]) -> None:
+    def _create(self, facts: Mapping[Key, bytes], written: list[Path]) -> None:
+        """
+        Write new facts of one kind, and add their files to those that were written.
+        """
         files = {self._file(key): data for key, data in facts.items()}
+        kind = next(iter(facts)).kind
         try:
             with translate_os_errors(next(iter(files)).parent):
                 if kind in _LINES:
@@ -97,7 +101,7 @@ class DiskFacts(Facts):
                 "is not recorded."
             )
         key = Key("turn", turn.id, turn.session)
-        self._create("turn", {key: codec.dump_turn(turn)}, [])
+        self._create({key: codec.dump_turn(turn)}, [])
         self._index.settled(turn)
 
     def replace(self, key: Key, data: bytes) -> None:

@@ -41,6 +41,7 @@ from .layout import Layout
 from .locks import exclusive, try_lock
 
 _MUTEX = "mutex"
+_RELEASED = -1
 _MAX_ATTEMPTS = 5
 # A time that was written further in the future says nothing: the clock was set back since.
 _CLOCK_TOLERANCE = 60.0  # seconds
@@ -107,16 +108,34 @@ class DiskRights(Rights):
     def hold(self, name: str, places: int = 1) -> DiskLease | None:
         # A random start, so that concurrent callers do not all try the same place.
         first = random.randrange(places)  # noqa: S311 - not a secret
-        with translate_os_errors(self._folder), self._lock:
+        right = _digest(name)
+        with translate_os_errors(self._folder):
             for number in range(places):
-                file = f"{_digest(name)}.{(first + number) % places}"
-                if file not in self._claims:
-                    claim = self._claim(self._folder / file)
-                    if claim is not None:
-                        lease = DiskLease(self, file)
-                        self._claims[file] = lease.fence, claim.descriptor
-                        return lease
+                lease = self._take(f"{right}.{(first + number) % places}")
+                if lease is not None:
+                    return lease
         return None
+
+    def _take(self, file: str) -> DiskLease | None:
+        """
+        Take a place. The lock is not held while the disk works: beside busy threads, each call of
+        the system costs a wait for the GIL.
+        """
+        lease = DiskLease(self, file)
+        with self._lock:
+            if file in self._claims:
+                return None
+            self._current_own()
+            self._claims[file] = lease.fence, None
+        claim = None
+        try:
+            claim = self._claim(self._folder / file)
+        finally:
+            if claim is None:
+                del self._claims[file]
+            else:
+                self._claims[file] = lease.fence, claim.descriptor
+        return None if claim is None else lease
 
     def is_held(self, name: str) -> bool:
         file = f"{_digest(name)}.0"
@@ -136,11 +155,13 @@ class DiskRights(Rights):
         with self._lock:
             if not self.is_valid(lease):
                 return
-            _, descriptor = self._claims.pop(lease.file)
-            with contextlib.suppress(OSError):
-                (self._folder / lease.file).unlink(missing_ok=True)
-            if descriptor is not None:
-                os.close(descriptor)
+            _, descriptor = self._claims[lease.file]
+            self._claims[lease.file] = _RELEASED, None  # until its name is free
+        with contextlib.suppress(OSError):
+            (self._folder / lease.file).unlink(missing_ok=True)
+        if descriptor is not None:
+            os.close(descriptor)
+        self._claims.pop(lease.file, None)
 
     def close(self) -> None:
         """

@@ -69,12 +69,12 @@ def resolve_path(path: object) -> Path:
     Raises:
         InvalidRequestError: It is not a path.
     """
-    given, text = path, ""
+    text, shown = "", quote(path)
     if isinstance(path, (str, os.PathLike)):
         text = os.fsdecode(cast("str | os.PathLike[str]", path))
     if not text or "\0" in text:
         raise InvalidRequestError(
-            f"The path is {quote(given)}; name a folder, or a file that ends in .zip."
+            f"The path is {shown}; name a folder, or a file that ends in .zip."
         )
     try:
         return Path(text).expanduser().absolute()

@@ -431,6 +431,7 @@ def settled_turns_are_found_at_once(library: Implementation) -> None:
             own = program.index.page(ImageQuery(session=session))
             assert len(own) == rounds + 1
             found = program.index.find(turns[0].images[0].id)
+            assert found is not None
             assert found == own[0]
             assert (found.turn, found.session, found.position) == (turns[0].id, session, 0)
             assert program.index.find(IDS.new()) is None

@@ -91,6 +91,18 @@ def _find_nothing(*_: object, **__: object) -> list[Any]:
     return []
 
 
+def _do_nothing(*_: object) -> None:
+    return
+
+
+def _no_wait(*_: object) -> float:
+    return 0.0
+
+
+def _same_sums(*_: object, **__: object) -> tuple[float, float]:
+    return 0.75, 0.5
+
+
 Twin: TypeAlias = tuple[type, str, Any, Callable[[Implementation], None]]
 TWINS: tuple[Twin, ...] = (
     (MemoryFacts, "put_new", _overwrite, promises.new_fact_is_written_once),
@@ -100,13 +112,13 @@ TWINS: tuple[Twin, ...] = (
     (MemoryFacts, "transaction", _open_to_all, promises.transactions_exclude_each_other),
     (MemoryRights, "hold", _hold_always, promises.right_is_held_by_one),
     (MemoryRights, "hold", _hold_always, promises.places_are_limited),
-    (MemoryLease, "__del__", lambda _: None, promises.unreachable_lease_is_free),
-    (MemoryLease, "__del__", lambda _: None, promises.rights_of_a_dead_program_are_free),
-    (MemoryRights, "next_time", lambda *_: 0.0, promises.turns_are_spaced),
-    (MemoryRights, "postpone", lambda *_: None, promises.postponed_turns_come_later),
+    (MemoryLease, "__del__", _do_nothing, promises.unreachable_lease_is_free),
+    (MemoryLease, "__del__", _do_nothing, promises.rights_of_a_dead_program_are_free),
+    (MemoryRights, "next_time", _no_wait, promises.turns_are_spaced),
+    (MemoryRights, "postpone", _do_nothing, promises.postponed_turns_come_later),
     (MemoryBlobs, "put_new", _same_key, promises.images_are_kept_unchanged),
     (MemoryIndex, "page", _find_nothing, promises.settled_turns_are_found_at_once),
-    (MemoryIndex, "spent", lambda *_, **__: (0.75, 0.5), promises.costs_are_summed),
+    (MemoryIndex, "spent", _same_sums, promises.costs_are_summed),
     (MemoryIndex, "sessions", _find_nothing, promises.sessions_are_listed),
 )
 

@@ -1,0 +1,153 @@
+"""
+Load the images that a request is given: the one to edit, references, a mask and a markup.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from imagesession._domain.options import GenerateOptions
+from imagesession.errors import InvalidImageError, InvalidOptionError
+
+from .effects import PixelCall, Workflow
+from .pixels import InputImage, Source
+from .request import GenerateRequest, StudioConfig, image_model
+from .sessions import BranchHead
+
+if TYPE_CHECKING:
+    pass
+
+
+@attrs.frozen(kw_only=True)
+class InputImages:
+    """
+    The input images of a request.
+
+    Attributes:
+        images: All references; the one to edit comes first.
+        edits_first_image: Whether the one to edit is among them.
+        mask: The area that may change.
+        markup: A drawing that lies over the first image.
+    """
+
+    images: tuple[InputImage, ...] = ()
+    edits_first_image: bool = False
+    mask: InputImage | None = None
+    markup: InputImage | None = None
+
+
+def load_input_image(source: Source, *, keep_exif: bool = False) -> Workflow[InputImage]:
+    """
+    Load an image in a format that the API takes.
+    """
+    return (yield from PixelCall(lambda pixels: pixels.load(source, keep_exif=keep_exif)))
+
+
+def load_input_images(
+    request: GenerateRequest,
+    options: GenerateOptions,
+    config: StudioConfig,
+    branch_head: BranchHead | None,
+) -> Workflow[InputImages]:
+    """
+    Load the input images: the one to edit, if it has to be sent, and the references.
+    """
+    images: list[InputImage] = []
+    base = yield from _load_base_image(request, branch_head)
+    if base is not None:
+        images.append(base)
+    for source in request.references:
+        images.append((yield from load_input_image(source, keep_exif=request.keep_exif)))  # noqa: PERF401 - an effect cannot be yielded in a comprehension
+    if request.mask is None and request.markup is None:
+        _check_mask_options(request)
+        return InputImages(images=tuple(images), edits_first_image=base is not None)
+    if not images:
+        raise InvalidImageError(
+            "A mask needs an image. Pass one with image= or references=, or continue a session "
+            "that has one."
+        )
+    mask = markup = None
+    if request.mask is not None:
+        mask = yield from _load_mask(request.mask, images[0], request)
+    if request.markup is not None:
+        _check_markup(request, options, config)
+        markup = yield from _load_markup(request.markup, images[0], request)
+    return InputImages(images=tuple(images), edits_first_image=True, mask=mask, markup=markup)
+
+
+def _load_base_image(
+    request: GenerateRequest, branch_head: BranchHead | None
+) -> Workflow[InputImage | None]:
+    """
+    Load the image to edit, if it has to be sent.
+
+    The model knows the session's last image, so that is only sent if a mask or markup has to fit
+    it.
+    """
+    last = branch_head.head.images[-1] if branch_head and branch_head.head else None
+    fitted = request.mask is not None or request.markup is not None
+    if request.image is not None:
+        base = yield from load_input_image(request.image, keep_exif=request.keep_exif)
+        known = last is not None and base.image_id == last.id
+        return None if known and not fitted else base
+    if request.edits and last is None:
+        raise InvalidImageError(
+            "There is no image to edit. Pass one with image=, or generate one in this session "
+            "first."
+        )
+    if last is not None and fitted and (request.edits or not request.references):
+        return (yield from load_input_image(last))
+    return None
+
+
+def _check_mask_options(request: GenerateRequest) -> None:
+    if request.resize_mask or request.preserve_unmasked:
+        option = "preserve_unmasked" if request.preserve_unmasked else "resize_mask"
+        raise InvalidOptionError(
+            f"{option}=True needs a mask; pass one with mask=.", option, value=True
+        )
+
+
+def _check_markup(request: GenerateRequest, options: GenerateOptions, config: StudioConfig) -> None:
+    """
+    Reject markup where the API does not take it.
+
+    Source: https://developers.openai.com/api/reference/resources/images/methods/edit (markup)
+    """
+    if request.mask is not None:
+        raise InvalidOptionError(
+            "markup= and mask= do not go together; pass one of them.", "markup"
+        )
+    if request.partial_images:
+        raise InvalidOptionError(
+            "markup= does not go with partial_images=; leave one of them out.", "markup"
+        )
+    model = config.catalogue.find(image_model(options, config))
+    if model is not None and not model.markup:
+        raise InvalidOptionError(
+            f"{model.id} does not take markup=; the models of GPT Image 2.5 and 2.6 do, such as "
+            f"image_model={config.catalogue.image!r}.",
+            "image_model",
+            model.id,
+            (config.catalogue.image,),
+        )
+
+
+def _load_mask(source: Source, image: InputImage, request: GenerateRequest) -> Workflow[InputImage]:
+    return (
+        yield from PixelCall(
+            lambda pixels: pixels.mask(source, image, resize_mask=request.resize_mask)
+        )
+    )
+
+
+def _load_markup(
+    source: Source, image: InputImage, request: GenerateRequest
+) -> Workflow[InputImage]:
+    return (
+        yield from PixelCall(
+            lambda pixels: pixels.markup(source, image, resize_mask=request.resize_mask)
+        )
+    )
