@@ -30,6 +30,7 @@ WORDS = {
     "exception": "reference/errors",
     "FastAPI": "howto/web-app",
     "GIF": "howto/animated",
+    "glossary": "explanation/terminology",
     "idempotency key": "howto/resume",
     "Jupyter": "howto/notebook",
     "limits": "reference/limits",
