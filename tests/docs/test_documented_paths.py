@@ -14,7 +14,7 @@ import os
 import re
 import runpy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,7 @@ DOCUMENTED = [
 
 
 @contextlib.contextmanager
-def readers_computer(folder: Path) -> Iterator[None]:
+def readers_computer(folder: Path) -> Generator[None]:
     """
     Work in a folder with one library and no key, with warnings as errors and in silence.
     """
