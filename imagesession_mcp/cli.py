@@ -11,15 +11,8 @@ from typing import Any, NoReturn
 import attrs
 
 import imagesession
-from imagesession_mcp.settings import (
-    OPTIONS,
-    SECRETS,
-    HttpSettings,
-    InvalidOptionError,
-    Option,
-    Settings,
-    options_of,
-)
+from imagesession_mcp.option_values import InvalidOptionError
+from imagesession_mcp.settings import OPTIONS, SECRETS, HttpSettings, Option, Settings, options_of
 
 _ABOUT = """
 An MCP server that makes images in conversation: sessions with memory, branches and undo, and a

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import attrs
 
-from imagesession_mcp.settings import Principal
+from imagesession_mcp.option_values import Principal
 
 LIFETIME = 600
 """Seconds for which an address is valid."""

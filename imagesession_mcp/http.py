@@ -25,8 +25,9 @@ import imagesession
 from imagesession.errors import ImageSessionError
 from imagesession_mcp.downloads import DownloadAddresses
 from imagesession_mcp.errors import in_words_of_tools
+from imagesession_mcp.option_values import Principal
 from imagesession_mcp.server import Server, build_server
-from imagesession_mcp.settings import HttpSettings, Principal, Settings
+from imagesession_mcp.settings import HttpSettings, Settings
 from imagesession_mcp.tasks_extension import TasksExtension
 
 # An image of the largest size that upload_image takes, in base64, and what is around it.

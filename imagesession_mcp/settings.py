@@ -8,31 +8,37 @@ API key is not here: imagesession reads it when a studio is opened.
 from __future__ import annotations
 
 import ipaddress
-import math
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
-from urllib.parse import urlsplit
+from typing import Any
 
 import attrs
 
-Api: TypeAlias = Literal["responses", "images"]
-ProviderState: TypeAlias = Literal["responses", "conversation", "none"]
-DEFAULT_PRINCIPAL = "default"
-"""The principal of the token in IMAGESESSION_MCP_TOKEN."""
-_TOKEN_LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63}):(\S+)(?:\s+(\S+))?")
-_MIN_TOKEN = 16
+from imagesession_mcp.option_values import (
+    Api,
+    InvalidOptionError,
+    Principal,
+    ProviderState,
+    integer_parser,
+    number_parser,
+    parse_api,
+    parse_budget,
+    parse_folder,
+    parse_host,
+    parse_origin,
+    parse_path,
+    parse_provider_state,
+    parse_server,
+    parse_switch,
+    parse_token,
+    parse_token_file,
+    parse_tokens,
+)
+
 _MAX_PREVIEW = 1_000_000
 _MAX_WAIT = 3600.0
 _MAX_PORT = 65535
-
-
-class InvalidOptionError(ValueError):
-    """
-    An option has an invalid value; the message says which values are valid.
-    """
 
 
 def _variable_name(option: Option) -> str:
@@ -69,143 +75,6 @@ def _setting(*, default: object, **option: Any) -> Any:  # noqa: ANN401 - the fi
     return attrs.field(default=default, metadata={"option": Option(**option)})
 
 
-@attrs.frozen
-class Principal:
-    """
-    A caller over HTTP.
-
-    Attributes:
-        name: The caller's name; each name has its own library.
-        token: The caller's bearer token.
-        daily_budget: The caller's limit per day, in US dollars; None for a share of the server's.
-    """
-
-    name: str
-    token: str = attrs.field(repr=False)
-    daily_budget: float | None = None
-
-
-def _parse_switch(text: str) -> bool:
-    values = {"1": True, "true": True, "yes": True, "on": True}
-    values |= {"0": False, "false": False, "no": False, "off": False}
-    if text.lower() not in values:
-        raise InvalidOptionError("takes 1 or 0")
-    return values[text.lower()]
-
-
-def _parse_path(text: str) -> Path:
-    if "\0" in text:
-        raise InvalidOptionError("takes a path")
-    # Hosts start servers without a shell, so ~ is not expanded yet.
-    return Path(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111 - never raises
-
-
-def _parse_folder(text: str) -> Path:
-    path = _parse_path(text)
-    if not path.is_dir():
-        raise InvalidOptionError("takes a folder that exists")
-    return path
-
-
-def _number_parser(maximum: float, what: str) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not 0 <= number <= maximum:
-            raise InvalidOptionError(f"takes {what}")
-        return number
-
-    return parse
-
-
-def _integer_parser(maximum: int, what: str, minimum: int = 0) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if re.fullmatch(r"[0-9]{1,9}", text) is None or not minimum <= int(text) <= maximum:
-            raise InvalidOptionError(f"takes {what}")
-        return int(text)
-
-    return parse
-
-
-def _parse_budget(text: str) -> float | None:
-    if text.lower() == "none":
-        return None
-    return _number_parser(1e9, "US dollars, as 2.50, or none for no limit")(text)
-
-
-def _parse_provider_state(text: str) -> ProviderState:
-    states: tuple[ProviderState, ...] = get_args(ProviderState)
-    for state in states:
-        if text.lower() == state:
-            return state
-    raise InvalidOptionError(f"takes {', '.join(states)}")
-
-
-def _parse_api(text: str) -> Api:
-    apis: tuple[Api, ...] = get_args(Api)
-    for api in apis:
-        if text.lower() == api:
-            return api
-    raise InvalidOptionError(f"takes {' or '.join(apis)}")
-
-
-def _parse_server(text: str) -> str:
-    return str(_parse_path(text)) if text.lower().endswith(".toml") else text
-
-
-def _parse_host(text: str) -> str:
-    if re.fullmatch(r"[A-Za-z0-9._:\[\]-]+", text) is None:
-        raise InvalidOptionError("takes a name or an address, as 127.0.0.1 or images.example.com")
-    return text
-
-
-def _parse_origin(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or text != f"{parts.scheme}://{parts.netloc}":
-        raise InvalidOptionError("takes an origin, as https://app.example.com")
-    return text
-
-
-def _parse_token(text: str) -> tuple[Principal, ...]:
-    return (_make_principal(DEFAULT_PRINCIPAL, text),)
-
-
-def _parse_tokens(text: str) -> tuple[Principal, ...]:
-    principals: list[Principal] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        if (match := _TOKEN_LINE.fullmatch(line.strip())) is None:
-            raise InvalidOptionError(f"has a line that is not name:token [USD]: line {number}")
-        principals.append(_make_principal(*match.groups()))
-    # Names are folders, and not every file system tells their case.
-    for what, values in (
-        ("name", {principal.name.casefold() for principal in principals}),
-        ("token", {principal.token for principal in principals}),
-    ):
-        if len(values) < len(principals):
-            raise InvalidOptionError(f"has the same {what} twice")
-    if not principals:
-        raise InvalidOptionError("takes lines of name:token, and has none")
-    return tuple(principals)
-
-
-def _parse_token_file(text: str) -> tuple[Principal, ...]:
-    try:
-        lines = _parse_path(text).read_text("utf-8")
-    except (OSError, UnicodeError):
-        raise InvalidOptionError("takes a text file that can be read") from None
-    return _parse_tokens(lines)
-
-
-def _make_principal(name: str, token: str, budget: str | None = None) -> Principal:
-    if len(token) < _MIN_TOKEN or re.fullmatch(r"[!-~]+", token) is None:
-        raise InvalidOptionError(f"takes tokens of at least {_MIN_TOKEN} letters, digits and signs")
-    return Principal(name, token, None if budget is None else _parse_budget(budget))
-
-
 @attrs.frozen(kw_only=True)
 class Settings:
     """
@@ -219,7 +88,7 @@ class Settings:
     offline: bool = _setting(
         default=False,
         name="offline",
-        parse=_parse_switch,
+        parse=parse_switch,
         help="Draw sketches on this computer, without a key, a network or cost.",
     )
     library: Path | None = _setting(
@@ -227,7 +96,7 @@ class Settings:
         name="library",
         variable="IMAGESESSION_LIBRARY",
         metavar="FOLDER",
-        parse=_parse_path,
+        parse=parse_path,
         help="The folder where images are saved. The default is in your Pictures folder.",
     )
     allow_dirs: tuple[Path, ...] = _setting(
@@ -235,7 +104,7 @@ class Settings:
         name="allow-dir",
         metavar="FOLDER",
         separator=os.pathsep,
-        parse=_parse_folder,
+        parse=parse_folder,
         help="A folder from which files named in calls are read, such as photographs to edit. "
         "The library is always allowed, and nothing else. Can be given several times.",
     )
@@ -243,7 +112,7 @@ class Settings:
         default=5.0,
         name="daily-budget",
         metavar="USD",
-        parse=_parse_budget,
+        parse=parse_budget,
         help="The server's limit per UTC day, in US dollars; a request that could exceed it "
         "is not sent. none for no limit. The default is 5.00.",
     )
@@ -251,7 +120,7 @@ class Settings:
         default=None,
         name="server",
         metavar="NAME",
-        parse=_parse_server,
+        parse=parse_server,
         help="What kind of server OPENAI_BASE_URL names: azure, xai, openrouter, localai, litellm, "
         "vllm-omni, plain; or a .toml file that describes it, with a price for the budget. The "
         "default is known by its host.",
@@ -260,7 +129,7 @@ class Settings:
         default="responses",
         name="api",
         metavar="API",
-        parse=_parse_api,
+        parse=parse_api,
         help="The API that makes images: responses, where a lost answer can be looked up, or "
         "images, where no text model is billed. The default is responses.",
     )
@@ -268,7 +137,7 @@ class Settings:
         default="responses",
         name="provider-state",
         metavar="STATE",
-        parse=_parse_provider_state,
+        parse=parse_provider_state,
         help="What the provider stores of each turn: responses, for 30 days; conversation, until "
         "it is deleted; none. The default is responses.",
     )
@@ -277,7 +146,7 @@ class Settings:
         name="max-sessions",
         variable="MCP_MAX_SESSIONS",
         metavar="NUMBER",
-        parse=_integer_parser(1_000_000, "a number of sessions, from 1", minimum=1),
+        parse=integer_parser(1_000_000, "a number of sessions, from 1", minimum=1),
         help="How many sessions may be active at the same time. The default is 100.",
     )
     session_timeout: float = _setting(
@@ -285,7 +154,7 @@ class Settings:
         name="session-timeout",
         variable="MCP_SESSION_TIMEOUT",
         metavar="SECONDS",
-        parse=_integer_parser(1_000_000_000, "seconds, from 1", minimum=1),
+        parse=integer_parser(1_000_000_000, "seconds, from 1", minimum=1),
         help="Seconds without activity after which a session counts as idle; it can still be "
         "continued. The default is 3600.",
     )
@@ -293,7 +162,7 @@ class Settings:
         default=45.0,
         name="wait-seconds",
         metavar="SECONDS",
-        parse=_number_parser(_MAX_WAIT, f"seconds, from 0 to {_MAX_WAIT:.0f}"),
+        parse=number_parser(_MAX_WAIT, f"seconds, from 0 to {_MAX_WAIT:.0f}"),
         help="How long a call waits for its image. After that it returns a generation_id, "
         "and the generation continues. Many clients give up at 60 seconds. The default "
         "is 45.",
@@ -302,21 +171,21 @@ class Settings:
         default=75_000,
         name="preview-bytes",
         metavar="BYTES",
-        parse=_integer_parser(_MAX_PREVIEW, f"bytes, from 0 to {_MAX_PREVIEW}"),
+        parse=integer_parser(_MAX_PREVIEW, f"bytes, from 0 to {_MAX_PREVIEW}"),
         help="The maximum size of the preview in a result; the full picture is always saved. "
         "0 for no preview. The default is 75000, which is 100 kB in base64.",
     )
     links: bool = _setting(
         default=False,
         name="links",
-        parse=_parse_switch,
+        parse=parse_switch,
         help="Add a link to each image's resource, for clients that show such links to people. "
         "Some frameworks take a link for an image's URL, which a provider refuses.",
     )
     http: bool = _setting(
         default=False,
         name="http",
-        parse=_parse_switch,
+        parse=parse_switch,
         help="Serve over streamable HTTP, at /mcp, rather than over stdin and stdout.",
     )
     owns_process: bool = False
@@ -364,7 +233,7 @@ class HttpSettings:
         default="127.0.0.1",
         name="host",
         metavar="ADDRESS",
-        parse=_parse_host,
+        parse=parse_host,
         help="The address to listen on with --http. Any but a loopback address needs a "
         "token. The default is 127.0.0.1.",
     )
@@ -372,14 +241,14 @@ class HttpSettings:
         default=8765,
         name="port",
         metavar="PORT",
-        parse=_integer_parser(_MAX_PORT, f"a port, from 0 to {_MAX_PORT}"),
+        parse=integer_parser(_MAX_PORT, f"a port, from 0 to {_MAX_PORT}"),
         help="The port with --http; 0 for any free port. The default is 8765.",
     )
     principals: tuple[Principal, ...] = _setting(
         default=(),
         name="token-file",
         metavar="FILE",
-        parse=_parse_token_file,
+        parse=parse_token_file,
         help="A file with a line name:token for each caller over HTTP. Each caller has its own "
         "library, and an equal share of the daily budget unless its line ends with its own limit: "
         "name:token 1.50. Instead of a file, IMAGESESSION_MCP_TOKENS can hold such lines, or "
@@ -390,7 +259,7 @@ class HttpSettings:
         name="allow-host",
         metavar="NAME",
         separator=",",
-        parse=_parse_host,
+        parse=parse_host,
         help="A host name by which clients reach the server over HTTP, besides the local ones; "
         "with :PORT for that port alone. Can be given several times.",
     )
@@ -399,7 +268,7 @@ class HttpSettings:
         name="allow-origin",
         metavar="ORIGIN",
         separator=",",
-        parse=_parse_origin,
+        parse=parse_origin,
         help="The origin of a web page that may call the server, as https://app.example.com. "
         "Can be given several times.",
     )
@@ -439,4 +308,4 @@ def options_of(settings: type[Settings | HttpSettings]) -> dict[str, Option]:
 
 OPTIONS = (*options_of(Settings).values(), *options_of(HttpSettings).values())
 # Secrets have no option, because every user of a computer can read a process's command line.
-SECRETS = (("IMAGESESSION_MCP_TOKENS", _parse_tokens), ("IMAGESESSION_MCP_TOKEN", _parse_token))
+SECRETS = (("IMAGESESSION_MCP_TOKENS", parse_tokens), ("IMAGESESSION_MCP_TOKEN", parse_token))

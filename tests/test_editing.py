@@ -11,6 +11,7 @@ import base64
 import hashlib
 import io
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -655,12 +656,21 @@ def test_every_image_of_a_response_is_kept_beside_the_composite(
     assert [record.source for record in image.turn.images] == ["reply", "reply", "composite"]
 
 
+def undecodable(image: bytes) -> bytes:
+    """
+    Replace the pixels of a PNG by what no decoder reads, with the right checksum.
+    """
+    at = image.index(b"IDAT")
+    length = int.from_bytes(image[at - 4 : at])
+    chunk = b"IDAT" + bytes(length)
+    return image[:at] + chunk + zlib.crc32(chunk).to_bytes(4) + image[at + 8 + length :]
+
+
 def test_unreadable_image_for_a_composite_is_kept(disobedient: MakeDisobedient) -> None:
     """
     A response whose pixels cannot be decoded was paid for and is saved; the error has its id.
     """
-    valid_image = making.encoded(making.noise(SIZE))
-    broken = valid_image[:200] + bytes(100) + valid_image[300:]
+    broken = undecodable(making.encoded(making.noise(SIZE)))
     studio, provider = disobedient(broken)
     with pytest.raises(InvalidImageError, match="could not be put into the original") as caught:
         studio.edit("a blue heart", image=red(), mask=HOLE, preserve_unmasked=True)

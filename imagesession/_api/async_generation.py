@@ -8,7 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Generic, Literal, overload
 
-from imagesession._api import workflows
+from imagesession._api import requests, workflows
+from imagesession._api.requests import PresetCall
 from imagesession._api.signatures import public_base
 from imagesession._api.types import (
     STREAMED_PARTIALS,
@@ -27,7 +28,7 @@ from imagesession._api.types import (
     VariationParams,
     takes_keywords,
 )
-from imagesession._api.workflows import DEFAULT_CONCURRENCY, ImageT, PresetCall
+from imagesession._api.workflows import DEFAULT_CONCURRENCY, ImageT
 from imagesession._domain.analysis import Analysis, Improvement
 from imagesession._domain.model_catalog import CompletionWindow
 from imagesession._domain.options import Size
@@ -72,7 +73,7 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         """
         Same as `Studio.generate`, but awaits.
         """
-        request = workflows.build_request(prompt, options, GenerateParams)
+        request = requests.build_request(prompt, options, GenerateParams)
         return await self._generate(request, options.get("on_progress"))
 
     @takes_keywords(GenerateParams)
@@ -86,7 +87,7 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         """
         Same as `Studio.submit`, but awaits.
         """
-        request = workflows.build_submission(prompt, within, options)
+        request = requests.build_submission(prompt, within, options)
         workflow = workflows.submit_at(request, self._runtime.config, self._branch_head)
         return await self._runtime.run(workflow, options.get("on_progress"))
 
@@ -97,7 +98,7 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         """
         Same as `Studio.stream`, but iterated with `async for`.
         """
-        request = workflows.build_stream(prompt, options)
+        request = requests.build_stream(prompt, options)
         workflow = workflows.generate_at(request, self._runtime.config, self._branch_head)
         return self._runtime.stream(workflow, self._wrap, options.get("on_progress"))
 
@@ -106,7 +107,7 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         """
         Same as `Studio.edit`, but awaits.
         """
-        request = workflows.build_edit(prompt, options)
+        request = requests.build_edit(prompt, options)
         return await self._generate(request, options.get("on_progress"))
 
     @takes_keywords(RequestParams)
@@ -122,7 +123,7 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         """
         Same as `Studio.outpaint`, but awaits.
         """
-        request = workflows.build_request(prompt, {**options, "image": image}, EditParams)
+        request = requests.build_request(prompt, {**options, "image": image}, EditParams)
         config, head = self._runtime.config, self._branch_head
         workflow = workflows.outpaint_at(request, to, anchor, config, head)
         return self._wrap(await self._runtime.run(workflow, options.get("on_progress")))
@@ -144,7 +145,7 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         """
         Same as `Studio.variations`, but awaits.
         """
-        request = workflows.build_variation(prompt, options)
+        request = requests.build_variation(prompt, options)
         return await self._generate_several(request, n, options.get("on_progress"))
 
     @overload
@@ -164,7 +165,7 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         """
         Same as `Studio.preset`, but awaits.
         """
-        call = workflows.build_preset_call(name, subject, options)
+        call = requests.build_preset_call(name, subject, options)
         return await self._generate_several(call, n, options.get("on_progress"))
 
     @overload
@@ -184,7 +185,7 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         """
         Same as `Studio.product`, but awaits.
         """
-        call = workflows.build_product_call(description, options)
+        call = requests.build_product_call(description, options)
         return await self._generate_several(call, n, options.get("on_progress"))
 
     @overload
@@ -214,7 +215,7 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         """
         Same as `Studio.ui_asset`, but awaits.
         """
-        call = workflows.build_ui_asset_call(asset_type, description, options)
+        call = requests.build_ui_asset_call(asset_type, description, options)
         return await self._generate_several(call, n, options.get("on_progress"))
 
     async def analyze(
@@ -229,7 +230,7 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         """
         Same as `Studio.analyze`, but awaits.
         """
-        request = workflows.build_analysis(goals, image, model, timeout)
+        request = requests.build_analysis(goals, image, model, timeout)
         workflow = workflows.analyze_at(request, self._runtime.config, self._branch_head)
         return await self._runtime.run(workflow, on_progress)
 
@@ -240,7 +241,7 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         """
         Same as `Studio.improve`, but awaits.
         """
-        request = workflows.build_request(goals, options, ImproveParams)
+        request = requests.build_request(goals, options, ImproveParams)
         workflow = workflows.improve_at(
             request, preserve_elements, self._runtime.config, self._branch_head
         )
@@ -260,7 +261,7 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         """
         Same as `Studio.estimate`, but awaits.
         """
-        request = workflows.build_request(prompt, options, EstimateParams)
+        request = requests.build_request(prompt, options, EstimateParams)
         config, head = self._runtime.config, self._branch_head
         return await self._runtime.run(
             workflows.estimate_at(request, n, config, head, batch=batch, within=within)

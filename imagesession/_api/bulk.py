@@ -9,14 +9,9 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from imagesession._api.requests import PresetCall, call_settings, split_keywords
 from imagesession._api.types import CallParams, to_source_or_none, to_sources
-from imagesession._api.workflows import (
-    PresetCall,
-    call_settings,
-    resolve_request,
-    split_keywords,
-    standalone,
-)
+from imagesession._api.workflows import resolve_request, standalone
 from imagesession._domain.batch import BatchRecord
 from imagesession._domain.image_request import ImageRequest
 from imagesession._domain.turn import Api, Turn

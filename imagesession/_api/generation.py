@@ -8,7 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Generic, Literal, overload
 
-from imagesession._api import workflows
+from imagesession._api import requests, workflows
+from imagesession._api.requests import PresetCall
 from imagesession._api.signatures import public_base
 from imagesession._api.types import (
     STREAMED_PARTIALS,
@@ -27,7 +28,7 @@ from imagesession._api.types import (
     VariationParams,
     takes_keywords,
 )
-from imagesession._api.workflows import DEFAULT_CONCURRENCY, ImageT, PresetCall
+from imagesession._api.workflows import DEFAULT_CONCURRENCY, ImageT
 from imagesession._domain.analysis import Analysis, Improvement
 from imagesession._domain.model_catalog import CompletionWindow
 from imagesession._domain.options import Size
@@ -104,7 +105,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             OutcomeUnknownError: The response was lost; the request is not sent again by itself.
             ImageSessionError: See `imagesession.errors` for all exceptions.
         """
-        request = workflows.build_request(prompt, options, GenerateParams)
+        request = requests.build_request(prompt, options, GenerateParams)
         return self._generate(request, options.get("on_progress"))
 
     @takes_keywords(GenerateParams)
@@ -143,7 +144,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
                 requests; nothing was sent.
             ImageSessionError: As for `generate`.
         """
-        request = workflows.build_submission(prompt, within, options)
+        request = requests.build_submission(prompt, within, options)
         workflow = workflows.submit_at(request, self._runtime.config, self._branch_head)
         return self._runtime.run(workflow, options.get("on_progress"))
 
@@ -173,7 +174,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         Yields:
             The partial images, then the saved image.
         """
-        request = workflows.build_stream(prompt, options)
+        request = requests.build_stream(prompt, options)
         workflow = workflows.generate_at(request, self._runtime.config, self._branch_head)
         return self._runtime.stream(workflow, self._wrap, options.get("on_progress"))
 
@@ -212,7 +213,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
                 sent.
             ImageSessionError: As for `generate`.
         """
-        request = workflows.build_edit(prompt, options)
+        request = requests.build_edit(prompt, options)
         return self._generate(request, options.get("on_progress"))
 
     @takes_keywords(RequestParams)
@@ -246,7 +247,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             InvalidRequestError: An argument is not valid, or the image has that shape already.
             ImageSessionError: As for `generate`.
         """
-        request = workflows.build_request(prompt, {**options, "image": image}, EditParams)
+        request = requests.build_request(prompt, {**options, "image": image}, EditParams)
         config, head = self._runtime.config, self._branch_head
         workflow = workflows.outpaint_at(request, to, anchor, config, head)
         return self._wrap(self._runtime.run(workflow, options.get("on_progress")))
@@ -291,7 +292,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         Raises:
             InvalidRequestError: The call has to be changed; nothing was sent.
         """
-        request = workflows.build_variation(prompt, options)
+        request = requests.build_variation(prompt, options)
         return self._generate_several(request, n, options.get("on_progress"))
 
     @overload
@@ -332,7 +333,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             InvalidOptionError: There is no such preset, parameter or value; nothing was sent.
             ImageSessionError: As for `generate`.
         """
-        call = workflows.build_preset_call(name, subject, options)
+        call = requests.build_preset_call(name, subject, options)
         return self._generate_several(call, n, options.get("on_progress"))
 
     @overload
@@ -374,7 +375,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             InvalidOptionError: A parameter has no such value; nothing was sent.
             ImageSessionError: As for `generate`.
         """
-        call = workflows.build_product_call(description, options)
+        call = requests.build_product_call(description, options)
         return self._generate_several(call, n, options.get("on_progress"))
 
     @overload
@@ -427,7 +428,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             InvalidOptionError: A parameter has no such value; nothing was sent.
             ImageSessionError: As for `generate`.
         """
-        call = workflows.build_ui_asset_call(asset_type, description, options)
+        call = requests.build_ui_asset_call(asset_type, description, options)
         return self._generate_several(call, n, options.get("on_progress"))
 
     def analyze(
@@ -457,7 +458,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             InvalidResponseError: The response does not have the requested form.
             ImageSessionError: As for `generate`.
         """
-        request = workflows.build_analysis(goals, image, model, timeout)
+        request = requests.build_analysis(goals, image, model, timeout)
         workflow = workflows.analyze_at(request, self._runtime.config, self._branch_head)
         return self._runtime.run(workflow, on_progress)
 
@@ -488,7 +489,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             InvalidImageError: There is no image, or it cannot be used; nothing was sent.
             ImageSessionError: As for `generate`. The findings are saved even if the edit fails.
         """
-        request = workflows.build_request(goals, options, ImproveParams)
+        request = requests.build_request(goals, options, ImproveParams)
         workflow = workflows.improve_at(
             request, preserve_elements, self._runtime.config, self._branch_head
         )
@@ -525,7 +526,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         Raises:
             InvalidRequestError: The call has to be changed.
         """
-        request = workflows.build_request(prompt, options, EstimateParams)
+        request = requests.build_request(prompt, options, EstimateParams)
         config, head = self._runtime.config, self._branch_head
         return self._runtime.run(
             workflows.estimate_at(request, n, config, head, batch=batch, within=within)

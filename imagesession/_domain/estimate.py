@@ -150,7 +150,7 @@ def _rates(
 
 def _price_assumption(catalogue: ModelCatalog, count: int, *, batch: bool) -> str:
     halved = ", halved for a batch" if batch else ""
-    return f"Prices are those of {catalogue.dated.isoformat()}{halved}, for {_pictures(count)}."
+    return f"Prices are those of {catalogue.dated.isoformat()}{halved}, for {_count(count)}."
 
 
 @attrs.frozen(kw_only=True)
@@ -207,11 +207,12 @@ def _mainline(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
     )
     assumptions = [leads]
     if seen:
-        shown = _pictures(len(seen))
+        shown = _count(len(seen))
         assumptions.append(f"{name} is shown {shown}: {least:,} to {most:,} tokens.")
     if inputs.past:
+        turns = _count(len(inputs.past), "earlier turn")
         assumptions.append(
-            f"{name} reads {_turns(len(inputs.past))} again, which is billed in every turn: up to "
+            f"{name} reads {turns} again, which is billed in every turn: up to "
             f"{again:,} tokens, {_source(before)}; where they are cached, they cost far less."
         )
     return _part(
@@ -266,7 +267,7 @@ def _image(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
     if most:
         again = f", and {before.image:,} as last reported" if before.image else ""
         assumptions.append(
-            f"{name} is shown up to {_pictures(shown + before.unreported)}: {_INPUT_IMAGE[0]} to "
+            f"{name} is shown up to {_count(shown + before.unreported)}: {_INPUT_IMAGE[0]} to "
             f"{each:,} tokens each{again}."
         )
     if output is None:
@@ -406,18 +407,14 @@ def _resolve_auto(name: str, auto: str) -> str:
     return auto if name == "auto" else name
 
 
-def _pictures(count: int) -> str:
-    return "1 picture" if count == 1 else f"{count} pictures"
+def _count(count: int, what: str = "picture") -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _source(before: ReportedContext) -> str:
     if not before.unreported:
         return "as last reported"
     return f"{before.unreported} of them without a report"
-
-
-def _turns(count: int) -> str:
-    return "1 earlier turn" if count == 1 else f"{count} earlier turns"
 
 
 CostEstimate.__module__ = "imagesession"

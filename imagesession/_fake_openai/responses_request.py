@@ -5,24 +5,30 @@ Parameters: https://platform.openai.com/docs/api-reference/responses/create
 """
 
 from collections.abc import Iterator
-from typing import TypeAlias, get_args
+from typing import TypeAlias
 
 import attrs
 
 from imagesession._domain.model_catalog import ModelInfo
-from imagesession._domain.options import ReasoningEffort
 from imagesession._fake_openai.analysis import wants_findings
 from imagesession._fake_openai.errors import (
     RefusalError,
     invalid_value,
     missing_parameter,
     no_such_model,
-    too_long,
 )
 from imagesession._fake_openai.http import FakeRequest, Json
 from imagesession._fake_openai.image_tool import ImageToolParams, read_tool
 from imagesession._fake_openai.json_reader import JsonNode, check_metadata, parse, words
 from imagesession._fake_openai.models_endpoint import mainline, reasons, reply_name
+from imagesession._fake_openai.response_settings import (
+    check_identifier,
+    read_compact_threshold,
+    read_effort,
+    read_flag,
+    read_tier,
+    read_window,
+)
 
 _KNOWN = words(
     """access_programs background background_options context_management conversation image
@@ -31,8 +37,6 @@ _KNOWN = words(
     prompt_cache_retention reasoning safety_identifier service_tier store stream stream_options
     temperature text tool_choice tools top_logprobs top_p truncation user"""
 )
-_EFFORTS = get_args(ReasoningEffort)
-_LONGEST_IDENTIFIER = 128
 _ROLES = ("user", "assistant", "system", "developer")
 _PARTS = ("input_text", "input_image", "input_file", "output_text", "refusal")
 # Items of other tools, which this provider accepts and ignores.
@@ -43,8 +47,6 @@ _IGNORED_ITEMS = words(
     local_shell_call local_shell_call_output shell_call shell_call_output compaction"""
 )
 
-_TIERS = ("auto", "default", "flex", "priority", "fast")
-_WINDOWS = ("soonest", "2h", "8h")
 # The field without which the API looks an item up by its id; other types are always complete.
 _CONTENT_FIELDS = {"image_generation_call": "result", "reasoning": "encrypted_content"}
 
@@ -165,12 +167,12 @@ def parse_request(call: FakeRequest) -> ResponsesRequest:
     node.only(_KNOWN)
     model = _read_model(node)
     check_metadata(node)
-    _check_identifier(node)
+    check_identifier(node)
     tools = tuple(_read_tools(node))
     tool = next((tool for tool in tools if isinstance(tool, ImageToolParams)), None)
     choice = _read_choice(node, tool)
-    background, store = _flag(node, "background"), _flag(node, "store", default=True)
-    tier = _read_tier(node, model)
+    background, store = read_flag(node, "background"), read_flag(node, "store", default=True)
+    tier = read_tier(node, model)
     if background and not store:
         raise invalid_value("Background mode requires `store` to be true.", "background")
     used = None if choice == "none" else tool
@@ -182,23 +184,18 @@ def parse_request(call: FakeRequest) -> ResponsesRequest:
         conversation=_conversation(node),
         store=store,
         background=background,
-        stream=_flag(node, "stream"),
+        stream=read_flag(node, "stream"),
         obfuscated=_obfuscated(node),
         encrypted="reasoning.encrypted_content" in _includes(node),
-        effort=_effort(node),
+        effort=read_effort(node),
         instructions=node.get_text("instructions") or "",
         tool=used,
         findings=wants_findings(node.get("text"), draws=used is not None),
-        compact_threshold=_compact_threshold(node),
+        compact_threshold=read_compact_threshold(node),
         tier=tier,
-        window=_read_window(node, tier, background=background),
+        window=read_window(node, tier, background=background),
         echo=_echo(node, model, tools),
     )
-
-
-def _flag(node: JsonNode, key: str, *, default: bool = False) -> bool:
-    child = node.get(key)
-    return default if child is None else child.flag()
 
 
 def _read_model(node: JsonNode) -> ModelInfo:
@@ -245,7 +242,7 @@ def _conversation(node: JsonNode) -> str | None:
 
 def _obfuscated(node: JsonNode) -> bool:
     options = node.get("stream_options")
-    return True if options is None else _flag(options, "include_obfuscation", default=True)
+    return True if options is None else read_flag(options, "include_obfuscation", default=True)
 
 
 def _includes(node: JsonNode) -> tuple[str, ...]:
@@ -255,60 +252,6 @@ def _includes(node: JsonNode) -> tuple[str, ...]:
 def _settings(node: JsonNode, key: str, defaults: Json) -> Json:
     child = node.get(key)
     return defaults if child is None else defaults | child.object()
-
-
-def _effort(node: JsonNode) -> str | None:
-    reasoning = node.get("reasoning")
-    effort = None if reasoning is None else reasoning.get("effort")
-    return None if effort is None else effort.choice(_EFFORTS)
-
-
-def _check_identifier(node: JsonNode) -> None:
-    identifier = node.get_text("safety_identifier") or ""
-    if len(identifier) > _LONGEST_IDENTIFIER:
-        raise too_long("safety_identifier", _LONGEST_IDENTIFIER, len(identifier))
-
-
-def _read_tier(node: JsonNode, model: ModelInfo) -> str:
-    sent = node.get("service_tier")
-    tier = "default" if sent is None else sent.choice(_TIERS)
-    tier = {"auto": "default", "fast": "priority"}.get(tier, tier)
-    if sent is not None and model.rate(tier) is None:
-        raise invalid_value(f"The model does not support the service tier '{tier}'.", sent.path)
-    return tier
-
-
-def _read_window(node: JsonNode, tier: str, *, background: bool) -> str:
-    """
-    Read the completion window.
-
-    Source: openai 3.57, `types/responses/response_create_params.py` (`BackgroundOptions`)
-    """
-    options = node.get("background_options")
-    if options is None:
-        return "soonest"
-    options.only(("completion_window", "continuation_id"))
-    window = options.get("completion_window")
-    if window is None or window.choice(_WINDOWS) == "soonest":
-        return "soonest"
-    if not background or _flag(node, "stream") or tier != "default":
-        raise invalid_value(
-            "A completion window needs `background`, no `stream`, and Standard processing.",
-            window.path,
-        )
-    return window.text()
-
-
-def _compact_threshold(node: JsonNode) -> int | None:
-    """
-    Read the threshold of the only known entry of `context_management`.
-    """
-    for entry in node.get("context_management") or ():
-        entry.only(("type", "compact_threshold"))
-        entry.require("type").choice(("compaction",))
-        threshold = entry.get("compact_threshold")
-        return None if threshold is None else threshold.number(1, 10**9)
-    return None
 
 
 def _read_input(node: JsonNode) -> Iterator[Item]:

@@ -12,6 +12,7 @@ from imagesession._domain.turn import Turn
 from . import codec
 
 SIDECAR_VERSION = 1
+_FILE_FACTS = ("width", "height", "format", "bytes", "sha256")
 
 
 def to_dict(turn: Turn, position: int, session_name: str | None) -> dict[str, Any]:
@@ -55,11 +56,7 @@ def to_dict(turn: Turn, position: int, session_name: str | None) -> dict[str, An
         "source": image.source,
         "origin": record["origin"],
         "parameters": record["parameters"],
-        "width": image.width,
-        "height": image.height,
-        "format": image.format,
-        "bytes": image.bytes,
-        "sha256": image.sha256,
+        **{name: getattr(image, name) for name in _FILE_FACTS},
         "usage": record["usage"],
         "cost": record["cost"],
         "response_id": turn.response_id,

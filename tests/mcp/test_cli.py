@@ -16,15 +16,8 @@ from hypothesis import strategies as st
 
 import imagesession
 from imagesession_mcp import cli
-from imagesession_mcp.settings import (
-    OPTIONS,
-    SECRETS,
-    HttpSettings,
-    InvalidOptionError,
-    Option,
-    Principal,
-    Settings,
-)
+from imagesession_mcp.option_values import InvalidOptionError, Principal
+from imagesession_mcp.settings import OPTIONS, SECRETS, HttpSettings, Option, Settings
 from tests.mcp.processes import ROOT, SERVER_MODULE, environment
 
 TOKEN = "0123456789abcdef"  # noqa: S105 - a made-up token

@@ -137,7 +137,7 @@ async def test_models_are_checked_when_a_session_starts(room: Room) -> None:
     """
     async with room.connect() as call:
         for model, code, words in (
-            ("dall-e-3", "invalid_parameters", "options.image_model 'dall-e-3'"),
+            ("dall-e-3", "model_retired", "dall-e-3"),
             ("gpt-image-2", "invalid_parameters", "options.image_model 'gpt-image-2'"),
         ):
             error = await call.failure("create_image_session", description="x", model=model)

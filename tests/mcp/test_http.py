@@ -33,7 +33,8 @@ from imagesession_mcp.http import (
     build_authenticated_server,
     transport_security,
 )
-from imagesession_mcp.settings import HttpSettings, Principal, Settings
+from imagesession_mcp.option_values import Principal
+from imagesession_mcp.settings import HttpSettings, Settings
 from tests.clock import HoldingProvider
 from tests.mcp.processes import SERVER_MODULE, Running, connect_http, run_http_server
 from tests.mcp.serving import BOTH_ERAS, Era, text

@@ -22,8 +22,9 @@ from mcp.types import PromptReference
 
 from imagesession import AsyncStudio
 from imagesession_mcp.http import build_asgi_app, build_authenticated_server
+from imagesession_mcp.option_values import Principal
 from imagesession_mcp.server import build_server
-from imagesession_mcp.settings import HttpSettings, Principal, Settings
+from imagesession_mcp.settings import HttpSettings, Settings
 from imagesession_mcp.tasks_extension import TasksExtension
 from tests.mcp.processes import ROOT, SERVER_MODULE, environment
 from tests.mcp.serving import BOTH_ERAS, Era, Room, text

@@ -25,8 +25,9 @@ from imagesession import AsyncStudio
 from imagesession.testing import FakeOpenAI
 from imagesession_mcp import tasks_extension
 from imagesession_mcp.http import build_asgi_app, build_authenticated_server
+from imagesession_mcp.option_values import Principal
 from imagesession_mcp.server import build_server
-from imagesession_mcp.settings import HttpSettings, Principal, Settings
+from imagesession_mcp.settings import HttpSettings, Settings
 from imagesession_mcp.tasks_extension import TasksExtension
 from tests.clock import DAY, HoldingProvider
 from tests.mcp.serving import text
