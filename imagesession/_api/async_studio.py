@@ -36,6 +36,7 @@ from imagesession._api.resources import (
     id_or_name,
     to_recovery_report,
 )
+from imagesession._api.results import Results
 from imagesession._api.types import CallParams, ImageInput, SessionParams, takes_keywords
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
 from imagesession._display import gallery
@@ -44,7 +45,6 @@ from imagesession._domain.health import HealthReport
 from imagesession._domain.model_catalog import Prices
 from imagesession._domain.options import OptionParams
 from imagesession._domain.reports import CostReport, Grouping, LibraryStats, RecoveryReport
-from imagesession._domain.results import Results
 from imagesession._domain.tree import MAIN
 from imagesession._domain.turn import Turn
 from imagesession._engine import bulk as engine_bulk

@@ -16,6 +16,7 @@ from .context_usage import ReportedContext, reported_context
 from .cost import BATCH_DISCOUNT, format_usd, price, rate_of
 from .model_catalog import CompletionWindow, Mark, ModelCatalog, ModelInfo
 from .options import GenerateOptions, parse_size
+from .readable import readable
 from .token_counts import TokenCounts, text_tokens
 from .turn import Turn
 
@@ -48,6 +49,7 @@ _SVG_PROMPT: Span = (100, 8_000)
 _MARGIN: dict[Mark, float] = {"published": 0.0, "measured": 0.05, "scaled": 0.3}
 
 
+@readable
 @attrs.frozen(kw_only=True)
 class CostEstimate:
     """

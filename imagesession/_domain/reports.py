@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, TypeVar
 import attrs
 
 from .cost import Cost, format_usd
+from .readable import readable
 from .turn import Turn
 
 State = Literal["active", "idle", "closed"]
@@ -18,6 +19,7 @@ Image = TypeVar("Image")
 Grouping = Literal["day", "session", "model", "kind", "provider"]
 
 
+@readable
 @attrs.frozen(kw_only=True)
 class SessionStatus:
     """
@@ -68,6 +70,7 @@ class SessionStatus:
         return self.state == "active"
 
 
+@readable
 @attrs.frozen(kw_only=True)
 class LibraryStats:
     """
@@ -102,6 +105,7 @@ class LibraryStats:
     spent: float
 
 
+@readable
 @attrs.frozen(kw_only=True)
 class CostGroup:
     """
@@ -136,6 +140,7 @@ class CostGroup:
         return text
 
 
+@readable
 @attrs.frozen(kw_only=True)
 class CostReport:
     """
@@ -177,6 +182,7 @@ class CostReport:
         return "\n".join([*lines, f"({self.provider})"])
 
 
+@readable
 @attrs.frozen(kw_only=True)
 class PendingRequest:
     """
@@ -194,7 +200,12 @@ class PendingRequest:
     running: bool
     staged: bool = False
 
+    def __str__(self) -> str:
+        state = "ready to be saved" if self.staged else "running" if self.running else "waiting"
+        return f"{self.turn.id}: {' '.join(self.turn.prompt.split())[:60]!r}, {state}"
 
+
+@readable
 @attrs.frozen(kw_only=True)
 class RecoveryReport(Generic[Image]):
     """

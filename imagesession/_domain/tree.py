@@ -10,6 +10,7 @@ import attrs
 
 from imagesession.errors import InvalidRequestError, NotFoundError
 
+from .readable import readable
 from .turn import Turn
 from .wording import quote
 
@@ -33,6 +34,7 @@ class HeadMove:
     redo: tuple[str, ...] = ()
 
 
+@readable
 @attrs.frozen
 class Tree:
     """

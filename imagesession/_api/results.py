@@ -4,14 +4,15 @@ The results of several requests: images, with errors in the places of failed one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Generic, TypeVar, overload
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar, overload
 
 import attrs
 
+from imagesession._api.image import ImageFacts
+from imagesession._domain.turn import ImageRecord
+from imagesession._domain.wording import quote
 from imagesession.errors import ImageSessionError, NotFoundError
-
-from .wording import quote
 
 Image = TypeVar("Image")
 
@@ -101,9 +102,26 @@ class Results(Sequence["Image | ImageSessionError"], Generic[Image]):
     def __iter__(self) -> Iterator[Image | ImageSessionError]:
         return iter(self.items)
 
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        from imagesession._display import results  # noqa: PLC0415 - loads Pillow
+
+        keys = self.keys or ("",) * len(self)
+        tiles = [
+            results.Tile(key=key, turn=item.turn, image=item.record, read=_reader(item))
+            if isinstance(item, ImageFacts)
+            else results.Tile(key=key, problem=str(item))
+            for key, item in zip(keys, self.items, strict=True)
+        ]
+        title = repr(self).strip("<>")
+        return {"text/html": results.page(title, tiles), "text/plain": repr(self)}, {}
+
     def __repr__(self) -> str:
         failed = f", {len(self.errors)} failed" if self.errors else ""
         return f"<Results: {len(self.images)} of {len(self)} pictures{failed}>"
+
+
+def _reader(image: ImageFacts[Any]) -> Callable[[ImageRecord], bytes]:
+    return lambda _: image.bytes
 
 
 Results.__module__ = "imagesession"
