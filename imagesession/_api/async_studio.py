@@ -277,7 +277,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         requests: ImageRequests,
         /,
         *,
-        concurrency: int = DEFAULT_CONCURRENCY,
+        max_concurrency: int = DEFAULT_CONCURRENCY,
         images_per_minute: float | None = None,
         api: Api | None = None,
         progress: bool | None = None,
@@ -289,7 +289,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         """
         plan = bulk.plan_bulk(
             requests, options, self._runtime.config,
-            concurrency=concurrency, images_per_minute=images_per_minute, api=api,
+            max_concurrency=max_concurrency, images_per_minute=images_per_minute, api=api,
         )  # fmt: skip
         completed = await self._runtime.run(plan.completed())
         with bar(len(plan.workflows), enabled=progress) as advance:

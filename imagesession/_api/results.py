@@ -5,7 +5,7 @@ The results of several requests: images, with errors in the places of failed one
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, cast, overload
 
 import attrs
 
@@ -107,7 +107,7 @@ class Results(Sequence["Image | ImageSessionError"], Generic[Image]):
 
         keys = self.keys or ("",) * len(self)
         tiles = [
-            results.Tile(key=key, turn=item.turn, image=item.record, read=_reader(item))
+            results.Tile(key=key, turn=item.turn, image=item.record, read=_reader(cast("ImageFacts[Any]", item)))
             if isinstance(item, ImageFacts)
             else results.Tile(key=key, problem=str(item))
             for key, item in zip(keys, self.items, strict=True)

@@ -383,7 +383,7 @@ class Studio(GenerationVerbs[SavedImage]):
         requests: ImageRequests,
         /,
         *,
-        concurrency: int = DEFAULT_CONCURRENCY,
+        max_concurrency: int = DEFAULT_CONCURRENCY,
         images_per_minute: float | None = None,
         api: Api | None = None,
         progress: bool | None = None,
@@ -397,7 +397,7 @@ class Studio(GenerationVerbs[SavedImage]):
             requests: Prompts or `ImageRequest`s. The keys of a mapping name them: if it is run
                 again with the same names, only missing images are made, and the others are returned
                 from the library.
-            concurrency: How many are under way at once, 1 to 64.
+            max_concurrency: How many are under way at once, 1 to 64.
             images_per_minute: How many may be started per minute, according to your account's
                 limit; images from the library do not count. None for no limit.
             api: As for `generate`.
@@ -417,7 +417,7 @@ class Studio(GenerationVerbs[SavedImage]):
         """
         plan = bulk.plan_bulk(
             requests, options, self._runtime.config,
-            concurrency=concurrency, images_per_minute=images_per_minute, api=api,
+            max_concurrency=max_concurrency, images_per_minute=images_per_minute, api=api,
         )  # fmt: skip
         completed = self._runtime.run(plan.completed())
         with bar(len(plan.workflows), enabled=progress) as advance:

@@ -65,7 +65,8 @@ def page(title: str, tiles: Iterable[Tile]) -> str:
 def _facts(tile: Tile) -> dict[str, Any]:
     key = formatting.shorten(tile.key, 60)
     if tile.turn is None or tile.image is None or tile.read is None:
-        return {"key": key, "problem": formatting.shorten(tile.problem, 300)}
+        problem = formatting.shorten(tile.problem, 300)
+        return {"key": key, "image": None, "problem": problem, "text": "", "facts": ""}
     facts = formatting.format_size(tile.image), formatting.format_price(tile.turn.cost)
     return {
         "key": key,

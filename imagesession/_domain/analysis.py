@@ -88,7 +88,8 @@ class Improvement(Generic[Image]):
         Show the new image in a notebook, with the findings as its text.
         """
         show: Any = getattr(self.image, "_repr_mimebundle_", None)
-        data, metadata = show() if show else ({}, {})
+        empty: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+        data, metadata = show() if show else empty
         return {**data, "text/plain": str(self)}, metadata
 
 

@@ -363,9 +363,8 @@ def _output_assumption(
     qualities = model.qualities if options.quality == "auto" else (options.quality,)
     marks = dict.fromkeys(model.output.marks.get(quality, "scaled") for quality in qualities)
     assumed = "".join(f"; {text}" for text in _assumptions(options, qualities))
-    return (
-        f"{name} draws: {_span(output)} tokens a picture by {' and '.join(marks)} figures{assumed}."
-    )
+    tokens = " to ".join(f"{count:,}" for count in sorted(set(output)))
+    return f"{name} draws: {tokens} tokens a picture by {' and '.join(marks)} figures{assumed}."
 
 
 def _assumptions(options: GenerateOptions, qualities: Sequence[str]) -> Iterator[str]:
@@ -399,10 +398,6 @@ def _svg(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
         f"{name} writes the SVG, billed apart: {_SVG_TEXT[0]:,} tokens to the {_SVG_TEXT[1]:,} "
         "that it can write at most.",
     )
-
-
-def _span(span: Span) -> str:
-    return f"{span[0]:,}" if span[0] == span[1] else f"{span[0]:,} to {span[1]:,}"
 
 
 def _resolve_auto(name: str, auto: str) -> str:

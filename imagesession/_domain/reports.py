@@ -69,6 +69,9 @@ class SessionStatus:
         """
         return self.state == "active"
 
+    def __str__(self) -> str:
+        return _lines(self)
+
 
 @readable
 @attrs.frozen(kw_only=True)
@@ -103,6 +106,9 @@ class LibraryStats:
     models_in_use: tuple[str, ...]
     spent_today: float
     spent: float
+
+    def __str__(self) -> str:
+        return _lines(self)
 
 
 @readable
@@ -230,6 +236,14 @@ class RecoveryReport(Generic[Image]):
             f"- still pending: {turn_id}: {why}" for turn_id, why in self.still_pending.items()
         ]
         return "\n".join([text, *reasons])
+
+
+def _lines(facts: attrs.AttrsInstance) -> str:
+    """
+    Write facts one to a line.
+    """
+    members = ((field.name, getattr(facts, field.name)) for field in attrs.fields(type(facts)))
+    return "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in members)
 
 
 for _public in (PendingRequest, RecoveryReport, SessionStatus, LibraryStats, CostGroup, CostReport):
