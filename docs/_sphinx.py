@@ -5,8 +5,10 @@ Sphinx extension of this documentation: links from names in docstrings, and tabl
 from __future__ import annotations
 
 import builtins
+import datetime as dt
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
@@ -14,6 +16,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import find_pending_xref_condition
 
 import imagesession
+from imagesession._domain.model_catalog import ModelCatalog, ModelInfo, load_catalogue
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -45,6 +48,84 @@ class GuideTable(SphinxDirective):
         if start < 0:
             raise self.error(f"The guide has no table that begins with {self.arguments[0]!r}.")
         return self.parse_text_to_nodes(text[start:].partition("\n\n")[0])
+
+
+class PriceTable(SphinxDirective):
+    """
+    Show the catalogue's prices: of an "image", or of a million "tokens".
+    """
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """
+        Write the table and parse it as part of the page.
+        """
+        catalogue = load_catalogue()
+        rows = {"image": image_prices, "tokens": token_prices}[self.arguments[0]](catalogue)
+        lines = [f"| {' | '.join(row)} |" for row in rows]
+        lines.insert(1, f"|{' --- |' * len(rows[0])}")
+        return self.parse_text_to_nodes(f"As of {catalogue.dated}:\n\n" + "\n".join(lines))
+
+
+def image_prices(catalogue: ModelCatalog) -> Sequence[Sequence[str]]:
+    """
+    Return the prices of images by model and quality, models with the same prices together.
+    """
+    qualities = ("low", "medium", "high", "xhigh", "max")
+    same: dict[tuple[str, ...], list[str]] = {}
+    for model in available(catalogue, "image"):
+        for width, height in ((1024, 1024), (1536, 1024)):
+            cells = [image_price(model, quality, (width, height)) for quality in qualities]
+            same.setdefault((f"{width}x{height}", *cells), []).append(f"`{model.id}`")
+    rows = [(", ".join(names), *facts) for facts, names in same.items()]
+    return [("image model", "size", *qualities), *rows]
+
+
+def available(catalogue: ModelCatalog, kind: Literal["image", "mainline"]) -> Iterator[ModelInfo]:
+    """
+    Yield the models that can be used today, without the dated names of others.
+    """
+    for model in catalogue.available(kind, dt.datetime.now(dt.UTC).date()):
+        if not re.search(r"-\d{4}-\d\d-\d\d$", model.id):
+            yield model
+
+
+def image_price(model: ModelInfo, quality: str, size: tuple[int, int]) -> str:
+    """
+    Return the price of an image in US dollars, after "≈" if its tokens are extrapolated.
+    """
+    tokens, price = model.output.lookup(quality, *size), model.prices.image_out
+    if tokens is None or price is None:
+        return "-"
+    mark = "≈" if model.output.marks.get(quality) == "scaled" else ""
+    return f"{mark}{tokens * price / 1e6:.4f}"
+
+
+def token_prices(catalogue: ModelCatalog) -> Sequence[Sequence[str]]:
+    """
+    Return the prices of a million tokens by model, models with the same prices together.
+    """
+    same: dict[tuple[str, ...], list[str]] = {}
+    kinds: tuple[Literal["image", "mainline"], ...] = ("image", "mainline")
+    for kind in kinds:
+        for model in available(catalogue, kind):
+            price = model.prices
+            facts = (price.text_in, price.text_in_cached, price.image_in, price.image_in_cached)
+            facts += (price.text_out, price.image_out)
+            tiers = (model.tiers.get("flex"), model.tiers.get("priority"))
+            cells = tuple(map(show_number, (*facts, *tiers)))
+            same.setdefault(cells, []).append(f"`{model.id}`")
+    head = ("model", "text in", "cached", "image in", "cached", "text out", "image out")
+    rows = [(", ".join(names), *cells) for cells, names in same.items()]
+    return [(*head, "flex", "priority"), *rows]
+
+
+def show_number(number: float | None) -> str:
+    """
+    Return a number as text, or a dash if it is not known.
+    """
+    return "-" if number is None else f"{number:g}"
 
 
 def convert_docstring(
@@ -116,6 +197,7 @@ def register(app: Sphinx) -> dict[str, bool]:
     Register the directive and the handlers.
     """
     app.add_directive("guide-table", GuideTable)
+    app.add_directive("price-table", PriceTable)
     app.connect("autodoc-process-docstring", convert_docstring, priority=100)
     app.connect("autodoc-process-signature", hide_private_constructor)
     app.connect("doctree-read", unlink_builtins)

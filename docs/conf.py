@@ -15,8 +15,8 @@ from _sphinx import register
 import imagesession
 
 project = "imagesession"
-author = "the authors of imagesession"
-copyright = "2026, the authors of imagesession"  # noqa: A001 - Sphinx's own name for it
+author = "The imagesession authors"
+copyright = "2026, the imagesession authors"  # noqa: A001 - Sphinx's own name for it
 version = re.sub(r"^(\d+\.\d+).*", r"\1", imagesession.__version__)
 release = imagesession.__version__
 
@@ -34,6 +34,7 @@ smartquotes_action = "D"
 html_theme = "furo"
 html_title = "imagesession"
 html_static_path = ["_static"]
+html_logo = html_favicon = "_static/logo.svg"
 html_css_files = ["own.css"]
 html_copy_source = False
 html_show_sourcelink = False

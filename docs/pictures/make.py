@@ -1,5 +1,5 @@
 """
-Draw the page of sketches that the README shows: `python docs/pictures/make.py`.
+Draw the picture of two conversations that the README shows: `python docs/pictures/make.py`.
 """
 
 from __future__ import annotations
@@ -7,39 +7,45 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from imagesession import Studio
 
-CHAIN = ("minimalist teapot logo", "more geometric", "blue accents", "add a small moon")
-SINGLE = (
-    "Sunset over a mountain lake",
-    "a red bicycle in the rain",
-    "shopping cart icon, flat",
-    "wireless headphones product photo, white background",
-    "fox in a snowy forest at night",
-    "neon city",
-    "a watercolor cat in the garden",
-    "a rocket in space",
+CONVERSATIONS = (
+    ("a minimalist teapot logo", "more geometric", "blue accents", "add a small moon"),
+    ("a mountain lake at sunset", "at night", "in the snow", "black and white"),
 )
-EDGE, GAP, COLUMNS = 300, 6, 4
+EDGE, GAP, CAPTION = 300, 36, 52
 
 
 def main() -> None:
     """
-    Generate the images offline and put them on one page.
+    Generate the images offline and put each conversation in a row, with its prompts.
     """
+    columns, rows = len(CONVERSATIONS[0]), len(CONVERSATIONS)
+    page = Image.new("RGB", (columns * (EDGE + GAP) - GAP, rows * (EDGE + CAPTION)), "white")
     with tempfile.TemporaryDirectory() as folder, Studio.offline(folder) as studio:
-        session = studio.session("A logo for a tea shop")
-        images = [session.generate(prompt) for prompt in CHAIN]
-        images += [studio.generate(prompt) for prompt in SINGLE]
-        tiles = [image.open().convert("RGB").resize((EDGE, EDGE)) for image in images]
-    rows = -(-len(tiles) // COLUMNS)
-    page = Image.new("RGB", (COLUMNS * (EDGE + GAP) + GAP, rows * (EDGE + GAP) + GAP), "white")
-    for number, tile in enumerate(tiles):
-        row, column = divmod(number, COLUMNS)
-        page.paste(tile, (GAP + column * (EDGE + GAP), GAP + row * (EDGE + GAP)))
-    page.save(Path(__file__).with_name("page.png"), optimize=True)
+        for row, prompts in enumerate(CONVERSATIONS):
+            session = studio.session(prompts[0], quality="low")
+            for column, prompt in enumerate(prompts):
+                image = session.generate(prompt).open().convert("RGB").resize((EDGE, EDGE))
+                paste(page, image, prompt, (column * (EDGE + GAP), row * (EDGE + CAPTION)))
+    page.save(Path(__file__).with_name("conversations.webp"), quality=90, method=6)
+
+
+def paste(page: Image.Image, image: Image.Image, prompt: str, at: tuple[int, int]) -> None:
+    """
+    Put an image on the page, with an arrow before it, if it is not the first, and its prompt below.
+    """
+    left, top = at
+    page.paste(image, at)
+    draw = ImageDraw.Draw(page)
+    middle = (left + EDGE // 2, top + EDGE + CAPTION // 2 - 4)
+    font = ImageFont.load_default(size=19)
+    draw.text(middle, f"“{prompt}”", fill="#333", font=font, anchor="mm")
+    if left:
+        tip, height = left - GAP // 4, top + EDGE // 2
+        draw.polygon([(tip, height), (tip - 18, height - 13), (tip - 18, height + 13)], "#0b6b5d")
 
 
 if __name__ == "__main__":

@@ -4,15 +4,17 @@ The results of several requests: images, with errors in the places of failed one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, TypeVar, cast, overload
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import attrs
 
 from imagesession._api.image import ImageFacts
-from imagesession._domain.turn import ImageRecord
 from imagesession._domain.wording import quote
 from imagesession.errors import ImageSessionError, NotFoundError
+
+if TYPE_CHECKING:
+    from imagesession._display.results import Tile
 
 Image = TypeVar("Image")
 
@@ -107,10 +109,7 @@ class Results(Sequence["Image | ImageSessionError"], Generic[Image]):
 
         keys = self.keys or ("",) * len(self)
         tiles = [
-            results.Tile(key=key, turn=item.turn, image=item.record, read=_reader(cast("ImageFacts[Any]", item)))
-            if isinstance(item, ImageFacts)
-            else results.Tile(key=key, problem=str(item))
-            for key, item in zip(keys, self.items, strict=True)
+            _to_tile(key, cast("object", item)) for key, item in zip(keys, self.items, strict=True)
         ]
         title = repr(self).strip("<>")
         return {"text/html": results.page(title, tiles), "text/plain": repr(self)}, {}
@@ -120,8 +119,13 @@ class Results(Sequence["Image | ImageSessionError"], Generic[Image]):
         return f"<Results: {len(self.images)} of {len(self)} pictures{failed}>"
 
 
-def _reader(image: ImageFacts[Any]) -> Callable[[ImageRecord], bytes]:
-    return lambda _: image.bytes
+def _to_tile(key: str, item: object) -> Tile:
+    from imagesession._display.results import Tile  # noqa: PLC0415 - loads Pillow
+
+    if not isinstance(item, ImageFacts):
+        return Tile(key=key, problem=str(item))
+    image = cast("ImageFacts[Any]", item)
+    return Tile(key=key, turn=image.turn, image=image.record, read=lambda _: image.bytes)
 
 
 Results.__module__ = "imagesession"

@@ -16,9 +16,12 @@ from typing import Any
 
 import pytest
 
+from imagesession_mcp.settings import OPTIONS, SECRETS
+
 DOCS = Path(__file__).parent.parent.parent / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 REFERENCE = "\n".join(path.read_text("utf-8") for path in sorted(DOCS.glob("reference/*.md")))
+EXAMPLES = (DOCS / "examples.md").read_text("utf-8")
 DIRECTIVES = re.compile(
     r"^\.\. (?:auto|py:)(?P<what>\w+):: (?P<name>[\w.]+)\n(?P<options>(?:   :.*\n)*)", re.MULTILINE
 )
@@ -125,3 +128,23 @@ def test_every_picture_is_shown() -> None:
     }
     kept = {path for path in (DOCS / "pictures").iterdir() if path.suffix not in {".py", ".pyc"}}
     assert {path.resolve() for path in kept if path.is_file()} == shown
+
+
+def test_every_environment_variable_is_documented() -> None:
+    """
+    The page of environment variables, with the table of the server for agents, names each variable
+    that is read.
+    """
+    pages = (DOCS / "agents.md", DOCS / "reference" / "environment.md")
+    text = "".join(page.read_text("utf-8") for page in pages)
+    variables = {option.variable for option in OPTIONS} | {variable for variable, _ in SECRETS}
+    variables |= {"OPENAI_API_KEY", "OPENAI_BASE_URL", "IMAGESESSION_LIBRARY"}
+    assert sorted(variable for variable in variables if f"`{variable}`" not in text) == []
+
+
+def test_every_example_is_shown() -> None:
+    """
+    The page of examples shows each of them.
+    """
+    shown = re.findall(r"^```\{literalinclude\} \.\./examples/(\w+\.py)$", EXAMPLES, re.MULTILINE)
+    assert sorted(shown) == sorted(path.name for path in DOCS.parent.glob("examples/*.py"))
