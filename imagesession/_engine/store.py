@@ -299,8 +299,8 @@ class Store(BatchStore, Protocol):
         """Import an exported session unchanged."""
         ...
 
-    def check_health(self, *, verify: bool) -> tuple[HealthCheck, ...]:
-        """Check the library without changing anything."""
+    def check_health(self, *, verify: bool, repair: bool = False) -> tuple[HealthCheck, ...]:
+        """Check the library; nothing is changed but what `repair` brings back before."""
         ...
 
     def activity(self, record: SessionRecord) -> dt.datetime:

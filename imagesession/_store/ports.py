@@ -298,6 +298,18 @@ class Blobs(Protocol):
         """
         ...
 
+    def annotation(self, key: str) -> dict[str, Any] | None:
+        """
+        Return the metadata beside an image; None if there is none that can be read.
+        """
+        ...
+
+    def keys(self) -> Iterator[str]:
+        """
+        Yield the keys of all images.
+        """
+        ...
+
 
 class Index(Protocol):
     """
