@@ -99,18 +99,19 @@ def poll_response(
         deadline: When to stop, by the clock of `MonotonicTime`; there is at least one poll.
         since: When the request was sent, by the clock of `MonotonicTime`; by default, now.
         age: Seconds that the response is older than `since`.
-        least: Seconds that a poll may take even if it ends after the deadline.
+        least: Seconds from now within which polls may end even after the deadline.
 
     Raises:
         OutcomeUnknownError: It is not finished in time, or the provider does not send its image.
         InvalidResponseError: It is larger than any response should be.
     """
     now = yield from MonotonicTime()
-    start = now if since is None else since
+    start, latest = now if since is None else since, now + least
     unreadable_replies = 0
     while True:
         reply = yield from _fetch_response(response_id, deadline, least)
         now = yield from MonotonicTime()
+        least = max(MIN_REQUEST_TIMEOUT, latest - now)
         delay = poll_delay(now - start, _LONGEST_DELAY if turn.within == "soonest" else _RARELY)
         if reply is not None and is_success(reply):
             outcome = yield from _parse_or_none(turn, reply)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+from collections.abc import Sequence
 
 import attrs
 
@@ -18,6 +19,7 @@ from imagesession._domain.reports import PendingRequest
 from imagesession._domain.turn import Turn
 from imagesession._domain.wording import quote
 from imagesession.errors import (
+    AuthenticationError,
     ImageSessionError,
     InvalidRequestError,
     InvalidResponseError,
@@ -36,7 +38,7 @@ from .image_urls import fetch_images, split_urls
 from .leases import Lease
 from .outcomes import ResponseOutcome
 from .payloads import PreparedRequest
-from .poll import IMAGE_POLL_TIMEOUT, poll_response
+from .poll import IMAGE_POLL_TIMEOUT, MIN_REQUEST_TIMEOUT, poll_response
 from .prepare import image_model
 from .provider_errors import PreviousResponseNotFoundError
 from .request import StudioConfig
@@ -89,19 +91,52 @@ def reconcile_all(
         config: The studio's configuration.
         retry_timeout: Seconds to poll, in all, for images that are not finished yet.
     """
-    end = (yield from MonotonicTime()) + retry_timeout
+    start = yield from MonotonicTime()
     intents = yield from StoreCall(lambda store: store.pending())
     settled: list[RecoveredIntent] = []
     from .batches import poll  # noqa: PLC0415 - rarely needed
 
     lines = yield from poll.reconcile_all(intents, config)
     settled += [RecoveredIntent(turn=turn, pending_reason=why) for turn, why in lines]
-    for pending in intents:
-        if pending.turn.batch is not None:
-            continue
-        left = max(0.0, end - (yield from MonotonicTime()))
-        settled.append((yield from _reconcile(pending, config, left)))
+    alone = [pending for pending in intents if pending.turn.batch is None]
+    settled += yield from _reconcile_each(alone, config, start + retry_timeout)
     return tuple(settled)
+
+
+def _reconcile_each(
+    intents: Sequence[PendingRequest], config: StudioConfig, end: float
+) -> Workflow[list[RecoveredIntent]]:
+    """
+    Reconcile intents, each on its own: what is wrong with one of them is its reason to stay
+    pending.
+
+    Args:
+        intents: The intents.
+        config: The studio's configuration.
+        end: When to stop, by the clock of `MonotonicTime`. Then all together may take
+            `IMAGE_POLL_TIMEOUT` more: each gets half of what is left, and so leaves some to others.
+    """
+    settled: list[RecoveredIntent] = []
+    for pending in intents:
+        now = yield from MonotonicTime()
+        left = end + IMAGE_POLL_TIMEOUT - now
+        is_last = pending is intents[-1]
+        least = max(MIN_REQUEST_TIMEOUT, left if is_last else left / 2)
+        try:
+            if left <= 0 and not pending.running:
+                reason = "there was no time left to look it up"
+                settled.append(RecoveredIntent(turn=pending.turn, pending_reason=reason))
+                continue
+            outcome = yield from _reconcile(pending, config, max(0.0, end - now), least)
+        except AuthenticationError:
+            raise  # this concerns all of them
+        except ImageSessionError as error:
+            outcome = RecoveredIntent(turn=pending.turn, pending_reason=error.message)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others must not wait for it
+            reason = f"it cannot be looked up ({type(error).__name__}: {quote(str(error))})"
+            outcome = RecoveredIntent(turn=pending.turn, pending_reason=reason)
+        settled.append(outcome)
+    return settled
 
 
 def cancel(turn_id: str, config: StudioConfig) -> Workflow[RecoveredIntent]:
@@ -154,18 +189,28 @@ def reconcile_orphans(config: StudioConfig) -> Workflow[None]:
 
     Intents for which an error is raised are left for later.
     """
-    for pending in (yield from StoreCall(lambda store: store.orphaned_intents())):
-        if pending.turn.batch is not None:
-            continue  # a batch goes on at the provider; its results are collected on request
-        try:
-            yield from _reconcile(pending, config, 0.0)
-        except ImageSessionError:
-            continue
+    orphans = yield from StoreCall(lambda store: store.orphaned_intents())
+    # A batch goes on at the provider; its results are collected on request.
+    alone = [pending for pending in orphans if pending.turn.batch is None]
+    with contextlib.suppress(AuthenticationError):
+        yield from _reconcile_each(alone, config, (yield from MonotonicTime()))
 
 
 def _reconcile(
-    pending: PendingRequest, config: StudioConfig, retry_timeout: float
+    pending: PendingRequest,
+    config: StudioConfig,
+    retry_timeout: float,
+    least: float = IMAGE_POLL_TIMEOUT,
 ) -> Workflow[RecoveredIntent]:
+    """
+    Settle an intent.
+
+    Args:
+        pending: The intent.
+        config: The studio's configuration.
+        retry_timeout: Seconds to poll for an image that is not finished yet.
+        least: Seconds that this may take in any case, as the image may come with a poll.
+    """
     turn = pending.turn
     if pending.running:
         return RecoveredIntent(turn=turn, pending_reason="a running program holds it")
@@ -185,9 +230,11 @@ def _reconcile(
         if turn.provider_state == "none":
             return RecoveredIntent(turn=(yield from _mark_outcome_unknown(turn, config)))
         if pending.response_id is not None:
-            return (yield from _poll_response(turn, pending.response_id, config, retry_timeout))
+            return (
+                yield from _poll_response(turn, pending.response_id, config, retry_timeout, least)
+            )
         if turn.conversation is not None:
-            return (yield from _search(turn, config, retry_timeout))
+            return (yield from _search(turn, config, retry_timeout, least))
         return RecoveredIntent(turn=(yield from _mark_outcome_unknown(turn, config)))
     finally:
         lease.release()
@@ -224,11 +271,10 @@ def _commit_staged(pending: PendingRequest, config: StudioConfig) -> Workflow[Tu
 
 
 def _poll_response(
-    turn: Turn, response_id: str, config: StudioConfig, retry_timeout: float
+    turn: Turn, response_id: str, config: StudioConfig, retry_timeout: float, least: float
 ) -> Workflow[RecoveredIntent]:
     """
-    Poll a response by its id. Even with a short `retry_timeout`, one poll may take
-    `IMAGE_POLL_TIMEOUT`, as the image may come with it.
+    Poll a response by its id; see `_reconcile`.
     """
     now = yield from MonotonicTime()
     age = ((yield from NewId()).at - turn.started).total_seconds()
@@ -241,11 +287,12 @@ def _poll_response(
             now + retry_timeout,
             since=since,
             age=age - (now - since),
-            least=IMAGE_POLL_TIMEOUT,
+            least=least,
         )
     except OutcomeUnknownError as error:
         # A conversation keeps its items longer than the provider keeps responses.
-        found = (yield from _look_up(turn, now)).outcome
+        rest = max(MIN_REQUEST_TIMEOUT, now + least - (yield from MonotonicTime()))
+        found = (yield from _look_up(turn, now, rest)).outcome
         gone = isinstance(error.__cause__, PreviousResponseNotFoundError)
         if found is None and (error.finished or (gone and age >= _acceptance_timeout(config))):
             return RecoveredIntent(
@@ -266,14 +313,16 @@ def _pending_reason(turn: Turn, error: OutcomeUnknownError) -> str:
     return f"the provider may complete it until {due:%Y-%m-%d %H:%M} UTC"
 
 
-def _search(turn: Turn, config: StudioConfig, retry_timeout: float) -> Workflow[RecoveredIntent]:
+def _search(
+    turn: Turn, config: StudioConfig, retry_timeout: float, least: float
+) -> Workflow[RecoveredIntent]:
     """
     Look in the turn's conversation for a reply whose id is not known.
 
     Items appear there when a reply is complete, so missing items prove nothing until
     `ACCEPTANCE_TIMEOUT` has passed.
     """
-    result = yield from _look_up(turn, (yield from MonotonicTime()) + retry_timeout)
+    result = yield from _look_up(turn, (yield from MonotonicTime()) + retry_timeout, least)
     if result.outcome is not None:
         return RecoveredIntent(turn=(yield from _commit(turn, result.outcome, config)))
     due = turn.started + dt.timedelta(seconds=_acceptance_timeout(config))
@@ -298,14 +347,14 @@ def _acceptance_timeout(config: StudioConfig) -> float:
     return ACCEPTANCE_TIMEOUT.total_seconds() * max(1.0, longer)
 
 
-def _look_up(turn: Turn, until: float) -> Workflow[LookupResult]:
+def _look_up(turn: Turn, until: float, least: float) -> Workflow[LookupResult]:
     if turn.conversation is None:
         return LookupResult()
     try:
         past = yield from _ancestor_turns(turn)
     except (StorageError, NotFoundError):
         return LookupResult()  # without its ancestors, its place in the conversation is unknown
-    return (yield from find_outcome(turn, past, until, least=IMAGE_POLL_TIMEOUT))
+    return (yield from find_outcome(turn, past, until, least=least))
 
 
 def _ancestor_turns(turn: Turn) -> Workflow[tuple[Turn, ...]]:

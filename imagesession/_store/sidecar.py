@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from imagesession._domain.turn import Turn, is_id
+import attrs
+
+from imagesession._domain.turn import ImageRecord, Turn, is_id
 from imagesession.errors import CorruptRecordError
 
 from . import codec
@@ -26,7 +28,7 @@ _RENAMED = {
     "version": "library_version",
 }
 _IMAGE_RENAMED = {"id": "image_id", "file": "image_path", "call_id": "generation_call_id"}
-_IMAGE = ("format", "width", "height", "bytes", "sha256", "revised_prompt", "source")
+_LEFT_OUT = {*_RENAMED, "images", "record", "format"}
 # Only an image that was made has a sidecar.
 _DEFAULTS = {"text": "", "label": "", "masked": False, "status": "completed", "context": "fresh"}
 
@@ -40,64 +42,26 @@ def to_dict(turn: Turn, position: int, session_name: str | None) -> dict[str, An
         position: Its position among the turn's images, from 0.
         session_name: Its session's name.
     """
-    image = turn.images[position]
     record = codec.turn_to_dict(turn)
     return {
         "format_version": SIDECAR_VERSION,
-        "timestamp": record["finished"],
-        "image_path": image.file,
-        "session_id": turn.session,
+        **{other: record[name] for name, other in _RENAMED.items()},
+        **{name: member for name, member in record.items() if name not in _LEFT_OUT},
+        **_image_to_dict(turn.images[position]),
         "session_name": session_name,
-        "generation_call_id": image.call_id,
-        "original_prompt": turn.prompt,
-        "revised_prompt": image.revised_prompt,
-        "model": turn.model,
+        "position": position,
         "generation_params": {
             "quality": turn.options.quality,
             "size": turn.options.size,
             "background": turn.options.background,
             **turn.options.changed(),
         },
-        "created_at": record["started"],
-        "conversation_length": turn.depth,
-        "status": turn.status,
-        "label": turn.label,
-        "parent": turn.parent,
-        "image_id": image.id,
-        "turn_id": turn.id,
-        "position": position,
-        "kind": turn.kind,
-        "branch": turn.branch,
-        "parents": list(turn.parents),
-        "references": record["references"],
-        "masked": turn.masked,
-        "mask_coverage": turn.mask_coverage,
-        "source": image.source,
-        "origin": record["origin"],
-        "parameters": record["parameters"],
-        "width": image.width,
-        "height": image.height,
-        "format": image.format,
-        "bytes": image.bytes,
-        "sha256": image.sha256,
-        "usage": record["usage"],
-        "cost": record["cost"],
-        "response_id": turn.response_id,
-        "request_id": turn.request_id,
-        "item_ids": list(turn.item_ids),
-        "provider": turn.provider,
-        "provider_state": turn.provider_state,
-        "conversation": turn.conversation,
-        "batch": turn.batch,
-        "within": turn.within,
-        "idempotency_key": turn.idempotency_key,
-        "reserved": turn.reserved,
-        "context": turn.context,
-        "context_turns": turn.context_turns,
-        "text": turn.text,
-        "failure": record["failure"],
-        "library_version": turn.version,
     }
+
+
+def _image_to_dict(image: ImageRecord) -> dict[str, Any]:
+    record = attrs.asdict(image)
+    return {_IMAGE_RENAMED.get(name, name): value for name, value in record.items()}
 
 
 def to_turn(sidecars: Collection[Mapping[str, Any]], where: str) -> Turn:
@@ -124,5 +88,5 @@ def to_turn(sidecars: Collection[Mapping[str, Any]], where: str) -> Turn:
 
 
 def _image(sidecar: Mapping[str, Any]) -> dict[str, Any]:
-    renamed = {name: sidecar.get(other) for name, other in _IMAGE_RENAMED.items()}
-    return {**{name: sidecar.get(name) for name in _IMAGE}, **renamed}
+    names = (field.name for field in attrs.fields(ImageRecord))
+    return {name: sidecar.get(_IMAGE_RENAMED.get(name, name)) for name in names}

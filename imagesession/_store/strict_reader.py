@@ -88,7 +88,8 @@ class StrictReader:
     def time(self, name: str) -> dt.datetime:
         try:
             value = dt.datetime.fromisoformat(self.text(name))
-        except ValueError as error:
+            value.astimezone(dt.UTC)  # at the ends of the calendar there may be none
+        except (ValueError, OverflowError) as error:
             raise CorruptRecordError(f"{self.place(name)} is not a time: {error}.") from error
         if value.tzinfo is None:
             raise CorruptRecordError(f"{self.place(name)} is a time without a time zone.")
@@ -103,7 +104,10 @@ class StrictReader:
             return None
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise CorruptRecordError(f"{self.place(name)} should be a number and is {value!r}.")
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise CorruptRecordError(f"{self.place(name)} is too large a number.") from error
 
     def texts(self, name: str) -> tuple[str, ...]:
         if self.data.get(name) is None:

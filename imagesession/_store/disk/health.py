@@ -127,7 +127,7 @@ def _check_permissions(layout: Layout) -> Finding:
 def _check_format(layout: Layout) -> Finding:
     try:
         version = int(parse_object(layout.format.read_bytes())["format"])
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, OverflowError):
         remedy = "Put it back from a backup; the next release reads it to know the library."
         return "problem", f"{layout.format} is damaged.", remedy
     return _ok(f"the library is of format {version}.")

@@ -21,6 +21,7 @@ from imagesession._store.files.atomic_write import (
     translate_os_errors,
 )
 from imagesession._store.library import LibraryStore
+from imagesession._store.strict_reader import parse_object
 from imagesession.errors import (
     CorruptRecordError,
     StorageError,
@@ -120,8 +121,8 @@ def _check_format(layout: Layout) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        version = int(json.loads(text)["min_reader"])
-    except (ValueError, LookupError, TypeError) as error:
+        version = int(parse_object(text)["min_reader"])
+    except (ValueError, LookupError, TypeError, OverflowError) as error:
         raise CorruptRecordError(
             f"{layout.format} is damaged. If this is a library of imagesession, write "
             f'{{"format": {LAYOUT_VERSION}, "min_reader": {LAYOUT_VERSION}}} into it.'
