@@ -251,7 +251,7 @@ def _serialize(_: object, __: object, value: object) -> object:
 def _parse(data: bytes, where: str) -> dict[str, Any]:
     try:
         return parse_object(data)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise CorruptRecordError(f"{where} is damaged: {error}.") from error
 
 

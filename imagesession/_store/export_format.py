@@ -228,6 +228,8 @@ def _read_object(data: bytes, where: str) -> dict[str, Any]:
         facts = parse_object(data)
     except ValueError as error:
         raise CorruptRecordError(f"{where} is damaged: {error}.") from error
+    except TypeError:
+        facts = {}
     if facts.get("export") != _KIND:
         raise InvalidRequestError(f"{where} is not the manifest of an exported session.")
     return facts

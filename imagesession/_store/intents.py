@@ -198,7 +198,8 @@ class IntentStore(StorePart):
                     running=is_running,
                 )
             elif not is_running:
-                self.facts.drop(key)  # an interrupted import: its source is still there
+                with contextlib.suppress(StorageError):  # those who only look may not
+                    self.facts.drop(key)  # an interrupted import: its source is still there
 
     def unsettled_turns(self, turn_ids: Collection[str]) -> tuple[Turn, ...]:
         """

@@ -23,14 +23,15 @@ def parse_object(data: bytes) -> dict[str, Any]:
     Parse a JSON object.
 
     Raises:
-        ValueError: It is anything else, or nested more deeply than any record.
+        TypeError: It is JSON of another type.
+        ValueError: It is no JSON, or nested more deeply than any record.
     """
     try:
         parsed: object = json.loads(data)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(parsed, dict):
-        raise ValueError("it holds no JSON object")  # noqa: TRY004 - as for any other damage
+        raise TypeError("it holds no JSON object")
     if data.count(b"{") + data.count(b"[") > _MAX_DEPTH and _is_deep(parsed):
         raise ValueError("it is nested too deeply")
     return cast("dict[str, Any]", parsed)

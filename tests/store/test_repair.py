@@ -244,7 +244,16 @@ def test_metadata_of_an_older_release(make_studio: MakeStudio, library: Path) ->
     Metadata that lacks what was added since is enough for a turn; its parent is not known.
     """
     older = json.loads(next((library / "general").glob("*.json")).read_bytes())
-    added = "status label parent item_ids provider_state conversation batch within".split()
+    added = [
+        "status",
+        "label",
+        "parent",
+        "item_ids",
+        "provider_state",
+        "conversation",
+        "batch",
+        "within",
+    ]
     for name in (*added, "idempotency_key", "reserved", "context_turns", "failure"):
         del older[name]
     turn = sidecar.to_turn([older], "x")

@@ -117,7 +117,7 @@ class DiskBlobs(Blobs):
             write_atomic(path, data, self.layout.tmp, folder)
 
     def annotation(self, key: str) -> dict[str, Any] | None:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, TypeError):
             return parse_object(read_within(self.layout.root, f"{key.rpartition('.')[0]}.json"))
         return None
 

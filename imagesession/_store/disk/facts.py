@@ -209,6 +209,6 @@ def _merged(data: bytes) -> bytes:
     """
     members: dict[str, Any] = {}
     for line in data.split(b"\n"):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, TypeError):
             members.update(parse_object(line))
     return json.dumps(members).encode("ascii")

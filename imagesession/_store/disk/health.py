@@ -22,7 +22,7 @@ from imagesession._domain.reports import PendingRequest
 from imagesession._domain.turn import ImageRecord, Turn, is_id, short_id
 from imagesession._domain.wording import list_some
 from imagesession._store import codec
-from imagesession._store.files.atomic_write import write_temp
+from imagesession._store.files.atomic_write import translate_os_errors, write_temp
 from imagesession._store.files.safe_open import open_within
 from imagesession._store.records import open_intents, turn_key
 from imagesession._store.repair import read_descriptions
@@ -101,8 +101,12 @@ def _ok(message: str) -> Finding:
 
 
 def _check_writable(layout: Layout) -> Finding:
-    with write_temp(b"probe", layout.tmp):
-        return _ok(f"{layout.root} can be written.")
+    try:
+        with translate_os_errors(layout.root), write_temp(b"probe", layout.tmp):
+            return _ok(f"{layout.root} can be written.")
+    except StorageError as error:
+        remedy = "What is there can be listed and read; nothing new can be made."
+        return "problem", error.message, remedy
 
 
 def _check_free_space(layout: Layout) -> Finding:
@@ -216,11 +220,15 @@ def _check_index(layout: Layout, index: DiskIndex, known: set[str]) -> Finding:
     they are indexed.
     """
     unindexed = {key.id for key in index.entries()}
-    with index.database.locked() as connection:
-        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        rows = dict(connection.execute("SELECT id, session FROM turns").fetchall())
-        sessions = session_index_schema.files(connection).keys()
-        recorded = {file.stem for file in layout.sessions.glob("*.json") if is_id(file.stem)}
+    try:
+        with index.database.locked() as connection:
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            rows = dict(connection.execute("SELECT id, session FROM turns").fetchall())
+            sessions = session_index_schema.files(connection).keys()
+            recorded = {file.stem for file in layout.sessions.glob("*.json") if is_id(file.stem)}
+    except (StorageError, OSError) as error:
+        message = f"it cannot be written, so lists are made in memory: {error}"
+        return "warning", message, "What the checks above say of the folder is the cause."
     absent = known - rows.keys() - unindexed
     extra = [
         turn

@@ -46,7 +46,7 @@ class DiskIndex(Index):
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self.database = Database(layout.index, self._scan)
+        self.database = Database(layout.index, self._scan, layout.turns)
         self.session_index = SessionIndex(self.database, layout)
         self._settled: dict[str, Turn] = {}
         self._unindexed = 0
@@ -154,11 +154,14 @@ class DiskIndex(Index):
         if self.database.is_locked_here or 0 < len(settled) <= max_pending:
             return settled
         self._unindexed = 0
+        try:
+            if settled:
+                self.database.add(settled)
+            for turn in settled:
+                self._layout.journal_file(turn.id, turn.session).unlink(missing_ok=True)
+        except (StorageError, OSError):
+            return settled  # the index cannot be written now
         self._settled.clear()
-        if settled:
-            self.database.add(settled)
-        for turn in settled:
-            self._layout.journal_file(turn.id, turn.session).unlink(missing_ok=True)
         return ()
 
     def entries(self) -> Iterator[Key]:

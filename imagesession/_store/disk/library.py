@@ -80,7 +80,8 @@ class DiskLibrary:
             if version == 1:
                 _upgrade_folders(self.layout)
             for folder in self.layout.folders():
-                ensure_dir(folder)
+                with contextlib.nullcontext() if version is None else contextlib.suppress(OSError):
+                    ensure_dir(folder)  # what an old library lacks is found when it is needed
             _mark_format(self.layout, version)
             remove_stale_temps(self.layout.tmp)
             self.facts.remove_stale()

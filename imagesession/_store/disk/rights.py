@@ -208,7 +208,7 @@ class DiskRights(Rights):
         Tell whether a lease is held by another library; None if that cannot be told.
         """
         try:
-            descriptor = os.open(path, os.O_RDWR)
+            descriptor = _open_to_lock(path)
         except FileNotFoundError:
             return False
         except OSError:
@@ -281,6 +281,15 @@ class DiskRights(Rights):
         now = time.time()
         limit = {"until": now + seconds, "written": now}
         write_atomic(file, json.dumps(limit).encode("ascii"), self._tmp)
+
+
+def _open_to_lock(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        raise
+    except OSError:  # a read-only disk; there, nothing but this suffices
+        return os.open(path, os.O_RDONLY)
 
 
 @attrs.frozen
