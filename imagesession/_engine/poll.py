@@ -31,7 +31,7 @@ from .http import HttpResponse, ReceivedImage, TransportError
 from .outcomes import ResponseOutcome
 from .provider_errors import map_error_response
 from .quarantine import quarantine, quarantine_if_unreadable
-from .responses import is_success, parse_response
+from .responses import is_of_another_turn, is_success, parse_response
 from .retry_after import read_retry_after
 from .streams import StreamAccumulator
 
@@ -236,6 +236,8 @@ def consume(
         data = yield from NextEvent()
         if data is None:
             return None
+        if is_of_another_turn(data, turn.id):
+            raise TransportError(sent=True, reason="the answer was another request's")
         try:
             images = list(events.feed(data))
         except InvalidResponseError as error:
@@ -314,8 +316,11 @@ def _fetch_response(
 
 def _parse_or_none(turn: Turn, reply: HttpResponse) -> Workflow[ResponseOutcome | None]:
     """
-    Parse the answer to a poll; None if it cannot be read, as the next one may be readable.
+    Parse the answer to a poll; None if it cannot be read or is another turn's, as the next one may
+    be readable.
     """
+    if is_of_another_turn(reply.body, turn.id):
+        return None
     try:
         return parse_response(reply)
     except InvalidResponseError as error:

@@ -266,7 +266,8 @@ def _commit_staged(pending: PendingRequest, config: StudioConfig) -> Workflow[Tu
     """
     outcome = ResponseOutcome(response_id=pending.response_id, finished=True)
     if pending.response_id is not None:
-        outcome = yield from with_usage(outcome, pending.response_id, (yield from MonotonicTime()))
+        now = yield from MonotonicTime()
+        outcome = yield from with_usage(pending.turn, outcome, pending.response_id, now)
     return (yield from _commit(pending.turn, outcome, config))
 
 

@@ -26,7 +26,7 @@ from imagesession._store.ports import ImageLocation
 from imagesession.errors import StorageIOError
 
 from . import index_schema
-from .locks import exclusive, shared
+from .locks import ForkGate, exclusive, shared
 
 INDEX_VERSION = 5
 BUSY_SECONDS = 30.0
@@ -218,7 +218,10 @@ class Database:
         cannot be written: the disk may be read-only or full, or the library another user's.
         """
         state = tuple(_folder_times(records))
-        with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        with (
+            _sqlite.calling(),
+            contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection,
+        ):
             known = self._memory.get(self.path)
             if known is not None and known[0] == state:
                 connection.deserialize(known[1])
@@ -318,7 +321,7 @@ class Database:
 
     @contextlib.contextmanager
     def _connected(self) -> Generator[sqlite3.Connection, None, None]:
-        with shared(self._lock_file):
+        with _sqlite.calling(), shared(self._lock_file):
             connection = self._connect()
             try:
                 yield connection
@@ -349,6 +352,7 @@ class Database:
         return connection
 
 
+_sqlite = ForkGate()
 _thread_locks: dict[Path, threading.Lock] = {}
 # In a fork, locks that other threads of the parent hold would never be released.
 if hasattr(os, "register_at_fork"):
