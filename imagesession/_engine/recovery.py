@@ -29,8 +29,7 @@ from imagesession.errors import (
     StorageError,
 )
 
-from . import payloads
-from .conversation_lookup import LookupResult, find_outcome
+from . import acceptance, payloads
 from .effects import GetProviderName, MonotonicTime, NewId, Send, StoreCall, Workflow
 from .generation import apply_response, commit_failure, commit_turn
 from .http import TransportError
@@ -98,6 +97,7 @@ def reconcile_all(
 
     lines = yield from poll.reconcile_all(intents, config)
     settled += [RecoveredIntent(turn=turn, pending_reason=why) for turn, why in lines]
+    settled += yield from _keep_late_images(config)
     alone = [pending for pending in intents if pending.turn.batch is None]
     settled += yield from _reconcile_each(alone, config, start + retry_timeout)
     return tuple(settled)
@@ -189,10 +189,13 @@ def reconcile_orphans(config: StudioConfig) -> Workflow[None]:
 
     Intents for which an error is raised are left for later.
     """
+    if not (yield from StoreCall(lambda store: store.is_new())):
+        return
     orphans = yield from StoreCall(lambda store: store.orphaned_intents())
     # A batch goes on at the provider; its results are collected on request.
     alone = [pending for pending in orphans if pending.turn.batch is None]
-    with contextlib.suppress(AuthenticationError):
+    with contextlib.suppress(ImageSessionError):
+        yield from _keep_late_images(config)
         yield from _reconcile_each(alone, config, (yield from MonotonicTime()))
 
 
@@ -293,7 +296,7 @@ def _poll_response(
     except OutcomeUnknownError as error:
         # A conversation keeps its items longer than the provider keeps responses.
         rest = max(MIN_REQUEST_TIMEOUT, now + least - (yield from MonotonicTime()))
-        found = (yield from _look_up(turn, now, rest)).outcome
+        found = (yield from acceptance.look_up(turn, now, rest)).outcome
         gone = isinstance(error.__cause__, PreviousResponseNotFoundError)
         if found is None and (error.finished or (gone and age >= _acceptance_timeout(config))):
             return RecoveredIntent(
@@ -323,14 +326,18 @@ def _search(
     Items appear there when a reply is complete, so missing items prove nothing until
     `ACCEPTANCE_TIMEOUT` has passed.
     """
-    result = yield from _look_up(turn, (yield from MonotonicTime()) + retry_timeout, least)
+    result = yield from acceptance.look_up(
+        turn, (yield from MonotonicTime()) + retry_timeout, least
+    )
     if result.outcome is not None:
         return RecoveredIntent(turn=(yield from _commit(turn, result.outcome, config)))
-    due = turn.started + dt.timedelta(seconds=_acceptance_timeout(config))
+    timeout = _acceptance_timeout(config)
+    due = turn.started + dt.timedelta(seconds=timeout)
     if (yield from NewId()).at >= due:
         if result.is_missing:
             return RecoveredIntent(turn=(yield from _mark_outcome_unknown(turn, config)))
-        if result.is_complete:
+        # Our clock may be wrong, and so may be that of the program that began.
+        if result.is_complete and (yield from acceptance.is_older(turn, timeout)):
             return RecoveredIntent(turn=(yield from _abort_unaccepted(turn)))
     if not result.is_complete:
         return RecoveredIntent(
@@ -348,28 +355,6 @@ def _acceptance_timeout(config: StudioConfig) -> float:
     return ACCEPTANCE_TIMEOUT.total_seconds() * max(1.0, longer)
 
 
-def _look_up(turn: Turn, until: float, least: float) -> Workflow[LookupResult]:
-    if turn.conversation is None:
-        return LookupResult()
-    try:
-        past = yield from _ancestor_turns(turn)
-    except (StorageError, NotFoundError):
-        return LookupResult()  # without its ancestors, its place in the conversation is unknown
-    return (yield from find_outcome(turn, past, until, least=least))
-
-
-def _ancestor_turns(turn: Turn) -> Workflow[tuple[Turn, ...]]:
-    """
-    Return the turns that a turn continues, the oldest first.
-    """
-    session_id = turn.session
-    if session_id is None or turn.parent is None:
-        return ()
-    record = yield from StoreCall(lambda store: store.find_session(session_id))
-    tree = yield from StoreCall(lambda store: store.tree(record))
-    return tree.lineage(tree.turns.get(turn.parent))
-
-
 def _abort_unaccepted(turn: Turn) -> Workflow[Turn]:
     """
     Settle a turn that the provider did not accept.
@@ -378,7 +363,22 @@ def _abort_unaccepted(turn: Turn) -> Workflow[Turn]:
         "The request was not accepted, or made no image: 15 minutes later, its conversation "
         "shows none. Send it again."
     )
-    return (yield from commit_failure(turn, error))
+    settled = yield from commit_failure(turn, error)
+    yield from StoreCall(lambda store: store.mark_unaccepted(settled))
+    return settled
+
+
+def _keep_late_images(config: StudioConfig) -> Workflow[list[RecoveredIntent]]:
+    """
+    Keep the images of requests that were taken for not accepted.
+    """
+    kept: list[RecoveredIntent] = []
+    for lease, turn, outcome in (yield from acceptance.late_outcomes()):
+        try:
+            kept.append(RecoveredIntent(turn=(yield from _commit(turn, outcome, config))))
+        finally:
+            lease.release()
+    return kept
 
 
 def _commit(turn: Turn, outcome: ResponseOutcome, config: StudioConfig) -> Workflow[Turn]:
@@ -391,7 +391,7 @@ def _commit(turn: Turn, outcome: ResponseOutcome, config: StudioConfig) -> Workf
     )
     past: tuple[Turn, ...] = ()
     with contextlib.suppress(StorageError, NotFoundError):  # only a figure depends on them
-        past = yield from _ancestor_turns(turn)
+        past = yield from acceptance.ancestor_turns(turn)
     answered = apply_response(prepared, outcome, config, past)
     if outcome.error is not None:
         return (yield from commit_failure(answered, outcome.error))

@@ -144,15 +144,16 @@ class SessionStore(StorePart):
 
     def tree(self, record: SessionRecord) -> Tree:
         """
-        Return a session's turns. Turns' records never change, so each is read once; threads that
-        read the same ones at the same time agree without a lock.
+        Return a session's turns. The records of turns with images never change, so each is read
+        once; threads that read the same ones at the same time agree without a lock.
         """
         known = self._turns.get(record.id, {})
         new = [key for key in self.facts.scan("turn", record.id) if key.id not in known]
-        if new:
-            known = {**known, **{key.id: read_turn(self.facts, key) for key in new}}
-            self._turns[record.id] = known
-        return Tree(moves=record.moves).with_turn(known.values())
+        read = {key.id: read_turn(self.facts, key) for key in new}
+        final = {turn_id: turn for turn_id, turn in read.items() if turn.has_image}
+        if final:
+            self._turns[record.id] = {**known, **final}
+        return Tree(moves=record.moves).with_turn((*known.values(), *read.values()))
 
     def _not_found(self, key: str, named: tuple[SessionRecord, ...] = ()) -> NotFoundError:
         shown = named[:HINTS] or self.list_sessions(limit=HINTS)

@@ -134,7 +134,8 @@ class DiskIndex(Index):
         """
         Remember a turn whose record was just written.
         """
-        self._settled[turn.id] = turn
+        if turn.has_image:  # any other may be carried out after all, as another program finds
+            self._settled[turn.id] = turn
         self._unindexed += 1
         if self._unindexed > MAX_UNINDEXED:
             with contextlib.suppress(StorageError, OSError):
@@ -182,7 +183,9 @@ class DiskIndex(Index):
             if turn is None and file.exists():
                 # A damaged record stays; reading its session reports the damage.
                 with contextlib.suppress(StorageError, OSError):
-                    turn = self._settled[key.id] = codec.read_turn(file.read_bytes(), str(file))
+                    turn = codec.read_turn(file.read_bytes(), str(file))
+                    if turn.has_image:
+                        self._settled[key.id] = turn
             if turn is not None:
                 yield turn
 
