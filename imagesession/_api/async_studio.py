@@ -340,14 +340,20 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
             reports.stats(self._runtime.config, self._runtime.provider, root)
         )
 
-    async def doctor(self, *, verify: bool = False, online: bool = False) -> HealthReport:
+    async def doctor(
+        self, *, verify: bool = False, repair: bool = False, online: bool = False
+    ) -> HealthReport:
         """
         Same as `Studio.doctor`, but awaits.
         """
         from imagesession._engine import health  # noqa: PLC0415 - rarely needed
 
         workflow = health.run_health_checks(
-            self._runtime.config, self._runtime.provider, verify=verify, online=online
+            self._runtime.config,
+            self._runtime.provider,
+            verify=verify,
+            repair=repair,
+            online=online,
         )
         return await self._runtime.run(workflow)
 

@@ -481,22 +481,35 @@ class Studio(GenerationVerbs[SavedImage]):
         root = self._runtime.library.address
         return self._runtime.run(reports.stats(self._runtime.config, self._runtime.provider, root))
 
-    def doctor(self, *, verify: bool = False, online: bool = False) -> HealthReport:
+    def doctor(
+        self, *, verify: bool = False, repair: bool = False, online: bool = False
+    ) -> HealthReport:
         """
-        Check the library, the key and the models. Nothing is changed or billed.
+        Check the library, the key and the models. Nothing is billed, and nothing is changed unless
+        `repair` is given.
 
         Args:
             verify: Whether to read every image and compare it with its record, which takes about
                 one second per gigabyte.
+            repair: Whether to bring back records that are gone or damaged, from the metadata beside
+                their pictures; the check "repair" says which. Nothing is removed: a damaged record
+                is kept in quarantine.
             online: Whether to request the provider's list of models, which is free.
 
         Returns:
             The results of all checks, with remedies; print it for a readable list.
+
+        Raises:
+            StorageIOError: A record cannot be written.
         """
         from imagesession._engine import health  # noqa: PLC0415 - rarely needed
 
         workflow = health.run_health_checks(
-            self._runtime.config, self._runtime.provider, verify=verify, online=online
+            self._runtime.config,
+            self._runtime.provider,
+            verify=verify,
+            repair=repair,
+            online=online,
         )
         return self._runtime.run(workflow)
 
