@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         RequestsResource,
         SessionsResource,
     )
+    from imagesession._api.results import Results
     from imagesession._api.session import ImageSession, SavedImage
     from imagesession._api.studio import Studio
     from imagesession._display.live_display import show
@@ -64,7 +65,6 @@ if TYPE_CHECKING:
         RecoveryReport,
         SessionStatus,
     )
-    from imagesession._domain.results import Results
     from imagesession._domain.tree import Tree
     from imagesession._domain.turn import Turn
     from imagesession._imaging.mask import Mask
@@ -163,7 +163,7 @@ _MODULES = {
     "ProvenanceSignal": "_domain.provenance",
     "RecoveryReport": "_domain.reports",
     "RequestsResource": "_api.resources",
-    "Results": "_domain.results",
+    "Results": "_api.results",
     "SavedImage": "_api.session",
     "SessionStatus": "_domain.reports",
     "SessionsResource": "_api.resources",

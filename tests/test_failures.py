@@ -173,7 +173,7 @@ CALLS: list[Callable[[Any, Any], object]] = [
     lambda studio, _: studio.preset(LONG, "x"),
     lambda studio, _: studio.product("x", angle=LONG),
     lambda studio, _: studio.variations("x", n=LONG),
-    lambda studio, _: studio.map(["x"], concurrency=LONG),
+    lambda studio, _: studio.map(["x"], max_concurrency=LONG),
     lambda studio, _: studio.promote(LONG),
     lambda studio, _: studio.open(LONG),
     lambda studio, _: studio.gallery(LONG),

@@ -113,7 +113,7 @@ def test_results_have_the_order_of_the_requests(make_studio: MakeStudio, tmp_pat
     """
     studio = make_studio(tmp_path, provider=FakeOpenAI(latency=0.05))
     prompts = [f"teapot number {number}" for number in range(6)]
-    results = studio.map(prompts, concurrency=6)
+    results = studio.map(prompts, max_concurrency=6)
     assert [result.prompt for result in results] == prompts
     assert results.ok
     assert results.raise_any() is results
@@ -149,7 +149,7 @@ def test_concurrency_is_limited(make_studio: MakeStudio, tmp_path: Path, concurr
     """
     provider = ConcurrencyGauge(expected=concurrency)
     studio = make_studio(tmp_path, provider=provider)
-    results = studio.map([f"number {number}" for number in range(6)], concurrency=concurrency)
+    results = studio.map([f"number {number}" for number in range(6)], max_concurrency=concurrency)
     assert results.ok
     assert provider.most == concurrency
 
@@ -447,11 +447,11 @@ def test_second_run_completes_an_interrupted_one(tmp_path: Path) -> None:
     jobs = {f"number {number}": f"teapot number {number}" for number in range(12)}
     with Studio.offline(tmp_path, provider=provider) as studio:
         with provider.interrupting():
-            studio.map(jobs, concurrency=2)
+            studio.map(jobs, max_concurrency=2)
         before = len(paid_bodies(provider))
         assert 3 <= before < 12
         assert len(studio.images.list()) == before
-        results = studio.map(jobs, concurrency=2)
+        results = studio.map(jobs, max_concurrency=2)
         assert results.ok
         assert len(paid_bodies(provider)) == len(studio.images.list()) == 12
 
@@ -507,7 +507,7 @@ async def test_second_run_completes_a_cancelled_one(tmp_path: Path) -> None:
         async with anyio.create_task_group() as group:
 
             async def run() -> None:
-                await studio.map(jobs, concurrency=2)
+                await studio.map(jobs, max_concurrency=2)
 
             group.start_soon(run)
             await provider.stalled.wait()
@@ -519,7 +519,7 @@ async def test_second_run_completes_a_cancelled_one(tmp_path: Path) -> None:
     provider.finish()
     async with AsyncStudio.offline(tmp_path, provider=provider) as studio:
         await studio.recover()
-        results = await studio.map(jobs, concurrency=2)
+        results = await studio.map(jobs, max_concurrency=2)
         assert results.ok
         assert set(saved) <= set(results)
         assert len(paid_bodies(provider)) == len(await studio.images.list()) == 8

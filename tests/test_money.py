@@ -385,7 +385,7 @@ def test_concurrent_requests_respect_the_budget(
         if len(failed) == 5:
             provider.finish()
 
-    results = studio.map(["a teapot"] * 8, concurrency=8, on_progress=on_progress)
+    results = studio.map(["a teapot"] * 8, max_concurrency=8, on_progress=on_progress)
     assert (len(results.images), len(results.errors)) == (3, 5)
     assert all(isinstance(error, BudgetExceededError) for error in results.errors)
     assert len(paid_bodies(provider)) == 3

@@ -275,7 +275,7 @@ LONG_CALLS: list[Call] = [
     lambda s: s.requests.cancel(LONG),
     lambda s: s.batches.get(LONG),
     lambda s: s.batches.create(["a fox"], quality=LONG),
-    lambda s: s.map(["a fox"], concurrency=LONG),
+    lambda s: s.map(["a fox"], max_concurrency=LONG),
     lambda s: s.map(["a fox"], images_per_minute=LONG),
     lambda s: s.recover(timeout=LONG),
     lambda s: s.sessions.import_archive(LONG),

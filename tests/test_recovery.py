@@ -23,7 +23,24 @@ import attrs
 import pytest
 
 from imagesession import AsyncStudio, Budget, Studio
+from imagesession._domain.model_catalog import load_catalogue
+from imagesession._domain.options import GenerateOptions
+from imagesession._domain.turn import Turn
 from imagesession._engine import recovery as recovering
+from imagesession._engine.effects import (
+    GetProviderName,
+    MonotonicTime,
+    NewId,
+    Send,
+    Sleep,
+    StoreCall,
+)
+from imagesession._engine.http import TransportError
+from imagesession._engine.poll import IMAGE_POLL_TIMEOUT, MIN_REQUEST_TIMEOUT
+from imagesession._engine.request import StudioConfig
+from imagesession._store.disk.library import open_library
+from imagesession._store.intents import IntentLease
+from imagesession._store.library import LibraryStore
 from imagesession.errors import BudgetExceededError, NotFoundError, OutcomeUnknownError
 from imagesession.testing import (
     ConnectionReset,
@@ -513,3 +530,121 @@ def test_threads_of_one_program_settle_once(
         in_threads([studio.recover] * 8)
         assert len(studio.images.list()) == 4
         assert studio.recover() == type(studio.recover())()
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize(
+    "poison",
+    ["r" * 70_000, "r\n\r\nGET /", {"r": 1}, b"[" * 100_000],
+    ids=["too long", "control characters", "no text", "nested"],
+)
+@pytest.mark.parametrize("by", ["recover", "generate"])
+def test_poisoned_intent_holds_nobody_up(
+    make_studio: MakeStudio, tmp_path: Path, poison: object, by: str
+) -> None:
+    """
+    An intent whose id or reply cannot be read is told of, and the image behind it is recovered, by
+    `recover` and before the next program's first request.
+    """
+    provider = HoldingProvider()
+    provider.hold()
+    studio = make_studio(tmp_path, provider=provider, timeout=60)
+    for prompt in ("poisoned", "sound"):
+        with pytest.raises(OutcomeUnknownError):
+            studio.generate(prompt)
+    provider.finish()
+    studio.close()
+    if isinstance(poison, bytes):
+        provider.enqueue_fault(
+            Fault(method="GET", path="/responses/*", response=lambda _: _json(poison)), times=1
+        )
+    else:
+        with min(unsettled(tmp_path)).open("a") as journal:
+            journal.write(json.dumps({"response_id": poison}) + "\n")
+    after = make_studio(tmp_path, provider=provider)
+    if by == "recover":
+        recovery = after.recover(timeout=0)
+        assert [image.prompt for image in recovery.images] == ["sound"]
+        assert len(recovery.failed) + len(recovery.still_pending) == 1
+    else:
+        after.generate("next")
+        assert "sound" in {image.prompt for image in after.images.list()}
+
+
+def _json(body: bytes) -> FakeResponse:
+    return FakeResponse(headers={"content-type": "application/json"}, parts=iter((body,)))
+
+
+@attrs.define
+class TricklingWorld:
+    """
+    Performs the effects of a recovery with a simulated clock. The provider sends a byte now and
+    then, so each of its answers takes all the time that it is given.
+
+    Attributes:
+        store: The library.
+        clock: Seconds since the start.
+        polled: The ids that were asked for.
+    """
+
+    store: LibraryStore
+    clock: float = 0.0
+    polled: set[str] = attrs.field(factory=set[str])
+
+    def run(self, workflow: Any) -> Any:
+        """
+        Run a workflow.
+        """
+        answer: Any = None
+        problem: Exception | None = None
+        while True:
+            try:
+                effect = workflow.send(answer) if problem is None else workflow.throw(problem)
+            except StopIteration as stop:
+                return stop.value
+            answer = problem = None
+            match effect:
+                case MonotonicTime():
+                    answer = self.clock
+                case Sleep(seconds=seconds):
+                    self.clock += seconds
+                case NewId():
+                    answer = self.store.new_id()
+                case GetProviderName():
+                    answer = "p"
+                case StoreCall(do=do):
+                    answer = do(self.store)
+                case Send(request=request):
+                    self.clock += request.timeout
+                    self.polled.add(request.path.split("/")[2])
+                    problem = TransportError(sent=True, reason="it trickles")
+                case _:
+                    raise AssertionError(effect)
+
+
+@pytest.mark.parametrize("timeout", [0.0, 100.0])
+@pytest.mark.parametrize("state", ["responses", "conversation"])
+def test_recovery_is_bounded_in_all(tmp_path: Path, timeout: float, state: Any) -> None:
+    """
+    However many intents wait for answers that trickle, recovery takes its timeout and one poll, and
+    several of them get their turn.
+    """
+    store = open_library(tmp_path)
+    for number in range(12):
+        begun = store.new_id()
+        turn = Turn(
+            id=begun.id, prompt="x", options=GenerateOptions(), started=begun.at, provider="p",
+            provider_state=state, conversation=f"c{number}" if state == "conversation" else None,
+        )  # fmt: skip
+        lease = store.write_intent(turn)
+        assert isinstance(lease, IntentLease)
+        if state == "responses":
+            store.record_response_id(turn, f"r{number}")
+        lease.release()
+    world = TricklingWorld(store)
+    config = StudioConfig(catalogue=load_catalogue())
+    settled = world.run(recovering.reconcile_all(config, timeout))
+    assert len(settled) == 12
+    assert all(intent.pending_reason for intent in settled)
+    assert world.clock <= timeout + IMAGE_POLL_TIMEOUT + 2 * MIN_REQUEST_TIMEOUT
+    assert len(world.polled) >= 4

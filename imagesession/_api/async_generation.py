@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, Literal, overload
 
 from imagesession._api import requests, workflows
 from imagesession._api.requests import PresetCall
+from imagesession._api.results import Results
 from imagesession._api.signatures import public_base
 from imagesession._api.types import (
     STREAMED_PARTIALS,
@@ -34,7 +35,6 @@ from imagesession._domain.model_catalog import CompletionWindow
 from imagesession._domain.options import Size
 from imagesession._domain.partial_image import PartialImage
 from imagesession._domain.reports import PendingRequest
-from imagesession._domain.results import Results
 from imagesession._domain.turn import Turn
 from imagesession._engine.effects import Workflow
 from imagesession._engine.request import GenerateRequest

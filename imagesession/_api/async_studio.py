@@ -36,6 +36,7 @@ from imagesession._api.resources import (
     id_or_name,
     to_recovery_report,
 )
+from imagesession._api.results import Results
 from imagesession._api.types import CallParams, ImageInput, SessionParams, takes_keywords
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
 from imagesession._display import gallery
@@ -44,7 +45,6 @@ from imagesession._domain.health import HealthReport
 from imagesession._domain.model_catalog import Prices
 from imagesession._domain.options import OptionParams
 from imagesession._domain.reports import CostReport, Grouping, LibraryStats, RecoveryReport
-from imagesession._domain.results import Results
 from imagesession._domain.tree import MAIN
 from imagesession._domain.turn import Turn
 from imagesession._engine import bulk as engine_bulk
@@ -277,7 +277,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         requests: ImageRequests,
         /,
         *,
-        concurrency: int = DEFAULT_CONCURRENCY,
+        max_concurrency: int = DEFAULT_CONCURRENCY,
         images_per_minute: float | None = None,
         api: Api | None = None,
         progress: bool | None = None,
@@ -289,7 +289,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         """
         plan = bulk.plan_bulk(
             requests, options, self._runtime.config,
-            concurrency=concurrency, images_per_minute=images_per_minute, api=api,
+            max_concurrency=max_concurrency, images_per_minute=images_per_minute, api=api,
         )  # fmt: skip
         completed = await self._runtime.run(plan.completed())
         with bar(len(plan.workflows), enabled=progress) as advance:
@@ -340,14 +340,20 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
             reports.stats(self._runtime.config, self._runtime.provider, root)
         )
 
-    async def doctor(self, *, verify: bool = False, online: bool = False) -> HealthReport:
+    async def doctor(
+        self, *, verify: bool = False, repair: bool = False, online: bool = False
+    ) -> HealthReport:
         """
         Same as `Studio.doctor`, but awaits.
         """
         from imagesession._engine import health  # noqa: PLC0415 - rarely needed
 
         workflow = health.run_health_checks(
-            self._runtime.config, self._runtime.provider, verify=verify, online=online
+            self._runtime.config,
+            self._runtime.provider,
+            verify=verify,
+            repair=repair,
+            online=online,
         )
         return await self._runtime.run(workflow)
 

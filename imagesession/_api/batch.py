@@ -13,6 +13,7 @@ import attrs
 
 from imagesession._api.async_session import AsyncSavedImage, async_last_image
 from imagesession._api.bulk import ImageRequests, plan_batch
+from imagesession._api.results import Results
 from imagesession._api.session import SavedImage, last_image
 from imagesession._api.signatures import public_base
 from imagesession._api.types import takes_keywords
@@ -21,7 +22,6 @@ from imagesession._display.progress import bar
 from imagesession._domain.batch import BatchRecord, BatchStatus
 from imagesession._domain.estimate import CostEstimate
 from imagesession._domain.options import OptionParams
-from imagesession._domain.results import Results
 from imagesession._domain.turn import Turn
 from imagesession._domain.wording import quote
 from imagesession._engine import bulk

@@ -71,7 +71,7 @@ def plan_bulk(
     keywords: Mapping[str, Any],
     config: StudioConfig,
     *,
-    concurrency: int,
+    max_concurrency: int,
     images_per_minute: float | None,
     api: Api | None,
 ) -> BulkPlan:
@@ -82,7 +82,7 @@ def plan_bulk(
         InvalidRequestError: An argument or a shared option is not valid.
     """
     named = bulk.with_keys(requests)
-    limit, per_minute = bulk.validate_rate(concurrency, images_per_minute)
+    limit, per_minute = bulk.validate_rate(max_concurrency, images_per_minute)
     own, options = split_keywords(keywords, CallParams)
     config = config.for_call(call_settings(own))
     config.options.updated(options)

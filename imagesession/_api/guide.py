@@ -328,7 +328,7 @@ def _limits() -> str:
             ("an input image", f"{MAX_BYTES / 1e6:.0f} MB, {MAX_PIXELS:,} pixels"),
             ("`partial_images`", str(MAX_PARTIALS)),
             ("`n` of `variations`, `preset`, `product`, `ui_asset`", str(MAX_VARIATIONS)),
-            ("`concurrency` of `map`", f"{MAX_CONCURRENCY}; {DEFAULT_CONCURRENCY} by default"),
+            ("`max_concurrency` of `map`", f"{MAX_CONCURRENCY}; {DEFAULT_CONCURRENCY} by default"),
             ("active sessions", f"`max_active_sessions`, {DEFAULT_MAX_SESSIONS} by default"),
             (
                 "until a session is idle",

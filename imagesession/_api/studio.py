@@ -35,6 +35,7 @@ from imagesession._api.resources import (
     id_or_name,
     to_recovery_report,
 )
+from imagesession._api.results import Results
 from imagesession._api.session import ImageSession, SavedImage, last_image
 from imagesession._api.types import CallParams, ImageInput, SessionParams, takes_keywords
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
@@ -44,7 +45,6 @@ from imagesession._domain.health import HealthReport
 from imagesession._domain.model_catalog import Prices
 from imagesession._domain.options import OptionParams
 from imagesession._domain.reports import CostReport, Grouping, LibraryStats, RecoveryReport
-from imagesession._domain.results import Results
 from imagesession._domain.tree import MAIN
 from imagesession._domain.turn import Turn
 from imagesession._engine import bulk as engine_bulk
@@ -383,7 +383,7 @@ class Studio(GenerationVerbs[SavedImage]):
         requests: ImageRequests,
         /,
         *,
-        concurrency: int = DEFAULT_CONCURRENCY,
+        max_concurrency: int = DEFAULT_CONCURRENCY,
         images_per_minute: float | None = None,
         api: Api | None = None,
         progress: bool | None = None,
@@ -397,7 +397,7 @@ class Studio(GenerationVerbs[SavedImage]):
             requests: Prompts or `ImageRequest`s. The keys of a mapping name them: if it is run
                 again with the same names, only missing images are made, and the others are returned
                 from the library.
-            concurrency: How many are under way at once, 1 to 64.
+            max_concurrency: How many are under way at once, 1 to 64.
             images_per_minute: How many may be started per minute, according to your account's
                 limit; images from the library do not count. None for no limit.
             api: As for `generate`.
@@ -417,7 +417,7 @@ class Studio(GenerationVerbs[SavedImage]):
         """
         plan = bulk.plan_bulk(
             requests, options, self._runtime.config,
-            concurrency=concurrency, images_per_minute=images_per_minute, api=api,
+            max_concurrency=max_concurrency, images_per_minute=images_per_minute, api=api,
         )  # fmt: skip
         completed = self._runtime.run(plan.completed())
         with bar(len(plan.workflows), enabled=progress) as advance:
@@ -481,22 +481,35 @@ class Studio(GenerationVerbs[SavedImage]):
         root = self._runtime.library.address
         return self._runtime.run(reports.stats(self._runtime.config, self._runtime.provider, root))
 
-    def doctor(self, *, verify: bool = False, online: bool = False) -> HealthReport:
+    def doctor(
+        self, *, verify: bool = False, repair: bool = False, online: bool = False
+    ) -> HealthReport:
         """
-        Check the library, the key and the models. Nothing is changed or billed.
+        Check the library, the key and the models. Nothing is billed, and nothing is changed unless
+        `repair` is given.
 
         Args:
             verify: Whether to read every image and compare it with its record, which takes about
                 one second per gigabyte.
+            repair: Whether to bring back records that are gone or damaged, from the metadata beside
+                their pictures; the check "repair" says which. Nothing is removed: a damaged record
+                is kept in quarantine.
             online: Whether to request the provider's list of models, which is free.
 
         Returns:
             The results of all checks, with remedies; print it for a readable list.
+
+        Raises:
+            StorageIOError: A record cannot be written.
         """
         from imagesession._engine import health  # noqa: PLC0415 - rarely needed
 
         workflow = health.run_health_checks(
-            self._runtime.config, self._runtime.provider, verify=verify, online=online
+            self._runtime.config,
+            self._runtime.provider,
+            verify=verify,
+            repair=repair,
+            online=online,
         )
         return self._runtime.run(workflow)
 

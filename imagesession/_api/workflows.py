@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import attrs
 
 from imagesession._api.image import ImageFacts
+from imagesession._api.results import Results
 from imagesession._api.types import ImageInput, SessionParams, to_source
 from imagesession._domain.analysis import analysis_from_turn
 from imagesession._domain.model_catalog import CompletionWindow
 from imagesession._domain.reports import PendingRequest
-from imagesession._domain.results import Results
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn, is_id
 from imagesession._engine import generation, promote, recovery, variations

@@ -4,16 +4,18 @@ The findings of an image's analysis, and the edit that follows from them.
 
 from __future__ import annotations
 
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import attrs
 
+from .readable import readable
 from .turn import Turn
 
 Severity = Literal["low", "medium", "high"]
 Image = TypeVar("Image")
 
 
+@readable
 @attrs.frozen(kw_only=True)
 class Finding:
     """
@@ -35,6 +37,7 @@ class Finding:
         return f"{self.severity}: {self.issue} ({self.where}). {self.remedy}"
 
 
+@readable
 @attrs.frozen(kw_only=True)
 class Analysis:
     """
@@ -63,6 +66,7 @@ def analysis_from_turn(turn: Turn) -> Analysis:
     return Analysis(summary=parameters.get("summary", ""), findings=findings, turn=turn)
 
 
+@readable
 @attrs.frozen(kw_only=True)
 class Improvement(Generic[Image]):
     """
@@ -75,6 +79,18 @@ class Improvement(Generic[Image]):
 
     analysis: Analysis
     image: Image
+
+    def __str__(self) -> str:
+        return f"{self.analysis}\n{self.image!r}"
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        """
+        Show the new image in a notebook, with the findings as its text.
+        """
+        show: Any = getattr(self.image, "_repr_mimebundle_", None)
+        empty: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+        data, metadata = show() if show else empty
+        return {**data, "text/plain": str(self)}, metadata
 
 
 for _public in (Finding, Analysis, Improvement):

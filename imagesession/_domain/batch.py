@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
+from .readable import readable
+
 if TYPE_CHECKING:
     from .cost import Cost
     from .estimate import CostEstimate
@@ -133,6 +135,7 @@ BatchUpdate = Mapping[str, Any]
 """Changes to a batch: fields of its record by name."""
 
 
+@readable
 @attrs.frozen(kw_only=True)
 class BatchStatus:
     """

@@ -12,6 +12,7 @@ from typing import Any, TypeGuard, cast
 import attrs
 
 from .model_catalog import CompletionWindow, ModelCatalog, ModelInfo, Prices
+from .readable import readable
 from .token_counts import (
     TokenCounts,
     parse_image_usage,
@@ -29,6 +30,7 @@ BATCH_DISCOUNT = 0.5  # https://developers.openai.com/api/docs/guides/batch
 _LONG_IN, _LONG_OUT = 2.0, 1.5
 
 
+@readable
 @attrs.frozen(kw_only=True)
 class Cost:
     """

@@ -16,6 +16,7 @@ from .context_usage import ReportedContext, reported_context
 from .cost import BATCH_DISCOUNT, format_usd, price, rate_of
 from .model_catalog import CompletionWindow, Mark, ModelCatalog, ModelInfo
 from .options import GenerateOptions, parse_size
+from .readable import readable
 from .token_counts import TokenCounts, text_tokens
 from .turn import Turn
 
@@ -48,6 +49,7 @@ _SVG_PROMPT: Span = (100, 8_000)
 _MARGIN: dict[Mark, float] = {"published": 0.0, "measured": 0.05, "scaled": 0.3}
 
 
+@readable
 @attrs.frozen(kw_only=True)
 class CostEstimate:
     """
@@ -361,9 +363,8 @@ def _output_assumption(
     qualities = model.qualities if options.quality == "auto" else (options.quality,)
     marks = dict.fromkeys(model.output.marks.get(quality, "scaled") for quality in qualities)
     assumed = "".join(f"; {text}" for text in _assumptions(options, qualities))
-    return (
-        f"{name} draws: {_span(output)} tokens a picture by {' and '.join(marks)} figures{assumed}."
-    )
+    tokens = " to ".join(f"{count:,}" for count in sorted(set(output)))
+    return f"{name} draws: {tokens} tokens a picture by {' and '.join(marks)} figures{assumed}."
 
 
 def _assumptions(options: GenerateOptions, qualities: Sequence[str]) -> Iterator[str]:
@@ -397,10 +398,6 @@ def _svg(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
         f"{name} writes the SVG, billed apart: {_SVG_TEXT[0]:,} tokens to the {_SVG_TEXT[1]:,} "
         "that it can write at most.",
     )
-
-
-def _span(span: Span) -> str:
-    return f"{span[0]:,}" if span[0] == span[1] else f"{span[0]:,} to {span[1]:,}"
 
 
 def _resolve_auto(name: str, auto: str) -> str:

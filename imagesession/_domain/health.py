@@ -8,6 +8,8 @@ from typing import Literal
 
 import attrs
 
+from .readable import readable
+
 Health = Literal["ok", "warning", "problem"]
 
 
@@ -33,6 +35,7 @@ class HealthCheck:
         return f"{text}\n{'':<7}  -> {self.remedy}" if self.remedy else text
 
 
+@readable
 @attrs.frozen(kw_only=True)
 class HealthReport:
     """

@@ -8,6 +8,8 @@ import datetime as dt
 
 import attrs
 
+from .readable import readable
+
 
 @attrs.frozen(kw_only=True)
 class ProvenanceSignal:
@@ -32,6 +34,7 @@ class ProvenanceSignal:
     generated_at: str | None = None
 
 
+@readable
 @attrs.frozen(kw_only=True)
 class Provenance:
     """

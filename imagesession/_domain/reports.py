@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, TypeVar
 import attrs
 
 from .cost import Cost, format_usd
+from .readable import readable
 from .turn import Turn
 
 State = Literal["active", "idle", "closed"]
@@ -18,6 +19,7 @@ Image = TypeVar("Image")
 Grouping = Literal["day", "session", "model", "kind", "provider"]
 
 
+@readable
 @attrs.frozen(kw_only=True)
 class SessionStatus:
     """
@@ -67,7 +69,11 @@ class SessionStatus:
         """
         return self.state == "active"
 
+    def __str__(self) -> str:
+        return _lines(self)
 
+
+@readable
 @attrs.frozen(kw_only=True)
 class LibraryStats:
     """
@@ -101,7 +107,11 @@ class LibraryStats:
     spent_today: float
     spent: float
 
+    def __str__(self) -> str:
+        return _lines(self)
 
+
+@readable
 @attrs.frozen(kw_only=True)
 class CostGroup:
     """
@@ -136,6 +146,7 @@ class CostGroup:
         return text
 
 
+@readable
 @attrs.frozen(kw_only=True)
 class CostReport:
     """
@@ -177,6 +188,7 @@ class CostReport:
         return "\n".join([*lines, f"({self.provider})"])
 
 
+@readable
 @attrs.frozen(kw_only=True)
 class PendingRequest:
     """
@@ -194,7 +206,12 @@ class PendingRequest:
     running: bool
     staged: bool = False
 
+    def __str__(self) -> str:
+        state = "ready to be saved" if self.staged else "running" if self.running else "waiting"
+        return f"{self.turn.id}: {' '.join(self.turn.prompt.split())[:60]!r}, {state}"
 
+
+@readable
 @attrs.frozen(kw_only=True)
 class RecoveryReport(Generic[Image]):
     """
@@ -219,6 +236,14 @@ class RecoveryReport(Generic[Image]):
             f"- still pending: {turn_id}: {why}" for turn_id, why in self.still_pending.items()
         ]
         return "\n".join([text, *reasons])
+
+
+def _lines(facts: attrs.AttrsInstance) -> str:
+    """
+    Write facts one to a line.
+    """
+    members = ((field.name, getattr(facts, field.name)) for field in attrs.fields(type(facts)))
+    return "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in members)
 
 
 for _public in (PendingRequest, RecoveryReport, SessionStatus, LibraryStats, CostGroup, CostReport):

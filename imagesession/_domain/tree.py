@@ -10,6 +10,7 @@ import attrs
 
 from imagesession.errors import InvalidRequestError, NotFoundError
 
+from .readable import readable
 from .turn import Turn
 from .wording import quote
 
@@ -33,6 +34,7 @@ class HeadMove:
     redo: tuple[str, ...] = ()
 
 
+@readable
 @attrs.frozen
 class Tree:
     """
@@ -96,12 +98,13 @@ class Tree:
 
     def head(self, branch: str) -> Turn | None:
         """
-        Return a branch's head, the parent of its next turn; None at the start.
+        Return a branch's head, the parent of its next turn; None at the start. If the record of the
+        turn to which it was moved is gone, it is the latest completed turn.
         """
         latest = self._latest_completed(branch)
         move = self.moves.get(branch)
         if move is not None and (latest is None or move.id > latest.id):
-            return None if move.head is None else self.turns.get(move.head)
+            return None if move.head is None else self.turns.get(move.head, latest)
         return latest
 
     def _latest_completed(self, branch: str) -> Turn | None:
@@ -139,15 +142,26 @@ class Tree:
         """
         return tuple(turn for turn in self.turns.values() if turn.parent == turn_id)
 
+    def missing(self) -> tuple[str, ...]:
+        """
+        Return the ids of the turns that others continue and whose records are gone.
+        """
+        parents = {turn.parent for turn in self.turns.values() if turn.parent is not None}
+        return tuple(sorted(parents - self.turns.keys()))
+
     def __str__(self) -> str:
         """
-        Draw the tree, one line per turn; the heads are marked with their branches' names.
+        Draw the tree, one line per turn; the heads are marked with their branches' names. A turn
+        whose record is gone has a line if others continue it.
         """
         heads: dict[str | None, list[str]] = {}
         for branch in self.branches():
             head = self.head(branch)
             heads.setdefault(head.id if head else None, []).append(branch)
-        return "\n".join(self._draw(None, "", heads)) or "(no turns yet)"
+        lines = list(self._draw(None, "", heads))
+        for turn_id in self.missing():
+            lines += (f"(turn {turn_id} is missing)", *self._draw(turn_id, "", heads))
+        return "\n".join(lines) or "(no turns yet)"
 
     def _draw(
         self, parent: str | None, margin: str, heads: Mapping[str | None, list[str]]

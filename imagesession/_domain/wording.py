@@ -1,15 +1,17 @@
 """
-Quote what others wrote in messages: arguments, and the words of a provider.
+Quote what others wrote in messages: arguments, and the words of a provider; and shorten lists.
 """
 
 from __future__ import annotations
 
 import html
 import re
+from collections.abc import Sequence
 
 _LONGEST_QUOTE = 80
 _LONGEST_SENTENCE = 500
 _LONGEST_PATH = 400
+_MAX_LISTED = 5
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _UNSEEN = re.compile(r"<(script|style|head)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"</?[a-z!][^<>]*>", re.IGNORECASE)
@@ -32,6 +34,14 @@ def show_path(path: object) -> str:
     """
     text = " ".join(str(path).split())
     return text if len(text) <= _LONGEST_PATH else f"…{text[1 - _LONGEST_QUOTE :]}"
+
+
+def list_some(names: Sequence[str]) -> str:
+    """
+    Return names as messages list them: five of them, and how many more there are.
+    """
+    more = f" and {len(names) - _MAX_LISTED:,} more" if len(names) > _MAX_LISTED else ""
+    return f"{', '.join(names[:_MAX_LISTED])}{more}"
 
 
 def to_sentence(text: str) -> str:

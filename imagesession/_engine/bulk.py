@@ -157,7 +157,8 @@ def validate_rate(concurrency: object, per_minute: object) -> tuple[int, float |
     """
     if type(concurrency) is not int or not 1 <= concurrency <= MAX_CONCURRENCY:
         raise InvalidRequestError(
-            f"concurrency={quote(concurrency)} is not a whole number from 1 to {MAX_CONCURRENCY}."
+            f"max_concurrency={quote(concurrency)} is not a whole number from 1 to "
+            f"{MAX_CONCURRENCY}."
         )
     return concurrency, validate_per_minute(per_minute)
 

@@ -23,7 +23,7 @@ _UPDATE = "pip install -U imagesession"
 
 
 def run_health_checks(
-    config: StudioConfig, provider: str, *, verify: bool, online: bool
+    config: StudioConfig, provider: str, *, verify: bool, repair: bool = False, online: bool
 ) -> Workflow[HealthReport]:
     """
     Check the library, the API key and the models.
@@ -32,11 +32,12 @@ def run_health_checks(
         config: The studio's configuration.
         provider: A description of the provider.
         verify: Whether to read every image and compare it with its record.
+        repair: Whether to bring lost records back before.
         online: Whether to request the provider's list of models, which is free.
     """
     now = yield from NewId()
     today = now.at.date()
-    library = yield from StoreCall(lambda store: store.check_health(verify=verify))
+    library = yield from StoreCall(lambda store: store.check_health(verify=verify, repair=repair))
     key = yield from _check_key(provider)
     models = tuple(_check_models(config.options, config.catalogue, today))
     age = _check_catalogue_age(config.catalogue, today)

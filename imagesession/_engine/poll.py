@@ -31,7 +31,7 @@ from .http import HttpResponse, ReceivedImage, TransportError
 from .outcomes import ResponseOutcome
 from .provider_errors import map_error_response
 from .quarantine import quarantine, quarantine_if_unreadable
-from .responses import is_success, parse_response
+from .responses import is_of_another_turn, is_success, parse_response
 from .retry_after import read_retry_after
 from .streams import StreamAccumulator
 
@@ -99,18 +99,19 @@ def poll_response(
         deadline: When to stop, by the clock of `MonotonicTime`; there is at least one poll.
         since: When the request was sent, by the clock of `MonotonicTime`; by default, now.
         age: Seconds that the response is older than `since`.
-        least: Seconds that a poll may take even if it ends after the deadline.
+        least: Seconds from now within which polls may end even after the deadline.
 
     Raises:
         OutcomeUnknownError: It is not finished in time, or the provider does not send its image.
         InvalidResponseError: It is larger than any response should be.
     """
     now = yield from MonotonicTime()
-    start = now if since is None else since
+    start, latest = now if since is None else since, now + least
     unreadable_replies = 0
     while True:
         reply = yield from _fetch_response(response_id, deadline, least)
         now = yield from MonotonicTime()
+        least = max(MIN_REQUEST_TIMEOUT, latest - now)
         delay = poll_delay(now - start, _LONGEST_DELAY if turn.within == "soonest" else _RARELY)
         if reply is not None and is_success(reply):
             outcome = yield from _parse_or_none(turn, reply)
@@ -235,6 +236,8 @@ def consume(
         data = yield from NextEvent()
         if data is None:
             return None
+        if is_of_another_turn(data, turn.id):
+            raise TransportError(sent=True, reason="the answer was another request's")
         try:
             images = list(events.feed(data))
         except InvalidResponseError as error:
@@ -313,8 +316,11 @@ def _fetch_response(
 
 def _parse_or_none(turn: Turn, reply: HttpResponse) -> Workflow[ResponseOutcome | None]:
     """
-    Parse the answer to a poll; None if it cannot be read, as the next one may be readable.
+    Parse the answer to a poll; None if it cannot be read or is another turn's, as the next one may
+    be readable.
     """
+    if is_of_another_turn(reply.body, turn.id):
+        return None
     try:
         return parse_response(reply)
     except InvalidResponseError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+from collections.abc import Sequence
 
 import attrs
 
@@ -18,6 +19,7 @@ from imagesession._domain.reports import PendingRequest
 from imagesession._domain.turn import Turn
 from imagesession._domain.wording import quote
 from imagesession.errors import (
+    AuthenticationError,
     ImageSessionError,
     InvalidRequestError,
     InvalidResponseError,
@@ -27,8 +29,7 @@ from imagesession.errors import (
     StorageError,
 )
 
-from . import payloads
-from .conversation_lookup import LookupResult, find_outcome
+from . import acceptance, payloads
 from .effects import GetProviderName, MonotonicTime, NewId, Send, StoreCall, Workflow
 from .generation import apply_response, commit_failure, commit_turn
 from .http import TransportError
@@ -36,7 +37,7 @@ from .image_urls import fetch_images, split_urls
 from .leases import Lease
 from .outcomes import ResponseOutcome
 from .payloads import PreparedRequest
-from .poll import IMAGE_POLL_TIMEOUT, poll_response
+from .poll import IMAGE_POLL_TIMEOUT, MIN_REQUEST_TIMEOUT, poll_response
 from .provider_errors import PreviousResponseNotFoundError
 from .request import StudioConfig, image_model
 from .transmit import with_usage
@@ -88,19 +89,53 @@ def reconcile_all(
         config: The studio's configuration.
         retry_timeout: Seconds to poll, in all, for images that are not finished yet.
     """
-    end = (yield from MonotonicTime()) + retry_timeout
+    start = yield from MonotonicTime()
     intents = yield from StoreCall(lambda store: store.pending())
     settled: list[RecoveredIntent] = []
     from .batches import poll  # noqa: PLC0415 - rarely needed
 
     lines = yield from poll.reconcile_all(intents, config)
     settled += [RecoveredIntent(turn=turn, pending_reason=why) for turn, why in lines]
-    for pending in intents:
-        if pending.turn.batch is not None:
-            continue
-        left = max(0.0, end - (yield from MonotonicTime()))
-        settled.append((yield from _reconcile(pending, config, left)))
+    settled += yield from _keep_late_images(config)
+    alone = [pending for pending in intents if pending.turn.batch is None]
+    settled += yield from _reconcile_each(alone, config, start + retry_timeout)
     return tuple(settled)
+
+
+def _reconcile_each(
+    intents: Sequence[PendingRequest], config: StudioConfig, end: float
+) -> Workflow[list[RecoveredIntent]]:
+    """
+    Reconcile intents, each on its own: what is wrong with one of them is its reason to stay
+    pending.
+
+    Args:
+        intents: The intents.
+        config: The studio's configuration.
+        end: When to stop, by the clock of `MonotonicTime`. Then all together may take
+            `IMAGE_POLL_TIMEOUT` more: each gets half of what is left, and so leaves some to others.
+    """
+    settled: list[RecoveredIntent] = []
+    for pending in intents:
+        now = yield from MonotonicTime()
+        left = end + IMAGE_POLL_TIMEOUT - now
+        is_last = pending is intents[-1]
+        least = max(MIN_REQUEST_TIMEOUT, left if is_last else left / 2)
+        try:
+            if left <= 0 and not pending.running:
+                reason = "there was no time left to look it up"
+                settled.append(RecoveredIntent(turn=pending.turn, pending_reason=reason))
+                continue
+            outcome = yield from _reconcile(pending, config, max(0.0, end - now), least)
+        except AuthenticationError:
+            raise  # this concerns all of them
+        except ImageSessionError as error:
+            outcome = RecoveredIntent(turn=pending.turn, pending_reason=error.message)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others must not wait for it
+            reason = f"it cannot be looked up ({type(error).__name__}: {quote(str(error))})"
+            outcome = RecoveredIntent(turn=pending.turn, pending_reason=reason)
+        settled.append(outcome)
+    return settled
 
 
 def cancel(turn_id: str, config: StudioConfig) -> Workflow[RecoveredIntent]:
@@ -153,18 +188,31 @@ def reconcile_orphans(config: StudioConfig) -> Workflow[None]:
 
     Intents for which an error is raised are left for later.
     """
-    for pending in (yield from StoreCall(lambda store: store.orphaned_intents())):
-        if pending.turn.batch is not None:
-            continue  # a batch goes on at the provider; its results are collected on request
-        try:
-            yield from _reconcile(pending, config, 0.0)
-        except ImageSessionError:
-            continue
+    if not (yield from StoreCall(lambda store: store.is_new())):
+        return
+    orphans = yield from StoreCall(lambda store: store.orphaned_intents())
+    # A batch goes on at the provider; its results are collected on request.
+    alone = [pending for pending in orphans if pending.turn.batch is None]
+    with contextlib.suppress(ImageSessionError):
+        yield from _keep_late_images(config)
+        yield from _reconcile_each(alone, config, (yield from MonotonicTime()))
 
 
 def _reconcile(
-    pending: PendingRequest, config: StudioConfig, retry_timeout: float
+    pending: PendingRequest,
+    config: StudioConfig,
+    retry_timeout: float,
+    least: float = IMAGE_POLL_TIMEOUT,
 ) -> Workflow[RecoveredIntent]:
+    """
+    Settle an intent.
+
+    Args:
+        pending: The intent.
+        config: The studio's configuration.
+        retry_timeout: Seconds to poll for an image that is not finished yet.
+        least: Seconds that this may take in any case, as the image may come with a poll.
+    """
     turn = pending.turn
     if pending.running:
         return RecoveredIntent(turn=turn, pending_reason="a running program holds it")
@@ -184,9 +232,11 @@ def _reconcile(
         if turn.provider_state == "none":
             return RecoveredIntent(turn=(yield from _mark_outcome_unknown(turn, config)))
         if pending.response_id is not None:
-            return (yield from _poll_response(turn, pending.response_id, config, retry_timeout))
+            return (
+                yield from _poll_response(turn, pending.response_id, config, retry_timeout, least)
+            )
         if turn.conversation is not None:
-            return (yield from _search(turn, config, retry_timeout))
+            return (yield from _search(turn, config, retry_timeout, least))
         return RecoveredIntent(turn=(yield from _mark_outcome_unknown(turn, config)))
     finally:
         lease.release()
@@ -218,16 +268,16 @@ def _commit_staged(pending: PendingRequest, config: StudioConfig) -> Workflow[Tu
     """
     outcome = ResponseOutcome(response_id=pending.response_id, finished=True)
     if pending.response_id is not None:
-        outcome = yield from with_usage(outcome, pending.response_id, (yield from MonotonicTime()))
+        now = yield from MonotonicTime()
+        outcome = yield from with_usage(pending.turn, outcome, pending.response_id, now)
     return (yield from _commit(pending.turn, outcome, config))
 
 
 def _poll_response(
-    turn: Turn, response_id: str, config: StudioConfig, retry_timeout: float
+    turn: Turn, response_id: str, config: StudioConfig, retry_timeout: float, least: float
 ) -> Workflow[RecoveredIntent]:
     """
-    Poll a response by its id. Even with a short `retry_timeout`, one poll may take
-    `IMAGE_POLL_TIMEOUT`, as the image may come with it.
+    Poll a response by its id; see `_reconcile`.
     """
     now = yield from MonotonicTime()
     age = ((yield from NewId()).at - turn.started).total_seconds()
@@ -240,11 +290,12 @@ def _poll_response(
             now + retry_timeout,
             since=since,
             age=age - (now - since),
-            least=IMAGE_POLL_TIMEOUT,
+            least=least,
         )
     except OutcomeUnknownError as error:
         # A conversation keeps its items longer than the provider keeps responses.
-        found = (yield from _look_up(turn, now)).outcome
+        rest = max(MIN_REQUEST_TIMEOUT, now + least - (yield from MonotonicTime()))
+        found = (yield from acceptance.look_up(turn, now, rest)).outcome
         gone = isinstance(error.__cause__, PreviousResponseNotFoundError)
         if found is None and (error.finished or (gone and age >= _acceptance_timeout(config))):
             return RecoveredIntent(
@@ -265,21 +316,27 @@ def _pending_reason(turn: Turn, error: OutcomeUnknownError) -> str:
     return f"the provider may complete it until {due:%Y-%m-%d %H:%M} UTC"
 
 
-def _search(turn: Turn, config: StudioConfig, retry_timeout: float) -> Workflow[RecoveredIntent]:
+def _search(
+    turn: Turn, config: StudioConfig, retry_timeout: float, least: float
+) -> Workflow[RecoveredIntent]:
     """
     Look in the turn's conversation for a reply whose id is not known.
 
     Items appear there when a reply is complete, so missing items prove nothing until
     `ACCEPTANCE_TIMEOUT` has passed.
     """
-    result = yield from _look_up(turn, (yield from MonotonicTime()) + retry_timeout)
+    result = yield from acceptance.look_up(
+        turn, (yield from MonotonicTime()) + retry_timeout, least
+    )
     if result.outcome is not None:
         return RecoveredIntent(turn=(yield from _commit(turn, result.outcome, config)))
-    due = turn.started + dt.timedelta(seconds=_acceptance_timeout(config))
+    timeout = _acceptance_timeout(config)
+    due = turn.started + dt.timedelta(seconds=timeout)
     if (yield from NewId()).at >= due:
         if result.is_missing:
             return RecoveredIntent(turn=(yield from _mark_outcome_unknown(turn, config)))
-        if result.is_complete:
+        # Our clock may be wrong, and so may be that of the program that began.
+        if result.is_complete and (yield from acceptance.is_older(turn, timeout)):
             return RecoveredIntent(turn=(yield from _abort_unaccepted(turn)))
     if not result.is_complete:
         return RecoveredIntent(
@@ -297,28 +354,6 @@ def _acceptance_timeout(config: StudioConfig) -> float:
     return ACCEPTANCE_TIMEOUT.total_seconds() * max(1.0, longer)
 
 
-def _look_up(turn: Turn, until: float) -> Workflow[LookupResult]:
-    if turn.conversation is None:
-        return LookupResult()
-    try:
-        past = yield from _ancestor_turns(turn)
-    except (StorageError, NotFoundError):
-        return LookupResult()  # without its ancestors, its place in the conversation is unknown
-    return (yield from find_outcome(turn, past, until, least=IMAGE_POLL_TIMEOUT))
-
-
-def _ancestor_turns(turn: Turn) -> Workflow[tuple[Turn, ...]]:
-    """
-    Return the turns that a turn continues, the oldest first.
-    """
-    session_id = turn.session
-    if session_id is None or turn.parent is None:
-        return ()
-    record = yield from StoreCall(lambda store: store.find_session(session_id))
-    tree = yield from StoreCall(lambda store: store.tree(record))
-    return tree.lineage(tree.turns.get(turn.parent))
-
-
 def _abort_unaccepted(turn: Turn) -> Workflow[Turn]:
     """
     Settle a turn that the provider did not accept.
@@ -327,7 +362,22 @@ def _abort_unaccepted(turn: Turn) -> Workflow[Turn]:
         "The request was not accepted, or made no image: 15 minutes later, its conversation "
         "shows none. Send it again."
     )
-    return (yield from commit_failure(turn, error))
+    settled = yield from commit_failure(turn, error)
+    yield from StoreCall(lambda store: store.mark_unaccepted(settled))
+    return settled
+
+
+def _keep_late_images(config: StudioConfig) -> Workflow[list[RecoveredIntent]]:
+    """
+    Keep the images of requests that were taken for not accepted.
+    """
+    kept: list[RecoveredIntent] = []
+    for lease, turn, outcome in (yield from acceptance.late_outcomes()):
+        try:
+            kept.append(RecoveredIntent(turn=(yield from _commit(turn, outcome, config))))
+        finally:
+            lease.release()
+    return kept
 
 
 def _commit(turn: Turn, outcome: ResponseOutcome, config: StudioConfig) -> Workflow[Turn]:
@@ -340,7 +390,7 @@ def _commit(turn: Turn, outcome: ResponseOutcome, config: StudioConfig) -> Workf
     )
     past: tuple[Turn, ...] = ()
     with contextlib.suppress(StorageError, NotFoundError):  # only a figure depends on them
-        past = yield from _ancestor_turns(turn)
+        past = yield from acceptance.ancestor_turns(turn)
     answered = apply_response(prepared, outcome, config, past)
     if outcome.error is not None:
         return (yield from commit_failure(answered, outcome.error))

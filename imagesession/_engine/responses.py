@@ -37,6 +37,8 @@ _FIRST = re.compile(rb"\s*\{\s*" + _ID)
 _ANNOUNCED = re.compile(rb'"response"\s*:\s*\{\s*' + _ID)
 _BY_PREFIX = re.compile(rb'"id"\s*:\s*"(resp_[^"\\]{1,1019})"')
 _ANNOUNCED_WITHIN = 1024
+_MARK = b'"imagesession_turn"'
+_MARKED = re.compile(_MARK + rb'\s*:\s*"([0-9A-Z]{26})"')
 _LONGEST_LABEL = 80
 
 
@@ -131,6 +133,21 @@ def find_response_id(body: bytes) -> str | None:
         or _BY_PREFIX.search(body)
     )
     return None if match is None else as_id(match[1].decode("utf-8", "replace"))
+
+
+def is_of_another_turn(body: bytes, turn_id: str) -> bool:
+    """
+    Tell whether a body holds the response to the request of another turn, by the metadata that each
+    request carries: a gateway or a shared connection may have mixed up two answers. Within a text,
+    the quotes of such a mark are escaped.
+
+    Args:
+        body: A reply's body, or the data of an event.
+        turn_id: The turn that was asked for.
+    """
+    at = body.find(_MARK)
+    found = _MARKED.match(body, at) if at >= 0 else None
+    return found is not None and found[1].decode() != turn_id
 
 
 def parse_text_response(reply: HttpResponse) -> ResponseOutcome:

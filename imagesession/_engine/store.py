@@ -148,12 +148,28 @@ class Store(BatchStore, Protocol):
         """Return the intents that are not settled, the oldest first."""
         ...
 
+    def is_new(self) -> bool:
+        """Tell whether the orphaned intents were not asked for yet."""
+        ...
+
     def orphaned_intents(self) -> tuple[PendingRequest, ...]:
         """Return the orphaned intents, on the first call only."""
         ...
 
     def acquire_lease(self, turn: Turn) -> Lease | None:
         """Take over an orphaned intent; None if it is held by a program, or settled."""
+        ...
+
+    def mark_unaccepted(self, turn: Turn) -> None:
+        """Remember for a day that a turn was settled as not accepted."""
+        ...
+
+    def unaccepted(self) -> tuple[Turn, ...]:
+        """Return the turns that were settled as not accepted within a day."""
+        ...
+
+    def reopen(self, turn: Turn) -> Lease | None:
+        """Make a failed turn pending again; None if another program is at it."""
         ...
 
     def find_intent(self, idempotency_key: str) -> Turn | None:
@@ -299,8 +315,8 @@ class Store(BatchStore, Protocol):
         """Import an exported session unchanged."""
         ...
 
-    def check_health(self, *, verify: bool) -> tuple[HealthCheck, ...]:
-        """Check the library without changing anything."""
+    def check_health(self, *, verify: bool, repair: bool = False) -> tuple[HealthCheck, ...]:
+        """Check the library; nothing is changed but what `repair` brings back before."""
         ...
 
     def activity(self, record: SessionRecord) -> dt.datetime:

@@ -41,7 +41,13 @@ from .poll import (
 from .provider_errors import RequestNotProcessedError, require_responses_api, unreachable_error
 from .quarantine import quarantine, quarantine_if_unreadable
 from .request import StudioConfig
-from .responses import find_response_id, parse_response, recover_complete_body, require_accepted
+from .responses import (
+    find_response_id,
+    is_of_another_turn,
+    parse_response,
+    recover_complete_body,
+    require_accepted,
+)
 from .retry import retry
 from .streams import StreamAccumulator
 
@@ -144,6 +150,12 @@ def _conclude(
     Read the reply to a paid request, and poll if it is not final and the caller waits.
     """
     require_responses_api(reply)
+    if is_of_another_turn(reply.body, turn.id):
+        raise OutcomeUnknownError(
+            "The provider answered with the response of another request, which is not kept as this "
+            "one's. This one may have been carried out and billed; ask the provider, or its proxy.",
+            turn.id,
+        )
     try:
         outcome = yield from parse_paid(turn, reply, parse_response)
     except InvalidResponseError:
@@ -290,7 +302,7 @@ def _finish(
     if outcome is None:
         outcome = events.interrupted()
         if outcome is not None and opened.resumable_id is not None:
-            return (yield from with_usage(outcome, opened.resumable_id, deadline))
+            return (yield from with_usage(turn, outcome, opened.resumable_id, deadline))
     response_id = opened.resumable_id
     if outcome is not None and not (outcome.all_unreadable and response_id):
         return (yield from with_image(turn, events.response_id, outcome, deadline))
@@ -326,7 +338,7 @@ def _resume(opened: _OpenStream, response_id: str) -> Workflow[ResponseOutcome |
 
 
 def with_usage(
-    outcome: ResponseOutcome, response_id: str, deadline: float
+    turn: Turn, outcome: ResponseOutcome, response_id: str, deadline: float
 ) -> Workflow[ResponseOutcome]:
     """
     Poll a response whose image is staged for its usage and text. If that fails, the image is
@@ -336,6 +348,8 @@ def with_usage(
     for attempt in range(_USAGE_POLLS):
         try:
             reply = yield from Send(payloads.retrieve_response(response_id, _USAGE_SECONDS))
+            if is_of_another_turn(reply.body, turn.id):
+                return outcome
             polled = parse_response(reply)
         except (TransportError, RequestNotProcessedError, ImageSessionError):
             return outcome

@@ -3,6 +3,7 @@ The fake provider: it routes requests to their endpoints, records them and injec
 """
 
 import contextlib
+import email.utils
 import threading
 import time
 import types
@@ -322,6 +323,7 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
         draws = call.method == "POST" and is_drawing(call.path)
         seconds = self.latency if draws else 0.001
         headers = {
+            "date": email.utils.formatdate(self._clock(), usegmt=True),
             "x-request-id": f"req_{uuid.uuid4().hex}",
             "openai-processing-ms": str(round(seconds * 1000)),
             "openai-version": "2020-10-01",

@@ -35,8 +35,9 @@ _NOT_SENT_ERRORS = (
     httpx2.PoolTimeout,
     httpx2.ProxyError,
     httpx2.UnsupportedProtocol,
-    # An invalid host name.
+    # An invalid host name, or a URL that is too long: a damaged record may have such an id.
     UnicodeError,
+    httpx2.InvalidURL,
 )
 _BAD_HEADER = "Illegal header"
 _MAX_REASON = 160
@@ -47,6 +48,7 @@ _CONNECTION_ERRORS = (
     httpx2.TransportError,
     httpx2.StreamError,
     httpx2.DecodingError,
+    httpx2.InvalidURL,
     UnicodeError,
     RuntimeError,
     OSError,

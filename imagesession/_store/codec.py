@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast, get_args
 
 import attrs
 
@@ -38,7 +38,7 @@ from imagesession.errors import (
 )
 
 from .format_1 import upgrade_record
-from .strict_reader import StrictReader
+from .strict_reader import StrictReader, parse_object
 
 if TYPE_CHECKING:
     from imagesession._domain.batch import BatchItem, BatchRecord
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 RECORD_VERSION = 2
 T = TypeVar("T")
+Reader: TypeAlias = Callable[[bytes, str], object]
+"""Reads a record, with its path for errors."""
 
 
 def dump_turn(turn: Turn) -> bytes:
@@ -90,7 +92,14 @@ def read_turn(data: bytes, where: str) -> Turn:
         CorruptRecordError: It is damaged.
         UnsupportedFormatVersionError: A newer imagesession wrote it.
     """
-    record = _open(data, where, "turn")
+    return to_turn(_parse(data, where), where)
+
+
+def to_turn(members: dict[str, Any], where: str) -> Turn:
+    """
+    Read a turn's record that is parsed; see `read_turn`.
+    """
+    record = _open(members, where, "turn")
     return Turn(
         id=record.text("id"),
         session=record.optional("session", str),
@@ -156,7 +165,7 @@ def read_session(data: bytes, where: str) -> SessionRecord:
         CorruptRecordError: It is damaged.
         UnsupportedFormatVersionError: A newer imagesession wrote it.
     """
-    record = _open(data, where, "session")
+    record = _open(_parse(data, where), where, "session")
     choices = record.inner("choices")
     _read_options(choices, record.place("choices"))
     moves = record.inner("moves")
@@ -189,7 +198,7 @@ def read_batch(data: bytes, where: str) -> BatchRecord:
     """
     from imagesession._domain.batch import BatchRecord, BatchState  # noqa: PLC0415 - hardly ever needed
 
-    record = _open(data, where, "batch")
+    record = _open(_parse(data, where), where, "batch")
     return BatchRecord(
         id=record.text("id"),
         name=record.optional("name", str),
@@ -239,14 +248,15 @@ def _serialize(_: object, __: object, value: object) -> object:
 # --- reading ----------------------------------------------------------------------------------
 
 
-def _open(data: bytes, where: str, kind: str) -> StrictReader:
+def _parse(data: bytes, where: str) -> dict[str, Any]:
     try:
-        parsed = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        return parse_object(data)
+    except (ValueError, TypeError) as error:
         raise CorruptRecordError(f"{where} is damaged: {error}.") from error
-    if not isinstance(parsed, dict):
-        raise CorruptRecordError(f"{where} is damaged: it holds no JSON object.")
-    record = StrictReader(cast("dict[str, Any]", parsed), where)
+
+
+def _open(members: dict[str, Any], where: str, kind: str) -> StrictReader:
+    record = StrictReader(members, where)
     version = record.required("format", int)
     if version > RECORD_VERSION:
         raise UnsupportedFormatVersionError(

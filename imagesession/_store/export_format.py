@@ -29,6 +29,7 @@ from . import codec
 from .files.archive_files import ArchiveReader, is_safe
 from .ids import timestamp_of
 from .slug import slugify
+from .strict_reader import parse_object
 
 FORMAT = 1
 MANIFEST = "MANIFEST.json"
@@ -224,12 +225,14 @@ def _read_manifest(archive: ArchiveReader) -> Manifest:
 
 def _read_object(data: bytes, where: str) -> dict[str, Any]:
     try:
-        facts: object = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        facts = parse_object(data)
+    except ValueError as error:
         raise CorruptRecordError(f"{where} is damaged: {error}.") from error
-    if not isinstance(facts, dict) or cast("dict[str, Any]", facts).get("export") != _KIND:
+    except TypeError:
+        facts = {}
+    if facts.get("export") != _KIND:
         raise InvalidRequestError(f"{where} is not the manifest of an exported session.")
-    return cast("dict[str, Any]", facts)
+    return facts
 
 
 def _member(facts: Mapping[str, Any], name: str, kind: type[T], where: str) -> T:

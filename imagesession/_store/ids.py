@@ -9,6 +9,7 @@ https://www.rfc-editor.org/rfc/rfc9562#monotonicity_counters, method 2.
 from __future__ import annotations
 
 import datetime as dt
+import os
 import secrets
 import threading
 import time
@@ -19,6 +20,11 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _RANDOM_BITS = 80
 _STEP_BITS = 64
 _LENGTH = 26
+_lock = threading.Lock()
+if hasattr(os, "register_at_fork"):  # otherwise a fork might find it locked for ever
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 
 class UlidFactory:
@@ -28,7 +34,6 @@ class UlidFactory:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._last = 0
 
     def new(self, after: str = "") -> str:
@@ -38,7 +43,7 @@ class UlidFactory:
         Args:
             after: Another id that it must be greater than, maybe from another machine's clock.
         """
-        with self._lock:
+        with _lock:
             milliseconds = time.time_ns() // 1_000_000
             candidate = milliseconds << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
             minimum = max(self._last, _parse(after)) + 1

@@ -7,6 +7,7 @@ Who works on an intent holds the right to it. What a program leaves when it ends
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Collection, Iterator
 from weakref import WeakValueDictionary
 
@@ -20,7 +21,7 @@ from imagesession.errors import StorageError, StorageIOError
 
 from . import admission
 from .ids import UlidFactory
-from .ports import Key, Lease, Ports
+from .ports import FactExistsError, Key, Lease, Ports
 from .records import (
     StorePart,
     intent_fact,
@@ -29,7 +30,12 @@ from .records import (
     open_intents,
     read_intent,
     read_turn,
+    turn_key,
 )
+from .strict_reader import parse_object
+
+_UNACCEPTED = "unaccepted."
+_A_DAY = 86_400.0
 
 
 @attrs.frozen(eq=False)
@@ -135,6 +141,54 @@ class IntentStore(StorePart):
         self.taken_over.add(turn.id)
         return lease
 
+    def mark_unaccepted(self, turn: Turn) -> None:
+        """
+        Remember for a day that a turn was settled as not accepted, which may turn out to be wrong.
+        """
+        members = {"session": turn.session, "at": self.facts.now().timestamp()}
+        with contextlib.suppress(StorageError):
+            self.facts.replace(_mark(turn.id), json.dumps(members).encode("ascii"))
+
+    def unaccepted(self) -> tuple[Turn, ...]:
+        """
+        Return the turns that were settled as not accepted within a day. A mark that is older, by
+        whichever clock, is given out a last time.
+        """
+        return tuple(self._unaccepted())
+
+    def _unaccepted(self) -> Iterator[Turn]:
+        now = self.facts.now().timestamp()
+        for key in self.facts.scan("provider"):
+            if not key.id.startswith(_UNACCEPTED):
+                continue
+            try:
+                mark = parse_object(self.facts.get(key) or b"{}")
+                turn_id = key.id.removeprefix(_UNACCEPTED)
+                turn = read_turn(self.facts, Key("turn", turn_id, mark["session"]))
+                if not 0 <= now - float(mark["at"]) <= _A_DAY:
+                    self.facts.drop(key)
+            except (StorageError, LookupError, ValueError, TypeError, OverflowError):
+                continue
+            if turn.status == "failed":
+                yield turn
+
+    def reopen(self, turn: Turn) -> IntentLease | None:
+        """
+        Make a failed turn pending again, because it was carried out after all.
+
+        Args:
+            turn: The turn as it was when its request was sent.
+        """
+        lease = self._lease(turn)
+        if lease is None:
+            return None
+        with contextlib.suppress(FactExistsError):  # the index does not know yet that it failed
+            self.facts.put_new(dict([intent_fact(turn)]))
+        self.taken_over.add(turn.id)
+        # If the process dies in between, the turn is failed or pending, and is looked up again.
+        self.facts.drop(turn_key(turn))
+        return lease
+
     def find_intent(self, idempotency_key: str) -> Turn | None:
         """
         Return the turn that was completed under an idempotency key.
@@ -198,7 +252,8 @@ class IntentStore(StorePart):
                     running=is_running,
                 )
             elif not is_running:
-                self.facts.drop(key)  # an interrupted import: its source is still there
+                with contextlib.suppress(StorageError):  # those who only look may not
+                    self.facts.drop(key)  # an interrupted import: its source is still there
 
     def unsettled_turns(self, turn_ids: Collection[str]) -> tuple[Turn, ...]:
         """
@@ -208,6 +263,12 @@ class IntentStore(StorePart):
         intents = (read_intent(self.facts, key) for key in keys if is_open(self.facts, key))
         return tuple(intent.turn for intent in intents if intent is not None)
 
+    def is_new(self) -> bool:
+        """
+        Tell whether the orphaned intents were not asked for yet.
+        """
+        return not self._orphans_listed
+
     def orphaned_intents(self) -> tuple[PendingRequest, ...]:
         """
         Return the orphaned intents on the first call, and nothing later.
@@ -216,6 +277,10 @@ class IntentStore(StorePart):
             return ()
         self._orphans_listed = True
         return tuple(request for request in self.pending() if not request.running)
+
+
+def _mark(turn_id: str) -> Key:
+    return Key("provider", f"{_UNACCEPTED}{turn_id}")
 
 
 def _right(turn_id: str) -> str:

@@ -9,11 +9,12 @@ from imagesession._domain.health import HealthCheck
 from .batches import BatchStore
 from .export import SessionExport
 from .pacing import ProviderStore
+from .repair import RepairStore
 from .turns import TurnStore
 from .uploads import UploadStore
 
 
-class LibraryStore(SessionExport, TurnStore, BatchStore, ProviderStore, UploadStore):
+class LibraryStore(SessionExport, TurnStore, BatchStore, ProviderStore, UploadStore, RepairStore):
     """
     Images and their records.
 
@@ -28,14 +29,17 @@ class LibraryStore(SessionExport, TurnStore, BatchStore, ProviderStore, UploadSt
         """
         return self.ports.address
 
-    def check_health(self, *, verify: bool) -> tuple[HealthCheck, ...]:
+    def check_health(self, *, verify: bool, repair: bool = False) -> tuple[HealthCheck, ...]:
         """
-        Check the library without changing records or images.
+        Check the library.
 
         Args:
             verify: Whether to read every image and compare it with its record.
+            repair: Whether to bring records back before. Otherwise, records and images are not
+                changed.
         """
-        return self.ports.check_health(self.pending, verify=verify)
+        repaired = (self.repair(),) if repair else ()
+        return repaired + self.ports.check_health(self.pending, verify=verify)
 
     def close(self) -> None:
         """

@@ -18,6 +18,7 @@ from . import slots
 from .ports import Key
 from .records import StorePart
 from .slots import QueuedSlot
+from .strict_reader import parse_object
 
 _MAX_COOLDOWN = 600.0
 _UNSUPPORTED_SECONDS = 86_400.0
@@ -52,7 +53,7 @@ class ProviderStore(StorePart):
 
     def _unsupported_until(self, provider: str) -> dict[str, float]:
         try:
-            facts = json.loads(self.facts.get(_unsupported(provider)) or b"{}")
+            facts = parse_object(self.facts.get(_unsupported(provider)) or b"{}")
             return {str(feature): float(until) for feature, until in facts.items()}
         except (StorageError, ValueError, LookupError, TypeError, AttributeError):
             return {}

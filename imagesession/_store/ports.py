@@ -235,14 +235,8 @@ class Blobs(Protocol):
 
     def check_room(self, turns: Collection[Turn], pending: int) -> None:
         """
-        Check before anything is paid for that images can be stored.
-
-        Args:
-            turns: The turns that are about to be requested.
-            pending: How many images may be under way already.
-
-        Raises:
-            StorageIOError: They cannot.
+        Raise a `StorageIOError` if the images of turns that are about to be requested cannot be
+        stored, beside as many as may be under way (`pending`).
         """
         ...
 
@@ -272,10 +266,7 @@ class Blobs(Protocol):
 
     def get(self, key: str) -> bytes:
         """
-        Return an image's bytes.
-
-        Raises:
-            OSError: They are missing, or cannot be read; its `strerror` says why.
+        Return an image's bytes; if they cannot be read, the `strerror` of an `OSError` says why.
         """
         ...
 
@@ -293,9 +284,17 @@ class Blobs(Protocol):
 
     def annotate(self, key: str, metadata: Mapping[str, Any]) -> None:
         """
-        Put a copy of an image's metadata beside it, for people and other programs. If this fails,
-        it does nothing; records do not depend on it.
+        Put a copy of an image's metadata beside it, from which a lost record can be made. If this
+        fails, it does nothing; records do not depend on it.
         """
+        ...
+
+    def annotation(self, key: str) -> dict[str, Any] | None:
+        """Return the metadata beside an image; None if there is none that can be read."""
+        ...
+
+    def keys(self) -> Iterator[str]:
+        """Yield the keys of all images."""
         ...
 
 

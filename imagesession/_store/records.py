@@ -12,10 +12,12 @@ from typing import Any
 import attrs
 
 from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._engine.coerce import as_id
 from imagesession.errors import StorageError, StorageIOError
 
 from . import codec
 from .ports import Facts, Key, Ports
+from .strict_reader import parse_object
 
 # Facts of a turn that become known while its request is under way.
 _LATER = ("conversation", "request_id")
@@ -113,16 +115,13 @@ def read_intent(facts: Facts, key: Key) -> Intent | None:
     """
     where = facts.describe(key)
     try:
-        members = json.loads(facts.get(key) or b"{}")
+        members = parse_object(facts.get(key) or b"{}")
         changed = {name: members[name] for name in _LATER if name in members}
-        turn = codec.read_turn(json.dumps({**members["turn"], **changed}).encode(), where)
+        turn = codec.to_turn({**members["turn"], **changed}, where)
         staged = codec.read_images(members, where)
-    except (StorageError, LookupError, TypeError):
+    except (StorageError, LookupError, TypeError, ValueError):
         return None
-    response_id = members.get("response_id")
-    return Intent(
-        turn=turn, response_id=response_id if isinstance(response_id, str) else None, staged=staged
-    )
+    return Intent(turn=turn, response_id=as_id(members.get("response_id")), staged=staged)
 
 
 def is_open(facts: Facts, key: Key) -> bool:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import threading
 from collections.abc import Callable, Iterable, Iterator
 
 import attrs
@@ -35,7 +34,6 @@ class SessionStore(StorePart):
     def __init__(self, ports: Ports) -> None:
         super().__init__(ports)
         self._turns: dict[str, dict[str, Turn]] = {}
-        self._turns_lock = threading.Lock()
 
     def save_session(self, record: SessionRecord) -> None:
         """
@@ -146,15 +144,16 @@ class SessionStore(StorePart):
 
     def tree(self, record: SessionRecord) -> Tree:
         """
-        Return a session's turns. Turns' records never change, so each is read once.
+        Return a session's turns. The records of turns with images never change, so each is read
+        once; threads that read the same ones at the same time agree without a lock.
         """
-        with self._turns_lock:
-            known = self._turns.setdefault(record.id, {})
-            for key in self.facts.scan("turn", record.id):
-                if key.id not in known:
-                    known[key.id] = read_turn(self.facts, key)
-            turns = tuple(known.values())
-        return Tree(moves=record.moves).with_turn(turns)
+        known = self._turns.get(record.id, {})
+        new = [key for key in self.facts.scan("turn", record.id) if key.id not in known]
+        read = {key.id: read_turn(self.facts, key) for key in new}
+        final = {turn_id: turn for turn_id, turn in read.items() if turn.has_image}
+        if final:
+            self._turns[record.id] = {**known, **final}
+        return Tree(moves=record.moves).with_turn((*known.values(), *read.values()))
 
     def _not_found(self, key: str, named: tuple[SessionRecord, ...] = ()) -> NotFoundError:
         shown = named[:HINTS] or self.list_sessions(limit=HINTS)

@@ -1,18 +1,36 @@
 """
 Sidecars: the metadata file beside each image, for people and other programs. It is a copy of the
-record with the keys of older tools, and more.
+record with the keys of older tools, and more; a record that is lost can be made from it again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from imagesession._domain.turn import Turn
+import attrs
+
+from imagesession._domain.turn import ImageRecord, Turn, is_id
+from imagesession.errors import CorruptRecordError
 
 from . import codec
 
 SIDECAR_VERSION = 1
-_FILE_FACTS = ("width", "height", "format", "bytes", "sha256")
+# Members of a record that have another name here, by their names there.
+_RENAMED = {
+    "id": "turn_id",
+    "session": "session_id",
+    "depth": "conversation_length",
+    "prompt": "original_prompt",
+    "options": "generation_params",
+    "started": "created_at",
+    "finished": "timestamp",
+    "version": "library_version",
+}
+_IMAGE_RENAMED = {"id": "image_id", "file": "image_path", "call_id": "generation_call_id"}
+_LEFT_OUT = {*_RENAMED, "images", "record", "format"}
+# Only an image that was made has a sidecar.
+_DEFAULTS = {"text": "", "label": "", "masked": False, "status": "completed", "context": "fresh"}
 
 
 def to_dict(turn: Turn, position: int, session_name: str | None) -> dict[str, Any]:
@@ -24,45 +42,51 @@ def to_dict(turn: Turn, position: int, session_name: str | None) -> dict[str, An
         position: Its position among the turn's images, from 0.
         session_name: Its session's name.
     """
-    image = turn.images[position]
     record = codec.turn_to_dict(turn)
     return {
         "format_version": SIDECAR_VERSION,
-        "timestamp": record["finished"],
-        "image_path": image.file,
-        "session_id": turn.session,
+        **{other: record[name] for name, other in _RENAMED.items()},
+        **{name: member for name, member in record.items() if name not in _LEFT_OUT},
+        **_image_to_dict(turn.images[position]),
         "session_name": session_name,
-        "generation_call_id": image.call_id,
-        "original_prompt": turn.prompt,
-        "revised_prompt": image.revised_prompt,
-        "model": turn.model,
+        "position": position,
         "generation_params": {
             "quality": turn.options.quality,
             "size": turn.options.size,
             "background": turn.options.background,
             **turn.options.changed(),
         },
-        "created_at": record["started"],
-        "conversation_length": turn.depth,
-        "image_id": image.id,
-        "turn_id": turn.id,
-        "position": position,
-        "kind": turn.kind,
-        "branch": turn.branch,
-        "parents": list(turn.parents),
-        "references": record["references"],
-        "masked": turn.masked,
-        "mask_coverage": turn.mask_coverage,
-        "source": image.source,
-        "origin": record["origin"],
-        "parameters": record["parameters"],
-        **{name: getattr(image, name) for name in _FILE_FACTS},
-        "usage": record["usage"],
-        "cost": record["cost"],
-        "response_id": turn.response_id,
-        "request_id": turn.request_id,
-        "provider": turn.provider,
-        "context": turn.context,
-        "text": turn.text,
-        "library_version": turn.version,
     }
+
+
+def _image_to_dict(image: ImageRecord) -> dict[str, Any]:
+    record = attrs.asdict(image)
+    return {_IMAGE_RENAMED.get(name, name): value for name, value in record.items()}
+
+
+def to_turn(sidecars: Collection[Mapping[str, Any]], where: str) -> Turn:
+    """
+    Make the record of a turn from the sidecars of its images.
+
+    Sidecars of older releases lack the turn's parent; there, the turn starts anew.
+
+    Args:
+        sidecars: The sidecars, in the order of the images.
+        where: The path of the first one, for errors.
+
+    Raises:
+        CorruptRecordError: They do not hold what a record needs.
+    """
+    first = next(iter(sidecars))
+    record = {**_DEFAULTS, **first, "record": "turn", "format": codec.RECORD_VERSION}
+    record |= {name: first.get(other) for name, other in _RENAMED.items()}
+    record["images"] = [_image(sidecar) for sidecar in sidecars]
+    turn = codec.to_turn(record, where)
+    if not is_id(turn.id) or not (turn.session is None or is_id(turn.session)):
+        raise CorruptRecordError(f"{where} names its turn or session by something that is no id.")
+    return turn
+
+
+def _image(sidecar: Mapping[str, Any]) -> dict[str, Any]:
+    names = (field.name for field in attrs.fields(ImageRecord))
+    return {name: sidecar.get(_IMAGE_RENAMED.get(name, name)) for name in names}

@@ -1,11 +1,12 @@
 """
-Read members of a JSON object strictly: errors name the damaged member.
+Read JSON objects strictly, as any file of a library may be damaged: errors name the member.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
 import attrs
@@ -13,6 +14,40 @@ import attrs
 from imagesession.errors import CorruptRecordError
 
 T = TypeVar("T")
+# More levels than any record has, and fewer than writing and comparing them can take.
+_MAX_DEPTH = 64
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """
+    Parse a JSON object.
+
+    Raises:
+        TypeError: It is JSON of another type.
+        ValueError: It is no JSON, or nested more deeply than any record.
+    """
+    try:
+        parsed: object = json.loads(data)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(parsed, dict):
+        raise TypeError("it holds no JSON object")
+    if data.count(b"{") + data.count(b"[") > _MAX_DEPTH and _is_deep(parsed):
+        raise ValueError("it is nested too deeply")
+    return cast("dict[str, Any]", parsed)
+
+
+def _is_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [member for item in level for member in _members(item)]
+    return bool(level)
+
+
+def _members(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return cast("dict[str, object]", value).values()
+    return cast("list[object]", value) if isinstance(value, list) else ()
 
 
 @attrs.frozen
@@ -54,7 +89,8 @@ class StrictReader:
     def time(self, name: str) -> dt.datetime:
         try:
             value = dt.datetime.fromisoformat(self.text(name))
-        except ValueError as error:
+            value.astimezone(dt.UTC)  # at the ends of the calendar there may be none
+        except (ValueError, OverflowError) as error:
             raise CorruptRecordError(f"{self.place(name)} is not a time: {error}.") from error
         if value.tzinfo is None:
             raise CorruptRecordError(f"{self.place(name)} is a time without a time zone.")
@@ -69,7 +105,10 @@ class StrictReader:
             return None
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise CorruptRecordError(f"{self.place(name)} should be a number and is {value!r}.")
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise CorruptRecordError(f"{self.place(name)} is too large a number.") from error
 
     def texts(self, name: str) -> tuple[str, ...]:
         if self.data.get(name) is None:

@@ -11,11 +11,13 @@ import datetime as dt
 import hashlib
 import json
 
+from imagesession._engine.coerce import as_id
 from imagesession._engine.store import Upload
 from imagesession.errors import StorageError
 
 from .ports import Key, Lease
 from .records import StorePart
+from .strict_reader import parse_object
 
 # A file must not expire while its request is under way.
 _MARGIN = dt.timedelta(minutes=10)
@@ -31,10 +33,11 @@ class UploadStore(StorePart):
         Return an image's upload with a provider; None if it must be uploaded.
         """
         try:
-            upload = json.loads(self.facts.get(_key(sha256, provider)) or b"{}")
+            upload = parse_object(self.facts.get(_key(sha256, provider)) or b"{}")
             expires = dt.datetime.fromisoformat(upload["expires"])
             is_fresh = expires - _MARGIN > at
-            return Upload(file_id=str(upload["file_id"]), expires=expires) if is_fresh else None
+            file_id = as_id(upload["file_id"])
+            return Upload(file_id=file_id, expires=expires) if is_fresh and file_id else None
         except (StorageError, ValueError, LookupError, TypeError):
             return None
 

@@ -15,9 +15,10 @@ from typing import Any
 
 import attrs
 import pytest
+from IPython.lib.pretty import pretty  # type: ignore[import-untyped,unused-ignore]
 from PIL import Image
 
-from imagesession import AsyncStudio, PartialImage, SavedImage, Studio, show
+from imagesession import AsyncStudio, PartialImage, Results, SavedImage, Studio, show
 from imagesession._display import notebook, overview
 from imagesession.errors import InvalidRequestError, RefusalError
 from imagesession.testing import FakeOpenAI
@@ -416,3 +417,70 @@ def test_display_size_fits_the_cell() -> None:
     display_size = notebook._display_size  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - arithmetic alone
     assert display_size((9000, 3)) == {"width": 512, "height": 1}
     assert display_size((100, 50)) == {"width": 100, "height": 50}
+
+
+# --- several results and reports ------------------------------------------------------------------
+
+
+def test_results_are_shown_side_by_side(tmp_path: Path) -> None:
+    """
+    Results show each image with its name, prompt and cost, and an error in the place of a failed
+    one.
+    """
+    provider = FakeOpenAI()
+    provider.refuse_next("No <b>such</b> thing.")
+    with Studio.offline(tmp_path, provider=provider) as studio:
+        results = studio.map({"dawn": "a lighthouse", "dusk": "a fox & a hen"}, max_concurrency=1)
+        page = bundle(results)["text/html"]
+        check_harmless(page)
+        assert page.count("<img") == 1
+        assert "dawn" in page
+        assert "dusk" in page
+        assert "a fox &amp; a hen" in page
+        assert "No such thing." in page
+        assert "<b>" not in page
+        assert results.images[0].cost is not None
+        assert f"{results.images[0].cost.total:.4f}" in page
+
+
+def test_many_results_are_counted(tmp_path: Path) -> None:
+    """
+    Of many results the first are shown, and the others counted.
+    """
+    with Studio.offline(tmp_path) as studio:
+        image = studio.generate("a fox", size="1024x1024")
+        page = bundle(Results((image,) * 30))["text/html"]
+    assert page.count("<img") == 24
+    assert "and 6 more" in page
+
+
+def test_improvement_shows_image_and_findings(tmp_path: Path) -> None:
+    """
+    An improvement is shown as its image, with the findings as text.
+    """
+    with Studio.offline(tmp_path) as studio:
+        better = studio.improve("more contrast", image=studio.generate("a fox"))
+    data = bundle(better)
+    assert picture_of(data)
+    assert data["text/plain"].startswith(better.analysis.summary)
+
+
+def test_reports_are_shown_as_they_are_printed(tmp_path: Path) -> None:
+    """
+    Trees, costs, estimates, checks, analyses and statuses are shown as `print` does, without the
+    members of classes.
+    """
+    with Studio.offline(tmp_path) as studio:
+        session = studio.session("a logo")
+        session.generate("a fox")
+        pending = session.submit("in blue", within="8h")
+        values = [
+            session.tree(), session.cost(), session.status(), studio.costs(), studio.stats(),
+            studio.estimate("a fox"), studio.doctor(), studio.analyze(session.head()), pending,
+            studio.recover(),
+        ]  # fmt: skip
+    for value in values:
+        shown = pretty(value)  # type: ignore[no-untyped-call]
+        assert shown == str(value)
+        assert f"{type(value).__name__}(" not in shown
+        assert "Turn(" not in shown

@@ -8,7 +8,7 @@ import datetime as dt
 
 import pytest
 
-from imagesession._engine import recovery
+from imagesession._engine import acceptance, recovery
 from imagesession._engine.conversation_lookup import LookupResult
 from imagesession._engine.effects import Workflow
 
@@ -31,4 +31,4 @@ def without_conversation_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
         return LookupResult(is_complete=True)
         yield
 
-    monkeypatch.setattr(recovery, "_look_up", blind)
+    monkeypatch.setattr(acceptance, "look_up", blind)

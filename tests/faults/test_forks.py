@@ -5,9 +5,12 @@ image is that of its own prompt.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +23,9 @@ import pytest
 from imagesession import Studio
 from imagesession.errors import InvalidRequestError
 from imagesession.testing import FakeOpenAI, serve
+from tests.clock import HoldingProvider
+from tests.test_recovery import wait_for
+from tests.unsettled import unsettled
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="programs are forked")
 CHILDREN = 4
@@ -149,3 +155,67 @@ def test_studio_that_was_not_used_before_the_fork(provider: FakeOpenAI, tmp_path
         results = [wait() for wait in waits]
         assert {item[0] for item in results} == {*"0123"}, results
         studio.close()
+
+
+def test_child_that_closes_frees_no_right(tmp_path: Path) -> None:
+    """
+    While a request of the parent is under way, a child that used, closed and collected the studio
+    it inherited leaves the parent's rights alone: no other program takes the request over.
+    """
+    provider = HoldingProvider()
+    with (
+        serve(provider) as served,
+        Studio(tmp_path, api_key="x", base_url=served.base_url, timeout=60) as studio,
+    ):
+        provider.hold()
+        made: list[object] = []
+        call = threading.Thread(target=lambda: made.append(studio.generate("slow").prompt))
+        call.start()
+        wait_for(lambda: bool(unsettled(tmp_path)) and studio.requests.pending()[0].running)
+
+        def close() -> str:
+            studio.images.list()
+            studio.close()
+            gc.collect()
+            return "closed"
+
+        assert in_child(close)() == "closed"
+        with Studio(tmp_path, api_key="x", base_url=served.base_url) as other:
+            assert [request.running for request in other.requests.pending()] == [True]
+            recovery = other.recover(timeout=0)
+            assert list(recovery.still_pending.values()) == ["a running program holds it"]
+        provider.finish()
+        call.join(60)
+        assert made == ["slow"]
+        assert provider.posts == 1
+
+
+def test_child_forked_amid_reads_is_not_blocked(studio: Studio) -> None:
+    """
+    A child that is forked while threads of its parent use the library waits for none of their
+    locks, and can look at everything.
+    """
+    session = studio.session("x", name="q")
+    session.generate("inside", size="1024x1024")
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            session.tree()
+            studio.images.list()
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+
+    def look() -> list[str]:
+        signal.alarm(60)
+        return [str(session.tree()), *(image.prompt for image in studio.images.list())]
+
+    try:
+        seen = [in_child(look)() for _ in range(10)]
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert seen == [["inside  <- main", "inside", "first"]] * 10

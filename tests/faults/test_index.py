@@ -336,5 +336,9 @@ def test_missing_rebuild_is_caught(sample: SampleLibrary, monkeypatch: pytest.Mo
     def never(_: Exception) -> bool:
         return False
 
+    def nothing(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr("imagesession._store.disk.database.Database._query_in_memory", nothing)
     monkeypatch.setattr("imagesession._store.disk.database._is_broken", never)
     assert any(failures(sample, len(DAMAGES)))

@@ -298,7 +298,7 @@ def test_one_failure_among_many_is_reported(
     One failure among many is reported as failed, and the others continue.
     """
     provider.moderate_next()
-    results = studio.map(["a", "b"], concurrency=1, on_progress=events.append)
+    results = studio.map(["a", "b"], max_concurrency=1, on_progress=events.append)
     assert [type(error) for error in results.errors] == [ContentBlockedError]
     ends = {
         event.position: event.stage for event in events if event.stage in {"completed", "failed"}

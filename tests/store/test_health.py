@@ -209,8 +209,8 @@ def test_turns_without_a_session_are_found(studio: Any, picture: Any, inner: Pat
     """
     (inner / "sessions" / f"{picture.turn.session}.json").unlink()
     check = finds(studio, "records", "warning")
-    assert picture.turn.session in check.message
-    assert "Import" in check.remedy
+    assert f"1 sessions have turns and no record: {picture.turn.session}" in check.message
+    assert "repair=True" in check.remedy
 
 
 def test_outdated_index_is_found(studio: Any, picture: Any, inner: Path) -> None:
@@ -221,7 +221,9 @@ def test_outdated_index_is_found(studio: Any, picture: Any, inner: Path) -> None
     record = inner / "turns" / picture.turn.session / f"{picture.turn.id}.json"
     kept = record.read_bytes()
     record.unlink()
-    assert "has 1 entries without a record" in finds(studio, "index", "problem").message
+    report = studio.doctor()
+    assert states(report) == {"index": "problem", "records": "problem"}
+    assert "has 1 entries without a record" in report.check("index").message
     record.write_bytes(kept)
     connection = sqlite3.connect(inner / "index.sqlite")
     with connection:

@@ -9,7 +9,7 @@ import datetime as dt
 import json
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,10 @@ from imagesession._store.files.atomic_write import (
 )
 from imagesession._store.files.safe_open import open_dir_within, read_within
 from imagesession._store.ports import Blobs
+from imagesession._store.strict_reader import parse_object
 from imagesession.errors import StorageIOError
 
-from .layout import Layout, image_dir
+from .layout import IMAGE_FOLDERS, IMAGE_PREFIX, Layout, image_dir
 
 MIN_FREE_BYTES = 64_000_000
 BYTES_PER_PENDING_IMAGE = 4_000_000
@@ -114,6 +115,21 @@ class DiskBlobs(Blobs):
             open_dir_within(self.layout.root, folder_name) as folder,
         ):
             write_atomic(path, data, self.layout.tmp, folder)
+
+    def annotation(self, key: str) -> dict[str, Any] | None:
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            return parse_object(read_within(self.layout.root, f"{key.rpartition('.')[0]}.json"))
+        return None
+
+    def keys(self) -> Iterator[str]:
+        """
+        Yield the images that have such a name as this library gives.
+        """
+        suffixes = {*SUFFIXES.values()}
+        for folder in IMAGE_FOLDERS:
+            for path in sorted((self.layout.root / folder).rglob(f"{IMAGE_PREFIX}*")):
+                if path.suffix in suffixes:
+                    yield path.relative_to(self.layout.root).as_posix()
 
 
 def _write(layout: Layout, turn: Turn, now: dt.datetime, received: ReceivedImage) -> str:

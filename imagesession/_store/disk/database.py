@@ -1,5 +1,6 @@
 """
-The database of the index: SQLite, disposable, rebuilt from the records.
+The database of the index: SQLite, disposable, rebuilt from the records. Where it cannot be written,
+one in memory answers.
 
 Each operation opens its own connection, which costs 0.2 ms. So no connection is shared between
 threads, left open across a fork, or blocks another process with an open cursor.
@@ -11,7 +12,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +26,7 @@ from imagesession._store.ports import ImageLocation
 from imagesession.errors import StorageIOError
 
 from . import index_schema
-from .locks import exclusive, shared
+from .locks import ForkGate, exclusive, shared
 
 INDEX_VERSION = 5
 BUSY_SECONDS = 30.0
@@ -58,14 +59,21 @@ class Database:
     Attributes:
         path: The database.
         scan: Reads all turns from the records, to rebuild the index.
+        records: The folder of the folders with these records; without it, nothing is answered from
+            memory.
     """
 
     path: Path
     scan: Callable[[], Iterable[Turn]]
+    records: Path | None = None
     _thread: threading.local = attrs.field(
         factory=threading.local, init=False, repr=False, eq=False
     )
     _checked: list[Path] = attrs.field(factory=list[Path], init=False, repr=False, eq=False)
+
+    _memory: dict[Path, tuple[object, bytes]] = attrs.field(
+        factory=dict[Path, tuple[object, bytes]], init=False, repr=False, eq=False
+    )
 
     def open_or_rebuild(self) -> None:
         """
@@ -193,7 +201,35 @@ class Database:
             index_schema.attach_pending(connection, pending)
             return work(connection)
 
-        return self._run(query_all if pending else work)
+        operation = query_all if pending else work
+        try:
+            return self._run(operation)
+        except (StorageIOError, OSError) as error:
+            if self.is_locked_here or self.records is None:
+                raise
+            try:
+                return self._query_in_memory(operation, self.records)
+            except OSError:
+                raise error from None  # records cannot be read either
+
+    def _query_in_memory(self, work: Callable[[sqlite3.Connection], T], records: Path) -> T:
+        """
+        Query a copy of the index in memory, because the one on the disk is missing or outdated and
+        cannot be written: the disk may be read-only or full, or the library another user's.
+        """
+        state = tuple(_folder_times(records))
+        with (
+            _sqlite.calling(),
+            contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection,
+        ):
+            known = self._memory.get(self.path)
+            if known is not None and known[0] == state:
+                connection.deserialize(known[1])
+            else:
+                index_schema.create_tables(connection)
+                index_schema.insert(connection, self.scan())
+                self._memory[self.path] = state, connection.serialize()
+            return work(connection)
 
     def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """
@@ -233,9 +269,16 @@ class Database:
 
     def _check_integrity(self, connection: sqlite3.Connection) -> None:
         """
-        Check once for damage that would go unnoticed. A large index gets the quick check: the full
-        one takes ten times as long, half a second for 100,000 images.
+        Check once for damage that would go unnoticed, and each time whether the end is missing, for
+        which SQLite reads zeros. A large index gets the quick check: the full one takes ten times
+        as long, half a second for 100,000 images.
         """
+        pages, size = (
+            int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "page_size")
+        )
+        if not self.path.exists() or self.path.stat().st_size < pages * size:
+            raise _DamagedError("its end is missing")
         if self._checked:
             return
         check = (
@@ -278,7 +321,7 @@ class Database:
 
     @contextlib.contextmanager
     def _connected(self) -> Generator[sqlite3.Connection, None, None]:
-        with shared(self._lock_file):
+        with _sqlite.calling(), shared(self._lock_file):
             connection = self._connect()
             try:
                 yield connection
@@ -309,6 +352,7 @@ class Database:
         return connection
 
 
+_sqlite = ForkGate()
 _thread_locks: dict[Path, threading.Lock] = {}
 # In a fork, locks that other threads of the parent hold would never be released.
 if hasattr(os, "register_at_fork"):
@@ -321,6 +365,15 @@ def _thread_lock(path: Path) -> threading.Lock:
     for it; SQLite alone would let them poll at ever longer intervals.
     """
     return _thread_locks.setdefault(path, threading.Lock())
+
+
+def _folder_times(folder: Path) -> Iterator[tuple[str, int]]:
+    """
+    Yield when each folder of records was last changed, as each new record does.
+    """
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            yield entry.name, entry.stat().st_mtime_ns
 
 
 class _DamagedError(sqlite3.DatabaseError):

@@ -31,6 +31,7 @@ from imagesession._store.files.atomic_write import (
     write_lines,
 )
 from imagesession._store.ports import FactExistsError, Facts, Key, Kind, Lease, LeaseLostError
+from imagesession._store.strict_reader import parse_object
 from imagesession.errors import StorageIOError
 
 from .index import DiskIndex
@@ -213,5 +214,5 @@ def _merged(data: bytes) -> bytes:
     members: dict[str, Any] = {}
     for line in data.split(b"\n"):
         with contextlib.suppress(ValueError, TypeError):
-            members.update(json.loads(line))
+            members.update(parse_object(line))
     return json.dumps(members).encode("ascii")

@@ -7,12 +7,11 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
-import json
 import os
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -20,23 +19,31 @@ import attrs
 
 from imagesession._domain.health import Health, HealthCheck
 from imagesession._domain.reports import PendingRequest
-from imagesession._domain.turn import ImageRecord, Turn, is_id
+from imagesession._domain.turn import ImageRecord, Turn, is_id, short_id
+from imagesession._domain.wording import list_some
 from imagesession._store import codec
-from imagesession._store.files.atomic_write import write_temp
+from imagesession._store.files.atomic_write import translate_os_errors, write_temp
 from imagesession._store.files.safe_open import open_within
+from imagesession._store.records import open_intents, turn_key
+from imagesession._store.repair import read_descriptions
+from imagesession._store.strict_reader import parse_object
 from imagesession.errors import StorageError
 
 from . import session_index_schema
-from .blobs import MIN_FREE_BYTES
+from .blobs import MIN_FREE_BYTES, DiskBlobs
 from .database import INDEX_VERSION
+from .facts import DiskFacts
 from .index import DiskIndex
 from .layout import STANDALONE, Layout
 
 _MB = 1_000_000
 _LOW_MB = 1000
-_MAX_LISTED = 5
 _STALE_AFTER = dt.timedelta(hours=1)
 _OTHER_USERS = 0o077
+_RESTORE = (
+    "studio.doctor(repair=True) brings back what the metadata beside pictures tells; put the rest "
+    "back from a backup of {}. Pictures that are there are kept in any case."
+)
 
 Finding: TypeAlias = tuple[Health, str, str]
 """A state, a message and a remedy."""
@@ -58,13 +65,13 @@ def run_checks(
         pending: Returns the requests that are not settled.
         verify: Whether to read every image and compare it with its record.
     """
-    records = _Records()
+    records = _Records(layout, index)
     checks: dict[str, Callable[[], Finding]] = {
         "library": lambda: _check_writable(layout),
         "disk": lambda: _check_free_space(layout),
         "permissions": lambda: _check_permissions(layout),
         "format": lambda: _check_format(layout),
-        "records": lambda: records.read(layout),
+        "records": records.check,
         "index": lambda: _check_index(layout, index, set(records.turns)),
         "pictures": lambda: _check_images(layout, records.turns, verify=verify),
         "requests": lambda: _check_requests(layout, index, pending()),
@@ -94,8 +101,12 @@ def _ok(message: str) -> Finding:
 
 
 def _check_writable(layout: Layout) -> Finding:
-    with write_temp(b"probe", layout.tmp):
-        return _ok(f"{layout.root} can be written.")
+    try:
+        with translate_os_errors(layout.root), write_temp(b"probe", layout.tmp):
+            return _ok(f"{layout.root} can be written.")
+    except StorageError as error:
+        remedy = "What is there can be listed and read; nothing new can be made."
+        return "problem", error.message, remedy
 
 
 def _check_free_space(layout: Layout) -> Finding:
@@ -112,15 +123,15 @@ def _check_permissions(layout: Layout) -> Finding:
         return _ok("the folder is for you alone.")
     folders = (layout.inner, *(path for path in layout.root.iterdir() if path.is_dir()))
     shared = sorted({folder.name for folder in folders if folder.stat().st_mode & _OTHER_USERS})
-    within = f", and so are {_list_some(shared)} in it" if shared else ""
+    within = f", and so are {list_some(shared)} in it" if shared else ""
     message = f"{layout.root} is open to other users of this machine{within}."
     return "warning", message, f"If that is not wanted: chmod -R go= '{layout.root}'"
 
 
 def _check_format(layout: Layout) -> Finding:
     try:
-        version = int(json.loads(layout.format.read_bytes())["format"])
-    except (ValueError, LookupError, TypeError):
+        version = int(parse_object(layout.format.read_bytes())["format"])
+    except (ValueError, LookupError, TypeError, OverflowError):
         remedy = "Put it back from a backup; the next release reads it to know the library."
         return "problem", f"{layout.format} is damaged.", remedy
     return _ok(f"the library is of format {version}.")
@@ -132,35 +143,52 @@ def _check_format(layout: Layout) -> Finding:
 @attrs.define
 class _Records:
     """
-    The records of a library, once they were read.
+    The records of a library, once they were read, compared with each other and with the images.
     """
 
+    layout: Layout
+    index: DiskIndex
     turns: dict[str, Turn] = attrs.field(factory=dict[str, Turn])
     damaged: list[str] = attrs.field(factory=list[str])
     orphans: list[str] = attrs.field(factory=list[str])
 
-    def read(self, layout: Layout) -> Finding:
+    def check(self) -> Finding:
         """
         Read all records.
         """
-        sessions = sorted(layout.sessions.glob("*.json"))
+        blobs, facts = DiskBlobs(self.layout), DiskFacts(self.layout, self.index)
+        # Images, then intents, then records: so what is settled meanwhile is not missed.
+        files = tuple(blobs.keys())
+        pending = {_owner(intent.turn) for _, intent in open_intents(facts)}
+        counts = self._read()
+        recorded = {image.file for turn in self.turns.values() for image in turn.images}
+        described = read_descriptions(blobs, (file for file in files if file not in recorded))
+        lost = [turn.id for turn in described.turns if not facts.has(turn_key(turn))]
+        unknown = [
+            file for file in described.unknown if Path(file).name.split("_")[1] not in pending
+        ]
+        parents = {turn.parent for turn in self.turns.values() if turn.parent is not None}
+        findings = (
+            (self.damaged, "{} records are damaged: {}"),
+            (lost, "{} records are missing, whose pictures are there: {}"),
+            (sorted(parents - self.turns.keys()), "{} turns are missing that others continue: {}"),
+            (self.orphans, "{} sessions have turns and no record: {}"),
+            (unknown, "{} pictures are in no record: {}"),
+        )
+        parts = [text.format(len(names), list_some(names)) for names, text in findings if names]
+        if not parts:
+            return _ok(f"{counts}.")
+        state: Health = "problem" if self.damaged or lost else "warning"
+        return state, f"{counts}; {'; '.join(parts)}.", _RESTORE.format(self.layout.inner)
+
+    def _read(self) -> str:
+        sessions = sorted(self.layout.sessions.glob("*.json"))
         for file in sessions:
             with self._noting_damage(file):
                 codec.read_session(file.read_bytes(), str(file))
-        for folder in sorted(layout.turns.iterdir()):
-            self._read_turns(folder, layout)
-        counts = f"sessions: {len(sessions):,}, turns: {len(self.turns):,}"
-        if self.damaged:
-            message = (
-                f"{counts}; {len(self.damaged)} records are damaged: {_list_some(self.damaged)}."
-            )
-            remedy = f"Put them back from a backup of {layout.inner}."
-            return "problem", message, f"{remedy} Their pictures are still in their folders."
-        if self.orphans:
-            message = f"{counts}; turns have lost their session: {_list_some(self.orphans)}."
-            remedy = "Import the session's export again, or put its record back from a backup of "
-            return "warning", message, f"{remedy}{layout.sessions}."
-        return _ok(f"{counts}.")
+        for folder in sorted(self.layout.turns.iterdir()):
+            self._read_turns(folder, self.layout)
+        return f"sessions: {len(sessions):,}, turns: {len(self.turns):,}"
 
     def _read_turns(self, folder: Path, layout: Layout) -> None:
         files = sorted(folder.glob("*.json"))
@@ -179,17 +207,28 @@ class _Records:
             self.damaged.append(f"{file.parent.name}/{file.name}")
 
 
+def _owner(turn: Turn) -> str:
+    """
+    Return the part of a file's name that tells whose image it is.
+    """
+    return short_id(turn.session or turn.id)
+
+
 def _check_index(layout: Layout, index: DiskIndex, known: set[str]) -> Finding:
     """
     Compare the index with the records. Turns that are settled meanwhile are in the journal until
     they are indexed.
     """
     unindexed = {key.id for key in index.entries()}
-    with index.database.locked() as connection:
-        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        rows = dict(connection.execute("SELECT id, session FROM turns").fetchall())
-        sessions = session_index_schema.files(connection).keys()
-        recorded = {file.stem for file in layout.sessions.glob("*.json") if is_id(file.stem)}
+    try:
+        with index.database.locked() as connection:
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            rows = dict(connection.execute("SELECT id, session FROM turns").fetchall())
+            sessions = session_index_schema.files(connection).keys()
+            recorded = {file.stem for file in layout.sessions.glob("*.json") if is_id(file.stem)}
+    except (StorageError, OSError) as error:
+        message = f"it cannot be written, so lists are made in memory: {error}"
+        return "warning", message, "What the checks above say of the folder is the cause."
     absent = known - rows.keys() - unindexed
     extra = [
         turn
@@ -216,7 +255,7 @@ def _check_images(layout: Layout, turns: dict[str, Turn], *, verify: bool) -> Fi
     if not states:
         return _ok(f"all {sound:,} {'are unchanged' if verify else 'are there'}.")
     damaged = (
-        f"{len(files):,} {state}: {_list_some(files)}" for state, files in sorted(states.items())
+        f"{len(files):,} {state}: {list_some(files)}" for state, files in sorted(states.items())
     )
     remedy = f"Put them back under these names in {layout.root}, from a backup."
     return "problem", f"{sound:,} are sound; {'; '.join(damaged)}.", remedy
@@ -260,7 +299,7 @@ def _check_requests(
         f"{running} belong to running programs" if running else "",
         f"{waiting} wait for their batches" if waiting else "",
         _describe_interrupted(interrupted) if interrupted else "",
-        f"{len(damaged)} cannot be read: {_list_some(damaged)}" if damaged else "",
+        f"{len(damaged)} cannot be read: {list_some(damaged)}" if damaged else "",
     ]
     message = "; ".join(filter(None, parts)) + "." if any(parts) else "all are settled."
     if not interrupted and not damaged:
@@ -296,18 +335,17 @@ def _describe_interrupted(requests: list[PendingRequest]) -> str:
         else f"{_format_age(min(ages))} to {_format_age(max(ages))}"
     )
     id_text = (
-        f"the provider's ids of {len(ids)} are kept ({_list_some(ids)})"
-        if ids
-        else "no id is known"
+        f"the provider's ids of {len(ids)} are kept ({list_some(ids)})" if ids else "no id is known"
     )
     return f"{len(requests)} interrupted, started {age} ago; {id_text}"
 
 
 def _check_replies(layout: Layout) -> Finding:
-    names = sorted(file.name for file in layout.quarantine.iterdir())
+    # A damaged record that was brought back is kept there too, and is no reply.
+    names = sorted(file.name for file in layout.quarantine.iterdir() if len(file.suffixes) == 1)
     if not names:
         return _ok("none are in quarantine.")
-    message = f"{len(names)} were paid for and could not be read: {_list_some(names)}."
+    message = f"{len(names)} were paid for and could not be read: {list_some(names)}."
     remedy = f"Their bytes are in {layout.quarantine}; the pictures in them may be saved by hand."
     return "warning", message, remedy
 
@@ -321,11 +359,6 @@ def _check_scratch(layout: Layout) -> Finding:
         return _ok("no unfinished files are left.")
     message = f"{old} unfinished files are left from processes that ended."
     return "warning", message, "They are removed when a studio is next opened."
-
-
-def _list_some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MAX_LISTED:,} more" if len(names) > _MAX_LISTED else ""
-    return f"{', '.join(names[:_MAX_LISTED])}{more}"
 
 
 def _format_age(age: dt.timedelta) -> str:

@@ -46,7 +46,7 @@ class DiskIndex(Index):
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self.database = Database(layout.index, self._scan)
+        self.database = Database(layout.index, self._scan, layout.turns)
         self.session_index = SessionIndex(self.database, layout)
         self._settled: dict[str, Turn] = {}
         self._unindexed = 0
@@ -134,7 +134,8 @@ class DiskIndex(Index):
         """
         Remember a turn whose record was just written.
         """
-        self._settled[turn.id] = turn
+        if turn.has_image:  # any other may be carried out after all, as another program finds
+            self._settled[turn.id] = turn
         self._unindexed += 1
         if self._unindexed > MAX_UNINDEXED:
             with contextlib.suppress(StorageError, OSError):
@@ -154,11 +155,14 @@ class DiskIndex(Index):
         if self.database.is_locked_here or 0 < len(settled) <= max_pending:
             return settled
         self._unindexed = 0
+        try:
+            if settled:
+                self.database.add(settled)
+            for turn in settled:
+                self._layout.journal_file(turn.id, turn.session).unlink(missing_ok=True)
+        except (StorageError, OSError):
+            return settled  # the index cannot be written now
         self._settled.clear()
-        if settled:
-            self.database.add(settled)
-        for turn in settled:
-            self._layout.journal_file(turn.id, turn.session).unlink(missing_ok=True)
         return ()
 
     def entries(self) -> Iterator[Key]:
@@ -179,7 +183,9 @@ class DiskIndex(Index):
             if turn is None and file.exists():
                 # A damaged record stays; reading its session reports the damage.
                 with contextlib.suppress(StorageError, OSError):
-                    turn = self._settled[key.id] = codec.read_turn(file.read_bytes(), str(file))
+                    turn = codec.read_turn(file.read_bytes(), str(file))
+                    if turn.has_image:
+                        self._settled[key.id] = turn
             if turn is not None:
                 yield turn
 

@@ -47,6 +47,9 @@ _FOLDERS: dict[Kind, str] = {
     "batch": "batch_generations",
     "import": "imported",
 }
+IMAGE_FOLDERS = tuple(dict.fromkeys(_FOLDERS.values()))
+"""The folders that hold images, some of them in folders of their own."""
+IMAGE_PREFIX = "session_"
 _PLURALS = {
     "icon": "icons",
     "illustration": "illustrations",
@@ -199,7 +202,7 @@ class Layout:
         Return an image's path within the library: by kind, session, time in UTC and a number.
         """
         owner = short_id(turn.session or turn.id)
-        name = f"session_{owner}_{at:%Y%m%dT%H%M%SZ}_{number:02}{SUFFIXES[format]}"
+        name = f"{IMAGE_PREFIX}{owner}_{at:%Y%m%dT%H%M%SZ}_{number:02}{SUFFIXES[format]}"
         return f"{image_dir(turn)}/{name}"
 
 

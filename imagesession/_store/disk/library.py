@@ -21,6 +21,7 @@ from imagesession._store.files.atomic_write import (
     translate_os_errors,
 )
 from imagesession._store.library import LibraryStore
+from imagesession._store.strict_reader import parse_object
 from imagesession.errors import (
     CorruptRecordError,
     StorageError,
@@ -79,7 +80,8 @@ class DiskLibrary:
             if version == 1:
                 _upgrade_folders(self.layout)
             for folder in self.layout.folders():
-                ensure_dir(folder)
+                with contextlib.nullcontext() if version is None else contextlib.suppress(OSError):
+                    ensure_dir(folder)  # what an old library lacks is found when it is needed
             _mark_format(self.layout, version)
             remove_stale_temps(self.layout.tmp)
             self.facts.remove_stale()
@@ -120,8 +122,8 @@ def _check_format(layout: Layout) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        version = int(json.loads(text)["min_reader"])
-    except (ValueError, LookupError, TypeError) as error:
+        version = int(parse_object(text)["min_reader"])
+    except (ValueError, LookupError, TypeError, OverflowError) as error:
         raise CorruptRecordError(
             f"{layout.format} is damaged. If this is a library of imagesession, write "
             f'{{"format": {LAYOUT_VERSION}, "min_reader": {LAYOUT_VERSION}}} into it.'

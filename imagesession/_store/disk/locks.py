@@ -8,6 +8,7 @@ import contextlib
 import errno
 import os
 import sys
+import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -87,3 +88,51 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool | None:
     except OSError as error:
         return False if error.errno in _HELD_ELSEWHERE else None
     return True
+
+
+class ForkGate:
+    """
+    Keeps forks apart from calls of a library in C: of its mutexes, those that other threads hold at
+    that moment would stay locked in the child for ever. A fork waits for running calls, but for 5
+    seconds at most.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition(threading.Lock())
+        self._calls = 0
+        self._thread = threading.local()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=self._close,
+                after_in_parent=self._changed.release,
+                after_in_child=self._open_in_child,
+            )
+
+    @contextlib.contextmanager
+    def calling(self) -> Generator[None, None, None]:
+        """
+        Keep forks by other threads out of a block.
+        """
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+
+    def _count(self, step: int) -> None:
+        with self._changed:
+            self._calls += step
+            self._thread.calls = self._own_calls + step
+            self._changed.notify_all()
+
+    @property
+    def _own_calls(self) -> int:
+        return getattr(self._thread, "calls", 0)
+
+    def _close(self) -> None:
+        self._changed.acquire()
+        self._changed.wait_for(lambda: self._calls == self._own_calls, _TIMEOUT)
+
+    def _open_in_child(self) -> None:
+        self._calls = self._own_calls
+        self._changed.release()

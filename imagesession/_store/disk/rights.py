@@ -17,6 +17,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import random
 import sys
@@ -35,6 +36,7 @@ from imagesession._store.files.atomic_write import (
     write_atomic,
 )
 from imagesession._store.ports import Rights
+from imagesession._store.strict_reader import parse_object
 from imagesession.errors import StorageIOError
 
 from .layout import Layout
@@ -227,7 +229,7 @@ class DiskRights(Rights):
         Tell whether a lease is held by another library; None if that cannot be told.
         """
         try:
-            descriptor = os.open(path, os.O_RDWR)
+            descriptor = _open_to_lock(path)
         except FileNotFoundError:
             return False
         except OSError:
@@ -302,6 +304,15 @@ class DiskRights(Rights):
         write_atomic(file, json.dumps(limit).encode("ascii"), self._tmp)
 
 
+def _open_to_lock(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        raise
+    except OSError:  # a read-only disk; there, nothing but this suffices
+        return os.open(path, os.O_RDONLY)
+
+
 @attrs.frozen
 class _Claim:
     descriptor: int | None = None
@@ -316,9 +327,11 @@ def _remaining(file: Path) -> float:
     Return the seconds until the time in a file; if it is damaged, none.
     """
     try:
-        limit = json.loads(file.read_bytes())
+        limit = parse_object(file.read_bytes())
         until, written = float(limit["until"]), float(limit["written"])
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, OverflowError):
+        return 0.0
+    if not math.isfinite(until):
         return 0.0
     now = time.time()
     return max(0.0, until - now) if written - now <= _CLOCK_TOLERANCE else 0.0

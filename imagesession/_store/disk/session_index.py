@@ -210,7 +210,7 @@ class SessionIndex:
             try:
                 with self.index.locked() as connection:
                     self._refresh(connection)
-            except StorageIOError:
+            except (StorageIOError, OSError):
                 break
         return self._query_pending(work, pending)
 

@@ -151,11 +151,20 @@ def check_writable(path: Path, folder: int | None = None) -> None:
         folder: Its descriptor, if that is open.
 
     Raises:
-        PermissionError: No file can be created there.
+        OSError: No file can be created there; its number tells a read-only disk from a permission
+            that is missing.
     """
     target = path if folder is None else "."
     if not os.access(target, os.W_OK | os.X_OK, dir_fd=folder):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        number = errno.EROFS if _is_read_only(path if folder is None else folder) else errno.EACCES
+        raise OSError(number, os.strerror(number), str(path))
+
+
+def _is_read_only(place: Path | int) -> bool:
+    with contextlib.suppress(OSError):
+        if sys.platform != "win32":
+            return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
+    return False
 
 
 def replace_durable(path: Path, data: bytes, scratch: Path) -> None:
@@ -258,7 +267,7 @@ def remove_stale_temps(scratch: Path) -> None:
     Remove unfinished files that were last written more than an hour ago.
     """
     for leftover in scratch.iterdir():
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # it is gone, or stays on a read-only disk
             if time.time() - leftover.stat().st_mtime > _STALE_SECONDS:
                 leftover.unlink()
 

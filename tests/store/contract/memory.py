@@ -46,6 +46,7 @@ class State:
 
     facts: dict[Key, bytes] = attrs.field(factory=dict[Key, bytes])
     images: dict[str, bytes] = attrs.field(factory=dict[str, bytes])
+    annotations: dict[str, str] = attrs.field(factory=dict[str, str])
     rights: dict[tuple[str, int], int] = attrs.field(factory=dict[tuple[str, int], int])
     times: dict[str, float] = attrs.field(factory=dict[str, float])
     lock: threading.RLock = attrs.field(factory=threading.RLock)
@@ -266,8 +267,23 @@ class MemoryBlobs:
 
     def annotate(self, key: str, metadata: Mapping[str, Any]) -> None:
         """
-        Nobody looks beside an image here.
+        Keep the metadata, if there is such an image.
         """
+        if key in self.state.images:
+            self.state.annotations[key] = json.dumps(metadata)
+
+    def annotation(self, key: str) -> dict[str, Any] | None:
+        """
+        Return the metadata.
+        """
+        text = self.state.annotations.get(key)
+        return None if text is None else json.loads(text)
+
+    def keys(self) -> Iterator[str]:
+        """
+        Yield the images' keys.
+        """
+        yield from tuple(self.state.images)
 
 
 @attrs.frozen

@@ -381,8 +381,11 @@ def images_are_kept_unchanged(library: Implementation) -> None:
     assert [there.blobs.get(key) for key in keys] == contents
     assert len({here.blobs.address(key) for key in keys}) == len(contents)
     for key in keys:
-        here.blobs.annotate(key, {"prompt": "\ud800"})
+        assert there.blobs.annotation(key) is None
+        here.blobs.annotate(key, {"prompt": f"\ud800 {key}"})
+        assert there.blobs.annotation(key) == {"prompt": f"\ud800 {key}"}
     assert [here.blobs.get(key) for key in keys] == contents
+    assert sorted(there.blobs.keys()) == sorted(keys)
 
 
 def unrecorded_image_is_used_again(library: Implementation) -> None:

@@ -5,13 +5,16 @@ The results of several requests: images, with errors in the places of failed one
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import attrs
 
+from imagesession._api.image import ImageFacts
+from imagesession._domain.wording import quote
 from imagesession.errors import ImageSessionError, NotFoundError
 
-from .wording import quote
+if TYPE_CHECKING:
+    from imagesession._display.results import Tile
 
 Image = TypeVar("Image")
 
@@ -101,9 +104,28 @@ class Results(Sequence["Image | ImageSessionError"], Generic[Image]):
     def __iter__(self) -> Iterator[Image | ImageSessionError]:
         return iter(self.items)
 
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        from imagesession._display import results  # noqa: PLC0415 - loads Pillow
+
+        keys = self.keys or ("",) * len(self)
+        tiles = [
+            _to_tile(key, cast("object", item)) for key, item in zip(keys, self.items, strict=True)
+        ]
+        title = repr(self).strip("<>")
+        return {"text/html": results.page(title, tiles), "text/plain": repr(self)}, {}
+
     def __repr__(self) -> str:
         failed = f", {len(self.errors)} failed" if self.errors else ""
         return f"<Results: {len(self.images)} of {len(self)} pictures{failed}>"
+
+
+def _to_tile(key: str, item: object) -> Tile:
+    from imagesession._display.results import Tile  # noqa: PLC0415 - loads Pillow
+
+    if not isinstance(item, ImageFacts):
+        return Tile(key=key, problem=str(item))
+    image: ImageFacts[Any] = item
+    return Tile(key=key, turn=image.turn, image=image.record, read=lambda _: image.bytes)
 
 
 Results.__module__ = "imagesession"
