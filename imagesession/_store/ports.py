@@ -270,10 +270,12 @@ class Blobs(Protocol):
         """
         ...
 
+    def version(self, key: str) -> object:
+        """Return a value that differs after the image's bytes were changed; raises as `get`."""
+        ...
+
     def drop(self, key: str) -> None:
-        """
-        Remove an image, if it is there.
-        """
+        """Remove an image, if it is there."""
         ...
 
     def address(self, key: str) -> str:

@@ -253,6 +253,12 @@ class MemoryBlobs:
             raise FileNotFoundError(2, "there is no such image")
         return self.state.images[key]
 
+    def version(self, key: str) -> object:
+        """
+        Return the image itself.
+        """
+        return self.get(key)
+
     def drop(self, key: str) -> None:
         """
         Remove it.
