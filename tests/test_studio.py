@@ -4,12 +4,14 @@ How a studio finds its library and its provider.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from imagesession import AsyncStudio, Studio
-from imagesession.errors import InvalidOptionError, InvalidRequestError
+from imagesession.errors import InvalidOptionError, InvalidRequestError, StorageIOError
 from tests.conftest import MakeStudio
 
 BOTH = pytest.mark.parametrize("kind", [Studio, AsyncStudio])
@@ -87,3 +89,40 @@ def test_client_of_the_other_kind_is_refused(make_studio: MakeStudio, tmp_path: 
     with pytest.raises(InvalidRequestError, match="not float"):
         studio.generate("a teapot")
     assert list((tmp_path / ".imagesession" / "journal").iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a folder in use cannot be removed there")
+def test_working_directory_that_is_gone(
+    make_studio: MakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A relative library is found where it was when the studio was made; without a working directory
+    it is a typed error.
+    """
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    studio = make_studio("library")
+    monkeypatch.chdir(tmp_path)
+    assert studio.generate("a", quality="low").path.is_relative_to(here)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(StorageIOError, match="Write the path in full"):
+        make_studio("library")
+
+
+@pytest.mark.parametrize("other", ["cafe\u0301", "CAFÉ", "Cafe\u0301"])
+def test_name_in_another_form_is_the_same_name(
+    make_studio: Any, tmp_path: Path, other: str
+) -> None:
+    """
+    A session is found by its name in another case or Unicode composition, and goes on with it; its
+    own name stays as it was written.
+    """
+    studio = make_studio(tmp_path)
+    session = studio.session("x", name="café")
+    assert studio.open(other).id == session.id
+    assert studio.session("x", name=other, resume=True).id == session.id
+    assert [record.name for record in studio.sessions.list()] == ["café"]

@@ -18,7 +18,7 @@ from imagesession._domain.cost import Cost
 from imagesession._domain.image_header import MIME_TYPES, PictureFormat
 from imagesession._domain.turn import ImageRecord, Kind, Turn
 from imagesession._runtime.runtime import AnyRuntime, AsyncRuntime, Runtime
-from imagesession.errors import InvalidRequestError
+from imagesession.errors import InvalidImageError, InvalidRequestError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -161,7 +161,8 @@ class ImageFacts(Generic[AnyRuntime]):
         Its file's bytes, read from the disk every time.
 
         Raises:
-            InvalidImageError: The file does not exist any more.
+            InvalidImageError: The file does not exist any more, or holds other bytes than those
+                that were made.
         """
         return self._runtime.library.read(self.record)
 
@@ -173,7 +174,7 @@ class ImageFacts(Generic[AnyRuntime]):
             The image, whose pixels are decoded when they are needed.
 
         Raises:
-            InvalidImageError: The file does not exist any more.
+            InvalidImageError: The file does not exist any more, or Pillow cannot open it.
             InvalidRequestError: It is an SVG, which Pillow cannot open.
         """
         from PIL import Image  # noqa: PLC0415 - slow to import
@@ -183,7 +184,13 @@ class ImageFacts(Generic[AnyRuntime]):
                 f"Image {self.id} is an SVG, which Pillow cannot open: image.as_png() renders it, "
                 "image.bytes.decode() is its text."
             )
-        return Image.open(io.BytesIO(self.bytes), formats=(self.format.upper(),))
+        try:
+            return Image.open(io.BytesIO(self.bytes), formats=(self.format.upper(),))
+        except (Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+            raise InvalidImageError(
+                f"Picture {self.id} cannot be opened with Pillow ({error}). Its file is "
+                f"{self.path}."
+            ) from error
 
     def show(self) -> None:
         """

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from collections.abc import Sequence
 
 _LONGEST_QUOTE = 80
@@ -42,6 +43,14 @@ def list_some(names: Sequence[str]) -> str:
     """
     more = f" and {len(names) - _MAX_LISTED:,} more" if len(names) > _MAX_LISTED else ""
     return f"{', '.join(names[:_MAX_LISTED])}{more}"
+
+
+def fold(text: str) -> str:
+    """
+    Return a text in a form that ignores case and Unicode composition: one name typed on two
+    systems may be composed differently.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
 
 
 def to_sentence(text: str) -> str:

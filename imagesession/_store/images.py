@@ -4,6 +4,7 @@ Images in a library: find them, read them and their metadata, and sum their cost
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from imagesession._domain.turn import ImageRecord, Turn, is_id_ending
@@ -12,7 +13,7 @@ from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
 from imagesession.errors import InvalidImageError, NotFoundError
 
 from . import sidecar
-from .ports import ImageLocation, Key
+from .ports import ImageLocation, Key, Ports
 from .records import StorePart, read_turn, session_name
 from .sessions import HINTS
 
@@ -22,20 +23,36 @@ class ImageStore(StorePart):
     The part of a library that stores images.
     """
 
+    def __init__(self, ports: Ports) -> None:
+        super().__init__(ports)
+        self._verified: dict[tuple[str, str], object] = {}
+
     def read(self, image: ImageRecord) -> bytes:
         """
-        Return an image's bytes.
+        Return an image's bytes, as they were recorded. They are compared with the record's digest
+        once for each state of the file, which takes a millisecond for each megabyte.
 
         Raises:
-            InvalidImageError: Its file is missing, or is a link.
+            InvalidImageError: Its file is missing, is a link, or has other bytes.
         """
         try:
-            return self.blobs.get(image.file)
+            state = self.blobs.version(image.file)
+            data = self.blobs.get(image.file)
         except OSError as error:
             raise InvalidImageError(
                 f"Picture {image.id} cannot be read from {self.path(image)}: {error.strerror}. Its "
                 "record is still there; put the file back under that name."
             ) from error
+        known = image.file, image.sha256
+        if len(data) == image.bytes and self._verified.get(known) == state:
+            return data
+        if hashlib.sha256(data).hexdigest() != image.sha256:
+            raise InvalidImageError(
+                f"Picture {image.id} is not what was made: {self.path(image)} was damaged or "
+                "changed since. Put it back from a backup; import_file keeps another picture."
+            )
+        self._verified[known] = state
+        return data
 
     def path(self, image: ImageRecord) -> str:
         """

@@ -270,10 +270,12 @@ class Blobs(Protocol):
         """
         ...
 
+    def version(self, key: str) -> object:
+        """Return a value that differs after the image's bytes were changed; raises as `get`."""
+        ...
+
     def drop(self, key: str) -> None:
-        """
-        Remove an image, if it is there.
-        """
+        """Remove an image, if it is there."""
         ...
 
     def address(self, key: str) -> str:
@@ -350,7 +352,7 @@ class Index(Protocol):
         Return the ids of sessions, the latest first.
 
         Args:
-            name: Only those that have this name, and maybe some whose record cannot be read.
+            name: Only those that have this name, folded, and maybe some that cannot be read.
             limit: The largest number; None for all.
             before: Only those older than the session of this id.
         """

@@ -13,7 +13,7 @@ import attrs
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import Turn, is_id
-from imagesession._domain.wording import quote
+from imagesession._domain.wording import fold, quote
 from imagesession._engine.store import SessionActivity
 from imagesession._version import __version__
 from imagesession.errors import NotFoundError, StorageError
@@ -84,10 +84,12 @@ class SessionStore(StorePart):
 
     def sessions_named(self, name: str) -> tuple[SessionRecord, ...]:
         """
-        Return the sessions that have a name, the latest first.
+        Return the sessions that have a name, in whichever case and Unicode composition, the latest
+        first.
         """
+        wanted = fold(name)
         records = self._read_sessions(self.index.sessions(name=name))
-        return tuple(record for record in records if record.name == name)
+        return tuple(record for record in records if fold(record.name or "") == wanted)
 
     def list_sessions(
         self, limit: int | None = None, before: str | None = None

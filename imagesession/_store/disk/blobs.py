@@ -29,7 +29,7 @@ from imagesession._store.files.atomic_write import (
     write_atomic,
     write_temp,
 )
-from imagesession._store.files.safe_open import open_dir_within, read_within
+from imagesession._store.files.safe_open import open_dir_within, open_within, read_within
 from imagesession._store.ports import Blobs
 from imagesession._store.strict_reader import parse_object
 from imagesession.errors import StorageIOError
@@ -95,6 +95,11 @@ class DiskBlobs(Blobs):
 
     def get(self, key: str) -> bytes:
         return read_within(self.layout.root, key)
+
+    def version(self, key: str) -> object:
+        with open_within(self.layout.root, key) as descriptor:
+            status = os.fstat(descriptor)
+        return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
     def drop(self, key: str) -> None:
         with translate_os_errors(self.layout.root):

@@ -19,6 +19,7 @@ from typing import TypeVar
 import attrs
 
 from imagesession._domain.turn import Turn, is_id
+from imagesession._domain.wording import fold
 from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
 from imagesession._store.files.atomic_write import PRIVATE_FILE, check_writable
 from imagesession._store.ids import first_id
@@ -28,7 +29,7 @@ from imagesession.errors import StorageIOError
 from . import index_schema
 from .locks import ForkGate, exclusive, shared
 
-INDEX_VERSION = 5
+INDEX_VERSION = 6
 BUSY_SECONDS = 30.0
 _MAX_ATTEMPTS = 5
 T = TypeVar("T")
@@ -124,7 +125,7 @@ class Database:
         conditions: tuple[tuple[str, object], ...] = (
             ("session = ?", query.session),
             ("kind = ?", query.kind),
-            ("instr(words, ?)", index_schema.fold_for_search(query.text) if query.text else None),
+            ("instr(words, ?)", fold(query.text) if query.text else None),
             ("id >= ?", first_id(query.since) if query.since else None),
             ("id < ?", first_id(query.until) if query.until else None),
             ("id < ?", query.before),

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
-import unicodedata
 from collections.abc import Collection, Iterable
 
 from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._domain.wording import fold
 from imagesession._engine.store import CostTotals, SpendingQuery
 
 _SCHEMA = """
@@ -235,14 +235,7 @@ def _search_text(turn: Turn, image: ImageRecord) -> str:
     """
     Return the text by which an image is searched.
     """
-    return utf8(fold_for_search("\n".join((turn.prompt, image.revised_prompt or "", turn.label))))
-
-
-def fold_for_search(text: str) -> str:
-    """
-    Return a text in a form that ignores case and Unicode composition.
-    """
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
+    return utf8(fold("\n".join((turn.prompt, image.revised_prompt or "", turn.label))))
 
 
 def utf8(text: str) -> str:

@@ -105,9 +105,12 @@ class DiskLibrary:
 
 
 def _expand(root: Path) -> Path:
+    """
+    Return a path in full: where the program's working directory leads to now.
+    """
     try:
         return root.expanduser().absolute()
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:  # no home, or the working directory is gone
         raise StorageIOError(
             f"The library cannot use {show_path(root)}: {error}. Write the path in full."
         ) from error

@@ -1,8 +1,9 @@
 """
 The statements that write and query sessions in the index.
 
-In the row of a session whose record cannot be read, the name is NULL: the record may be repaired
-at any time, so a lookup by name reads it again.
+Names are folded, so that case and Unicode composition do not matter. In the row of a session whose
+record cannot be read, the name is NULL: the record may be repaired at any time, so a lookup by name
+reads it again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable
 
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import is_id
+from imagesession._domain.wording import fold
 from imagesession._store.ids import first_id
 
 from .index_schema import utf8, where
@@ -68,7 +70,11 @@ def put(
     """
     name, is_open, touched = None, False, ""
     if record is not None:
-        name, is_open, touched = utf8(record.name or ""), record.closed is None, _touched(record)
+        name, is_open, touched = (
+            utf8(fold(record.name or "")),
+            record.closed is None,
+            _touched(record),
+        )
     row = session_id, name, int(is_open), touched, file
     connection.execute("REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)", row)
 
@@ -87,7 +93,7 @@ def find_by_name(connection: sqlite3.Connection, name: str) -> list[str]:
     Return the ids of the sessions that may have a name, the latest first.
     """
     sql = "SELECT id FROM sessions WHERE name = ? OR name IS NULL ORDER BY id DESC"
-    return [row[0] for row in connection.execute(sql, (utf8(name),))]
+    return [row[0] for row in connection.execute(sql, (utf8(fold(name)),))]
 
 
 def page(connection: sqlite3.Connection, limit: int | None, before: str | None) -> list[str]:

@@ -22,6 +22,7 @@ import attrs
 from imagesession._domain.health import HealthCheck
 from imagesession._domain.reports import PendingRequest
 from imagesession._domain.turn import Turn, is_id
+from imagesession._domain.wording import fold
 from imagesession._engine.http import ReceivedImage
 from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
 from imagesession._store import codec
@@ -253,6 +254,12 @@ class MemoryBlobs:
             raise FileNotFoundError(2, "there is no such image")
         return self.state.images[key]
 
+    def version(self, key: str) -> object:
+        """
+        Return the image itself.
+        """
+        return self.get(key)
+
     def drop(self, key: str) -> None:
         """
         Remove it.
@@ -387,7 +394,8 @@ class MemoryIndex:
         found = [
             record.id
             for record in records
-            if name in {None, record.name} and (before is None or record.id < before)
+            if (name is None or fold(name) == fold(record.name or ""))
+            and (before is None or record.id < before)
         ]
         return sorted(found, reverse=True)[:limit]
 
