@@ -66,6 +66,18 @@ OURS = {
     "context",
     "text",
     "library_version",
+    "batch",
+    "context_turns",
+    "conversation",
+    "failure",
+    "idempotency_key",
+    "item_ids",
+    "label",
+    "parent",
+    "provider_state",
+    "reserved",
+    "status",
+    "within",
 }
 
 

@@ -369,7 +369,8 @@ def _pixels(size: str) -> tuple[int, int]:
 
 def _resized(data: bytes, size: str | None) -> Image.Image:
     image = Image.open(io.BytesIO(data))
-    return image if size is None else image.resize(_pixels(size))
+    # Pillow's own type of it needs NumPy.
+    return image if size is None else cast("Any", image).resize(_pixels(size))
 
 
 def _encoded(image: Image.Image, kind: str) -> bytes:

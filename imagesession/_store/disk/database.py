@@ -278,13 +278,15 @@ class Database:
             int(connection.execute(f"PRAGMA {name}").fetchone()[0])
             for name in ("page_count", "page_size")
         )
-        if not self.path.exists() or self.path.stat().st_size < pages * size:
+        try:
+            size_on_disk = self.path.stat().st_size
+        except FileNotFoundError:
+            raise _DamagedError("it is gone") from None
+        if size_on_disk < pages * size:
             raise _DamagedError("its end is missing")
         if self._checked:
             return
-        check = (
-            "integrity_check" if self.path.stat().st_size <= FULL_CHECK_MAX_BYTES else "quick_check"
-        )
+        check = "integrity_check" if size_on_disk <= FULL_CHECK_MAX_BYTES else "quick_check"
         verdict = connection.execute(f"PRAGMA {check}(1)").fetchone()
         if verdict != ("ok",):
             raise _DamagedError(str(verdict))
