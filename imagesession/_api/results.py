@@ -124,7 +124,7 @@ def _to_tile(key: str, item: object) -> Tile:
 
     if not isinstance(item, ImageFacts):
         return Tile(key=key, problem=str(item))
-    image: ImageFacts[Any] = item
+    image: Any = item
     return Tile(key=key, turn=image.turn, image=image.record, read=lambda _: image.bytes)
 
 
