@@ -122,9 +122,9 @@ class Results(Sequence["Image | ImageSessionError"], Generic[Image]):
 def _to_tile(key: str, item: object) -> Tile:
     from imagesession._display.results import Tile  # noqa: PLC0415 - loads Pillow
 
-    if not isinstance(item, ImageFacts):
-        return Tile(key=key, problem=str(item))
     image: Any = item
+    if not isinstance(image, ImageFacts):
+        return Tile(key=key, problem=str(image))
     return Tile(key=key, turn=image.turn, image=image.record, read=lambda _: image.bytes)
 
 
