@@ -278,7 +278,7 @@ class Database:
             int(connection.execute(f"PRAGMA {name}").fetchone()[0])
             for name in ("page_count", "page_size")
         )
-        if not self.path.exists() or self.path.stat().st_size < pages * size:
+        if self._identity() is None or self.path.stat().st_size < pages * size:
             raise _DamagedError("its end is missing")
         if self._checked:
             return
