@@ -54,8 +54,12 @@ def clock_ahead(span: dt.timedelta) -> Generator[None, None, None]:
     Set this program's clock forward, as the library sees it.
     """
     real = DiskFacts.now
+
+    def now(facts: DiskFacts) -> dt.datetime:
+        return real(facts) + span
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DiskFacts, "now", lambda facts: real(facts) + span)
+        patch.setattr(DiskFacts, "now", now)
         yield
 
 

@@ -42,6 +42,9 @@ OLDER = {
 }
 OURS = {
     "format_version",
+    *("status", "label", "failure", "parent", "item_ids", "provider_state", "conversation"),
+    *("batch", "within", "idempotency_key", "reserved", "context_turns", "mask_coverage"),
+    "request_id",
     "image_id",
     "turn_id",
     "position",

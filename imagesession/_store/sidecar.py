@@ -88,5 +88,5 @@ def to_turn(sidecars: Collection[Mapping[str, Any]], where: str) -> Turn:
 
 
 def _image(sidecar: Mapping[str, Any]) -> dict[str, Any]:
-    names = (field.name for field in attrs.fields(ImageRecord))
-    return {name: sidecar.get(_IMAGE_RENAMED.get(name, name)) for name in names}
+    names = [str(field.name) for field in attrs.fields(ImageRecord)]
+    return {name: sidecar.get(_IMAGE_RENAMED.get(name) or name) for name in names}

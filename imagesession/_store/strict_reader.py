@@ -32,9 +32,10 @@ def parse_object(data: bytes) -> dict[str, Any]:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(parsed, dict):
         raise TypeError("it holds no JSON object")
-    if data.count(b"{") + data.count(b"[") > _MAX_DEPTH and _is_deep(parsed):
+    members = cast("dict[str, Any]", parsed)
+    if data.count(b"{") + data.count(b"[") > _MAX_DEPTH and _is_deep(members):
         raise ValueError("it is nested too deeply")
-    return cast("dict[str, Any]", parsed)
+    return members
 
 
 def _is_deep(value: object) -> bool:

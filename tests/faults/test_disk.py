@@ -411,17 +411,20 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """
     path = tmp_path / "disk"
     path.mkdir()
-    command = [_tool("mount"), "-t", "tmpfs", "-o", "size=80m", "tmpfs", str(path)]
+    command = [tool("mount"), "-t", "tmpfs", "-o", "size=80m", "tmpfs", str(path)]
     with contextlib.suppress(OSError):
         if subprocess.run(command, capture_output=True, check=False).returncode == 0:
             yield path
             # An open library holds a lock file there as long as it exists.
-            subprocess.run([_tool("umount"), "-l", str(path)], check=True)
+            subprocess.run([tool("umount"), "-l", str(path)], check=True)
             return
     pytest.skip("nothing can be mounted here")
 
 
-def _tool(name: str) -> str:
+def tool(name: str) -> str:
+    """
+    Return the path of a program of the system.
+    """
     return shutil.which(name) or f"/no {name}"
 
 
@@ -473,7 +476,7 @@ def test_real_disk_is_read_only(small_disk: Path, provider: FakeOpenAI) -> None:
     program = "import sys, imagesession as i; s = i.Studio.offline(sys.argv[1]); s.session('x')"
     program += ".generate('a teapot'); s.images.list()"
     subprocess.run([sys.executable, "-c", program, str(library)], check=True)
-    subprocess.run([_tool("mount"), "-o", "remount,ro", str(small_disk)], check=True)
+    subprocess.run([tool("mount"), "-o", "remount,ro", str(small_disk)], check=True)
     with Studio.offline(library, provider=provider) as studio:
         with pytest.raises(StorageIOError):
             studio.generate("another")

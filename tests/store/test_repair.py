@@ -20,8 +20,9 @@ from imagesession._store.records import intent_key, turn_key
 from imagesession.errors import CorruptRecordError, StorageIOError
 from tests import strategies
 from tests.conftest import MakeStudio
-from tests.store.test_rules import kept, new_turn, settle  # noqa: F401 - a fixture
+from tests.store.test_rules import kept, new_turn, settle
 
+assert kept
 PROMPTS = ["a", "b", "c"]
 
 
@@ -211,8 +212,7 @@ def test_repair_of_a_disk_that_is_full(
     assert studio.doctor(repair=True).check("records").state == "ok"
 
 
-@pytest.mark.usefixtures("kept")
-def test_repair_whatever_the_library_is_kept_on(kept: Any) -> None:  # noqa: F811 - the fixture
+def test_repair_whatever_the_library_is_kept_on(kept: Any) -> None:
     """
     Records come back on every implementation of the ports, under their ids.
     """
