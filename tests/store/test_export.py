@@ -32,6 +32,7 @@ from imagesession._store.ids import UlidFactory, timestamp_of
 from imagesession._store.library import LibraryStore
 from imagesession.errors import (
     CorruptRecordError,
+    InvalidImageError,
     InvalidRequestError,
     RefusalError,
     StorageError,
@@ -493,7 +494,9 @@ def test_missing_and_damaged_images_stay_marked(session: Any, other: Any, tmp_pa
     again = other.sessions.import_archive(path)
     assert not again.images()[1].path.exists()
     assert again.images()[1].path.is_relative_to(other.library / "missing")
-    assert again.images()[-1].bytes == b"damaged"
+    assert again.images()[-1].path.read_bytes() == b"damaged"
+    with pytest.raises(InvalidImageError, match="is not what was made"):
+        _ = again.images()[-1].bytes
     assert again.images()[-1].sha256 == damaged.sha256
     assert files(again.export(tmp_path / "again")) == files(path)
 
