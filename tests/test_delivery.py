@@ -198,12 +198,10 @@ def test_response_of_a_server_without_streams_is_parsed(studio: Any, provider: F
     A server that answers a stream request with a plain response is supported.
     """
     studio.generate("a teapot")
-    response_id = studio.images.list()[0].turn.response_id
 
     def respond(call: FakeRequest) -> FakeResponse:
-        return provider.handle(
-            attrs.evolve(call, method="GET", path=f"/responses/{response_id}", body=b"")
-        )
+        plain = {**json.loads(call.body), "stream": False, "background": False}
+        return provider.handle(attrs.evolve(call, body=json.dumps(plain).encode()))
 
     provider.enqueue_fault(
         Fault(method="POST", path="/responses", streaming=True, response=respond)

@@ -4,6 +4,7 @@ An answer that belongs to another request, by its metadata, is not kept as this 
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 import attrs
 import pytest
 
-from imagesession._engine.responses import is_of_another_turn
+from imagesession._engine.responses import other_turn
 from imagesession.errors import OutcomeUnknownError
 from imagesession.testing import FakeOpenAI, FakeResponse, Fault
 from tests.clock import HoldingProvider
@@ -22,7 +23,7 @@ from tests.conftest import MakeStudio
 OTHER = "01JZZZZZZZ0123456789ABCDEF"
 
 
-def mixed_up(answer: FakeResponse) -> FakeResponse:
+def mixed_up(answer: FakeResponse, other: str) -> FakeResponse:
     """
     Give every object in an answer the metadata of another turn.
     """
@@ -30,7 +31,7 @@ def mixed_up(answer: FakeResponse) -> FakeResponse:
     def parts() -> Iterator[Any]:
         for part in answer.parts:
             if isinstance(part, bytes):
-                yield re.sub(rb'(?<="imagesession_turn":")[0-9A-Z]{26}', OTHER.encode(), part)
+                yield re.sub(rb'(?<="imagesession_turn":")[0-9A-Z]{26}', other.encode(), part)
             else:
                 yield part
 
@@ -44,11 +45,25 @@ def test_answer_to_another_request_is_refused(make_studio: MakeStudio, tmp_path:
     """
     provider = FakeOpenAI()
     studio = make_studio(tmp_path, provider=provider)
-    provider.enqueue_fault(Fault(method="POST", path="/responses", transform=mixed_up))
+    other = studio.generate("another's").turn.id
+    mix_up = functools.partial(mixed_up, other=other)
+    provider.enqueue_fault(Fault(method="POST", path="/responses", transform=mix_up))
     with pytest.raises(OutcomeUnknownError):
         studio.generate("mine")
-    assert studio.images.list() == type(studio.images.list())()
-    assert sum(call.path == "/responses" for call in provider.requests) == 1
+    assert [image.prompt for image in studio.images.list()] == ["another's"]
+    assert sum(call.path == "/responses" for call in provider.requests) == 2
+
+
+def test_recording_is_played_again(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    A reply with the mark of a turn that the library does not know is accepted, as a recording that
+    is played again has one.
+    """
+    provider = FakeOpenAI()
+    studio = make_studio(tmp_path, provider=provider)
+    play = functools.partial(mixed_up, other=OTHER)
+    provider.enqueue_fault(Fault(method="POST", path="/responses", transform=play))
+    assert studio.generate("mine").prompt == "mine"
 
 
 @pytest.mark.usefixtures("hurried")
@@ -59,12 +74,14 @@ def test_polled_answer_of_another_request_is_asked_for_again(
     If a poll brings another turn's response, the next poll is waited for.
     """
     provider = HoldingProvider()
-    provider.hold()
     studio = make_studio(tmp_path, provider=provider, timeout=60)
+    other = studio.generate("another's").turn.id
+    provider.hold()
     with pytest.raises(OutcomeUnknownError):
         studio.generate("mine")
     provider.finish()
-    provider.enqueue_fault(Fault(method="GET", path="/responses/*", transform=mixed_up))
+    mix_up = functools.partial(mixed_up, other=other)
+    provider.enqueue_fault(Fault(method="GET", path="/responses/*", transform=mix_up))
     (image,) = studio.recover().images
     assert image.prompt == "mine"
 
@@ -82,4 +99,4 @@ def test_mark_is_found(body: dict[str, Any], *, foreign: bool) -> None:
     """
     The mark is found in a body, and not within its texts.
     """
-    assert is_of_another_turn(json.dumps(body).encode(), "0" * 26) is foreign
+    assert (other_turn(json.dumps(body).encode(), "0" * 26) is not None) is foreign

@@ -691,7 +691,7 @@ def test_session_is_found_by_what_people_see(studio: Any) -> None:
     assert opened.id == again.id
 
 
-@pytest.mark.parametrize("wanted", ["tea", "Tea lgo", "TEA LOGO", "a poster"])
+@pytest.mark.parametrize("wanted", ["tea", "Tea lgo", "TEA LOGOS", "a poster"])
 def test_unknown_name_names_similar_ones(studio: Any, session: Any, wanted: str) -> None:
     """
     A name that no session has is answered with those that are similar, in whatever case.

@@ -31,7 +31,7 @@ from .http import HttpResponse, ReceivedImage, TransportError
 from .outcomes import ResponseOutcome
 from .provider_errors import map_error_response
 from .quarantine import quarantine, quarantine_if_unreadable
-from .responses import is_of_another_turn, is_success, parse_response
+from .responses import is_success, other_turn, parse_response
 from .retry_after import read_retry_after
 from .streams import StreamAccumulator
 
@@ -216,6 +216,16 @@ def _replay_once(
     return None if _is_transient(reply) else nothing
 
 
+def answers_another_turn(body: bytes, turn: Turn) -> Workflow[bool]:
+    """
+    Tell whether a reply, or the data of an event, answers the request of another turn of the
+    library: a gateway or a shared connection may have mixed up two answers. A recording that is
+    played again has the mark of a turn that the library does not know.
+    """
+    marked = other_turn(body, turn.id)
+    return marked is not None and (yield from StoreCall(lambda store: store.knows_turn(marked)))
+
+
 def consume(
     turn: Turn, events: StreamAccumulator, deadline: float
 ) -> Workflow[ResponseOutcome | None]:
@@ -236,7 +246,7 @@ def consume(
         data = yield from NextEvent()
         if data is None:
             return None
-        if is_of_another_turn(data, turn.id):
+        if (yield from answers_another_turn(data, turn)):
             raise TransportError(sent=True, reason="the answer was another request's")
         try:
             images = list(events.feed(data))
@@ -319,7 +329,7 @@ def _parse_or_none(turn: Turn, reply: HttpResponse) -> Workflow[ResponseOutcome 
     Parse the answer to a poll; None if it cannot be read or is another turn's, as the next one may
     be readable.
     """
-    if is_of_another_turn(reply.body, turn.id):
+    if (yield from answers_another_turn(reply.body, turn)):
         return None
     try:
         return parse_response(reply)

@@ -135,11 +135,11 @@ def find_response_id(body: bytes) -> str | None:
     return None if match is None else as_id(match[1].decode("utf-8", "replace"))
 
 
-def is_of_another_turn(body: bytes, turn_id: str) -> bool:
+def other_turn(body: bytes, turn_id: str) -> str | None:
     """
-    Tell whether a body holds the response to the request of another turn, by the metadata that each
-    request carries: a gateway or a shared connection may have mixed up two answers. Within a text,
-    the quotes of such a mark are escaped.
+    Return the id of another turn whose request a body answers, by the metadata that each request
+    carries; None if it is that of the turn itself. Within a text, the quotes of such a mark are
+    escaped.
 
     Args:
         body: A reply's body, or the data of an event.
@@ -147,7 +147,8 @@ def is_of_another_turn(body: bytes, turn_id: str) -> bool:
     """
     at = body.find(_MARK)
     found = _MARKED.match(body, at) if at >= 0 else None
-    return found is not None and found[1].decode() != turn_id
+    marked = None if found is None else found[1].decode()
+    return None if marked == turn_id else marked
 
 
 def parse_text_response(reply: HttpResponse) -> ResponseOutcome:

@@ -148,6 +148,10 @@ class Store(BatchStore, Protocol):
         """Return the intents that are not settled, the oldest first."""
         ...
 
+    def knows_turn(self, turn_id: str) -> bool:
+        """Tell whether there is an intent or a record of a turn."""
+        ...
+
     def is_new(self) -> bool:
         """Tell whether the orphaned intents were not asked for yet."""
         ...

@@ -30,6 +30,7 @@ from .http import HttpRequest, HttpResponse, ReceivedImage, TransportError
 from .outcomes import ResponseOutcome
 from .poll import (
     MIN_REQUEST_TIMEOUT,
+    answers_another_turn,
     consume,
     poll_delay,
     poll_response,
@@ -41,13 +42,7 @@ from .poll import (
 from .provider_errors import RequestNotProcessedError, require_responses_api, unreachable_error
 from .quarantine import quarantine, quarantine_if_unreadable
 from .request import StudioConfig
-from .responses import (
-    find_response_id,
-    is_of_another_turn,
-    parse_response,
-    recover_complete_body,
-    require_accepted,
-)
+from .responses import find_response_id, parse_response, recover_complete_body, require_accepted
 from .retry import retry
 from .streams import StreamAccumulator
 
@@ -150,7 +145,7 @@ def _conclude(
     Read the reply to a paid request, and poll if it is not final and the caller waits.
     """
     require_responses_api(reply)
-    if is_of_another_turn(reply.body, turn.id):
+    if (yield from answers_another_turn(reply.body, turn)):
         raise OutcomeUnknownError(
             "The provider answered with the response of another request, which is not kept as this "
             "one's. This one may have been carried out and billed; ask the provider, or its proxy.",
@@ -348,7 +343,7 @@ def with_usage(
     for attempt in range(_USAGE_POLLS):
         try:
             reply = yield from Send(payloads.retrieve_response(response_id, _USAGE_SECONDS))
-            if is_of_another_turn(reply.body, turn.id):
+            if (yield from answers_another_turn(reply.body, turn)):
                 return outcome
             polled = parse_response(reply)
         except (TransportError, RequestNotProcessedError, ImageSessionError):

@@ -263,6 +263,13 @@ class IntentStore(StorePart):
         intents = (read_intent(self.facts, key) for key in keys if is_open(self.facts, key))
         return tuple(intent.turn for intent in intents if intent is not None)
 
+    def knows_turn(self, turn_id: str) -> bool:
+        """
+        Tell whether there is an intent or a record of a turn.
+        """
+        is_intended = any(key.id == turn_id for key in self.facts.scan("intent"))
+        return is_intended or bool(self.index.owners((turn_id,)))
+
     def is_new(self) -> bool:
         """
         Tell whether the orphaned intents were not asked for yet.
