@@ -41,7 +41,7 @@ from imagesession_mcp.errors import (
 from imagesession_mcp.prompts import add_prompts
 from imagesession_mcp.resources import add_resources, complete, mime_type_of
 from imagesession_mcp.settings import Settings
-from imagesession_mcp.tools import TOOLS, check_arguments
+from imagesession_mcp.tools import TOOLS, check_arguments, unknown_tool
 
 INSTRUCTIONS = (
     "Makes, edits and refines images with OpenAI's models, in sessions with memory. For more "
@@ -75,6 +75,8 @@ class Server(MCPServer[AppState]):
         Call a tool by its name; an exception becomes an error result.
         """
         try:
+            if self._tool_manager.get_tool(name) is None:
+                return error_result(unknown_tool(name))
             called_parameters.set(check_arguments(name, arguments))
             return await super().call_tool(name, arguments, context)
         except ToolCallError as error:

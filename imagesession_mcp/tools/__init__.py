@@ -151,12 +151,7 @@ def check_arguments(name: str, arguments: Iterable[str]) -> tuple[str, ...]:
     """
     spec = _SPECS.get(name)
     if spec is None:
-        matches, hint = _suggest_name(name, sorted(_SPECS))
-        raise ToolCallError(
-            "tool_not_found",
-            f"There is no tool {name[:40]!r}.{hint} tools/list returns all tools.",
-            {"nearest": matches},
-        )
+        return ()  # an embedding program has added it
     given, known = list(arguments), spec.parameters
     unknown = [argument for argument in given if argument not in known]
     if not unknown:
@@ -168,6 +163,18 @@ def check_arguments(name: str, arguments: Iterable[str]) -> tuple[str, ...]:
     raise ToolCallError(
         "invalid_parameters",
         f"{name} has no argument {names}.{hint}{needs} It takes: {', '.join(known)}.",
+        {"nearest": matches},
+    )
+
+
+def unknown_tool(name: str) -> ToolCallError:
+    """
+    Return the error for a tool that does not exist, with the most similar name.
+    """
+    matches, hint = _suggest_name(name, sorted(_SPECS))
+    return ToolCallError(
+        "tool_not_found",
+        f"There is no tool {name[:40]!r}.{hint} tools/list returns all tools.",
         {"nearest": matches},
     )
 
