@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import openai
 
+from imagesession._domain.servers import is_same_origin
 from imagesession._engine.http import HttpRequest
 
 from .deadlines import RemainingTimeout
@@ -31,14 +32,10 @@ def redirect_target(response: httpx2.Response) -> str | None:
     if not (response.is_redirect and keeps_method):
         return None
     try:
-        target = response.request.url.join(response.headers["location"])
+        target = str(response.request.url.join(response.headers["location"]))
     except httpx2.InvalidURL:
         return None
-    return str(target) if _origin(target) == _origin(response.request.url) else None
-
-
-def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port
+    return target if is_same_origin(target, str(response.request.url)) else None
 
 
 def start_deadline(request: HttpRequest) -> RemainingTimeout:
