@@ -32,6 +32,8 @@ from imagesession._engine.bulk import validate_per_minute
 from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import validate_api, validate_memory
 from imagesession._runtime.lazy_client import Credentials
+from imagesession._store.disk.library import open_library
+from imagesession._store.library import LibraryStore
 from imagesession.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from imagesession._domain.budget import Budget
     from imagesession._domain.prices import Price
     from imagesession._domain.turn import Api, ProviderState
+    from imagesession._runtime.telemetry import Telemetry
 
 Server: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any]"
 """A server's name in the built-in table, the path of a table of your own, or a server's facts."""
@@ -73,6 +76,7 @@ class StudioParams(OptionParams, total=False):
     retry_timeout: float
     images_per_minute: float | None
     max_concurrency: int | None
+    telemetry: Telemetry
     extra_headers: Mapping[str, str] | None
     extra_body: Mapping[str, Any] | None
 
@@ -90,6 +94,7 @@ _DEFAULTS: dict[str, Any] = {
     "retry_timeout": DEFAULT_RETRY_TIMEOUT,
     "images_per_minute": None,
     "max_concurrency": None,
+    "telemetry": False,
     "extra_headers": None,
     "extra_body": None,
 }
@@ -295,3 +300,15 @@ def resolve_library_path(library: str | os.PathLike[str] | None, *, offline: boo
 
     pictures = platformdirs.user_pictures_path()
     return pictures / ("imagesession offline" if offline else "imagesession")
+
+
+def open_store(library: Path, keywords: Mapping[str, Any]) -> LibraryStore:
+    """
+    Open the library of a studio, and let OpenTelemetry know of its turns if the studio wants it.
+    """
+    store = open_library(library)
+    if keywords.get("telemetry"):
+        from imagesession._runtime import telemetry  # noqa: PLC0415 - rarely needed
+
+        store.on_settled = telemetry.recorder(keywords["telemetry"])
+    return store

@@ -22,6 +22,7 @@ from imagesession._api.config import (
     has_key,
     headers_of,
     host_of,
+    open_store,
     resolve_credentials,
     resolve_library_path,
     takes_studio_params,
@@ -54,7 +55,6 @@ from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import BranchHead
 from imagesession._runtime.lazy_client import ClosableTransport, LazyClient
 from imagesession._runtime.runtime import Runtime
-from imagesession._store.disk.library import open_library
 
 if TYPE_CHECKING:
     from typing import NoReturn, Self, Unpack
@@ -108,6 +108,9 @@ class Studio(GenerationVerbs[SavedImage]):
             evenly spaced, according to your account's limit. None for no limit.
         max_concurrency: How many requests all programs on this library may have under way at once;
             others wait, up to `timeout`. None for no limit.
+        telemetry: Whether OpenTelemetry learns of each request: a span, and metrics of durations,
+            tokens, US dollars and recoveries, without prompts; "prompts" puts them into the spans.
+            Needs `pip install imagesession[otel]`.
         extra_headers: Headers of all paid requests, such as those of a gateway, in addition to the
             client's.
         extra_body: Fields of their bodies that this library has no option for.
@@ -148,7 +151,7 @@ class Studio(GenerationVerbs[SavedImage]):
         config: StudioConfig,
         options: StudioParams,
     ) -> None:
-        store = open_library(library)
+        store = open_store(library, options)
         self._connection = LazyClient(connect)
         self._runtime = Runtime(
             library=store,

@@ -4,6 +4,7 @@ Run many jobs concurrently, with a limit on concurrency and on the rate of start
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections.abc import Callable, Collection, Coroutine, Sequence
@@ -93,7 +94,12 @@ def gather(
 
     pool = ThreadPoolExecutor(max_workers=max(1, min(concurrency, len(jobs))))
     try:
-        return list(pool.map(run_job, range(len(jobs)), jobs))
+        # Each job in the caller's context, so that what it logs and traces belongs to the caller.
+        running = [
+            pool.submit(contextvars.copy_context().run, run_job, position, job)
+            for position, job in enumerate(jobs)
+        ]
+        return [job.result() for job in running]
     finally:
         # On Ctrl-C no more jobs are started; running ones are paid for, so they finish.
         stop.set()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +41,7 @@ def run_in_thread(work: Callable[[], T], *, reading: bool) -> asyncio.Future[T]:
 
     Each loop has a few threads for the disk. They mostly wait for flushes, so they must not use up
     the threads that everything else in the loop shares. Work that was started is completed even if
-    its task is cancelled.
+    its task is cancelled. It runs in the task's context, so that its spans belong to the task's.
 
     Args:
         work: The disk access.
@@ -51,7 +52,7 @@ def run_in_thread(work: Callable[[], T], *, reading: bool) -> asyncio.Future[T]:
     if loop not in pools:
         count, what = (_READ_THREADS, "look") if reading else (_WRITE_THREADS, "disk")
         pools[loop] = ThreadPoolExecutor(count, f"imagesession {what}")
-    return loop.run_in_executor(pools[loop], work)
+    return loop.run_in_executor(pools[loop], contextvars.copy_context().run, work)
 
 
 async def wait_shielded(

@@ -30,6 +30,9 @@ _THREAD_MIN_BYTES = 1_000_000
 class TurnStore(IntentStore):
     """
     The part of a library that settles requests.
+
+    Attributes:
+        on_settled: Called with each turn that was settled, and whether another program began it.
     """
 
     def __init__(self, ports: Ports) -> None:
@@ -37,6 +40,7 @@ class TurnStore(IntentStore):
         self._received_at: dict[str, dt.datetime] = {}
         self._staging: set[str] = set()
         self._staged: dict[str, tuple[ImageRecord, ...]] = {}
+        self.on_settled: Callable[[Turn, bool], object] | None = None
 
     def commit(
         self, turn: Turn, pictures: tuple[ReceivedImage, ...], copies: tuple[ImageRecord, ...] = ()
@@ -66,6 +70,8 @@ class TurnStore(IntentStore):
         name = session_name(self.facts, settled)
         for position, image in enumerate(settled.images if turn.kind != "promotion" else ()):
             self.blobs.annotate(image.file, sidecar.to_dict(settled, position, name))
+        if self.on_settled is not None:
+            self.on_settled(settled, settled.id in self.taken_over)
         return settled
 
     @contextlib.contextmanager
