@@ -53,6 +53,13 @@ class HoldingProvider(FakeOpenAI):
         """
         return sum((call.method, call.path) == ("POST", "/responses") for call in self.requests)
 
+    @property
+    def submissions(self) -> int:
+        """
+        The number of requests for batches.
+        """
+        return sum((call.method, call.path) == ("POST", "/batches") for call in self.requests)
+
     def hold(self, until: int = 0) -> None:
         """
         Accept requests, and finish no image.

@@ -18,7 +18,8 @@ import attrs
 import pytest
 
 from imagesession import AsyncStudio, BatchStatus, Budget, ImageRequest, Studio
-from imagesession._engine.batches import lookup, payloads, poll
+from imagesession._engine import acceptance
+from imagesession._engine.batches import payloads, poll
 from imagesession._engine.batches import submit as engine_submit
 from imagesession._fake_openai.faults import Fault
 from imagesession._fake_openai.http import (
@@ -562,7 +563,7 @@ def test_another_account_does_not_expire_a_batch(
     provider.fail_next(status=500, method="GET", path="/batches")
     with pytest.raises(OutcomeUnknownError):
         studio.batches.create(ZOO, name="zoo", **SMALL)
-    monkeypatch.setattr(lookup, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
+    monkeypatch.setattr(acceptance, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
     nothing: dict[str, Any] = {"object": "list", "data": [], "has_more": False}
     provider.enqueue_fault(
         Fault(method="GET", path="/batches", response=lambda _: json_response(nothing))
@@ -584,7 +585,7 @@ def test_list_in_ascending_order_is_read_to_the_end(
     provider.fail_next(status=500, method="GET", path="/batches")
     with pytest.raises(OutcomeUnknownError):
         studio.batches.create(ZOO, name="zoo", **SMALL)
-    monkeypatch.setattr(lookup, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
+    monkeypatch.setattr(acceptance, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
     old = [{"id": f"batch_{day}", "status": "completed", "created_at": day} for day in (1, 2)]
     page = {"object": "list", "data": old, "has_more": True}
     provider.enqueue_fault(
@@ -618,7 +619,7 @@ def test_unaccepted_batch_is_settled_and_can_be_resubmitted(
     with pytest.raises(OutcomeUnknownError, match="does not list"):
         batch.cancel()
 
-    monkeypatch.setattr(lookup, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
+    monkeypatch.setattr(acceptance, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
     assert result_kinds(batch.results()) == ["ProviderUnavailableError"] * 3
     assert (batch.status().state, studio.requests.pending()) == ("unsent", ())
     assert studio.costs().total.dollars == 0

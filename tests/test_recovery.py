@@ -26,7 +26,7 @@ from imagesession import AsyncStudio, Budget, Studio
 from imagesession._domain.model_catalog import load_catalogue
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import Turn
-from imagesession._engine import recovery as recovering
+from imagesession._engine import acceptance, recovery
 from imagesession._engine.effects import (
     GetProviderName,
     MonotonicTime,
@@ -222,14 +222,14 @@ def test_cancelled_task_is_recoverable(tmp_path: Path) -> None:
     assert posts(provider) == 1
 
 
-def lose_next_response(provider: FakeOpenAI) -> None:
+def lose_next_response(provider: FakeOpenAI, path: str = "/responses") -> None:
     """
-    Lose the next response.
+    Lose the response to the next paid request.
     """
     provider.enqueue_fault(
         Fault(
             method="POST",
-            path="/responses",
+            path=path,
             transform=lambda answer: attrs.evolve(answer, parts=iter([ConnectionReset()])),
         )
     )
@@ -290,7 +290,7 @@ def settle_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Let 15 minutes pass.
     """
-    monkeypatch.setattr(recovering, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
+    monkeypatch.setattr(acceptance, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
 
 
 def test_request_without_an_id_is_found_in_its_conversation(
@@ -643,7 +643,7 @@ def test_recovery_is_bounded_in_all(tmp_path: Path, timeout: float, state: Any) 
         lease.release()
     world = TricklingWorld(store)
     config = StudioConfig(catalogue=load_catalogue())
-    settled = world.run(recovering.reconcile_all(config, timeout))
+    settled = world.run(recovery.reconcile_all(config, timeout))
     assert len(settled) == 12
     assert all(intent.pending_reason for intent in settled)
     assert world.clock <= timeout + IMAGE_POLL_TIMEOUT + 2 * MIN_REQUEST_TIMEOUT

@@ -75,6 +75,7 @@ class BatchRecord:
         created: When it was prepared.
         running: Whether a program works on it.
         submitted_at: When the request to create it was sent.
+        absent_since: When the provider first did not list it, by the provider's own clock.
         file_id: The provider's id of the input file.
         provider_id: The provider's id of the batch, if it is known.
         state: The last known state.
@@ -98,6 +99,7 @@ class BatchRecord:
     created: dt.datetime
     running: bool = False
     submitted_at: dt.datetime | None = None
+    absent_since: dt.datetime | None = None
     file_id: str | None = None
     provider_id: str | None = None
     state: BatchState = "preparing"

@@ -1,30 +1,51 @@
 """
-Whether a request in a conversation was accepted at all, by the provider's clock as well as by ours.
+Whether a request was accepted at all, of which the provider shows nothing.
 
-A clock may be wrong by minutes or days, on this machine or on another one that shares the library.
-So our own alone decides nothing, and what was settled as not accepted is looked up again for a day.
+A clock may be wrong by minutes or days, on this machine or on another one that shares the library,
+so ours decides nothing: something counts as absent when the provider shows nothing of it twice, 15
+minutes apart by the dates of its own replies. What was settled so is looked up again for a day.
 """
 
 from __future__ import annotations
 
-import email.utils
-import urllib.parse
+import datetime as dt
 
 import attrs
 
 from imagesession._domain.turn import Turn
-from imagesession.errors import InvalidResponseError, NotFoundError, StorageError
+from imagesession.errors import NotFoundError, StorageError
 
 from .conversation_lookup import LookupResult, find_outcome
-from .effects import GetProviderName, MonotonicTime, Send, StoreCall, Workflow
-from .http import HttpRequest, TransportError
+from .effects import GetProviderName, MonotonicTime, StoreCall, Workflow
 from .leases import Lease
 from .outcomes import ResponseOutcome
 from .poll import MIN_REQUEST_TIMEOUT
-from .responses import is_success, parse_json_object
 
-# Both times of the provider are whole seconds.
-_RESOLUTION = 1.0
+ACCEPTANCE_TIMEOUT = dt.timedelta(minutes=15)
+"""
+How long something has to be absent at the provider until it counts as not accepted.
+
+It is longer where the configured timeout is longer than usual.
+"""
+_USUAL_TIMEOUT, _LONGEST_TIMEOUT = 600.0, 86_400.0
+_A_MOMENT = dt.timedelta(seconds=1)
+
+
+def absence_left(turn: Turn, date: dt.datetime | None, timeout: float) -> Workflow[dt.timedelta]:
+    """
+    Return how much longer the provider has to show nothing of a request until it counts as not
+    accepted; 0 if it does.
+
+    Args:
+        turn: The request's turn.
+        date: The date of the reply that shows nothing; without it, that proves nothing.
+        timeout: Seconds that a request may take, as configured.
+    """
+    longest = ACCEPTANCE_TIMEOUT * max(1.0, min(timeout, _LONGEST_TIMEOUT) / _USUAL_TIMEOUT)
+    if date is None:
+        return longest + _A_MOMENT
+    since = yield from StoreCall(lambda store: store.absent_since(turn, date))
+    return max(dt.timedelta(0), longest - (date - since))
 
 
 def look_up(turn: Turn, until: float, least: float) -> Workflow[LookupResult]:
@@ -50,28 +71,6 @@ def ancestor_turns(turn: Turn) -> Workflow[tuple[Turn, ...]]:
     record = yield from StoreCall(lambda store: store.find_session(session_id))
     tree = yield from StoreCall(lambda store: store.tree(record))
     return tree.lineage(tree.turns.get(turn.parent))
-
-
-def is_older(turn: Turn, seconds: float) -> Workflow[bool]:
-    """
-    Tell whether a turn's conversation is older than some seconds by the provider's own clock, from
-    the two times in one reply. If it does not tell, the answer is no.
-
-    Source: https://developers.openai.com/api/reference/resources/conversations/methods/retrieve
-    """
-    conversation = urllib.parse.quote(turn.conversation or "", safe="", errors="replace")
-    request = HttpRequest(
-        method="GET", path=f"/conversations/{conversation}", timeout=10 * MIN_REQUEST_TIMEOUT
-    )
-    try:
-        reply = yield from Send(request)
-        created = parse_json_object(reply).get("created_at") if is_success(reply) else None
-        now = email.utils.parsedate_to_datetime(reply.headers.get("date", ""))
-    except (TransportError, InvalidResponseError, ValueError):
-        return False
-    if isinstance(created, bool) or not isinstance(created, (int, float)):
-        return False
-    return now.timestamp() - created + _RESOLUTION >= seconds
 
 
 def late_outcomes() -> Workflow[list[tuple[Lease, Turn, ResponseOutcome]]]:

@@ -4,6 +4,7 @@ Find the outcome of a turn whose response id is not known, in its conversation. 
 
 from __future__ import annotations
 
+import datetime as dt
 import urllib.parse
 from collections.abc import Iterable
 
@@ -35,11 +36,13 @@ class LookupResult:
         outcome: The turn's outcome; None if the conversation shows none.
         is_complete: Whether enough was read, so that no outcome means that there is none yet.
         is_missing: Whether the provider does not know the conversation.
+        date: When the provider said so, by its own clock.
     """
 
     outcome: ResponseOutcome | None = None
     is_complete: bool = False
     is_missing: bool = False
+    date: dt.datetime | None = None
 
 
 def find_outcome(
@@ -89,8 +92,9 @@ def _read_conversation(
             limit = 1
             continue
         if reply is None or not is_success(reply):
-            missing = reply is not None and reply.status == 404  # noqa: PLR2004 - HTTP's "not found"
-            return LookupResult(is_missing=missing and not window.items)
+            if reply is None or reply.status != 404 or window.items:  # noqa: PLR2004 - HTTP's "not found"
+                return LookupResult()
+            return LookupResult(is_missing=True, date=reply.date)
         try:
             window = window.with_page(reply)
         except InvalidResponseError:
@@ -139,6 +143,7 @@ class _ConversationWindow:
         has_more: Whether there are earlier items.
         after: The item after which the next page starts; empty if it has no id.
         bodies: The bodies of the pages.
+        date: When the last page was sent, by the provider's own clock.
     """
 
     known: frozenset[str | None]
@@ -146,6 +151,7 @@ class _ConversationWindow:
     has_more: bool = True
     after: str = ""
     bodies: tuple[bytes, ...] = attrs.field(default=(), repr=False)
+    date: dt.datetime | None = None
 
     def with_page(self, reply: HttpResponse) -> _ConversationWindow:
         """
@@ -166,6 +172,7 @@ class _ConversationWindow:
             # A server that sends the same page again ignores `after`.
             after="" if last == self.after else last,
             bodies=(*self.bodies, reply.body),
+            date=reply.date,
         )
 
     def is_bounded(self, *, begins_here: bool) -> bool:
@@ -213,7 +220,7 @@ def _classify_items(
     answer = window.latest_answer()
     calls = [item for item in answer if is_image_call(item)]
     if not calls:
-        return LookupResult(is_complete=True)
+        return LookupResult(is_complete=True, date=window.date)
     if not any(call.get("result") for call in calls) and not all(map(_failed, calls)):
         return LookupResult()
     outcome = parse_response_object({"output": list(answer[::-1])})

@@ -4,6 +4,8 @@ Requests and replies between workflows and the provider, and transport errors.
 
 from __future__ import annotations
 
+import datetime as dt
+import email.utils
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -93,6 +95,24 @@ class HttpResponse:
         """
         ids = (as_id(self.headers.get(name)) for name in _REQUEST_IDS)
         return next(filter(None, ids), None)
+
+    @property
+    def date(self) -> dt.datetime | None:
+        """
+        When the provider sent it, by the provider's own clock.
+        """
+        return parse_date(self.headers.get("date", ""))
+
+
+def parse_date(text: str) -> dt.datetime | None:
+    """
+    Parse the date of an HTTP header; None if it is none.
+    """
+    try:
+        date = email.utils.parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=dt.UTC)
 
 
 @attrs.define(eq=False)

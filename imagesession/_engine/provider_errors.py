@@ -6,6 +6,7 @@ Errors come as an HTTP status and body, inside a successful reply, and as events
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import urllib.parse
 
@@ -90,9 +91,11 @@ class RequestNotProcessedError(Exception):
 
     Attributes:
         rejection: The error to raise if there is no other form.
+        date: When the provider said so, by its own clock.
     """
 
     rejection: ImageSessionError | None = None
+    date: dt.datetime | None = None
 
 
 class FeatureUnsupportedError(RequestNotProcessedError):
@@ -165,7 +168,11 @@ def map_error_response(reply: HttpResponse) -> Exception:
     A 4xx that another form of the request may avoid is a `RequestNotProcessedError`.
     """
     error = _map_error_response(reply)
-    meant = error.rejection if isinstance(error, RequestNotProcessedError) else error
+    meant: ImageSessionError | None
+    if isinstance(error, RequestNotProcessedError):
+        meant, error.date = error.rejection, reply.date
+    else:
+        meant = error
     if meant is not None:
         meant.request_id = reply.request_id
     return error

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import math
 from collections.abc import Sequence
 
 import attrs
@@ -42,13 +43,7 @@ from .provider_errors import PreviousResponseNotFoundError
 from .request import StudioConfig, image_model
 from .transmit import with_usage
 
-ACCEPTANCE_TIMEOUT = dt.timedelta(minutes=15)
-"""
-If the conversation shows nothing this long after the request, it was not accepted.
-
-It is longer where the configured timeout is longer than usual.
-"""
-_USUAL_TIMEOUT, _LONGEST_TIMEOUT = 600.0, 86_400.0
+_NO_OUTCOME = "its conversation does not show its outcome"
 
 
 @attrs.frozen(kw_only=True)
@@ -296,8 +291,7 @@ def _poll_response(
         # A conversation keeps its items longer than the provider keeps responses.
         rest = max(MIN_REQUEST_TIMEOUT, now + least - (yield from MonotonicTime()))
         found = (yield from acceptance.look_up(turn, now, rest)).outcome
-        gone = isinstance(error.__cause__, PreviousResponseNotFoundError)
-        if found is None and (error.finished or (gone and age >= _acceptance_timeout(config))):
+        if found is None and (error.finished or (yield from _is_gone(turn, error, config))):
             return RecoveredIntent(
                 turn=(yield from commit_failure(_with_unknown_cost(turn, config), error))
             )
@@ -307,6 +301,16 @@ def _poll_response(
     except InvalidResponseError as error:
         return RecoveredIntent(turn=(yield from commit_failure(turn, error)))
     return RecoveredIntent(turn=(yield from _commit(turn, outcome, config)))
+
+
+def _is_gone(turn: Turn, error: OutcomeUnknownError, config: StudioConfig) -> Workflow[bool]:
+    """
+    Return whether the provider has not known a response for a while.
+    """
+    cause = error.__cause__
+    if not isinstance(cause, PreviousResponseNotFoundError):
+        return False
+    return not (yield from acceptance.absence_left(turn, cause.date, config.timeout))
 
 
 def _pending_reason(turn: Turn, error: OutcomeUnknownError) -> str:
@@ -322,49 +326,40 @@ def _search(
     """
     Look in the turn's conversation for a reply whose id is not known.
 
-    Items appear there when a reply is complete, so missing items prove nothing until
-    `ACCEPTANCE_TIMEOUT` has passed.
+    Items appear there when a reply is complete, so missing items prove nothing for a while; see
+    `acceptance`.
     """
     result = yield from acceptance.look_up(
         turn, (yield from MonotonicTime()) + retry_timeout, least
     )
     if result.outcome is not None:
         return RecoveredIntent(turn=(yield from _commit(turn, result.outcome, config)))
-    timeout = _acceptance_timeout(config)
-    due = turn.started + dt.timedelta(seconds=timeout)
-    if (yield from NewId()).at >= due:
-        if result.is_missing:
-            return RecoveredIntent(turn=(yield from _mark_outcome_unknown(turn, config)))
-        # Our clock may be wrong, and so may be that of the program that began.
-        if result.is_complete and (yield from acceptance.is_older(turn, timeout)):
-            return RecoveredIntent(turn=(yield from _abort_unaccepted(turn)))
-    if not result.is_complete:
-        return RecoveredIntent(
-            turn=turn, pending_reason="its conversation does not show its outcome"
+    if not result.is_complete and not result.is_missing:
+        return RecoveredIntent(turn=turn, pending_reason=_NO_OUTCOME)
+    left = yield from acceptance.absence_left(turn, result.date, config.timeout)
+    if left and result.is_missing:
+        return RecoveredIntent(turn=turn, pending_reason=_NO_OUTCOME)
+    if left:
+        reason = (
+            "its conversation shows nothing of it yet; if it still does not in "
+            f"{math.ceil(left / dt.timedelta(minutes=1))} minutes, the request was not accepted"
         )
-    reason = (
-        f"its conversation shows nothing of it yet; if it still does not after {due:%H:%M} UTC, "
-        "the request was not accepted"
-    )
-    return RecoveredIntent(turn=turn, pending_reason=reason)
+        return RecoveredIntent(turn=turn, pending_reason=reason)
+    settle = _mark_outcome_unknown if result.is_missing else _abort_unaccepted
+    settled = yield from settle(turn, config)
+    yield from StoreCall(lambda store: store.mark_unaccepted(settled))
+    return RecoveredIntent(turn=settled)
 
 
-def _acceptance_timeout(config: StudioConfig) -> float:
-    longer = min(config.timeout, _LONGEST_TIMEOUT) / _USUAL_TIMEOUT
-    return ACCEPTANCE_TIMEOUT.total_seconds() * max(1.0, longer)
-
-
-def _abort_unaccepted(turn: Turn) -> Workflow[Turn]:
+def _abort_unaccepted(turn: Turn, _: StudioConfig) -> Workflow[Turn]:
     """
     Settle a turn that the provider did not accept.
     """
     error = ProviderUnavailableError(
-        "The request was not accepted, or made no image: 15 minutes later, its conversation "
-        "shows none. Send it again."
+        "The request was not accepted, or made no image: its conversation has shown none for 15 "
+        "minutes. Send it again."
     )
-    settled = yield from commit_failure(turn, error)
-    yield from StoreCall(lambda store: store.mark_unaccepted(settled))
-    return settled
+    return (yield from commit_failure(turn, error))
 
 
 def _keep_late_images(config: StudioConfig) -> Workflow[list[RecoveredIntent]]:

@@ -5,12 +5,11 @@ Read how long a provider asks to wait: from the headers of a reply, or from its 
 from __future__ import annotations
 
 import datetime as dt
-import email.utils
 import math
 import re
 from collections.abc import Mapping
 
-from .http import HttpResponse
+from .http import HttpResponse, parse_date
 
 _DAY = 86_400.0
 # A unit ends before anything but a letter, as in "1m30s". Words are matched by their stems.
@@ -59,7 +58,7 @@ def read_retry_after(reply: HttpResponse, message: str = "") -> float | None:
     hints = (
         None if milliseconds is None else milliseconds / 1000,
         _number(headers.get("retry-after", "")),
-        _until(headers.get("retry-after", ""), headers.get("date", "")),
+        _until(parse_date(headers.get("retry-after", "")), reply.date),
         wait_in_words(message),
         _reset(headers),
     )
@@ -109,20 +108,13 @@ def _number(text: str) -> float | None:
     return seconds if 0 <= seconds < math.inf else None
 
 
-def _until(date: str, now: str) -> float | None:
+def _until(date: dt.datetime | None, now: dt.datetime | None) -> float | None:
     """
     Return the seconds from a reply's own date to another one; 0 if that has passed.
     """
-    try:
-        span = _moment(date) - _moment(now)
-    except (ValueError, TypeError, IndexError):
+    if date is None or now is None:
         return None
-    return max(0.0, span.total_seconds())
-
-
-def _moment(text: str) -> dt.datetime:
-    moment = email.utils.parsedate_to_datetime(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    return max(0.0, (date - now).total_seconds())
 
 
 def _reset(headers: Mapping[str, str]) -> float | None:

@@ -164,6 +164,10 @@ class Store(BatchStore, Protocol):
         """Take over an orphaned intent; None if it is held by a program, or settled."""
         ...
 
+    def absent_since(self, turn: Turn, date: dt.datetime) -> dt.datetime:
+        """Return when the provider first showed nothing of a request; by default, remember now."""
+        ...
+
     def mark_unaccepted(self, turn: Turn) -> None:
         """Remember for a day that a turn was settled as not accepted."""
         ...

@@ -210,6 +210,7 @@ def read_batch(data: bytes, where: str) -> BatchRecord:
         estimate=_read_estimate(record.inner("estimate")),
         created=record.time("created"),
         submitted_at=record.optional_time("submitted_at"),
+        absent_since=record.optional_time("absent_since"),
         file_id=record.optional("file_id", str),
         provider_id=record.optional("provider_id", str),
         state=record.choice("state", get_args(BatchState)),

@@ -7,6 +7,7 @@ Who works on an intent holds the right to it. What a program leaves when it ends
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 from collections.abc import Collection, Iterator
 from weakref import WeakValueDictionary
@@ -140,6 +141,18 @@ class IntentStore(StorePart):
             return None
         self.taken_over.add(turn.id)
         return lease
+
+    def absent_since(self, turn: Turn, date: dt.datetime) -> dt.datetime:
+        """
+        Return when the provider first showed nothing of a request. If it never did, or later by its
+        clock, that is `date`, which is recorded.
+        """
+        intent = read_intent(self.facts, intent_key(turn))
+        since = None if intent is None else intent.absent_since
+        if since is not None and since <= date:
+            return since
+        self.facts.extend(intent_key(turn), {"absent_since": date.isoformat()})
+        return date
 
     def mark_unaccepted(self, turn: Turn) -> None:
         """

@@ -5,6 +5,7 @@ What the parts of a library share: the ports, and how turns and intents are kept
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -17,7 +18,7 @@ from imagesession.errors import StorageError, StorageIOError
 
 from . import codec
 from .ports import Facts, Key, Ports
-from .strict_reader import parse_object
+from .strict_reader import StrictReader, parse_object
 
 # Facts of a turn that become known while its request is under way.
 _LATER = ("conversation", "request_id")
@@ -48,11 +49,13 @@ class Intent:
         turn: The pending turn.
         response_id: The provider's id, if it is known.
         staged: The staged images.
+        absent_since: When the provider first showed nothing of it, by its own clock.
     """
 
     turn: Turn
     response_id: str | None
     staged: tuple[ImageRecord, ...] = ()
+    absent_since: dt.datetime | None = None
 
 
 def turn_key(turn: Turn) -> Key:
@@ -121,7 +124,18 @@ def read_intent(facts: Facts, key: Key) -> Intent | None:
         staged = codec.read_images(members, where)
     except (StorageError, LookupError, TypeError, ValueError):
         return None
-    return Intent(turn=turn, response_id=as_id(members.get("response_id")), staged=staged)
+    return Intent(
+        turn=turn,
+        response_id=as_id(members.get("response_id")),
+        staged=staged,
+        absent_since=_absent_since(members, where),
+    )
+
+
+def _absent_since(members: dict[str, Any], where: str) -> dt.datetime | None:
+    with contextlib.suppress(StorageError):  # without it, only more time passes
+        return StrictReader(members, where).optional_time("absent_since")
+    return None
 
 
 def is_open(facts: Facts, key: Key) -> bool:

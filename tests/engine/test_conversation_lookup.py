@@ -20,7 +20,7 @@ import pytest
 from imagesession import Budget
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import Turn
-from imagesession._engine import recovery
+from imagesession._engine import acceptance
 from imagesession._engine.conversation_lookup import find_outcome
 from imagesession._engine.http import HttpResponse
 from imagesession._engine.poll import MIN_REQUEST_TIMEOUT
@@ -165,7 +165,7 @@ def pass_acceptance_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Let 15 minutes pass.
     """
-    monkeypatch.setattr(recovery, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
+    monkeypatch.setattr(acceptance, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
 
 
 # --- which turn an image belongs to -------------------------------------------------------------
@@ -535,28 +535,22 @@ def test_missing_conversation_is_given_up_after_15_minutes(
     assert len(studio.recover(timeout=0).failed) == 1
 
 
-def test_longer_timeout_delays_giving_up(
-    make_studio: MakeStudio,
-    tmp_path: Path,
-    provider: FakeOpenAI,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.usefixtures("hurried")
+def test_longer_timeout_delays_giving_up(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
     With a longer timeout than usual, it takes longer until a request counts as not accepted.
     """
-    with serve(provider) as served:
-        access = {
-            "online": True, "api_key": "x", "base_url": served.base_url,
-            "provider_state": "conversation",
-        }  # fmt: skip
-        patient = make_studio(tmp_path, timeout=60_000, **access)
-        drop_next_request(provider)
-        with pytest.raises(OutcomeUnknownError):
-            patient.generate("a teapot")
-        monkeypatch.setattr(recovery, "ACCEPTANCE_TIMEOUT", dt.timedelta(milliseconds=500))
-        time.sleep(0.6)
-        assert len(patient.recover(timeout=0).still_pending) == 1
-        assert len(make_studio(tmp_path, **access).recover(timeout=0).failed) == 1
+    ahead = 0.0
+    provider = FakeOpenAI(clock=lambda: time.time() + ahead)
+    patient = studio_with_conversations(make_studio, tmp_path, provider, timeout=60_000)
+    drop_next_request(provider)
+    with pytest.raises(OutcomeUnknownError):
+        patient.generate("a teapot")
+    assert len(patient.recover(timeout=0).still_pending) == 1
+    ahead = 1_000.0
+    assert len(patient.recover(timeout=0).still_pending) == 1
+    usual = studio_with_conversations(make_studio, tmp_path, provider)
+    assert len(usual.recover(timeout=0).failed) == 1
 
 
 def test_rejected_by_budget_keeps_conversation(

@@ -8,7 +8,7 @@ import datetime as dt
 
 import pytest
 
-from imagesession._engine import acceptance, recovery
+from imagesession._engine import acceptance
 from imagesession._engine.conversation_lookup import LookupResult
 from imagesession._engine.effects import Workflow
 
@@ -18,7 +18,7 @@ def no_acceptance_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Count a request as not accepted at once, instead of after 15 minutes.
     """
-    monkeypatch.setattr(recovery, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
+    monkeypatch.setattr(acceptance, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import attrs
 import pytest
 
 from imagesession import Studio
-from imagesession._engine.batches import lookup
+from imagesession._engine import acceptance
 from imagesession._store import batches
 from imagesession._store.files import atomic_write
 from imagesession.errors import ImageSessionError
@@ -175,6 +175,6 @@ def test_missing_flush_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """
     assert batches
     monkeypatch.setattr(atomic_write, "fsync", _flush_nothing)
-    monkeypatch.setattr(lookup, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
+    monkeypatch.setattr(acceptance, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
     _, bad = bad_states(live(tmp_path / "library"), 150)
     assert any("the batch was submitted again" in text for text in bad)

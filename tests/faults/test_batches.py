@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import datetime as dt
 import json
 import signal
 import sys
@@ -19,24 +18,18 @@ import attrs
 import pytest
 
 from imagesession import Studio
-from imagesession._engine.batches import lookup
 from imagesession.errors import ProviderUnavailableError
 from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, serve, tiny_image
 from tests.bench.server import FixedSketcher
 from tests.faults.batch_steps import prompts
 from tests.faults.dying import Kill, When, dying
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="programs are forked and killed")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="programs are forked and killed"),
+    pytest.mark.usefixtures("no_acceptance_timeout"),
+]
 KILLED = -int(getattr(signal, "SIGKILL", 9))
 SIZE = 64, 64
-
-
-@pytest.fixture(autouse=True)
-def _no_acceptance_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Count a batch as not accepted at once, instead of after 15 minutes.
-    """
-    monkeypatch.setattr(lookup, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
 
 
 class Office(FakeOpenAI):

@@ -2,7 +2,7 @@
 Poll a batch, or find it in the provider's list. Both are free.
 
 A batch whose provider id is not known is found in the provider's list by our metadata. It is never
-submitted again: if it is not listed 15 minutes later, it was not accepted.
+submitted again: if it is not listed for 15 minutes, it was not accepted; see `acceptance`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import datetime as dt
 import attrs
 
 from imagesession._domain.batch import NOT_EXECUTED, BatchRecord, BatchUpdate
+from imagesession._engine import acceptance
 from imagesession._engine.coerce import Json, as_list, as_mapping, as_text
 from imagesession._engine.effects import (
     GetProviderName,
     MonotonicTime,
-    NewId,
     Send,
     Sleep,
     StoreCall,
@@ -36,9 +36,6 @@ from imagesession.errors import (
 
 from . import payloads
 
-ACCEPTANCE_TIMEOUT = dt.timedelta(minutes=15)
-# Clocks differ; the search stops at batches that are older than ours by more than this.
-_CLOCK_TOLERANCE = dt.timedelta(hours=1)
 _MAX_PAGES = 100
 
 
@@ -50,10 +47,12 @@ class ListScan:
     Attributes:
         update: The batch's present state; None if it is not listed.
         is_complete: Whether every page that may list it was read.
+        date: When the last page was sent, by the provider's own clock.
     """
 
     update: BatchUpdate | None = None
     is_complete: bool = False
+    date: dt.datetime | None = None
 
 
 def refresh_batch(record: BatchRecord) -> Workflow[BatchRecord]:
@@ -138,28 +137,33 @@ def _update(record: BatchRecord, update: BatchUpdate) -> Workflow[BatchRecord]:
 
 def _find_by_listing(record: BatchRecord) -> Workflow[BatchRecord]:
     """
-    Search once for a batch whose provider id is not known. If it is still not listed after
-    `ACCEPTANCE_TIMEOUT`, it was not accepted.
+    Search once for a batch whose provider id is not known. If it was not listed for a while, by the
+    provider's own clock, it was not accepted.
     """
-    scan = yield from _search_once(record)
+    file = yield from _retrieve_file(record)
+    scan = yield from _search_once(record, payloads.parse_time(file.get("created_at")))
     if scan.update is not None:
         return (yield from _update(record, scan.update))
-    now = (yield from NewId()).at
-    due = (record.submitted_at or record.created) + ACCEPTANCE_TIMEOUT
-    late = scan.is_complete and now >= due and not record.running
-    if late and (yield from _is_same_account(record)):
-        return (yield from _update(record, {"state": "unsent"}))
-    return record
+    # A key of another account can access neither the file nor the batch.
+    if not file or not scan.is_complete or scan.date is None or record.running:
+        return record
+    since = min(record.absent_since or scan.date, scan.date)
+    late = scan.date - since >= acceptance.ACCEPTANCE_TIMEOUT
+    return (
+        yield from _update(record, {"absent_since": since, **({"state": "unsent"} if late else {})})
+    )
 
 
-def _is_same_account(record: BatchRecord) -> Workflow[bool]:
+def _retrieve_file(record: BatchRecord) -> Workflow[Json]:
     """
-    Return whether this API key can access the batch's file. A key of another account can access
-    neither the file nor the batch.
+    Return what the provider tells of a batch's input file; nothing if it has none.
     """
     if record.file_id is None:
-        return False
-    return is_success((yield from send_free_request(payloads.retrieve_file(record.file_id))))
+        return {}
+    reply = yield from send_free_request(payloads.retrieve_file(record.file_id))
+    with contextlib.suppress(InvalidResponseError):
+        return parse_json_object(reply) if is_success(reply) else {}
+    return {}
 
 
 def find_submitted_batch(record: BatchRecord, retry_timeout: float) -> Workflow[BatchRecord | None]:
@@ -182,9 +186,13 @@ def find_submitted_batch(record: BatchRecord, retry_timeout: float) -> Workflow[
         yield from Sleep(min(poll_delay(now - start), until - now))
 
 
-def _search_once(record: BatchRecord) -> Workflow[ListScan]:
+def _search_once(record: BatchRecord, prepared: dt.datetime | None = None) -> Workflow[ListScan]:
     """
-    Search the provider's batches, the latest first, back to when ours was prepared.
+    Search the provider's batches, the latest first.
+
+    Args:
+        record: The batch.
+        prepared: When its file was made, by the provider's clock; older batches are not read.
     """
     after = ""
     for _ in range(_MAX_PAGES):
@@ -197,15 +205,15 @@ def _search_once(record: BatchRecord) -> Workflow[ListScan]:
         if match is not None:
             return ListScan(update=payloads.parse_batch(match))
         last = as_text(batches[-1].get("id")) if batches else ""
-        if page.get("has_more") is not True or _rest_is_older(batches, record):
-            return ListScan(is_complete=isinstance(page.get("data"), list))
+        if page.get("has_more") is not True or _rest_is_older(batches, prepared):
+            return ListScan(is_complete=isinstance(page.get("data"), list), date=reply.date)
         if not last or last == after:
             return ListScan()
         after = last
     return ListScan()
 
 
-def _rest_is_older(batches: list[Json], record: BatchRecord) -> bool:
+def _rest_is_older(batches: list[Json], prepared: dt.datetime | None) -> bool:
     """
     Return whether all further pages are older than our batch. Some providers list the oldest first.
     """
@@ -213,9 +221,10 @@ def _rest_is_older(batches: list[Json], record: BatchRecord) -> bool:
     times = [time for time in created if isinstance(time, int)]
     descending = len(times) == len(created) > 1 and times == sorted(times, reverse=True)
     return (
-        descending
+        prepared is not None
+        and descending
         and times[0] > times[-1]
-        and times[-1] < (record.created - _CLOCK_TOLERANCE).timestamp()
+        and times[-1] < prepared.timestamp()
     )
 
 

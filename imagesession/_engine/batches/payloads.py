@@ -156,7 +156,7 @@ def parse_batch(batch: Json) -> BatchUpdate:
         "failed": _count(counts.get("failed")),
         "output_file_id": as_text(batch.get("output_file_id")) or None,
         "error_file_id": as_text(batch.get("error_file_id")) or None,
-        "expires": _parse_time(batch.get("expires_at")),
+        "expires": parse_time(batch.get("expires_at")),
         "problem": _problem(batch),
     }
 
@@ -193,7 +193,10 @@ def _count(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
 
 
-def _parse_time(seconds: object) -> dt.datetime | None:
+def parse_time(seconds: object) -> dt.datetime | None:
+    """
+    Return a time of the provider; None if it is none.
+    """
     if not isinstance(seconds, int) or isinstance(seconds, bool):
         return None
     try:

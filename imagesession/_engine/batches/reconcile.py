@@ -136,8 +136,8 @@ def _missing_lines_outcome(
     """
     if record.state == "unsent":
         return ProviderUnavailableError(
-            "The batch was not accepted and not billed: 15 minutes later, the provider does not "
-            "list it. Submit it again."
+            "The batch was not accepted and not billed: the provider has not listed it for 15 "
+            "minutes. Submit it again."
         )
     if record.state == "failed":
         return payloads.batch_failed_error(record)
