@@ -30,7 +30,7 @@ from imagesession._domain.servers import (
 from imagesession._domain.wording import quote
 from imagesession._engine.bulk import validate_per_minute
 from imagesession._engine.request import StudioConfig
-from imagesession._engine.sessions import validate_api, validate_memory
+from imagesession._engine.validate import validate_api, validate_memory
 from imagesession._runtime.lazy_client import Credentials
 from imagesession.errors import InvalidRequestError
 

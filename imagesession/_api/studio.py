@@ -308,6 +308,7 @@ class Studio(GenerationVerbs[SavedImage]):
             remember: The most earlier turns that are sent as context. Default: the studio's
                 setting.
             api: The API that makes its images. Default: the studio's setting.
+            references: Its reference board, see `ImageSession.update`.
             **options: The default options of its turns; see `GenerateOptions`.
 
         Raises:
