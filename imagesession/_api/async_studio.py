@@ -24,6 +24,7 @@ from imagesession._api.config import (
     has_key,
     headers_of,
     host_of,
+    open_studio_library,
     resolve_credentials,
     resolve_library_path,
     takes_studio_params,
@@ -54,7 +55,6 @@ from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import BranchHead
 from imagesession._runtime.lazy_client import AsyncClosableTransport, LazyClient
 from imagesession._runtime.runtime import AsyncRuntime
-from imagesession._store.disk.library import open_library
 
 if TYPE_CHECKING:
     from typing import NoReturn, Self, Unpack
@@ -105,7 +105,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         config: StudioConfig,
         options: StudioParams,
     ) -> None:
-        store = open_library(library)
+        store = open_studio_library(library, options)
         self._connection = LazyClient(connect)
         self._runtime = AsyncRuntime(
             library=store,

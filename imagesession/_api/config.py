@@ -32,6 +32,8 @@ from imagesession._engine.bulk import validate_per_minute
 from imagesession._engine.request import StudioConfig
 from imagesession._engine.validate import validate_api, validate_memory
 from imagesession._runtime.lazy_client import Credentials
+from imagesession._store.disk.library import open_library
+from imagesession._store.library import LibraryStore
 from imagesession.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ class StudioParams(OptionParams, total=False):
     max_concurrency: int | None
     extra_headers: Mapping[str, str] | None
     extra_body: Mapping[str, Any] | None
+    filename: str | None
 
 
 _DEFAULTS: dict[str, Any] = {
@@ -92,7 +95,9 @@ _DEFAULTS: dict[str, Any] = {
     "max_concurrency": None,
     "extra_headers": None,
     "extra_body": None,
+    "filename": None,
 }
+_OF_LIBRARY = ("filename",)
 takes_studio_params = expand_signature(StudioParams, **_DEFAULTS)
 
 
@@ -136,6 +141,22 @@ def build_config(
         max_active_sessions=_count("max_active_sessions", values["max_active_sessions"]),
         session_idle_timeout=_seconds("session_idle_timeout", values["session_idle_timeout"]),
     ).for_call(CallSettings(extra_headers=values["extra_headers"], extra_body=values["extra_body"]))
+
+
+def open_studio_library(path: Path, keywords: Mapping[str, Any]) -> LibraryStore:
+    """
+    Open the library of a studio.
+
+    Args:
+        path: Its folder.
+        keywords: The keywords of `StudioParams`, of which others are ignored.
+
+    Raises:
+        InvalidRequestError: A keyword's value is not valid.
+        StorageError: The folder cannot be used.
+    """
+    given = {name: keywords.get(name) for name in _OF_LIBRARY}
+    return open_library(path, **{name: each for name, each in given.items() if each is not None})
 
 
 def _build_catalogue(server: ServerProfile, prices: Mapping[str, Price] | None) -> ModelCatalog:

@@ -31,6 +31,7 @@ _SETTINGS = frozenset(
         "retry_timeout",
         "images_per_minute",
         "max_concurrency",
+        "filename",
     }
 )
 

@@ -22,6 +22,7 @@ from imagesession._api.config import (
     has_key,
     headers_of,
     host_of,
+    open_studio_library,
     resolve_credentials,
     resolve_library_path,
     takes_studio_params,
@@ -54,7 +55,6 @@ from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import BranchHead
 from imagesession._runtime.lazy_client import ClosableTransport, LazyClient
 from imagesession._runtime.runtime import Runtime
-from imagesession._store.disk.library import open_library
 
 if TYPE_CHECKING:
     from typing import NoReturn, Self, Unpack
@@ -111,6 +111,10 @@ class Studio(GenerationVerbs[SavedImage]):
         extra_headers: Headers of all paid requests, such as those of a gateway, in addition to the
             client's.
         extra_body: Fields of their bodies that this library has no option for.
+        filename: The names of image files without their suffix, from these fields: `{slug}` (the
+            first words of the prompt), `{session}`, `{turn}` (short ids), `{kind}`, `{branch}`,
+            `{date}`, `{time}` (UTC) and `{n}` (a number that makes the name unique, also `{n:02}`).
+            A name that is taken gets the next number, appended if the template has none.
         **options: The default options of every image; see `GenerateOptions`. Those of a session or
             a call have precedence.
 
@@ -148,7 +152,7 @@ class Studio(GenerationVerbs[SavedImage]):
         config: StudioConfig,
         options: StudioParams,
     ) -> None:
-        store = open_library(library)
+        store = open_studio_library(library, options)
         self._connection = LazyClient(connect)
         self._runtime = Runtime(
             library=store,
