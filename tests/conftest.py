@@ -227,6 +227,9 @@ class Awaited:
         if isinstance(value, tuple):
             members: tuple[Any, ...] = value
             return tuple(map(self._wrap, members))
+        if isinstance(value, dict):
+            named: dict[str, Any] = value
+            return {name: self._wrap(member) for name, member in named.items()}
         if type(value).__module__ == "imagesession" and type(value).__name__.startswith("Async"):
             return Awaited(value, self._portal)
         if inspect.ismethod(value) or inspect.isfunction(value):

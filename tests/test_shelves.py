@@ -23,6 +23,29 @@ from tests.clock import ago
 from tests.conftest import MakeStudio
 
 DAY = dt.timedelta(days=1)
+BAD_TEMPLATES = {
+    "no text": "",
+    "no string": 5,
+    "unknown field": "{x}_{n}",
+    "no field": "{}",
+    "attribute": "{slug.__class__}",
+    "conversion": "{slug!r}",
+    "another folder": "../{slug}",
+    "a folder": "{kind}/{slug}",
+    "a folder of Windows": "{kind}\\{slug}",
+    "a drive": "c:{slug}",
+    "reserved": "con",
+    "reserved with a suffix": "NUL.{n}",
+    "hidden": ".{slug}",
+    "trailing dot": "{slug}.",
+    "unclosed": "{slug",
+    "format of a text": "{slug:>900}",
+    "format of a format": "{n:{slug}}",
+    "spaces": "{n:9}",
+    "too long": "x" * 250,
+    "too long when filled": "{slug}{slug}{slug}",
+    "half a character": "\ud800",
+}
 # One provider for the images of many tests, which draws each of them once.
 PAINTED_ONCE = FakeOpenAI()
 # The metadata fields of openai-image-mcp, which its users' programs read.
@@ -455,3 +478,57 @@ def test_unknown_ids_are_errors(shelf: Any) -> None:
     with pytest.raises(NotFoundError) as caught:
         shelf.images.get("0" * 26)
     assert caught.value.known[0] == shelf.images.list(limit=1)[0].id
+
+
+def test_template_names_files(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    A template's fields are filled in; names that are taken get the next number, appended if the
+    template has none. Folders are by kind as ever, and all of it is found again.
+    """
+    studio = make_studio(
+        tmp_path, provider=PAINTED_ONCE, filename="{slug}-{kind}_{n:02}", quality="low"
+    )
+    session = studio.session("x")
+    images = [session.generate("A red fox, sitting") for _ in range(2)]
+    images += [studio.product("mug"), session.generate("con"), session.generate("???")]
+    assert [image.path.relative_to(tmp_path).as_posix() for image in images] == [
+        "general/A_red_fox_sitting-general_01.png",
+        "general/A_red_fox_sitting-general_02.png",
+        "products/mug/mug-product_01.png",
+        "general/con-general_01.png",
+        "general/unnamed-general_01.png",
+    ]
+    plain = make_studio(tmp_path, provider=PAINTED_ONCE, filename="con_{date}", quality="low")
+    names = [plain.generate("a fox").path.stem for _ in range(2)]
+    assert names[1] == f"{names[0]}_02"
+    for image in images:
+        image.path.with_suffix(".json").unlink()
+    assert studio.doctor(verify=True).ok
+    assert len(studio.images.list()) == 7
+
+
+def test_lost_records_of_named_files_are_restored(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    The doctor knows files of any template by the metadata beside them, whatever template the
+    studio has that looks.
+    """
+    named = make_studio(tmp_path, provider=PAINTED_ONCE, filename="{slug}")
+    image = named.generate("a fox")
+    (tmp_path / ".imagesession/turns/one-shots" / f"{image.turn.id}.json").unlink()
+    (tmp_path / ".imagesession/index.sqlite").unlink(missing_ok=True)
+    studio = make_studio(tmp_path, provider=PAINTED_ONCE)
+    assert not studio.doctor().ok
+    studio.doctor(repair=True)
+    assert studio.images.get(image.id).path == tmp_path / "general/a_fox.png"
+
+
+@pytest.mark.parametrize("name", BAD_TEMPLATES)
+def test_bad_templates_are_refused(make_studio: MakeStudio, tmp_path: Path, name: str) -> None:
+    """
+    A template that leaves the folder, or makes names that a system does not take, is refused when
+    the studio is made, before it makes a folder.
+    """
+    with pytest.raises(InvalidRequestError) as raised:
+        make_studio(tmp_path / "new", filename=BAD_TEMPLATES[name])
+    assert len(raised.value.message) <= 300
+    assert not (tmp_path / "new").exists()

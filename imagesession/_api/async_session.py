@@ -21,7 +21,7 @@ from imagesession._domain.provenance import Provenance
 from imagesession._domain.reports import SessionStatus
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import Turn
-from imagesession._engine import provenance, reports, sessions
+from imagesession._engine import provenance, reference_board, reports, sessions
 from imagesession._runtime.runtime import AsyncRuntime
 
 if TYPE_CHECKING:
@@ -143,6 +143,13 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         """
         branch_head = await self._runtime.run(sessions.load_branch(self.id, self.branch_name))
         return self._head_image(branch_head.head)
+
+    async def references(self) -> dict[str, AsyncSavedImage]:
+        """
+        Same as `ImageSession.references`, but awaits.
+        """
+        found = await self._runtime.run(reference_board.find_references(self.id))
+        return {role: self._wrap(*image) for role, image in found.items()}
 
     async def tree(self) -> Tree:
         """

@@ -24,7 +24,7 @@ from imagesession._api.config import (
     has_key,
     headers_of,
     host_of,
-    open_store,
+    open_studio_library,
     resolve_credentials,
     resolve_library_path,
     takes_studio_params,
@@ -105,7 +105,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         config: StudioConfig,
         options: StudioParams,
     ) -> None:
-        store = open_store(library, options)
+        store = open_studio_library(library, options)
         self._connection = LazyClient(connect)
         self._runtime = AsyncRuntime(
             library=store,

@@ -30,7 +30,7 @@ from imagesession._domain.servers import (
 from imagesession._domain.wording import quote
 from imagesession._engine.bulk import validate_per_minute
 from imagesession._engine.request import StudioConfig
-from imagesession._engine.sessions import validate_api, validate_memory
+from imagesession._engine.validate import validate_api, validate_memory
 from imagesession._runtime.lazy_client import Credentials
 from imagesession._store.disk.library import open_library
 from imagesession._store.library import LibraryStore
@@ -79,6 +79,7 @@ class StudioParams(OptionParams, total=False):
     telemetry: Telemetry
     extra_headers: Mapping[str, str] | None
     extra_body: Mapping[str, Any] | None
+    filename: str | None
 
 
 _DEFAULTS: dict[str, Any] = {
@@ -97,7 +98,9 @@ _DEFAULTS: dict[str, Any] = {
     "telemetry": False,
     "extra_headers": None,
     "extra_body": None,
+    "filename": None,
 }
+_OF_LIBRARY = ("filename",)
 takes_studio_params = expand_signature(StudioParams, **_DEFAULTS)
 
 
@@ -141,6 +144,27 @@ def build_config(
         max_active_sessions=_count("max_active_sessions", values["max_active_sessions"]),
         session_idle_timeout=_seconds("session_idle_timeout", values["session_idle_timeout"]),
     ).for_call(CallSettings(extra_headers=values["extra_headers"], extra_body=values["extra_body"]))
+
+
+def open_studio_library(path: Path, keywords: Mapping[str, Any]) -> LibraryStore:
+    """
+    Open the library of a studio.
+
+    Args:
+        path: Its folder.
+        keywords: The keywords of `StudioParams`, of which others are ignored.
+
+    Raises:
+        InvalidRequestError: A keyword's value is not valid.
+        StorageError: The folder cannot be used.
+    """
+    given = {name: keywords.get(name) for name in _OF_LIBRARY}
+    store = open_library(path, **{name: each for name, each in given.items() if each is not None})
+    if keywords.get("telemetry"):
+        from imagesession._runtime import telemetry  # noqa: PLC0415 - rarely needed
+
+        store.on_settled = telemetry.recorder(keywords["telemetry"])
+    return store
 
 
 def _build_catalogue(server: ServerProfile, prices: Mapping[str, Price] | None) -> ModelCatalog:
@@ -300,15 +324,3 @@ def resolve_library_path(library: str | os.PathLike[str] | None, *, offline: boo
 
     pictures = platformdirs.user_pictures_path()
     return pictures / ("imagesession offline" if offline else "imagesession")
-
-
-def open_store(library: Path, keywords: Mapping[str, Any]) -> LibraryStore:
-    """
-    Open the library of a studio, and let OpenTelemetry know of its turns if the studio wants it.
-    """
-    store = open_library(library)
-    if keywords.get("telemetry"):
-        from imagesession._runtime import telemetry  # noqa: PLC0415 - rarely needed
-
-        store.on_settled = telemetry.recorder(keywords["telemetry"])
-    return store

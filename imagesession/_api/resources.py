@@ -21,7 +21,7 @@ from imagesession._domain.model_catalog import ModelInfo
 from imagesession._domain.reports import PendingRequest, RecoveryReport
 from imagesession._domain.tree import MAIN
 from imagesession._domain.turn import Kind, Turn
-from imagesession._engine import promote, queries, recovery, reports, sessions
+from imagesession._engine import imports, queries, recovery, reports, sessions
 from imagesession._engine.recovery import RecoveredIntent
 from imagesession._engine.validate import validate_label
 from imagesession._runtime.runtime import AsyncRuntime, Runtime
@@ -168,7 +168,7 @@ class ImagesResource:
         Raises:
             InvalidImageError: It is not a readable image.
         """
-        turn = self._runtime.run(promote.import_image(to_source(image), prompt))
+        turn = self._runtime.run(imports.import_image(to_source(image), prompt))
         return SavedImage(turn, 0, self._runtime)
 
 
@@ -325,7 +325,7 @@ class AsyncImagesResource:
         """
         Same as `ImagesResource.import_file`, but awaits.
         """
-        turn = await self._runtime.run(promote.import_image(to_source(image), prompt))
+        turn = await self._runtime.run(imports.import_image(to_source(image), prompt))
         return AsyncSavedImage(turn, 0, self._runtime)
 
 

@@ -23,7 +23,7 @@ from imagesession._domain.reports import SessionStatus
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import MAIN, Tree
 from imagesession._domain.turn import Turn, short_id
-from imagesession._engine import provenance, reports, sessions
+from imagesession._engine import provenance, reference_board, reports, sessions
 from imagesession._engine.effects import Workflow
 from imagesession._engine.sessions import BranchHead
 from imagesession._runtime.runtime import AsyncRuntime, Runtime
@@ -218,6 +218,10 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
             provider_state: What the provider keeps of its turns from now on.
             remember: The most earlier turns that are sent as context.
             api: The API that makes its images.
+            references: Its reference board: images that are sent with every turn, such as
+                `{"logo": "logo.png", "colours": palette}`; their roles are told to the model. They
+                are imported into the library, and take the place of the present ones; none empties
+                the board.
             **options: See `GenerateOptions`.
 
         Returns:
@@ -225,6 +229,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
 
         Raises:
             InvalidOptionError: There is no such option, or its value is not valid.
+            InvalidImageError: A reference cannot be used, or there are more than 16.
             SessionClosedError: The session was closed.
         """
         settings = session_settings(options)
@@ -303,6 +308,17 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         """
         branch_head = self._runtime.run(sessions.load_branch(self.id, self.branch_name))
         return self._head_image(branch_head.head)
+
+    def references(self) -> dict[str, SavedImage]:
+        """
+        Return the images of the session's reference board by their roles: those that are sent with
+        every turn. `update(references=…)` changes it.
+
+        Raises:
+            InvalidImageError: One of them is not in the library any more.
+        """
+        found = self._runtime.run(reference_board.find_references(self.id))
+        return {role: self._wrap(*image) for role, image in found.items()}
 
     def tree(self) -> Tree:
         """

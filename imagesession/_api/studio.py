@@ -22,7 +22,7 @@ from imagesession._api.config import (
     has_key,
     headers_of,
     host_of,
-    open_store,
+    open_studio_library,
     resolve_credentials,
     resolve_library_path,
     takes_studio_params,
@@ -114,6 +114,10 @@ class Studio(GenerationVerbs[SavedImage]):
         extra_headers: Headers of all paid requests, such as those of a gateway, in addition to the
             client's.
         extra_body: Fields of their bodies that this library has no option for.
+        filename: The names of image files without their suffix, from these fields: `{slug}` (the
+            first words of the prompt), `{session}`, `{turn}` (short ids), `{kind}`, `{branch}`,
+            `{date}`, `{time}` (UTC) and `{n}` (a number that makes the name unique, also `{n:02}`).
+            A name that is taken gets the next number, appended if the template has none.
         **options: The default options of every image; see `GenerateOptions`. Those of a session or
             a call have precedence.
 
@@ -151,7 +155,7 @@ class Studio(GenerationVerbs[SavedImage]):
         config: StudioConfig,
         options: StudioParams,
     ) -> None:
-        store = open_store(library, options)
+        store = open_studio_library(library, options)
         self._connection = LazyClient(connect)
         self._runtime = Runtime(
             library=store,
@@ -311,6 +315,7 @@ class Studio(GenerationVerbs[SavedImage]):
             remember: The most earlier turns that are sent as context. Default: the studio's
                 setting.
             api: The API that makes its images. Default: the studio's setting.
+            references: Its reference board, see `ImageSession.update`.
             **options: The default options of its turns; see `GenerateOptions`.
 
         Raises:

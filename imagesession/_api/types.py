@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, cast
 from imagesession._api.image import ImageFacts
 from imagesession._api.signatures import Verb, expand_signature
 from imagesession._domain.options import OptionParams
-from imagesession._engine.pixels import Source
+from imagesession._engine.pixels import NamedSource, Source
 from imagesession._imaging.arrays import has_pixels, is_buffer
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ ImageInput: TypeAlias = "str | os.PathLike[str] | _Memory | ImageFacts[Any]"
 An image: a path, a `file:` or `data:` URL, base64, the id of a saved image, bytes or another
 buffer, an open file, a PIL image, an array such as NumPy's, or a saved image.
 """
-ImageInputs: TypeAlias = "ImageInput | Iterable[ImageInput]"
-"""One image or several."""
+ImageInputs: TypeAlias = "ImageInput | Iterable[ImageInput] | Mapping[str, ImageInput]"
+"""One image or several; or images by their roles in words, such as `{"logo": "logo.png"}`."""
 
 # The values of the built-in presets' parameters. A preset that replaces one may have others:
 # `preset` accepts any, and they are checked when they are used.
@@ -157,6 +157,7 @@ class SessionParams(OptionParams, total=False):
     provider_state: ProviderState | None
     remember: int | None
     api: Api | None
+    references: ImageInputs
 
 
 class EstimateParams(OptionParams, total=False):
@@ -222,6 +223,8 @@ def to_sources(images: ImageInputs) -> tuple[Source, ...]:
     """
     Convert one or several images to the form that the engine takes.
     """
+    if isinstance(images, Mapping):
+        return tuple(NamedSource(role, to_source(image)) for role, image in images.items())
     single = isinstance(images, (str, ImageFacts)) or hasattr(images, "read")
     if isinstance(images, Iterable) and not (single or has_pixels(images) or is_buffer(images)):
         return tuple(to_source(image) for image in cast("Iterable[ImageInput]", images))

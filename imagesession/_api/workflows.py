@@ -11,13 +11,13 @@ import attrs
 
 from imagesession._api.image import ImageFacts
 from imagesession._api.results import Results
-from imagesession._api.types import ImageInput, SessionParams, to_source
+from imagesession._api.types import ImageInput, SessionParams, to_source, to_sources
 from imagesession._domain.analysis import analysis_from_turn
 from imagesession._domain.model_catalog import CompletionWindow
 from imagesession._domain.reports import PendingRequest
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn, is_id
-from imagesession._engine import generation, promote, recovery, variations
+from imagesession._engine import generation, imports, promote, recovery, variations
 from imagesession._engine.effects import NewId, StoreCall, Workflow
 from imagesession._engine.prepare import estimate_request, prepare_request, resolve_options
 from imagesession._engine.request import GenerateRequest, StudioConfig, image_model
@@ -199,6 +199,8 @@ def session_settings(keywords: SessionParams) -> SessionSettings:
     Build the settings of a session.
     """
     own, options = split_keywords(keywords, SessionParams)
+    if own.get("references") is not None:
+        own["references"] = to_sources(own["references"])
     return SessionSettings(options=options, **own)
 
 
@@ -216,7 +218,7 @@ def create_from_image(
     if isinstance(image, ImageFacts):
         stored = image.turn, image.position
     elif isinstance(image, str) and is_id(image):
-        stored = yield from promote.find_image(image)
+        stored = yield from imports.find_image(image)
     return (
         yield from promote.create_session_from_image(
             stored,

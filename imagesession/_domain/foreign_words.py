@@ -41,7 +41,10 @@ _NEAREST: Mapping[str, Mapping[str, str]] = {
 _ALIKE = 0.75
 
 _SEVERAL = "variations(prompt, n=4) makes several images of one prompt, studio.map([…]) many."
-_SAVE = 'The library names the file; image.save("name.png") saves a copy under any name.'
+_SAVE = (
+    'image.save("name.png") saves a copy under any name; Studio(filename="{slug}_{n:02}") names '
+    "the library's files."
+)
 _LIBRARY = "The folder is that of the studio: Studio(library=…)."
 _STUDIO = "Give it to the studio: Studio(api_key=…, base_url=…)."
 _INPUT = "edit(prompt, image=…) changes an image, and references=[…] are images to go by."

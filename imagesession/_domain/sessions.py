@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from .tree import HeadMove
-from .turn import Api, ProviderState
+from .turn import Api, ProviderState, Reference
 
 
 @attrs.frozen(kw_only=True)
@@ -27,6 +27,8 @@ class SessionRecord:
         provider_state: What the provider keeps of its turns; None for the studio's setting.
         remember: The most earlier turns that are sent as context; None for the studio's setting.
         api: The API that makes the images of its turns; None for the studio's setting.
+        references: Its reference board: images of the library that are sent with every turn, with
+            the digests of their files.
         created: When it was created.
         closed: When it was closed; None while it is open.
         moves: The last move of each branch head that was ever moved.
@@ -40,6 +42,7 @@ class SessionRecord:
     provider_state: ProviderState | None = None
     remember: int | None = None
     api: Api | None = None
+    references: tuple[Reference, ...] = ()
     created: dt.datetime
     closed: dt.datetime | None = None
     moves: Mapping[str, HeadMove] = attrs.field(factory=dict[str, HeadMove])

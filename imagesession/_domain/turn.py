@@ -103,10 +103,12 @@ class Reference:
     Attributes:
         sha256: The digest of its bytes, in hexadecimal.
         image_id: Its id, if it is an image of this library.
+        role: What it is to the image in words, such as "logo"; may be empty.
     """
 
     sha256: str
     image_id: str | None = None
+    role: str = ""
 
 
 @attrs.frozen(kw_only=True)

@@ -11,7 +11,14 @@ import attrs
 from imagesession._domain.turn import Turn
 
 from .effects import PixelCall, Workflow
-from .payloads import ConversationContext, Item, PreparedRequest, input_image, user_message
+from .payloads import (
+    ConversationContext,
+    Item,
+    PreparedRequest,
+    input_image,
+    user_message,
+    with_roles,
+)
 from .pixels import InputImage
 from .validate import validate_reference_count
 
@@ -172,7 +179,7 @@ def as_single_prompt(
         if last_image is not None or prepared.edits_first_reference:
             paragraphs.append("Change the first picture as follows.")
     validate_reference_count(len(images))
-    return "\n\n".join([*paragraphs, prepared.turn.prompt]), images
+    return "\n\n".join([*paragraphs, with_roles(prepared)]), images
 
 
 def _messages(turn: Turn) -> tuple[Item, Item]:

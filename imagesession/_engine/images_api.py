@@ -16,7 +16,14 @@ from imagesession._domain.servers import ServerProfile
 
 from .http import FilePart, HttpRequest, HttpResponse
 from .outcomes import ResponseOutcome, read_images_object
-from .payloads import Item, PreparedRequest, data_url, image_reference, image_tool_params
+from .payloads import (
+    Item,
+    PreparedRequest,
+    data_url,
+    image_reference,
+    image_tool_params,
+    with_roles,
+)
 from .pixels import InputImage
 from .responses import read_body
 
@@ -93,7 +100,7 @@ def create_image_json(prepared: PreparedRequest) -> Item:
 
     Source: https://developers.openai.com/api/reference/resources/images/methods/edit (images, mask)
     """
-    body = _body(prepared, prepared.turn.prompt, edits=bool(prepared.references))
+    body = _body(prepared, with_roles(prepared), edits=bool(prepared.references))
     if prepared.references:
         body["images"] = [image_reference(image, prepared.files) for image in prepared.references]
     if prepared.mask is not None:

@@ -4,20 +4,17 @@ Load the images that a request is given: the one to edit, references, a mask and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import attrs
 
 from imagesession._domain.options import GenerateOptions
 from imagesession.errors import InvalidImageError, InvalidOptionError
 
 from .effects import PixelCall, Workflow
-from .pixels import InputImage, Source
+from .pixels import InputImage, NamedSource, Source
+from .reference_board import find_reference
 from .request import GenerateRequest, StudioConfig, image_model
 from .sessions import BranchHead
-
-if TYPE_CHECKING:
-    pass
+from .validate import validate_reference_count, validate_role
 
 
 @attrs.frozen(kw_only=True)
@@ -42,6 +39,10 @@ def load_input_image(source: Source, *, keep_exif: bool = False) -> Workflow[Inp
     """
     Load an image in a format that the API takes.
     """
+    if isinstance(source, NamedSource):
+        validate_role(source.role)
+        image = yield from load_input_image(source.source, keep_exif=keep_exif)
+        return attrs.evolve(image, role=source.role)
     return (yield from PixelCall(lambda pixels: pixels.load(source, keep_exif=keep_exif)))
 
 
@@ -52,7 +53,8 @@ def load_input_images(
     branch_head: BranchHead | None,
 ) -> Workflow[InputImages]:
     """
-    Load the input images: the one to edit, if it has to be sent, and the references.
+    Load the input images: the one to edit, if it has to be sent, the references, and those of the
+    session's board. Images with a role come last.
     """
     images: list[InputImage] = []
     base = yield from _load_base_image(request, branch_head)
@@ -62,7 +64,8 @@ def load_input_images(
         images.append((yield from load_input_image(source, keep_exif=request.keep_exif)))  # noqa: PERF401 - an effect cannot be yielded in a comprehension
     if request.mask is None and request.markup is None:
         _check_mask_options(request)
-        return InputImages(images=tuple(images), edits_first_image=base is not None)
+        everything = yield from _with_board(images, branch_head)
+        return InputImages(images=everything, edits_first_image=base is not None)
     if not images:
         raise InvalidImageError(
             "A mask needs an image. Pass one with image= or references=, or continue a session "
@@ -74,7 +77,28 @@ def load_input_images(
     if request.markup is not None:
         _check_markup(request, options, config)
         markup = yield from _load_markup(request.markup, images[0], request)
-    return InputImages(images=tuple(images), edits_first_image=True, mask=mask, markup=markup)
+    everything = yield from _with_board(images, branch_head)
+    return InputImages(images=everything, edits_first_image=True, mask=mask, markup=markup)
+
+
+def _with_board(
+    images: list[InputImage], branch_head: BranchHead | None
+) -> Workflow[tuple[InputImage, ...]]:
+    """
+    Add the images of the session's reference board that are not among the others.
+
+    Raises:
+        InvalidImageError: One of them is gone, or there are too many.
+    """
+    board = branch_head.record.references if branch_head else ()
+    everything = [*images]
+    for reference in board:
+        if all(image.image_id != reference.image_id for image in images):
+            turn, position = yield from find_reference(reference)
+            source = NamedSource(reference.role, turn.images[position])
+            everything.append((yield from load_input_image(source)))
+    validate_reference_count(len(everything), len(board))
+    return tuple(sorted(everything, key=lambda image: bool(image.role)))
 
 
 def _load_base_image(

@@ -219,8 +219,20 @@ def cancel_response(response_id: str, timeout: float = 30.0) -> HttpRequest:
 def _message(prepared: PreparedRequest, last: InputImage | None) -> Item:
     images = prepared.references if last is None else (last, *prepared.references)
     return user_message(
-        prepared.turn.prompt, (input_image(image, prepared.files) for image in images)
+        with_roles(prepared), (input_image(image, prepared.files) for image in images)
     )
+
+
+def with_roles(prepared: PreparedRequest) -> str:
+    """
+    Return the prompt, followed by the roles of the references that have one, which are the last
+    images of the request. Otherwise the model may take them for what it is to change.
+    """
+    roles = [image.role for image in prepared.references if image.role]
+    if not roles:
+        return prepared.turn.prompt
+    which = f"last {len(roles)} images are references" if roles[1:] else "last image is a reference"
+    return f"{prepared.turn.prompt}\n\nThe {which} to go by, not to change: {'; '.join(roles)}."
 
 
 def user_message(text: str, images: Iterable[Item] = ()) -> Item:

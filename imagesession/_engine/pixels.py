@@ -18,6 +18,16 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | ImageRecord | object"
 """An image's source: a path or an id, bytes, an image in the library, or a PIL image."""
 
 
+@attrs.frozen
+class NamedSource:
+    """
+    The source of a reference image, with its role in words, such as "logo".
+    """
+
+    role: str
+    source: Source
+
+
 @attrs.frozen(kw_only=True)
 class InputImage:
     """
@@ -29,6 +39,7 @@ class InputImage:
         sha256: The digest of its bytes, in hexadecimal.
         image_id: Its id, if it is in the library.
         coverage: For a mask, the fraction of the image that may change.
+        role: For a reference, what it is to the image in words; may be empty.
     """
 
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
@@ -36,6 +47,7 @@ class InputImage:
     sha256: str
     image_id: str | None = None
     coverage: float | None = None
+    role: str = ""
 
 
 @attrs.frozen(kw_only=True)

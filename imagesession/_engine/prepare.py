@@ -120,7 +120,8 @@ def new_turn(
         prompt=prompt,
         options=options,
         references=tuple(
-            Reference(sha256=image.sha256, image_id=image.image_id) for image in images
+            Reference(sha256=image.sha256, image_id=image.image_id, role=image.role)
+            for image in images
         ),
         provider=(yield from GetProviderName()),
         started=new.at,

@@ -1,25 +1,22 @@
 """
-Start a session from any image, and import images into the library.
+Start a session from any image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
-from imagesession._domain.turn import ImageRecord, ImportOrigin, Turn
+from imagesession._domain.turn import ImportOrigin, Turn
 from imagesession.errors import InvalidRequestError
 
 from . import sessions
-from .effects import NewId, PixelCall, StoreCall, Workflow
-from .http import ReceivedImage
-from .pixels import ImportedImage, Source
+from .effects import NewId, StoreCall, Workflow
+from .imports import commit_import, fetch_original
+from .pixels import Source
 from .request import StudioConfig
 from .store import IdAndTime
 from .validate import validate_label
-
-EXTERNAL_PROVIDER = "elsewhere"
 
 
 def create_session_from_image(
@@ -47,7 +44,7 @@ def create_session_from_image(
         TooManySessionsError: `max_active_sessions` are active already.
     """
     validate_label("The description", description)
-    imported = None if library_image else (yield from _fetch_original(source))
+    imported = None if library_image else (yield from fetch_original(source))
     prompt = library_image[0].prompt if library_image else imported.prompt if imported else ""
     session_description = description if description.strip() else prompt
     settings = sessions.SessionSettings(name=name, options=choices)
@@ -58,47 +55,10 @@ def create_session_from_image(
             _promotion_turn(record, new, *library_image),
             library_image[0].images[library_image[1]],
         )
-        yield from _commit(turn, (), (image,))
+        yield from StoreCall(lambda store: store.commit(turn, (), (image,)))
     elif imported is not None:
-        turn = _import_turn(new, imported, imported.prompt, record.id)
-        yield from _commit(turn, (_as_received(imported),), ())
+        yield from commit_import(new, imported, imported.prompt, record.id)
     return record
-
-
-def import_image(source: Source, prompt: str | None) -> Workflow[Turn]:
-    """
-    Import an image into the library.
-
-    Args:
-        source: The image.
-        prompt: Its prompt or a description; None for the prompt in its sidecar file.
-
-    Raises:
-        InvalidImageError: It is not an image.
-    """
-    if prompt is not None:
-        validate_label("The prompt", prompt)
-    imported = yield from _fetch_original(source)
-    new = yield from NewId()
-    turn = _import_turn(new, imported, imported.prompt if prompt is None else prompt, None)
-    return (yield from _commit(turn, (_as_received(imported),), ()))
-
-
-def find_image(image_id: str) -> Workflow[tuple[Turn, int]]:
-    """
-    Find an image in the library by its id.
-    """
-    return (yield from StoreCall(lambda store: store.find_image(image_id)))
-
-
-def _fetch_original(source: Source) -> Workflow[ImportedImage]:
-    return (yield from PixelCall(lambda pixels: pixels.load_original(source)))
-
-
-def _commit(
-    turn: Turn, images: tuple[ReceivedImage, ...], copies: tuple[ImageRecord, ...]
-) -> Workflow[Turn]:
-    return (yield from StoreCall(lambda store: store.commit(turn, images, copies)))
 
 
 def _promotion_turn(record: SessionRecord, new: IdAndTime, turn: Turn, position: int) -> Turn:
@@ -130,31 +90,4 @@ def _promotion_turn(record: SessionRecord, new: IdAndTime, turn: Turn, position:
         item_ids=turn.item_ids if alone else (),
         origin=ImportOrigin(image_id=image.id),
         started=new.at,
-    )
-
-
-def _import_turn(new: IdAndTime, imported: ImportedImage, prompt: str, session: str | None) -> Turn:
-    """
-    Build the turn of an imported image.
-    """
-    return Turn(
-        id=new.id,
-        session=session,
-        kind="import",
-        status="completed",
-        prompt=prompt,
-        options=GenerateOptions(),
-        model=imported.model,
-        provider=EXTERNAL_PROVIDER,
-        origin=ImportOrigin(file=imported.file),
-        started=new.at,
-    )
-
-
-def _as_received(imported: ImportedImage) -> ReceivedImage:
-    return ReceivedImage(
-        data=imported.data,
-        facts=imported.facts,
-        revised_prompt=imported.revised_prompt,
-        source="copy",
     )

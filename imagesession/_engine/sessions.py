@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from typing import get_args
 
 import attrs
 
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import MAIN, HeadMove, Tree
-from imagesession._domain.turn import APIS, Api, ProviderState, Turn
+from imagesession._domain.turn import Api, ProviderState, Reference, Turn
 from imagesession._domain.wording import quote
 from imagesession.errors import (
     InvalidRequestError,
@@ -23,9 +22,11 @@ from imagesession.errors import (
 
 from .effects import NewId, StoreCall, Workflow
 from .find_session import find_session
+from .pixels import Source
+from .reference_board import keep_references
 from .request import StudioConfig
 from .store import Store
-from .validate import validate_label, validate_models
+from .validate import validate_api, validate_label, validate_memory, validate_models
 
 
 @attrs.frozen(kw_only=True)
@@ -87,6 +88,7 @@ class SessionSettings:
         provider_state: What the provider keeps of its turns.
         remember: How many earlier turns are sent as context at most.
         api: The API that makes the images of its turns.
+        references: The images of its reference board; none to empty it.
     """
 
     name: str | None = None
@@ -94,6 +96,7 @@ class SessionSettings:
     provider_state: ProviderState | None = None
     remember: int | None = None
     api: Api | None = None
+    references: tuple[Source, ...] | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.name is not None:
@@ -101,38 +104,6 @@ class SessionSettings:
         validate_memory(self.provider_state, self.remember)
         if self.api is not None:
             validate_api(self.api)
-
-
-def validate_api(api: object) -> Api:
-    """
-    Return an API's name if it is valid.
-
-    Raises:
-        InvalidRequestError: It is not.
-    """
-    for name in APIS:
-        if api == name:
-            return name
-    raise InvalidRequestError(f'api={api!r} is not "responses" or "images".')
-
-
-def validate_memory(provider_state: object, remember: object) -> None:
-    """
-    Validate `provider_state` and `remember`.
-
-    Raises:
-        InvalidRequestError: One of them is invalid.
-    """
-    states = get_args(ProviderState)
-    if provider_state is not None and provider_state not in states:
-        choices = ", ".join(f'"{state}"' for state in states)
-        raise InvalidRequestError(
-            f"provider_state={quote(provider_state)} is not one of {choices}."
-        )
-    if remember is not None and (type(remember) is not int or remember < 1):
-        raise InvalidRequestError(
-            f"remember={quote(remember)} is not a whole number of turns, 1 or more."
-        )
 
 
 def create_session(
@@ -145,12 +116,14 @@ def create_session(
         InvalidRequestError: The description is not text.
         InvalidOptionError: An option has an invalid value.
         ModelRetiredError: A model has been shut down.
+        InvalidImageError: A reference cannot be used.
         TooManySessionsError: `max_active_sessions` are active already.
     """
     validate_label("The description", description)
     new = yield from NewId()
     _validate_choices(settings, config, new.at)
     yield from _check_session_limit(config, new.at)
+    references = yield from keep_references(settings.references or ())
     record = SessionRecord(
         id=new.id,
         description=description.strip(),
@@ -159,6 +132,7 @@ def create_session(
         provider_state=settings.provider_state,
         remember=settings.remember,
         api=settings.api,
+        references=references,
         created=new.at,
     )
     yield from StoreCall(lambda store: store.save_session(record))
@@ -216,12 +190,14 @@ def update_session(
     Raises:
         InvalidRequestError: The description is not text.
         InvalidOptionError: An option has an invalid value.
+        InvalidImageError: A reference cannot be used.
         ModelRetiredError: A model has been shut down.
         SessionClosedError: The session was closed.
     """
     if description is not None:
         validate_label("The description", description)
     _validate_choices(settings, config, (yield from NewId()).at)
+    references = yield from _changed_references(session_id, settings)
 
     def change(record: SessionRecord) -> SessionRecord:
         _check_open(record)
@@ -233,9 +209,23 @@ def update_session(
             provider_state=settings.provider_state or record.provider_state,
             remember=settings.remember or record.remember,
             api=settings.api or record.api,
+            references=record.references if references is None else references,
         )
 
     return (yield from _update(session_id, change))
+
+
+def _changed_references(
+    session_id: str, settings: SessionSettings
+) -> Workflow[tuple[Reference, ...] | None]:
+    """
+    Return a session's changed reference board; None if it stays.
+    """
+    if settings.references is None:
+        return None
+    record = yield from StoreCall(lambda store: store.find_session(session_id))
+    _check_open(record)
+    return (yield from keep_references(settings.references, record.references))
 
 
 def get_session(id_or_name: str, branch: str, *, reopen: bool) -> Workflow[SessionRecord]:

@@ -8,12 +8,14 @@ import datetime as dt
 import difflib
 import inspect
 from collections.abc import Iterable
+from typing import get_args
 
 from imagesession._domain.caller_warnings import warn_caller
 from imagesession._domain.model_catalog import Kind, ModelCatalog, ModelInfo, SizeRule
 from imagesession._domain.options import GenerateOptions, parse_size
 from imagesession._domain.servers import ServerProfile
 from imagesession._domain.sizes import is_supported, nearest_sizes
+from imagesession._domain.turn import APIS, Api, ProviderState
 from imagesession._domain.wording import quote
 from imagesession.errors import (
     InvalidImageError,
@@ -27,6 +29,7 @@ from imagesession.errors import (
 # https://developers.openai.com/api/reference/resources/images: prompt, image[]
 MAX_PROMPT = 32_000
 MAX_REFERENCES = 16
+MAX_ROLE = 80
 MAX_PARTIALS = 3
 
 
@@ -82,17 +85,70 @@ def is_encodable(text: str) -> bool:
     return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
-def validate_reference_count(count: int) -> None:
+def validate_reference_count(count: int, board: int = 0) -> None:
     """
     Reject more references than the provider takes.
+
+    Args:
+        count: How many there are.
+        board: How many of them are on the session's reference board.
 
     Raises:
         InvalidImageError: There are more than 16.
     """
     if count > MAX_REFERENCES:
+        among = f", with the {board} of the session's board" if board else ""
+        remedy = ", or change the board with session.update(references=…)" if board else ""
         raise InvalidImageError(
-            f"There are {count} references; the provider takes {MAX_REFERENCES}. "
-            f"Leave out {count - MAX_REFERENCES}."
+            f"There are {count} references{among}; the provider takes {MAX_REFERENCES}. "
+            f"Leave out {count - MAX_REFERENCES}{remedy}."
+        )
+
+
+def validate_role(role: str) -> None:
+    """
+    Reject a role of a reference that is not a few words.
+
+    Raises:
+        InvalidRequestError: It is empty, has several lines, or more than 80 characters.
+    """
+    validate_label("The role of a reference", role, empty=False)
+    if len(role) > MAX_ROLE or not role.isprintable():
+        raise InvalidRequestError(
+            f"The role of a reference is {quote(role)}. Say it in a few words on one line, such as "
+            '"logo": at most 80 characters.'
+        )
+
+
+def validate_api(api: object) -> Api:
+    """
+    Return an API's name if it is valid.
+
+    Raises:
+        InvalidRequestError: It is not.
+    """
+    for name in APIS:
+        if api == name:
+            return name
+    raise InvalidRequestError(f'api={api!r} is not "responses" or "images".')
+
+
+def validate_memory(provider_state: object, remember: object) -> None:
+    """
+    Validate `provider_state` and `remember`.
+
+    Raises:
+        InvalidRequestError: One of them is invalid.
+    """
+    states = get_args(ProviderState)
+    if provider_state is not None and provider_state not in states:
+        choices = ", ".join(f'"{state}"' for state in states)
+        raise InvalidRequestError(
+            f"provider_state={quote(provider_state)} is not one of {choices}."
+        )
+    if remember is not None and (type(remember) is not int or remember < 1):
+        raise InvalidRequestError(
+            f"remember={quote(remember)} is not a whole number of turns, 1 or more."
         )
 
 

@@ -20,6 +20,7 @@ from imagesession._fake_openai.responses_request import (
     Item,
     Message,
     ResponsesRequest,
+    split_references,
 )
 from imagesession._fake_openai.sketch import SketchState
 from imagesession._fake_openai.tokens import picture_tokens
@@ -107,17 +108,19 @@ class HistoryResolver:
         # After the last message there can only be an image to continue from.
         picture = self._replay(sketch, later)
         images = self._images(message)
-        if images:
+        shown = len(images) > message.references
+        if shown:
             picture = self._from_image(message.images[0].path, images[0])
         mask = self._mask(tool)
-        after = self._apply(tool, picture, message.text, images, mask)
-        return _make_plan(tool, before, picture, after, max(0, len(images) - 1))
+        after = self._apply(tool, picture, message.text, images, mask, shown=shown)
+        return _make_plan(tool, before, picture, after, len(images) - shown)
 
     def draw(self, tool: ImageToolParams, prompt: str) -> SketchPlan:
         """
         Plan an image from a prompt alone.
         """
-        return _make_plan(tool, None, None, self._apply(tool, None, prompt, (), None), 0)
+        after = self._apply(tool, None, prompt, (), None, shown=False)
+        return _make_plan(tool, None, None, after, 0)
 
     def edit(
         self,
@@ -144,9 +147,12 @@ class HistoryResolver:
                 if opened.format not in _EDITABLE:
                     raise unreadable_image(number, image.param)
         encoded = tuple(image.data for image in images)
-        picture = self._from_image(images[0].param, encoded[0])
-        after = self._apply(tool, picture, prompt, encoded, overlay)
-        return _make_plan(tool, None, picture, after, len(images) - 1)
+        prompt, references = split_references(prompt)
+        shown = len(images) > references
+        picture = self._from_image(images[0].param, encoded[0]) if shown else None
+        tool = tool if shown else attrs.evolve(tool, action="generate")
+        after = self._apply(tool, picture, prompt, encoded, overlay, shown=shown)
+        return _make_plan(tool, None, picture, after, len(images) - shown)
 
     def inspect(
         self, request: ResponsesRequest, before: SketchState | None
@@ -189,7 +195,7 @@ class HistoryResolver:
 
     def _apply_turn(self, sketch: SketchState | None, message: Message) -> SketchState | None:
         images = self._images(message)
-        if images:
+        if len(images) > message.references:
             sketch = self._from_image(message.images[0].path, images[0])
             sketch = attrs.evolve(sketch, insets=images[1:])
         if not message.text:
@@ -205,9 +211,13 @@ class HistoryResolver:
         prompt: str,
         images: tuple[bytes, ...],
         overlay: Overlay | None,
+        *,
+        shown: bool,
     ) -> SketchState:
+        insets = images[1:] if shown else images
         if overlay is not None:
-            return self._apply_mask(overlay, tool, picture, prompt, images)
+            base = picture.base if picture and shown else None
+            return self._apply_mask(overlay, tool, picture, prompt, (base, *insets))
         if picture is None or tool.action == "generate":
             if tool.action == "edit":
                 raise RefusalError(
@@ -222,8 +232,8 @@ class HistoryResolver:
                 seed=self.seed,
                 insets=images,
             )
-        if len(images) > 1:
-            picture = attrs.evolve(picture, insets=images[1:])
+        if insets:
+            picture = attrs.evolve(picture, insets=insets)
         after = self.sketcher.refine(picture, prompt, size=tool.size, transparent=tool.transparent)
         return attrs.evolve(after, size=tool.size or output_size(after.size, tool.model))
 
@@ -233,7 +243,7 @@ class HistoryResolver:
         tool: ImageToolParams,
         picture: SketchState | None,
         prompt: str,
-        images: tuple[bytes, ...],
+        images: tuple[bytes | None, ...],
     ) -> SketchState:
         if picture is None:
             raise RefusalError(
@@ -241,7 +251,7 @@ class HistoryResolver:
                 param=overlay.param,
                 code="invalid_value",
             )
-        sent = picture.base if images else None
+        sent, *insets = images
         base = self.pictures.data(RenderKey(sketch=picture)) if sent is None else sent
         return self.sketcher.start(
             prompt,
@@ -250,7 +260,7 @@ class HistoryResolver:
             seed=self.seed,
             base=base,
             mask=overlay.mask_for(base),
-            insets=images[1:],
+            insets=tuple(filter(None, insets)),
         )
 
     def _images(self, message: Message) -> tuple[bytes, ...]:

@@ -4,6 +4,7 @@ Read the body of `POST /responses` into a `ResponsesRequest`.
 Parameters: https://platform.openai.com/docs/api-reference/responses/create
 """
 
+import re
 from collections.abc import Iterator
 from typing import TypeAlias
 
@@ -38,6 +39,10 @@ _KNOWN = words(
     temperature text tool_choice tools top_logprobs top_p truncation user"""
 )
 _ROLES = ("user", "assistant", "system", "developer")
+_REFERENCES = re.compile(
+    r"\n\nThe last (?:(\d+) images are references|image is a reference) to go by, "
+    r"not to change: .*\Z"
+)
 _PARTS = ("input_text", "input_image", "input_file", "output_text", "refusal")
 # Items of other tools, which this provider accepts and ignores.
 _IGNORED_ITEMS = words(
@@ -58,12 +63,14 @@ class Message:
 
     Attributes:
         images: The `input_image` parts, in order.
+        references: How many of the last images are references to go by, as the text says.
 
     """
 
     role: str
     text: str
     images: tuple[JsonNode, ...]
+    references: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -312,6 +319,14 @@ def _is_output(item: JsonNode, kind: str) -> bool:
     return kind not in {"reasoning", "mcp_approval_response"} and not kind.endswith("_output")
 
 
+def split_references(text: str) -> tuple[str, int]:
+    """
+    Return a prompt without the sentence on references, and of how many of the last images that is.
+    """
+    found = _REFERENCES.search(text)
+    return (text[: found.start()], int(found[1] or 1)) if found else (text, 0)
+
+
 def _read_message(node: JsonNode) -> Message:
     role = node.require("role").choice(_ROLES)
     content = node.require("content")
@@ -325,7 +340,8 @@ def _read_message(node: JsonNode) -> Message:
             texts.append(part.require("text").text())
         elif kind == "input_image":
             images.append(part)
-    return Message(role=role, text="\n".join(texts), images=tuple(images))
+    text, references = split_references("\n".join(texts))
+    return Message(role=role, text=text, images=tuple(images), references=references)
 
 
 def _echo(node: JsonNode, model: ModelInfo, tools: tuple[ImageToolParams | JsonNode, ...]) -> Json:

@@ -177,6 +177,9 @@ def read_session(data: bytes, where: str) -> SessionRecord:
         provider_state=_read_setting(record, "provider_state", get_args(ProviderState)),
         remember=record.optional("remember", int),
         api=_read_setting(record, "api", APIS),
+        references=record.each("references", _read_reference)
+        if "references" in record.data
+        else (),
         created=record.time("created"),
         closed=record.optional_time("closed"),
         moves={name: _read_move(moves.inner(name)) for name in moves.data},
@@ -321,7 +324,11 @@ def _read_estimate(record: StrictReader) -> CostEstimate:
 
 
 def _read_reference(record: StrictReader) -> Reference:
-    return Reference(sha256=record.text("sha256"), image_id=record.optional("image_id", str))
+    return Reference(
+        sha256=record.text("sha256"),
+        image_id=record.optional("image_id", str),
+        role=record.optional("role", str) or "",
+    )
 
 
 def _read_usage(record: StrictReader) -> Usage:

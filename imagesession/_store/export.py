@@ -4,19 +4,29 @@ Export sessions to a folder or zip, and import them into this or another library
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath, PurePosixPath
 
 import attrs
 
 from imagesession._domain.image_header import SUFFIXES, ImageHeader
+from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
-from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._domain.turn import ImageRecord, ImportOrigin, Reference, Turn
 from imagesession._engine.http import ReceivedImage
-from imagesession.errors import InvalidImageError, InvalidRequestError, StorageError, StorageIOError
+from imagesession._engine.imports import EXTERNAL_PROVIDER
+from imagesession._version import __version__
+from imagesession.errors import (
+    InvalidImageError,
+    InvalidRequestError,
+    NotFoundError,
+    StorageError,
+    StorageIOError,
+)
 
 from . import codec, export_format, sidecar
 from .export_format import ExportedSession, Manifest
@@ -57,9 +67,24 @@ class SessionExport(SessionStore, ImageStore):
         if is_zip(target):
             _check_size(tree, target)
         latest = max((turn.finished or turn.started for turn in tree.turns.values()), default=None)
+        board = tuple(self._find_board(record, tree))
         with open_archive_writer(target, latest or record.created) as add:
-            _ExportWriter(self.blobs, add, Manifest(session=record.id)).write(record, tree)
+            _ExportWriter(self.blobs, add, Manifest(session=record.id)).write(record, tree, board)
         return str(target)
+
+    def _find_board(
+        self, record: SessionRecord, tree: Tree
+    ) -> Iterator[tuple[Reference, ImageRecord]]:
+        """
+        Find the images of the session's reference board that are no images of the session.
+        """
+        own = {image.id for turn in tree.turns.values() for image in turn.images}
+        for reference in record.references:
+            if reference.image_id not in own:
+                own.add(reference.image_id or "")
+                with contextlib.suppress(NotFoundError):
+                    turn, position = self.find_image(reference.image_id or "")
+                    yield reference, turn.images[position]
 
     def import_session(self, path: object) -> SessionRecord:
         """
@@ -73,14 +98,14 @@ class SessionExport(SessionStore, ImageStore):
         """
         with open_archive_reader(resolve_path(path)) as archive:
             exported = export_format.read_export(archive)
-            turns = self._import_all(exported)
+            record, turns = self._import_all(exported)
         for turn in turns:
+            name = record.name if turn.session else None
             for position, image in enumerate(turn.images if turn.kind != "promotion" else ()):
-                metadata = sidecar.to_dict(turn, position, exported.record.name)
-                self.blobs.annotate(image.file, metadata)
-        return exported.record
+                self.blobs.annotate(image.file, sidecar.to_dict(turn, position, name))
+        return record
 
-    def _import_all(self, exported: ExportedSession) -> tuple[Turn, ...]:
+    def _import_all(self, exported: ExportedSession) -> tuple[SessionRecord, tuple[Turn, ...]]:
         """
         Write images, then turns, then the session; if anything fails, remove all of them.
         """
@@ -88,16 +113,72 @@ class SessionExport(SessionStore, ImageStore):
         self._check_new(exported.record)
         try:
             turns = tuple(self._write_images(turn, exported, written) for turn in exported.turns)
+            record, board = self._import_board(exported, turns, written)
             # Images take long to write; so others are kept out only while records are written.
             with self.facts.transaction("admission"):
                 self._check_new(exported.record)
                 self._check_ids(turns, exported.record.id)
-                self._write_records(turns, exported.record)
+                self._write_records((*turns, *board), record)
         except BaseException:
             for file in reversed(written):
                 self.blobs.drop(file)
             raise
-        return turns
+        return record, (*turns, *board)
+
+    def _import_board(
+        self, exported: ExportedSession, turns: Sequence[Turn], written: list[str]
+    ) -> tuple[SessionRecord, list[Turn]]:
+        """
+        Write the images of the reference board that this library does not have, each as an import.
+        """
+        own = {image.id for turn in turns for image in turn.images}
+        imported: dict[str | None, Turn] = {}
+        for reference in exported.record.references:
+            read = exported.read_board_image(reference)
+            is_new = reference.image_id not in {*own, *imported}
+            if read is not None and is_new and self._lacks(reference):
+                turn = self._import_reference(reference, *read)
+                written.append(turn.images[0].file)
+                imported[reference.image_id] = turn
+        new_ids = {image_id: turn.images[0].id for image_id, turn in imported.items()}
+        references = tuple(
+            attrs.evolve(reference, image_id=new_ids.get(reference.image_id, reference.image_id))
+            for reference in exported.record.references
+        )
+        return attrs.evolve(exported.record, references=references), [*imported.values()]
+
+    def _lacks(self, reference: Reference) -> bool:
+        try:
+            turn, position = self.find_image(reference.image_id or "")
+        except NotFoundError:
+            return True
+        return turn.images[position].sha256 != reference.sha256
+
+    def _import_reference(self, reference: Reference, data: bytes, header: ImageHeader) -> Turn:
+        new = self.new_id()
+        turn = Turn(
+            id=new.id,
+            kind="import",
+            status="completed",
+            prompt=reference.role,
+            options=GenerateOptions(),
+            provider=EXTERNAL_PROVIDER,
+            origin=ImportOrigin(),
+            started=new.at,
+            finished=new.at,
+            version=__version__,
+        )
+        image = ImageRecord(
+            id=self.ids.new(),
+            file=self.blobs.put_new(turn, new.at, ReceivedImage(data=data, facts=header)),
+            format=header.format,
+            width=header.width,
+            height=header.height,
+            bytes=len(data),
+            sha256=reference.sha256,
+            source="copy",
+        )
+        return attrs.evolve(turn, images=(image,))
 
     def _check_new(self, record: SessionRecord) -> None:
         if self.facts.has(Key("session", record.id)):
@@ -181,9 +262,12 @@ class _ExportWriter:
     add_file: AddFile
     manifest: Manifest
 
-    def write(self, record: SessionRecord, tree: Tree) -> None:
+    def write(
+        self, record: SessionRecord, tree: Tree, board: Iterable[tuple[Reference, ImageRecord]]
+    ) -> None:
         """
-        Write a session's images, each with its sidecar, then its records, then the manifest.
+        Write a session's images, each with its sidecar, and those of its reference board, then its
+        records, then the manifest.
         """
         turns = tuple(tree.turns.values())
         for turn, copy in zip(turns, export_format.with_export_names(turns), strict=True):
@@ -193,6 +277,8 @@ class _ExportWriter:
                 sidecar_name = str(PurePosixPath(renamed.file).with_suffix(".json"))
                 self._write(sidecar_name, json.dumps(facts, indent=1).encode("ascii"))
             self._write(export_format.turn_name(turn.id), codec.dump_turn(copy))
+        for reference, image in board:
+            self._write_image(image, export_format.board_name(reference, SUFFIXES[image.format]))
         self._write(export_format.SESSION, codec.dump_session(record))
         self.add_file(export_format.MANIFEST, self.manifest.dump())
 

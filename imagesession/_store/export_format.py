@@ -15,9 +15,9 @@ from typing import Any, TypeVar, cast
 
 import attrs
 
-from imagesession._domain.image_header import SUFFIXES, parse_header
+from imagesession._domain.image_header import SUFFIXES, ImageHeader, parse_header
 from imagesession._domain.sessions import SessionRecord
-from imagesession._domain.turn import ImageRecord, Turn, is_id
+from imagesession._domain.turn import ImageRecord, Reference, Turn, is_id
 from imagesession._version import __version__
 from imagesession.errors import (
     CorruptRecordError,
@@ -103,6 +103,13 @@ def turn_name(turn_id: str) -> str:
     return f"{_TURNS}{turn_id}.json"
 
 
+def board_name(reference: Reference, suffix: str = "") -> str:
+    """
+    Return the name in an export of an image of the session's reference board.
+    """
+    return f"{_IMAGES}reference_{reference.image_id}{suffix}"
+
+
 def digest(data: bytes) -> str:
     """
     Return the SHA-256 of a file, in hexadecimal.
@@ -144,6 +151,25 @@ class ExportedSession:
                     f"{image.file} is not the picture of its turn's record. Nothing was imported."
                 )
         return data
+
+    def read_board_image(self, reference: Reference) -> tuple[bytes, ImageHeader] | None:
+        """
+        Return an image of the session's reference board that is in the export; None if it is not.
+
+        Raises:
+            CorruptRecordError: Its bytes are not those that were exported.
+        """
+        stem = f"{board_name(reference)}."
+        name = next((name for name in self.manifest.files if name.startswith(stem)), None)
+        if name is None:
+            return None
+        data = _read_listed(self.archive, name, self.manifest, _MAX_IMAGE)
+        header = parse_header(data)
+        if digest(data) != reference.sha256 or header is None:
+            raise CorruptRecordError(
+                f"{name} is not the picture of the session's record. Nothing was imported."
+            )
+        return data, header
 
 
 def read_export(archive: ArchiveReader) -> ExportedSession:

@@ -17,11 +17,9 @@ import attrs
 from imagesession._domain.reports import PendingRequest
 from imagesession._domain.turn import Turn
 from imagesession._engine.leases import BudgetReservation
-from imagesession._engine.store import IdAndTime
 from imagesession.errors import StorageError, StorageIOError
 
 from . import admission
-from .ids import UlidFactory
 from .ports import FactExistsError, Key, Lease, Ports
 from .records import (
     StorePart,
@@ -70,17 +68,10 @@ class IntentStore(StorePart):
 
     def __init__(self, ports: Ports) -> None:
         super().__init__(ports)
-        self.ids = UlidFactory()
         self.leases: WeakValueDictionary[str, IntentLease] = WeakValueDictionary()
         self.taken_over: set[str] = set()
         self._late_response_ids: dict[str, str] = {}
         self._orphans_listed = False
-
-    def new_id(self, after: str = "") -> IdAndTime:
-        """
-        Return the time and a new id, greater than `after`.
-        """
-        return IdAndTime(id=self.ids.new(after), at=self.facts.now())
 
     def write_intent(
         self, turn: Turn, reservation: BudgetReservation | None = None

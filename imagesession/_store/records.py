@@ -14,9 +14,11 @@ import attrs
 
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.coerce import as_id
+from imagesession._engine.store import IdAndTime
 from imagesession.errors import StorageError, StorageIOError
 
 from . import codec
+from .ids import UlidFactory
 from .ports import Facts, Key, Ports
 from .strict_reader import StrictReader, parse_object
 
@@ -38,6 +40,13 @@ class StorePart:
         self.rights = ports.rights
         self.blobs = ports.blobs
         self.index = ports.index
+        self.ids = UlidFactory()
+
+    def new_id(self, after: str = "") -> IdAndTime:
+        """
+        Return the time and a new id, greater than `after`.
+        """
+        return IdAndTime(id=self.ids.new(after), at=self.facts.now())
 
 
 @attrs.frozen(kw_only=True)

@@ -14,7 +14,8 @@ _MAX_BYTES = 180
 # Letters, marks and digits of any script; everything else becomes an underscore.
 _KEPT_CATEGORIES = frozenset("LMN")
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])", re.IGNORECASE)
+RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)", re.IGNORECASE)
+"""Names that Windows keeps for devices, with whatever suffix."""
 
 
 def slugify(text: str) -> str:
@@ -27,4 +28,4 @@ def slugify(text: str) -> str:
     )
     name = re.sub("_+", "_", words)[:_MAX_CHARACTERS]
     name = name.encode("utf-8")[:_MAX_BYTES].decode("utf-8", "ignore").strip("_")
-    return f"_{name}" if _RESERVED.fullmatch(name) else name or FALLBACK_SLUG
+    return f"_{name}" if RESERVED.match(name) else name or FALLBACK_SLUG

@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from imagesession._domain.image_header import SUFFIXES
-from imagesession._domain.turn import Turn, short_id
+from imagesession._domain.turn import Turn
 from imagesession._engine.http import ReceivedImage
 from imagesession._store.files.atomic_write import (
     check_writable,
@@ -34,7 +34,8 @@ from imagesession._store.ports import Blobs
 from imagesession._store.strict_reader import parse_object
 from imagesession.errors import StorageIOError
 
-from .layout import IMAGE_FOLDERS, IMAGE_PREFIX, Layout, image_dir
+from .file_names import PREFIX
+from .layout import IMAGE_FOLDERS, Layout, image_dir
 
 MIN_FREE_BYTES = 64_000_000
 BYTES_PER_PENDING_IMAGE = 4_000_000
@@ -90,8 +91,27 @@ class DiskBlobs(Blobs):
         with translate_os_errors(self.layout.root):
             orphan = None
             if recorded is not None:
-                orphan = _find_orphan_file(self.layout, turn, image, recorded)
+                orphan = self._find_orphan_file(turn, image, recorded)
             return orphan or _write(self.layout, turn, at, image)
+
+    def _find_orphan_file(
+        self, turn: Turn, received: ReceivedImage, recorded: Collection[str]
+    ) -> str | None:
+        """
+        Find an image's file that an interrupted program wrote but did not record; such a file has
+        no metadata beside it yet.
+        """
+        layout, folder, suffix = self.layout, image_dir(turn), SUFFIXES[received.facts.format]
+        with contextlib.suppress(OSError):
+            for name in sorted(os.listdir(layout.root / folder)):  # noqa: PTH208 - names will do
+                file = f"{folder}/{name}"
+                may_be_it = name.endswith(suffix) and layout.may_be_of(file, turn)
+                if not may_be_it or file in recorded:
+                    continue
+                if _has_content(layout, file, received.data) and self.annotation(file) is None:
+                    fsync_dir(layout.root / folder)
+                    return file
+        return None
 
     def get(self, key: str) -> bytes:
         return read_within(self.layout.root, key)
@@ -128,12 +148,13 @@ class DiskBlobs(Blobs):
 
     def keys(self) -> Iterator[str]:
         """
-        Yield the images that have such a name as this library gives.
+        Yield the images that have such a name as this library gives, or metadata beside them.
         """
         suffixes = {*SUFFIXES.values()}
         for folder in IMAGE_FOLDERS:
-            for path in sorted((self.layout.root / folder).rglob(f"{IMAGE_PREFIX}*")):
-                if path.suffix in suffixes:
+            for path in sorted((self.layout.root / folder).rglob("*")):
+                is_ours = path.stem.startswith(PREFIX) or self.layout.names.matches(path.stem)
+                if path.suffix in suffixes and (is_ours or path.with_suffix(".json").exists()):
                     yield path.relative_to(self.layout.root).as_posix()
 
 
@@ -152,7 +173,10 @@ def _write(layout: Layout, turn: Turn, now: dt.datetime, received: ReceivedImage
                 if not _stem_in_use(path, folder):
                     return file
                 unlink_unused(path, folder)  # another program took the stem at the same moment
-    raise StorageIOError(f"{layout.root} has {_MAX_NUMBER:,} pictures of this second already.")
+    raise StorageIOError(
+        f"{layout.root / image_dir(turn)} has {_MAX_NUMBER:,} images of one name already. Use "
+        'another template, such as Studio(filename="{slug}_{time}_{n:02}").'
+    )
 
 
 def _stem_in_use(path: Path, folder: int | None) -> bool:
@@ -161,24 +185,6 @@ def _stem_in_use(path: Path, folder: int | None) -> bool:
     """
     suffixes = {*SUFFIXES.values(), ".json"} - {path.suffix}
     return any(name_exists(path.with_suffix(suffix), folder) for suffix in suffixes)
-
-
-def _find_orphan_file(
-    layout: Layout, turn: Turn, received: ReceivedImage, recorded: Collection[str]
-) -> str | None:
-    """
-    Find an image's file that an interrupted program wrote but did not record.
-    """
-    folder = image_dir(turn)
-    owner = f"{folder}/session_{short_id(turn.session or turn.id)}_"
-    with contextlib.suppress(OSError):
-        for name in sorted(os.listdir(layout.root / folder)):  # noqa: PTH208 - names will do
-            file = f"{folder}/{name}"
-            matches = file.startswith(owner) and file.endswith(SUFFIXES[received.facts.format])
-            if matches and file not in recorded and _has_content(layout, file, received.data):
-                fsync_dir(layout.root / folder)
-                return file
-    return None
 
 
 def _has_content(layout: Layout, file: str, data: bytes) -> bool:

@@ -19,7 +19,7 @@ import attrs
 
 from imagesession._domain.health import Health, HealthCheck
 from imagesession._domain.reports import PendingRequest
-from imagesession._domain.turn import ImageRecord, Turn, is_id, short_id
+from imagesession._domain.turn import ImageRecord, Turn, is_id
 from imagesession._domain.wording import list_some
 from imagesession._store import codec
 from imagesession._store.files.atomic_write import translate_os_errors, write_temp
@@ -159,13 +159,15 @@ class _Records:
         blobs, facts = DiskBlobs(self.layout), DiskFacts(self.layout, self.index)
         # Images, then intents, then records: so what is settled meanwhile is not missed.
         files = tuple(blobs.keys())
-        pending = {_owner(intent.turn) for _, intent in open_intents(facts)}
+        pending = [intent.turn for _, intent in open_intents(facts)]
         counts = self._read()
         recorded = {image.file for turn in self.turns.values() for image in turn.images}
         described = read_descriptions(blobs, (file for file in files if file not in recorded))
         lost = [turn.id for turn in described.turns if not facts.has(turn_key(turn))]
         unknown = [
-            file for file in described.unknown if Path(file).name.split("_")[1] not in pending
+            file
+            for file in described.unknown
+            if not any(self.layout.may_be_of(file, turn) for turn in pending)
         ]
         parents = {turn.parent for turn in self.turns.values() if turn.parent is not None}
         findings = (
@@ -205,13 +207,6 @@ class _Records:
             yield
         except (StorageError, OSError):
             self.damaged.append(f"{file.parent.name}/{file.name}")
-
-
-def _owner(turn: Turn) -> str:
-    """
-    Return the part of a file's name that tells whose image it is.
-    """
-    return short_id(turn.session or turn.id)
 
 
 def _check_index(layout: Layout, index: DiskIndex, known: set[str]) -> Finding:

@@ -33,8 +33,10 @@ from pathlib import Path
 import attrs
 
 from imagesession._domain.image_header import SUFFIXES, PictureFormat
-from imagesession._domain.turn import Kind, Turn, short_id
+from imagesession._domain.turn import Kind, Turn
 from imagesession._store.slug import slugify
+
+from .file_names import FileNames
 
 STANDALONE = "one-shots"
 _FOLDERS: dict[Kind, str] = {
@@ -49,7 +51,6 @@ _FOLDERS: dict[Kind, str] = {
 }
 IMAGE_FOLDERS = tuple(dict.fromkeys(_FOLDERS.values()))
 """The folders that hold images, some of them in folders of their own."""
-IMAGE_PREFIX = "session_"
 _PLURALS = {
     "icon": "icons",
     "illustration": "illustrations",
@@ -66,9 +67,11 @@ class Layout:
 
     Attributes:
         root: The folder that people see.
+        names: The names of image files.
     """
 
     root: Path
+    names: FileNames = attrs.field(factory=FileNames)
 
     @property
     def inner(self) -> Path:
@@ -199,11 +202,16 @@ class Layout:
 
     def image_file(self, turn: Turn, at: dt.datetime, number: int, format: PictureFormat) -> str:
         """
-        Return an image's path within the library: by kind, session, time in UTC and a number.
+        Return an image's path within the library, the `number`th that may be free.
         """
-        owner = short_id(turn.session or turn.id)
-        name = f"{IMAGE_PREFIX}{owner}_{at:%Y%m%dT%H%M%SZ}_{number:02}{SUFFIXES[format]}"
-        return f"{image_dir(turn)}/{name}"
+        return f"{image_dir(turn)}/{self.names.render(turn, at, number)}{SUFFIXES[format]}"
+
+    def may_be_of(self, file: str, turn: Turn) -> bool:
+        """
+        Tell whether a file may be an image of a turn, by its folder and name.
+        """
+        folder, _, name = file.rpartition("/")
+        return folder == image_dir(turn) and self.names.matches(name.rpartition(".")[0], turn)
 
 
 def image_dir(turn: Turn) -> str:

@@ -31,6 +31,7 @@ from imagesession.errors import (
 
 from .blobs import DiskBlobs
 from .facts import DiskFacts
+from .file_names import DEFAULT_FILENAME, FileNames
 from .index import DiskIndex
 from .layout import Layout
 from .locks import try_lock
@@ -39,15 +40,20 @@ from .rights import DiskRights
 LAYOUT_VERSION = 2
 
 
-def open_library(root: Path) -> LibraryStore:
+def open_library(root: Path, *, filename: str = DEFAULT_FILENAME) -> LibraryStore:
     """
     Open the library in a folder, which is created if it is missing.
 
+    Args:
+        root: The folder.
+        filename: The template of images' names.
+
     Raises:
+        InvalidRequestError: An argument is not valid.
         StorageIOError: The folder cannot be used.
         UnsupportedFormatVersionError: A newer imagesession wrote it.
     """
-    return LibraryStore(DiskLibrary(root))
+    return LibraryStore(DiskLibrary(root, filename))
 
 
 class DiskLibrary:
@@ -56,6 +62,7 @@ class DiskLibrary:
 
     Args:
         root: The folder; created if it is missing.
+        filename: The template of images' names.
 
     Attributes:
         layout: Its folders.
@@ -69,8 +76,8 @@ class DiskLibrary:
         UnsupportedFormatVersionError: A newer imagesession wrote it.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.layout = Layout(_expand(root))
+    def __init__(self, root: Path, filename: str = DEFAULT_FILENAME) -> None:
+        self.layout = Layout(_expand(root), FileNames(filename))
         self.index = DiskIndex(self.layout)
         self.facts = DiskFacts(self.layout, self.index)
         self.rights = DiskRights(self.layout)
