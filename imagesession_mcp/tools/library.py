@@ -227,5 +227,5 @@ async def get_server_stats(call: CallContext) -> Payload:
     """
     running = [task.id for task in call.state.tasks.of(call.principal) if not task.is_done]
     stats = payloads.stats_payload(await call.studio.stats())
-    settings = call.state.settings.for_principal(call.principal)
-    return {**stats, "daily_budget_usd": settings.daily_budget, "running_generations": running}
+    budget = call.state.settings.budget_of(call.principal)
+    return {**stats, "daily_budget_usd": budget, "running_generations": running}
