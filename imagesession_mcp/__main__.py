@@ -15,7 +15,7 @@ from contextlib import suppress
 import attrs
 
 from imagesession_mcp import cli
-from imagesession_mcp.cli import ParsedCommand
+from imagesession_mcp.settings import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,26 +29,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         SystemExit: The server cannot start; a message was written to stderr. The status is 2 for
             an invalid value, otherwise 1.
     """
-    command = cli.parse(sys.argv[1:] if arguments is None else arguments, os.environ)
+    settings = cli.parse(sys.argv[1:] if arguments is None else arguments, os.environ)
     if importlib.util.find_spec("mcp") is None:
         sys.exit("imagesession-mcp: install it with its server: pip install 'imagesession[mcp]'")
     # The SDK's handler logs to stderr; stdout is reserved for the protocol.
     logging.getLogger("imagesession_mcp").setLevel(logging.INFO)
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(command))
+        asyncio.run(_serve(attrs.evolve(settings, owns_process=True)))
 
 
-async def _serve(command: ParsedCommand) -> None:
-    settings = attrs.evolve(command.settings, owns_process=True)
+async def _serve(settings: Settings) -> None:
     # Either takes half a second to import, which --help does not need.
-    if command.http is None:
+    if settings.http:
+        from imagesession_mcp import http  # noqa: PLC0415
+
+        await http.serve(settings)
+    else:
         from imagesession_mcp import stdio  # noqa: PLC0415
 
         await stdio.serve(settings)
-    else:
-        from imagesession_mcp import http  # noqa: PLC0415
-
-        await http.serve(settings, command.http)
 
 
 if __name__ == "__main__":

@@ -31,11 +31,11 @@ _PRINCIPAL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RECOVERY_TIMEOUT = 30.0
 
 log = logging.getLogger("imagesession_mcp")
-OpenStudio: TypeAlias = "Callable[[Settings, Path | None], imagesession.AsyncStudio]"
+OpenStudio: TypeAlias = "Callable[[Settings, Path | str | None], imagesession.AsyncStudio]"
 Ctx: TypeAlias = Context[Any, Any]
 
 
-def open_studio(settings: Settings, library: Path | None) -> imagesession.AsyncStudio:
+def open_studio(settings: Settings, library: Path | str | None) -> imagesession.AsyncStudio:
     """
     Open a studio with the server's settings.
     """
@@ -93,9 +93,8 @@ class AppState:
                     / "principals"
                     / _validate_principal(principal)
                 )
-            self._studios[principal] = studio = self.open(
-                self.settings.for_principal(principal), library
-            )
+            settings = attrs.evolve(self.settings, daily_budget=self.settings.budget_of(principal))
+            self._studios[principal] = studio = self.open(settings, library)
             self._spawn(self._recover_library(studio))
         return self._studios[principal]
 
@@ -104,12 +103,12 @@ class AppState:
         Return the folders from which a principal's files may be read: its library and those that
         the operator allowed, without the other principals' libraries in them.
         """
-        library, server_library = (
-            self.studio(principal).library,
-            self.studio(LOCAL_PRINCIPAL).library,
-        )
+        server_library = self.studio(LOCAL_PRINCIPAL).library
+        # A library that is not a folder has no files that calls could name.
+        is_folder = not isinstance(self.settings.library, str)
+        own = (self.studio(principal).library,) if is_folder else ()
         return AllowedFolders(
-            tuple(folder.resolve() for folder in (library, *self.settings.allow_dirs)),
+            tuple(folder.resolve() for folder in (*own, *self.settings.allow_dirs)),
             None if principal == LOCAL_PRINCIPAL else server_library.resolve(),
         )
 

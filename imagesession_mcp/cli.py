@@ -12,7 +12,7 @@ import attrs
 
 import imagesession
 from imagesession_mcp.option_values import InvalidOptionError
-from imagesession_mcp.settings import OPTIONS, SECRETS, HttpSettings, Option, Settings, options_of
+from imagesession_mcp.settings import OPTIONS, SECRETS, Option, Settings
 
 _ABOUT = """
 An MCP server that makes images in conversation: sessions with memory, branches and undo, and a
@@ -25,26 +25,12 @@ return an error. --offline needs no key. OPENAI_BASE_URL is the URL of a provide
 """
 
 
-@attrs.frozen
-class ParsedCommand:
-    """
-    The settings from the command line and the environment.
-
-    Attributes:
-        settings: The server's settings.
-        http: The settings for HTTP; None for stdin and stdout.
-    """
-
-    settings: Settings
-    http: HttpSettings | None
-
-
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}. See {self.prog} --help.\n")
 
 
-def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> ParsedCommand:
+def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     """
     Parse the command line and the environment; the command line takes precedence.
 
@@ -55,19 +41,18 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> ParsedCom
     parser = _parser()
     flags = vars(parser.parse_args(arguments))
     try:
-        settings = Settings(**_collect_settings(Settings, flags, environment))
-        http = HttpSettings(**_collect_settings(HttpSettings, flags, environment))
-        if not settings.http:
-            return ParsedCommand(settings, None)
-        http = _add_principals(http, environment)
-        return ParsedCommand(settings.shared_among(http.principals), http)
+        settings = Settings(**_read_all(flags, environment))
+        if settings.http:
+            settings = _add_principals(settings, environment)
+            settings.check()
     except InvalidOptionError as error:
         parser.error(str(error))
+    return settings
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="imagesession-mcp", description=_ABOUT, epilog=_KEY, allow_abbrev=False)
-    for option in OPTIONS:
+    for option in OPTIONS.values():
         keywords: dict[str, Any] = {"action": "store_const", "const": "1"}
         if option.metavar:
             keywords = {
@@ -81,17 +66,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _collect_settings(
-    kind: type[Settings | HttpSettings],
-    flags: Mapping[str, Any],
-    environment: Mapping[str, str],
-) -> dict[str, Any]:
+def _read_all(flags: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
     """
-    Return the settings that the command line or the environment sets.
+    Return the settings that a flag or a variable sets.
     """
     settings: dict[str, Any] = {}
-    for field, option in options_of(kind).items():
-        source, texts = _read_option(option, flags, environment)
+    for field, option in OPTIONS.items():
+        source, texts = _read(option, flags, environment)
         try:
             values = tuple(option.parse(text) for text in texts)
         except InvalidOptionError as error:
@@ -101,7 +82,7 @@ def _collect_settings(
     return settings
 
 
-def _read_option(
+def _read(
     option: Option, flags: Mapping[str, Any], environment: Mapping[str, str]
 ) -> tuple[str, list[str]]:
     """
@@ -111,36 +92,20 @@ def _read_option(
     if flag is not None:
         return f"--{option.name}", flag if option.separator else [flag]
     text = environment.get(option.variable, "")
-    # Some hosts set an omitted variable to an empty string.
     texts = text.split(option.separator) if option.separator else [text]
+    # Some hosts set an omitted variable to an empty string.
     return option.variable, [text.strip() for text in texts if text.strip()]
 
 
-def _add_principals(http: HttpSettings, environment: Mapping[str, str]) -> HttpSettings:
+def _add_principals(settings: Settings, environment: Mapping[str, str]) -> Settings:
     """
     Add the principals from the environment, if no file defines any.
     """
     for variable, parse_secret in SECRETS:
         text = environment.get(variable, "").strip()
-        if text and not http.principals:
+        if text and not settings.principals:
             try:
-                http = attrs.evolve(http, principals=parse_secret(text))
+                settings = attrs.evolve(settings, principals=parse_secret(text))
             except InvalidOptionError as error:
                 raise InvalidOptionError(f"{variable} {error}") from None
-    _check_access(http)
-    return http
-
-
-def _check_access(http: HttpSettings) -> None:
-    if http.is_local:
-        return
-    if not http.principals:
-        raise InvalidOptionError(
-            f"--host {http.host} lets others than this computer call, so it needs a token: give "
-            "--token-file, or set IMAGESESSION_MCP_TOKEN"
-        )
-    if http.is_everywhere and not http.allow_hosts:
-        raise InvalidOptionError(
-            f"--host {http.host} listens on every address, so it needs --allow-host with the "
-            "name by which clients call it"
-        )
+    return settings

@@ -26,19 +26,19 @@ from imagesession_mcp import results, safe_files
 from imagesession_mcp.app_state import AppState, Ctx, app_state, current_principal
 from imagesession_mcp.errors import ToolCallError
 from imagesession_mcp.safe_files import AllowedFolders
-from imagesession_mcp.tasks import Generation, GenerationTask, idempotency_key_for, no_time_limit
+from imagesession_mcp.tasks import Generation, GenerationTask, no_time_limit
 
 T = TypeVar("T")
+Payload: TypeAlias = results.Payload
 SessionOrStudio: TypeAlias = "imagesession.AsyncStudio | imagesession.AsyncImageSession"
 """Where an image is generated: standalone, or in a session."""
 InputImage: TypeAlias = "imagesession.AsyncSavedImage | bytes"
 """An image that a call names: one of the library, or the content of a file."""
 
-Prepare: TypeAlias = "Callable[[GenerationTask], Awaitable[Generation]]"
-"""Prepares the generation of a call's task."""
-
 MAIN = "main"
 IMAGE_URI = re.compile(r"imagesession://images/([^/]+)")
+KEY_PREFIX = "mcp/"
+"""The prefix of a task's id in the idempotency keys that the library records."""
 HEARTBEAT = 5.0
 """Seconds between two progress notifications."""
 RECONCILE_TIMEOUT = 20.0
@@ -59,22 +59,26 @@ class CallContext:
     The caller and the server's state.
 
     Attributes:
+        ctx: The protocol's request; None for a resource.
         state: The server's state.
         principal: The caller's name.
         studio: The caller's studio.
+        extra: Further fields of the result.
     """
 
+    ctx: Ctx | None
     state: AppState
     principal: str
     studio: imagesession.AsyncStudio
+    extra: dict[str, Any] = attrs.field(factory=dict[str, Any])
 
     @classmethod
-    def from_request(cls) -> CallContext:
+    def from_request(cls, ctx: Ctx | None = None) -> CallContext:
         """
         Return the context of the current request.
         """
         state, principal = app_state.get(), current_principal()
-        return cls(state, principal, state.studio(principal))
+        return cls(ctx, state, principal, state.studio(principal))
 
     async def session_or_studio(
         self, session_id: str | None, branch: str = MAIN
@@ -137,6 +141,15 @@ class CallContext:
         with suppress(ToolCallError):
             return (await self.image(name)).id
         return name
+
+    def download_address(self, image: imagesession.AsyncSavedImage) -> dict[str, str]:
+        """
+        Return the address of an image's file, as a field of a result; nothing without HTTP.
+        """
+        downloads, headers = self.state.downloads, self.ctx and self.ctx.headers
+        if downloads is None or not headers:
+            return {}
+        return {"download_url": downloads.make(headers, self.principal, image.id)}
 
     async def resolve_image(self, reference: str, argument: str) -> InputImage:
         """
@@ -220,17 +233,16 @@ class CallContext:
     # --- generations ---------------------------------------------------------------------------
 
     async def generate(
-        self, ctx: Ctx, request_id: str | None, prepare: Prepare, *, batch: bool = False
+        self, prepare: Callable[[], Awaitable[Generation | Payload]], request_id: str | None
     ) -> CallToolResult:
         """
         Generate as a call asks, unless it repeats an earlier call, and return the result, or a
         handle if it takes too long.
 
         Args:
-            ctx: The request.
+            prepare: Resolves what the call names. It returns the generation to run, or a payload
+                if there is none.
             request_id: The client's name for the call.
-            prepare: Resolves what the call names, and returns the generation to run.
-            batch: Whether it may generate several images.
 
         Raises:
             ToolCallError: The request_id was used for another call.
@@ -238,21 +250,28 @@ class CallContext:
         task = GenerationTask(
             id=request_id or f"gen_{uuid.uuid4().hex[:12]}",
             owner=self.principal,
-            fingerprint=_fingerprint(ctx),
+            fingerprint=self._fingerprint(),
             is_named=request_id is not None,
-            batch=batch,
+            extra=self.extra,
         )
-        if request_id is not None:
+        earlier = self.state.tasks.find_repeated(task)
+        if earlier is not None:
+            return await self.result_or_handle(earlier, _NO_NOTE if task.is_named else _JOINED)
+        prepared = await prepare()
+        if not callable(prepared):
+            return results.text_result(prepared)
+        running = self.state.tasks.start(task, partial(self._perform, task, prepared))
+        return await self.result_or_handle(running)
+
+    async def _perform(self, task: GenerationTask, generation: Generation) -> object:
+        if task.is_named:
             # An earlier run of the server may have sent a request under the same id.
-            task.before = partial(wait_until_settled, self.studio, request_id, RECONCILE_TIMEOUT)
-        tasks = self.state.tasks
-        earlier = tasks.find_repeated(task)
-        task = earlier or tasks.start(task, await prepare(task))
-        is_joined = earlier is not None and not task.is_named
-        return await self.result_or_handle(ctx, task, _JOINED if is_joined else _NO_NOTE)
+            await self.wait_until_settled(task.id, RECONCILE_TIMEOUT)
+        key = KEY_PREFIX + task.id
+        return await generation(idempotency_key=key, on_progress=task.on_progress)
 
     async def result_or_handle(
-        self, ctx: Ctx, task: GenerationTask, note: Mapping[str, str] = _NO_NOTE
+        self, task: GenerationTask, note: Mapping[str, str] = _NO_NOTE
     ) -> CallToolResult:
         """
         Wait for a task and return its result, or a handle for get_generation if it takes too long.
@@ -260,43 +279,104 @@ class CallContext:
         If the client cancels the call, the waiting ends but the task continues.
 
         Args:
-            ctx: The request.
             task: The task.
             note: Further fields of the result.
         """
+        settings = self.state.settings
+        max_seconds = float("inf") if no_time_limit.get() else settings.wait_seconds
         task.waiting += 1
         try:
-            result = await self._wait_for_result(ctx, task, note)
+            await self._wait(task.work, max_seconds, lambda: task.stage, task.created)
+            if not task.is_done:
+                return results.pending_result(task.id, task.stage, note)
+            generated = task.result()
+            turns = [item.turn for item in generated if not isinstance(item, ImageSessionError)]
+            chosen = turns[0].options if turns else imagesession.GenerateOptions()
+            warnings = await self.warnings(chosen.model, chosen.image_model)
+            extra = {**task.extra, **warnings, **note}
+            result = await results.build_result(
+                generated, settings, batch=task.is_batch, extra=extra
+            )
         finally:
             task.waiting -= 1
-        task.is_delivered |= task.is_done
+        task.is_delivered = True
         return result
 
-    async def _wait_for_result(
-        self, ctx: Ctx, task: GenerationTask, note: Mapping[str, str]
-    ) -> CallToolResult:
-        settings = self.state.settings
-        deadline = float("inf") if no_time_limit.get() else time.monotonic() + settings.wait_seconds
-        while not task.is_done and (remaining := deadline - time.monotonic()) > 0:
-            await report_progress(ctx, task.seconds, task.stage)
-            await task.wait(min(remaining, HEARTBEAT))
-        if not task.is_done:
-            return results.pending_result(task.id, task.stage, note)
-        generated = task.result()
-        turns = [item.turn for item in generated if not isinstance(item, ImageSessionError)]
-        chosen = turns[0].options if turns else imagesession.GenerateOptions()
-        warnings = await self.warnings(chosen.model, chosen.image_model)
-        return await results.build_result(
-            generated, settings, batch=task.batch, extra={**task.extra, **warnings, **note}
-        )
+    async def with_progress(self, work: Awaitable[T], stage: str) -> T:
+        """
+        Await something that takes seconds, and report progress meanwhile.
+        """
+        task = asyncio.ensure_future(work)
+        try:
+            await self._wait(task, float("inf"), lambda: stage, time.monotonic())
+        finally:
+            task.cancel()
+        return task.result()
 
+    async def _wait(
+        self, work: asyncio.Future[Any], max_seconds: float, stage: Callable[[], str], since: float
+    ) -> None:
+        """
+        Wait until something has ended or the time is up, and report to the client, if it asked for
+        progress, the stage and the seconds since a time.
+        """
+        deadline = time.monotonic() + max_seconds
+        while not work.done() and (remaining := deadline - time.monotonic()) > 0:
+            seconds = time.monotonic() - since
+            if self.ctx is not None:
+                words = f"{stage()}, {seconds:.0f} s"
+                await self.ctx.report_progress(round(seconds, 3), None, words)
+            await asyncio.wait({work}, timeout=min(remaining, HEARTBEAT))
 
-def _fingerprint(ctx: Ctx) -> str:
-    """
-    Return what identifies a repeated call: the tool and its arguments.
-    """
-    params = ctx.request_context.params or {}
-    return json.dumps([params.get("name"), params.get("arguments") or {}], sort_keys=True)
+    def _fingerprint(self) -> str:
+        """
+        Return what identifies a repeated call: the tool and its arguments.
+        """
+        params = (self.ctx and self.ctx.request_context.params) or {}
+        return json.dumps([params.get("name"), params.get("arguments") or {}], sort_keys=True)
+
+    # --- what earlier runs of the server left ---------------------------------------------------
+
+    async def find_saved(self, task_id: str) -> list[imagesession.AsyncSavedImage]:
+        """
+        Return what was saved under a task's id: an image, the images of a batch, or nothing.
+
+        Raises:
+            OutcomeUnknownError: The request was sent, and its outcome cannot be determined.
+        """
+        key = KEY_PREFIX + task_id
+        keys = (key, *(f"{key}/{number}" for number in range(1, _MAX_BATCH + 1)))
+        found = [await self.studio.images.find(idempotency_key=each) for each in keys]
+        return [image for image in found if image is not None]
+
+    async def pending_turns(self, task_id: str) -> list[str]:
+        """
+        Return the ids of a task's turns that are not settled.
+        """
+        turns = [pending.turn for pending in await self.studio.requests.pending()]
+        start = f"{KEY_PREFIX}{task_id}/"
+        return [turn.id for turn in turns if f"{turn.idempotency_key}/".startswith(start)]
+
+    async def wait_until_settled(self, task_id: str, max_seconds: float) -> None:
+        """
+        Recover the pending requests of a task from an earlier run of the server, at no cost.
+
+        Raises:
+            ToolCallError: A request is still pending.
+        """
+        deadline = time.monotonic() + max_seconds
+        while await self.pending_turns(task_id):
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise ToolCallError(
+                    STILL_PENDING,
+                    f"Generation {task_id} was requested before and is not settled yet; nothing "
+                    "was sent again. Call get_generation for it later.",
+                    {"generation_id": task_id},
+                )
+            await self.studio.recover(timeout=remaining)
+            # Another recovery may hold the lease, such as the one that runs at every start.
+            await asyncio.sleep(min(remaining, _RECOVERY_PAUSE))
 
 
 def _recorded_id(real_path: Path, folders: AllowedFolders) -> str | None:
@@ -315,84 +395,3 @@ def _copy(real_path: Path, copy: Path, folders: AllowedFolders, argument: str) -
         with suppress(ToolCallError):
             record = safe_files.read_allowed(real_path.with_name(name), folders, argument)
             copy.with_name(name).write_bytes(record)
-
-
-async def report_progress(ctx: Ctx, seconds: float, stage: str) -> None:
-    """
-    Report the current stage and the elapsed seconds to a client that asked for progress.
-    """
-    await ctx.report_progress(round(seconds, 3), None, f"{stage}, {seconds:.0f} s")
-
-
-async def with_progress(ctx: Ctx, work: Awaitable[T], stage: str) -> T:
-    """
-    Await something that takes seconds, and report progress meanwhile.
-    """
-    task = asyncio.ensure_future(work)
-    seconds = 0.0
-    try:
-        while not task.done():
-            await report_progress(ctx, seconds, stage)
-            await asyncio.wait({task}, timeout=HEARTBEAT)
-            seconds += HEARTBEAT
-    finally:
-        task.cancel()
-    return task.result()
-
-
-async def find_saved(
-    studio: imagesession.AsyncStudio, task_id: str
-) -> tuple[imagesession.AsyncSavedImage, ...]:
-    """
-    Return what was saved under a task's id: an image, the images of a batch, or nothing.
-
-    Raises:
-        OutcomeUnknownError: The request was sent, and its outcome cannot be determined.
-    """
-    key = idempotency_key_for(task_id)
-    single = await studio.images.find(idempotency_key=key)
-    if single is not None:
-        return (single,)
-    batch = [
-        await studio.images.find(idempotency_key=f"{key}/{number}")
-        for number in range(1, _MAX_BATCH + 1)
-    ]
-    return tuple(image for image in batch if image is not None)
-
-
-async def pending_turns(studio: imagesession.AsyncStudio, task_id: str) -> list[str]:
-    """
-    Return the ids of a task's turns that are not settled.
-    """
-    key = idempotency_key_for(task_id)
-    turns = [pending.turn for pending in await studio.requests.pending()]
-    return [
-        turn.id
-        for turn in turns
-        if turn.idempotency_key is not None
-        and (turn.idempotency_key == key or turn.idempotency_key.startswith(f"{key}/"))
-    ]
-
-
-async def wait_until_settled(
-    studio: imagesession.AsyncStudio, task_id: str, max_seconds: float
-) -> None:
-    """
-    Recover the pending requests of a task from an earlier run of the server, at no cost.
-
-    Raises:
-        ToolCallError: A request is still pending.
-    """
-    deadline = time.monotonic() + max_seconds
-    while await pending_turns(studio, task_id):
-        remaining = deadline - time.monotonic()
-        if remaining <= 0:
-            raise ToolCallError(
-                STILL_PENDING,
-                f"Generation {task_id} was requested before and is not settled yet; nothing was "
-                "sent again. Call get_generation for it later.",
-                {"generation_id": task_id},
-            )
-        await studio.recover(timeout=remaining)
-        # Another recovery may hold the lease, such as the one that runs at every start.
-        await asyncio.sleep(min(remaining, _RECOVERY_PAUSE))

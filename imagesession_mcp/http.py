@@ -5,12 +5,12 @@ The server over streamable HTTP, with authentication and checks of host and orig
 from __future__ import annotations
 
 import asyncio
-import functools
 import hashlib
 import hmac
 import logging
 import socket
 import sys
+from typing import Any
 
 import uvicorn
 from mcp.server.auth.provider import AccessToken
@@ -27,7 +27,7 @@ from imagesession_mcp.downloads import DownloadAddresses
 from imagesession_mcp.errors import in_words_of_tools
 from imagesession_mcp.option_values import Principal
 from imagesession_mcp.server import Server, build_server
-from imagesession_mcp.settings import HttpSettings, Settings
+from imagesession_mcp.settings import Settings
 from imagesession_mcp.tasks_extension import TasksExtension
 
 # An image of the largest size that upload_image takes, in base64, and what is around it.
@@ -71,20 +71,18 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-def transport_security(http: HttpSettings) -> TransportSecuritySettings:
+def transport_security(settings: Settings) -> TransportSecuritySettings:
     """
     Return the hosts and origins that requests may name; all others are rejected.
     """
-    host_names = (
-        http.allow_hosts if http.is_everywhere else (_bracketed(http.host), *http.allow_hosts)
-    )
-    names = (*_LOCAL_NAMES, *(name for name in host_names if name not in _LOCAL_NAMES))
+    own = () if settings.is_everywhere else (_bracketed(settings.host),)
+    names = dict.fromkeys((*_LOCAL_NAMES, *own, *settings.allow_hosts))
     return TransportSecuritySettings(
         enable_dns_rebinding_protection=True,
         allowed_hosts=[pattern for name in names for pattern in (name, f"{name}:*")],
         allowed_origins=[
             *(f"http://{name}{port}" for name in _LOCAL_NAMES for port in ("", ":*")),
-            *http.allow_origins,
+            *settings.allow_origins,
         ],
     )
 
@@ -93,24 +91,23 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def build_authenticated_server(
-    settings: Settings, http: HttpSettings, tasks: TasksExtension | None = None
-) -> Server:
+def build_authenticated_server(settings: Settings, tasks: TasksExtension | None = None) -> Server:
     """
     Build a server that accepts calls only from its principals, if it has any.
     """
-    addresses = DownloadAddresses(http.principals)
-    build = functools.partial(
-        build_server, settings, extensions=[tasks or TasksExtension()], downloads=addresses
-    )
-    if not http.principals:
-        return build()
-    issuer = AnyHttpUrl(f"http://{_bracketed(http.host)}:{http.port}")
-    auth = AuthSettings(issuer_url=issuer, resource_server_url=None)
-    return build(auth=auth, token_verifier=BearerTokens(http.principals))
+    principals = settings.principals
+    arguments: dict[str, Any] = {
+        "extensions": [tasks or TasksExtension()],
+        "downloads": DownloadAddresses(principals),
+    }
+    if principals:
+        issuer = AnyHttpUrl(f"http://{_bracketed(settings.host)}:{settings.port}")
+        arguments["auth"] = AuthSettings(issuer_url=issuer, resource_server_url=None)
+        arguments["token_verifier"] = BearerTokens(principals)
+    return build_server(settings, **arguments)
 
 
-def build_asgi_app(server: Server, http: HttpSettings) -> Starlette:
+def build_asgi_app(server: Server, settings: Settings) -> Starlette:
     """
     Build the web application: the server at /mcp, /healthz for monitoring, and the addresses of
     images under /images.
@@ -122,12 +119,12 @@ def build_asgi_app(server: Server, http: HttpSettings) -> Starlette:
     server.custom_route("/healthz", methods=["GET"], include_in_schema=False)(_health)
     server.custom_route("/images/{image_id}", methods=["GET"], include_in_schema=False)(download)
     return server.streamable_http_app(
-        stateless_http=http.stateless,
+        stateless_http=settings.stateless,
         # A plain JSON response cannot carry progress notifications.
         json_response=False,
         max_request_body_size=_MAX_BODY,
-        transport_security=transport_security(http),
-        host=http.host,
+        transport_security=transport_security(settings),
+        host=settings.host,
     )
 
 
@@ -157,7 +154,7 @@ async def _download(server: Server, request: Request) -> Response:
     )
 
 
-async def serve(settings: Settings, http: HttpSettings) -> None:
+async def serve(settings: Settings) -> None:
     """
     Serve until a signal stops the process.
 
@@ -165,8 +162,8 @@ async def serve(settings: Settings, http: HttpSettings) -> None:
         SystemExit: The server cannot listen on the address; a message was written to stderr.
     """
     logging.getLogger("mcp.server.streamable_http").addFilter(_shorten_disconnect)
-    server = build_authenticated_server(settings, http)
-    await run_uvicorn(build_asgi_app(server, http), http)
+    server = build_authenticated_server(settings)
+    await run_uvicorn(build_asgi_app(server, settings), settings)
 
 
 def _shorten_disconnect(record: logging.LogRecord) -> bool:
@@ -182,16 +179,16 @@ def _shorten_disconnect(record: logging.LogRecord) -> bool:
     return True
 
 
-async def run_uvicorn(app: Starlette, http: HttpSettings) -> None:
+async def run_uvicorn(app: Starlette, settings: Settings) -> None:
     """
     Serve an application with uvicorn, and write its URL to stderr.
 
     Raises:
         SystemExit: As for `serve`.
     """
-    with bind(http) as listener:
+    with bind(settings) as listener:
         port = listener.getsockname()[1]
-        host = _bracketed(http.host)
+        host = _bracketed(settings.host)
         sys.stderr.write(f"imagesession-mcp listens on http://{host}:{port}/mcp\n")
         sys.stderr.flush()
         config = uvicorn.Config(
@@ -200,19 +197,19 @@ async def run_uvicorn(app: Starlette, http: HttpSettings) -> None:
         await uvicorn.Server(config).serve(sockets=[listener])
 
 
-def bind(http: HttpSettings) -> socket.socket:
+def bind(settings: Settings) -> socket.socket:
     """
     Return a socket that listens on the server's address.
 
     Raises:
         SystemExit: As for `serve`.
     """
-    family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        listener = socket.create_server((http.host, http.port), family=family)
+        listener = socket.create_server((settings.host, settings.port), family=family)
     except OSError as error:
         reason = error.strerror or "the name is not known"
-        where = f"{_bracketed(http.host)}:{http.port}"
+        where = f"{_bracketed(settings.host)}:{settings.port}"
         sys.exit(f"imagesession-mcp: cannot listen on {where}: {reason}. Choose another --port.")
     # Connections inherit it. asyncio sets it only on sockets that name their protocol, and without
     # it each answer waits 40 ms for an acknowledgement.

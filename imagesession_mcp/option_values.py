@@ -9,17 +9,15 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
-from urllib.parse import urlsplit
 
 import attrs
 
-Api: TypeAlias = Literal["responses", "images"]
-ProviderState: TypeAlias = Literal["responses", "conversation", "none"]
 DEFAULT_PRINCIPAL = "default"
 """The principal of the token in IMAGESESSION_MCP_TOKEN."""
 _TOKEN_LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63}):(\S+)(?:\s+(\S+))?")
 _MIN_TOKEN = 16
+_SWITCH = {"1": True, "true": True, "yes": True, "on": True}
+_SWITCH |= {"0": False, "false": False, "no": False, "off": False}
 
 
 class InvalidOptionError(ValueError):
@@ -48,11 +46,54 @@ def parse_switch(text: str) -> bool:
     """
     Read a switch: 1, true, yes or on, or the opposite.
     """
-    values = {"1": True, "true": True, "yes": True, "on": True}
-    values |= {"0": False, "false": False, "no": False, "off": False}
-    if text.lower() not in values:
+    if text.lower() not in _SWITCH:
         raise InvalidOptionError("takes 1 or 0")
-    return values[text.lower()]
+    return _SWITCH[text.lower()]
+
+
+def choice_parser(*choices: str) -> Callable[[str], str]:
+    """
+    Return the parser of one of several words, in any case.
+    """
+
+    def parse(text: str) -> str:
+        if text.lower() not in choices:
+            raise InvalidOptionError(f"takes {', '.join(choices[:-1])} or {choices[-1]}")
+        return text.lower()
+
+    return parse
+
+
+def pattern_parser(pattern: str, what: str) -> Callable[[str], str]:
+    """
+    Return the parser of a text of a pattern; `what` says in errors what it takes.
+    """
+
+    def parse(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            raise InvalidOptionError(f"takes {what}")
+        return text
+
+    return parse
+
+
+def number_parser(
+    kind: type[int | float], maximum: float, what: str, minimum: float = 0
+) -> Callable[[str], float]:
+    """
+    Return the parser of a number, whole or not; `what` says in errors what it takes.
+    """
+
+    def parse(text: str) -> float:
+        try:
+            number = kind(text) if text.isascii() else math.nan
+        except ValueError:
+            number = math.nan
+        if not minimum <= number <= maximum:
+            raise InvalidOptionError(f"takes {what}")
+        return number
+
+    return parse
 
 
 def parse_path(text: str) -> Path:
@@ -65,6 +106,13 @@ def parse_path(text: str) -> Path:
     return Path(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111 - never raises
 
 
+def parse_library(text: str) -> Path | str:
+    """
+    Read a path, or a URL, which the library understands or refuses.
+    """
+    return text if "://" in text else parse_path(text)
+
+
 def parse_folder(text: str) -> Path:
     """
     Read the path of a folder that exists.
@@ -75,67 +123,6 @@ def parse_folder(text: str) -> Path:
     return path
 
 
-def number_parser(maximum: float, what: str) -> Callable[[str], float]:
-    """
-    Return the parser of a number from 0 to `maximum`; `what` says in errors what it takes.
-    """
-
-    def parse(text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not 0 <= number <= maximum:
-            raise InvalidOptionError(f"takes {what}")
-        return number
-
-    return parse
-
-
-def integer_parser(maximum: int, what: str, minimum: int = 0) -> Callable[[str], int]:
-    """
-    Return the parser of a whole number; `what` says in errors what it takes.
-    """
-
-    def parse(text: str) -> int:
-        if re.fullmatch(r"[0-9]{1,9}", text) is None or not minimum <= int(text) <= maximum:
-            raise InvalidOptionError(f"takes {what}")
-        return int(text)
-
-    return parse
-
-
-def parse_budget(text: str) -> float | None:
-    """
-    Read a limit in US dollars; None for no limit.
-    """
-    if text.lower() == "none":
-        return None
-    return number_parser(1e9, "US dollars, as 2.50, or none for no limit")(text)
-
-
-def parse_provider_state(text: str) -> ProviderState:
-    """
-    Read what the provider may keep.
-    """
-    states: tuple[ProviderState, ...] = get_args(ProviderState)
-    for state in states:
-        if text.lower() == state:
-            return state
-    raise InvalidOptionError(f"takes {', '.join(states)}")
-
-
-def parse_api(text: str) -> Api:
-    """
-    Read the API that makes images.
-    """
-    apis: tuple[Api, ...] = get_args(Api)
-    for api in apis:
-        if text.lower() == api:
-            return api
-    raise InvalidOptionError(f"takes {' or '.join(apis)}")
-
-
 def parse_server(text: str) -> str:
     """
     Read the name of a server, or the path of a table of servers.
@@ -143,23 +130,14 @@ def parse_server(text: str) -> str:
     return str(parse_path(text)) if text.lower().endswith(".toml") else text
 
 
-def parse_host(text: str) -> str:
+def parse_budget(text: str) -> float | None:
     """
-    Read a host name or an address.
+    Read a limit in US dollars; None for no limit.
     """
-    if re.fullmatch(r"[A-Za-z0-9._:\[\]-]+", text) is None:
-        raise InvalidOptionError("takes a name or an address, as 127.0.0.1 or images.example.com")
-    return text
-
-
-def parse_origin(text: str) -> str:
-    """
-    Read the origin of a web page.
-    """
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or text != f"{parts.scheme}://{parts.netloc}":
-        raise InvalidOptionError("takes an origin, as https://app.example.com")
-    return text
+    what = "US dollars above 0, as 2.50, or none for no limit; --offline costs nothing"
+    if text.lower() == "none":
+        return None
+    return number_parser(float, 1e9, what, minimum=1e-6)(text)
 
 
 def parse_token(text: str) -> tuple[Principal, ...]:
@@ -181,12 +159,10 @@ def parse_tokens(text: str) -> tuple[Principal, ...]:
             raise InvalidOptionError(f"has a line that is not name:token [USD]: line {number}")
         principals.append(_make_principal(*match.groups()))
     # Names are folders, and not every file system tells their case.
-    for what, values in (
-        ("name", {principal.name.casefold() for principal in principals}),
-        ("token", {principal.token for principal in principals}),
-    ):
-        if len(values) < len(principals):
-            raise InvalidOptionError(f"has the same {what} twice")
+    if len({principal.name.casefold() for principal in principals}) < len(principals):
+        raise InvalidOptionError("has the same name twice")
+    if len({principal.token for principal in principals}) < len(principals):
+        raise InvalidOptionError("has the same token twice")
     if not principals:
         raise InvalidOptionError("takes lines of name:token, and has none")
     return tuple(principals)

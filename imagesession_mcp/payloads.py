@@ -23,7 +23,7 @@ def session_payload(status: imagesession.SessionStatus) -> Payload:
     Describe a created session.
     """
     names = ("session_id", "session_name", "description", "model", "created_at")
-    return {"success": True, **_select(status, *names), "status": status.state}
+    return {**_select(status, *names), "status": status.state}
 
 
 def status_payload(status: imagesession.SessionStatus) -> Payload:
@@ -33,7 +33,6 @@ def status_payload(status: imagesession.SessionStatus) -> Payload:
     names = (field.name for field in attrs.fields(type(status)))
     payload = _select(status, *(name for name in names if name not in {"head", "cost"}))
     return {
-        "success": True,
         **payload,
         "active": status.active,
         "head_image_id": status.head and short_id(status.head),
@@ -58,7 +57,6 @@ def branch_head_payload(
     Describe the head of a branch.
     """
     return {
-        "success": True,
         "session_id": session.id,
         "branch": session.branch_name,
         "head_image_id": None if head is None else short_id(head.id),
@@ -73,7 +71,6 @@ def promoted_payload(
     Describe a session that starts from an image.
     """
     return {
-        "success": True,
         "session_id": session.id,
         "session_name": session.name,
         "session_description": shorten(session.description),
@@ -123,7 +120,6 @@ def estimate_payload(estimate: imagesession.CostEstimate) -> Payload:
     Describe an estimate.
     """
     return {
-        "success": True,
         "low_usd": estimate.low,
         "high_usd": estimate.high,
         "grounds": list(estimate.assumptions),
@@ -136,7 +132,6 @@ def analysis_payload(analysis: imagesession.Analysis) -> Payload:
     """
     names = ("issue", "where", "severity", "remedy")
     return {
-        "success": True,
         "summary": analysis.summary,
         "findings": [
             {name: getattr(finding, name) for name in names} for finding in analysis.findings
@@ -150,7 +145,6 @@ def stats_payload(stats: imagesession.LibraryStats) -> Payload:
     Describe the server's statistics.
     """
     return {
-        "success": True,
         "server_version": stats.version,
         "api_type": stats.provider,
         "library": stats.library,

@@ -68,16 +68,12 @@ def text_result(payload: Payload, *content: ContentBlock) -> CallToolResult:
     """
     Return a result with a payload, and what may follow it.
     """
-    text = TextContent(type="text", text=dumps_compact(payload))
+    text = TextContent(type="text", text=dumps_compact({"success": True, **payload}))
     return CallToolResult(content=[text, *content])
 
 
 async def build_result(
-    generated: Generated,
-    settings: Settings,
-    *,
-    batch: bool = False,
-    extra: Mapping[str, Any] | None = None,
+    generated: Generated, settings: Settings, *, batch: bool, extra: Payload
 ) -> CallToolResult:
     """
     Return the result of a generating call.
@@ -96,7 +92,7 @@ async def build_result(
         content += await preview(image, preview_share)
     if settings.links:
         content += [link(image) for image in images[:_MAX_LINKS]]
-    result = text_result({**payload, **(extra or {})}, *content)
+    result = text_result({**payload, **extra}, *content)
     result.is_error = not images
     return result
 
@@ -109,7 +105,6 @@ def pending_result(
     """
     return text_result(
         {
-            "success": True,
             "status": "running",
             "generation_id": generation_id,
             "stage": stage,
@@ -146,7 +141,6 @@ def view_payload(image: imagesession.AsyncSavedImage, *, shown: bool) -> Payload
     Return what goes with the view of an image.
     """
     payload: Payload = {
-        "success": True,
         "image_id": short_id(image.id),
         "image_path": str(image.path),
         "size": "x".join(map(str, image.size)),

@@ -19,29 +19,21 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import (
     ResourceError,
     ResourceNotFoundError,
-    ToolError,
     UnexpectedResourceError,
-    UnexpectedToolError,
 )
 from mcp.shared.message import SessionMessage
 from mcp.types import CallToolResult, Icon, InputRequiredResult
-from pydantic import AnyUrl, ValidationError
+from pydantic import AnyUrl
 
 import imagesession
 from imagesession.errors import ImageSessionError, NotFoundError
 from imagesession_mcp.app_state import AppState, OpenStudio, app_state, open_studio
 from imagesession_mcp.downloads import DownloadAddresses
-from imagesession_mcp.errors import (
-    ToolCallError,
-    called_parameters,
-    error_result,
-    in_words_of_tools,
-    to_payload,
-)
+from imagesession_mcp.errors import ToolCallError, error_result, in_words_of_tools, to_payload
 from imagesession_mcp.prompts import add_prompts
 from imagesession_mcp.resources import add_resources, complete, mime_type_of
 from imagesession_mcp.settings import Settings
-from imagesession_mcp.tools import TOOLS, check_arguments, unknown_tool
+from imagesession_mcp.tools import TOOLS, unknown_tool
 
 INSTRUCTIONS = (
     "Makes, edits and refines images with OpenAI's models, in sessions with memory. For more "
@@ -72,21 +64,11 @@ class Server(MCPServer[AppState]):
         self, name: str, arguments: dict[str, Any], context: Context[AppState, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """
-        Call a tool by its name; an exception becomes an error result.
+        Call a tool by its name; for an unknown one, the error names the nearest.
         """
-        try:
-            if self._tool_manager.get_tool(name) is None:
-                return error_result(unknown_tool(name))
-            called_parameters.set(check_arguments(name, arguments))
-            return await super().call_tool(name, arguments, context)
-        except ToolCallError as error:
-            return error_result(error)
-        except UnexpectedToolError as error:
-            return error_result(_cause(error))
-        except ToolError as error:
-            if isinstance(error.__cause__, ValidationError):
-                return error_result(error.__cause__)
-            raise
+        if self._tool_manager.get_tool(name) is None:
+            return error_result(unknown_tool(name))
+        return await super().call_tool(name, arguments, context)
 
     async def read_resource(
         self, uri: AnyUrl | str, context: Context[AppState, Any] | None = None
@@ -151,7 +133,7 @@ def build_server(
         # Of the server, once: an icon for each tool would fill the contexts of agents.
         icons=[Icon(src=f"data:image/svg+xml,{quote(_ICON)}", mime_type="image/svg+xml")],
         log_level="WARNING",
-        tools=[spec.build() for spec in TOOLS],
+        tools=list(TOOLS),
         lifespan=lifespan,
         middleware=[_with_state],
         **arguments,

@@ -9,41 +9,33 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
 from imagesession_mcp.option_values import (
-    Api,
     InvalidOptionError,
     Principal,
-    ProviderState,
-    integer_parser,
+    choice_parser,
     number_parser,
-    parse_api,
     parse_budget,
     parse_folder,
-    parse_host,
-    parse_origin,
-    parse_path,
-    parse_provider_state,
+    parse_library,
     parse_server,
     parse_switch,
     parse_token,
     parse_token_file,
     parse_tokens,
+    pattern_parser,
 )
 
-_MAX_PREVIEW = 1_000_000
-_MAX_WAIT = 3600.0
-_MAX_PORT = 65535
-
-
-def _variable_name(option: Option) -> str:
-    plural = "S" if option.separator else ""
-    return f"IMAGESESSION_MCP_{option.name.replace('-', '_').upper()}{plural}"
+_PREFIX = "IMAGESESSION_MCP_"
+_HOST = "a name or an address, as 127.0.0.1 or images.example.com"
+_parse_host = pattern_parser(r"[A-Za-z0-9._:\[\]-]+", _HOST)
+_parse_origin = pattern_parser(r"https?://[^/?#\s]+", "an origin, as https://app.example.com")
+_parse_count = number_parser(int, 1_000_000_000, "a whole number, from 1", minimum=1)
 
 
 @attrs.frozen(kw_only=True)
@@ -53,231 +45,189 @@ class Option:
 
     Attributes:
         name: Its name, without the leading dashes.
+        variable: Its environment variable.
         metavar: The placeholder for its value in `--help`; empty for a switch.
         separator: The separator of values in the variable; empty if it takes a single value.
         parse: Parses a value.
         help: Its help text.
-        variable: Its environment variable.
     """
 
     name: str
-    metavar: str = ""
-    separator: str = ""
+    variable: str
+    metavar: str
+    separator: str
     parse: Callable[[str], object]
     help: str
-    variable: str = attrs.Factory(_variable_name, takes_self=True)
 
 
-def _setting(*, default: object, **option: Any) -> Any:  # noqa: ANN401 - the field has the type
+def _setting(
+    *,
+    default: object,
+    help: str,
+    metavar: str = "",
+    parse: Callable[[str], object] = parse_switch,
+    separator: str = "",
+    name: str = "",
+    variable: str = "",
+) -> Any:  # noqa: ANN401 - the field has the type
     """
-    Declare a setting with its option.
+    Declare a setting with its option, which has the field's name unless it is given another.
     """
-    return attrs.field(default=default, metadata={"option": Option(**option)})
+    option = {"help": help, "metavar": metavar, "parse": parse, "separator": separator}
+    return attrs.field(
+        default=default, metadata={"option": option, "name": name, "variable": variable}
+    )
 
 
 @attrs.frozen(kw_only=True)
 class Settings:
     """
-    How the server runs.
+    How the server runs, and over HTTP its address and who may call it.
 
     Attributes:
         owns_process: Whether the process runs nothing but the server.
-        shares: The part of the daily budget that each principal over HTTP has.
+        stateless: Whether requests over HTTP are independent, so that any instance of the server
+            can answer them. Otherwise clients of protocol 2025-11-25 have sessions, in which a
+            server can send requests to them; no tool here does.
     """
 
     offline: bool = _setting(
-        default=False,
-        name="offline",
-        parse=parse_switch,
-        help="Draw sketches on this computer, without a key, a network or cost.",
+        default=False, help="Draw sketches on this computer, without a key, a network or cost."
     )
-    library: Path | None = _setting(
+    library: Path | str | None = _setting(
         default=None,
-        name="library",
-        variable="IMAGESESSION_LIBRARY",
+        help="The folder where images are saved, or the URL of a library that a team shares. The "
+        "default is in your Pictures folder.",
         metavar="FOLDER",
-        parse=parse_path,
-        help="The folder where images are saved. The default is in your Pictures folder.",
+        parse=parse_library,
+        variable="IMAGESESSION_LIBRARY",
     )
     allow_dirs: tuple[Path, ...] = _setting(
         default=(),
-        name="allow-dir",
-        metavar="FOLDER",
-        separator=os.pathsep,
-        parse=parse_folder,
         help="A folder from which files named in calls are read, such as photographs to edit. "
         "The library is always allowed, and nothing else. Can be given several times.",
+        metavar="FOLDER",
+        parse=parse_folder,
+        separator=os.pathsep,
+        name="allow-dir",
     )
     daily_budget: float | None = _setting(
         default=5.0,
-        name="daily-budget",
-        metavar="USD",
-        parse=parse_budget,
         help="The server's limit per UTC day, in US dollars; a request that could exceed it "
         "is not sent. none for no limit. The default is 5.00.",
+        metavar="USD",
+        parse=parse_budget,
     )
     server: str | None = _setting(
         default=None,
-        name="server",
-        metavar="NAME",
-        parse=parse_server,
         help="What kind of server OPENAI_BASE_URL names: azure, xai, openrouter, localai, litellm, "
         "vllm-omni, plain; or a .toml file that describes it, with a price for the budget. The "
         "default is known by its host.",
+        metavar="NAME",
+        parse=parse_server,
     )
-    api: Api = _setting(
+    api: Literal["responses", "images"] = _setting(
         default="responses",
-        name="api",
-        metavar="API",
-        parse=parse_api,
         help="The API that makes images: responses, where a lost answer can be looked up, or "
         "images, where no text model is billed. The default is responses.",
+        metavar="API",
+        parse=choice_parser("responses", "images"),
     )
-    provider_state: ProviderState = _setting(
+    provider_state: Literal["responses", "conversation", "none"] = _setting(
         default="responses",
-        name="provider-state",
-        metavar="STATE",
-        parse=parse_provider_state,
         help="What the provider stores of each turn: responses, for 30 days; conversation, until "
         "it is deleted; none. The default is responses.",
+        metavar="STATE",
+        parse=choice_parser("responses", "conversation", "none"),
     )
     max_sessions: int = _setting(
         default=100,
-        name="max-sessions",
-        variable="MCP_MAX_SESSIONS",
-        metavar="NUMBER",
-        parse=integer_parser(1_000_000, "a number of sessions, from 1", minimum=1),
         help="How many sessions may be active at the same time. The default is 100.",
+        metavar="NUMBER",
+        parse=_parse_count,
+        variable="MCP_MAX_SESSIONS",
     )
     session_timeout: float = _setting(
         default=3600.0,
-        name="session-timeout",
-        variable="MCP_SESSION_TIMEOUT",
-        metavar="SECONDS",
-        parse=integer_parser(1_000_000_000, "seconds, from 1", minimum=1),
         help="Seconds without activity after which a session counts as idle; it can still be "
         "continued. The default is 3600.",
+        metavar="SECONDS",
+        parse=_parse_count,
+        variable="MCP_SESSION_TIMEOUT",
     )
     wait_seconds: float = _setting(
         default=45.0,
-        name="wait-seconds",
-        metavar="SECONDS",
-        parse=number_parser(_MAX_WAIT, f"seconds, from 0 to {_MAX_WAIT:.0f}"),
         help="How long a call waits for its image. After that it returns a generation_id, "
         "and the generation continues. Many clients give up at 60 seconds. The default "
         "is 45.",
+        metavar="SECONDS",
+        parse=number_parser(float, 3600, "seconds, from 0 to 3600"),
     )
     preview_bytes: int = _setting(
         default=75_000,
-        name="preview-bytes",
-        metavar="BYTES",
-        parse=integer_parser(_MAX_PREVIEW, f"bytes, from 0 to {_MAX_PREVIEW}"),
         help="The maximum size of the preview in a result; the full picture is always saved. "
         "0 for no preview. The default is 75000, which is 100 kB in base64.",
+        metavar="BYTES",
+        parse=number_parser(int, 1_000_000, "bytes, from 0 to 1000000"),
     )
     links: bool = _setting(
         default=False,
-        name="links",
-        parse=parse_switch,
         help="Add a link to each image's resource, for clients that show such links to people. "
         "Some frameworks take a link for an image's URL, which a provider refuses.",
     )
     http: bool = _setting(
         default=False,
-        name="http",
-        parse=parse_switch,
         help="Serve over streamable HTTP, at /mcp, rather than over stdin and stdout.",
     )
-    owns_process: bool = False
-    shares: Mapping[str, float] = attrs.field(factory=dict[str, float])
-
-    def for_principal(self, name: str) -> Settings:
-        """
-        Return the settings of a principal's studio, with its own daily budget.
-        """
-        return attrs.evolve(self, daily_budget=self.shares.get(name, self.daily_budget))
-
-    def shared_among(self, principals: Sequence[Principal]) -> Settings:
-        """
-        Share the daily budget among principals: each has its own limit, or an equal part of what
-        the others leave, so that all together never exceed the server's.
-
-        Raises:
-            InvalidOptionError: Their own limits together exceed the server's.
-        """
-        own = {each.name: each.daily_budget for each in principals if each.daily_budget is not None}
-        if self.daily_budget is None:
-            return attrs.evolve(self, shares=own)
-        left = self.daily_budget - sum(own.values())
-        others = [each.name for each in principals if each.name not in own]
-        if left < 0 or (others and not left):
-            raise InvalidOptionError(
-                f"--daily-budget {self.daily_budget:.2f} is used up by the limits of principals, "
-                f"{sum(own.values()):.2f} in total; raise it, or lower theirs"
-            )
-        return attrs.evolve(self, shares={**own, **{name: left / len(others) for name in others}})
-
-
-@attrs.frozen(kw_only=True)
-class HttpSettings:
-    """
-    The address of the server over HTTP, and who may call it.
-
-    Attributes:
-        stateless: Whether requests are independent, so that any instance of the server can answer
-            them. Otherwise clients of protocol 2025-11-25 have sessions, in which a server can
-            send requests to them; no tool here does.
-    """
-
     host: str = _setting(
         default="127.0.0.1",
-        name="host",
-        metavar="ADDRESS",
-        parse=parse_host,
         help="The address to listen on with --http. Any but a loopback address needs a "
         "token. The default is 127.0.0.1.",
+        metavar="ADDRESS",
+        parse=_parse_host,
     )
     port: int = _setting(
         default=8765,
-        name="port",
-        metavar="PORT",
-        parse=integer_parser(_MAX_PORT, f"a port, from 0 to {_MAX_PORT}"),
         help="The port with --http; 0 for any free port. The default is 8765.",
+        metavar="PORT",
+        parse=number_parser(int, 65535, "a port, from 0 to 65535"),
     )
     principals: tuple[Principal, ...] = _setting(
         default=(),
-        name="token-file",
-        metavar="FILE",
-        parse=parse_token_file,
         help="A file with a line name:token for each caller over HTTP. Each caller has its own "
         "library, and an equal share of the daily budget unless its line ends with its own limit: "
         "name:token 1.50. Instead of a file, IMAGESESSION_MCP_TOKENS can hold such lines, or "
         "IMAGESESSION_MCP_TOKEN one token.",
+        metavar="FILE",
+        parse=parse_token_file,
+        name="token-file",
+        variable=f"{_PREFIX}TOKEN_FILE",
     )
     allow_hosts: tuple[str, ...] = _setting(
         default=(),
-        name="allow-host",
-        metavar="NAME",
-        separator=",",
-        parse=parse_host,
         help="A host name by which clients reach the server over HTTP, besides the local ones; "
         "with :PORT for that port alone. Can be given several times.",
+        metavar="NAME",
+        parse=_parse_host,
+        separator=",",
+        name="allow-host",
     )
     allow_origins: tuple[str, ...] = _setting(
         default=(),
-        name="allow-origin",
-        metavar="ORIGIN",
-        separator=",",
-        parse=parse_origin,
         help="The origin of a web page that may call the server, as https://app.example.com. "
         "Can be given several times.",
+        metavar="ORIGIN",
+        parse=_parse_origin,
+        separator=",",
+        name="allow-origin",
     )
+    owns_process: bool = False
     stateless: bool = True
 
     @property
     def is_local(self) -> bool:
         """
-        Whether only this computer can connect.
+        Whether only this computer can connect over HTTP.
         """
         address = _address(self.host)
         return self.host == "localhost" if address is None else address.is_loopback
@@ -290,6 +240,48 @@ class HttpSettings:
         address = _address(self.host)
         return address is not None and address.is_unspecified
 
+    def budget_of(self, principal: str) -> float | None:
+        """
+        Return the daily budget of a principal: its own limit, or an equal part of what the others
+        leave, so that all together never exceed the server's.
+        """
+        own = {each.name: each.daily_budget for each in self.principals}
+        mine, limits = own.get(principal), [limit for limit in own.values() if limit is not None]
+        if mine is not None or self.daily_budget is None or principal not in own:
+            return self.daily_budget if mine is None else mine
+        return (self.daily_budget - sum(limits)) / (len(own) - len(limits))
+
+    def check(self) -> None:
+        """
+        Check what goes together over HTTP.
+
+        Raises:
+            InvalidOptionError: Others could call without a token or under a name that is not known,
+                there is nothing to keep their libraries in, or their limits exceed the server's.
+        """
+        if not self.is_local and not self.principals:
+            raise InvalidOptionError(
+                f"--host {self.host} lets others than this computer call, so it needs a token: "
+                "give --token-file, or set IMAGESESSION_MCP_TOKEN"
+            )
+        if self.is_everywhere and not self.allow_hosts:
+            raise InvalidOptionError(
+                f"--host {self.host} listens on every address, so it needs --allow-host with the "
+                "name by which clients call it"
+            )
+        if self.principals and isinstance(self.library, str):
+            raise InvalidOptionError(
+                "--library takes a folder if callers have tokens, in which each has a library"
+            )
+        total = sum(each.daily_budget or 0.0 for each in self.principals)
+        others = any(each.daily_budget is None for each in self.principals)
+        left = float("inf") if self.daily_budget is None else self.daily_budget - total
+        if left < 0 or (others and not left):
+            raise InvalidOptionError(
+                f"--daily-budget {self.daily_budget:.2f} is used up by the limits of principals, "
+                f"{total:.2f} in total; raise it, or lower theirs"
+            )
+
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
@@ -298,14 +290,17 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def options_of(settings: type[Settings | HttpSettings]) -> dict[str, Option]:
-    """
-    Return the options of a settings class by field name.
-    """
-    fields = attrs.fields(settings)
-    return {field.name: field.metadata["option"] for field in fields if field.metadata}
+def _options() -> dict[str, Option]:
+    options: dict[str, Option] = {}
+    for field in attrs.fields(Settings):
+        if facts := field.metadata:
+            name = facts["name"] or field.name.replace("_", "-")
+            variable = facts["variable"] or f"{_PREFIX}{field.name.upper()}"
+            options[field.name] = Option(name=name, variable=variable, **facts["option"])
+    return options
 
 
-OPTIONS = (*options_of(Settings).values(), *options_of(HttpSettings).values())
+OPTIONS = _options()
+"""The options by the settings' names."""
 # Secrets have no option, because every user of a computer can read a process's command line.
-SECRETS = (("IMAGESESSION_MCP_TOKENS", parse_tokens), ("IMAGESESSION_MCP_TOKEN", parse_token))
+SECRETS = ((f"{_PREFIX}TOKENS", parse_tokens), (f"{_PREFIX}TOKEN", parse_token))

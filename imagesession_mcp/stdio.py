@@ -14,7 +14,7 @@ import select
 import signal
 import sys
 from collections.abc import AsyncGenerator, Generator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeAlias
 
 import anyio
@@ -46,103 +46,42 @@ _LAST_WRITES = 5.0  # seconds
 Incoming: TypeAlias = SessionMessage | Exception
 
 
-@attrs.define(eq=False)
-class StdinReader:
+async def read_lines(fd: int) -> AsyncGenerator[str, None]:
     """
-    Reads lines from a file descriptor until its end, or until `stop` is called.
-
-    Attributes:
-        fd: The file descriptor.
-        is_stopped: Whether `stop` was called.
+    Yield the lines that arrive at a file descriptor, until its end.
     """
-
-    fd: int
-    is_stopped: bool = attrs.field(default=False, init=False)
-    _ready: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
-
-    def stop(self) -> None:
-        """
-        Stop reading.
-        """
-        self.is_stopped = True
-        self._ready.set()
-
-    async def lines(self) -> AsyncGenerator[str, None]:
-        """
-        Yield the lines.
-        """
-        buffer = bytearray()
-        while chunk := await self._read():
-            start = len(buffer)
-            buffer += chunk
-            while (end := buffer.find(b"\n", start) + 1) and not self.is_stopped:
-                yield _text(buffer[:end])
-                del buffer[:end]
-                start = 0
-        if buffer and not self.is_stopped:
-            yield _text(buffer)
-
-    async def _read(self) -> bytes:
-        """
-        Wait for data and return it; empty at the end.
-        """
-        loop = asyncio.get_running_loop()
-        if not self.is_stopped:
-            self._ready.clear()
-            try:
-                loop.add_reader(self.fd, self._ready.set)
-            except PermissionError:
-                pass  # a file, which is always ready
-            else:
-                try:
-                    await self._ready.wait()
-                finally:
-                    loop.remove_reader(self.fd)
-        return b"" if self.is_stopped else os.read(self.fd, _CHUNK)
+    buffer = bytearray()
+    while chunk := await _read(fd):
+        start = len(buffer)
+        buffer += chunk
+        while end := buffer.find(b"\n", start) + 1:
+            yield buffer[:end].decode("utf-8", "replace")
+            del buffer[:end]
+            start = 0
+    if buffer:
+        yield buffer.decode("utf-8", "replace")
 
 
-def _text(line: bytearray) -> str:
-    return line.decode("utf-8", "replace")
+async def _read(fd: int) -> bytes:
+    with suppress(PermissionError):  # a file, which is always ready
+        await anyio.wait_readable(fd)
+    return os.read(fd, _CHUNK)
 
 
-@attrs.define(eq=False)
-class StdoutWriter:
+async def write(fd: int, text: str) -> None:
     """
-    Writes to a file descriptor whose reader may be slow.
+    Write a text completely to a file descriptor, whose reader may be slow.
 
-    Attributes:
-        fd: The file descriptor.
+    Raises:
+        BrokenPipeError: The reader has closed its end.
     """
-
-    fd: int
-
-    async def write(self, text: str) -> None:
-        """
-        Write a text completely.
-
-        Raises:
-            BrokenPipeError: The reader has closed its end.
-        """
-        unwritten = memoryview(text.encode("utf-8"))
-        while unwritten:
-            if not _is_writable(self.fd):
-                await self._wait_until_writable()
-            unwritten = unwritten[os.write(self.fd, unwritten[:_PIPE_BUF]) :]
-
-    async def _wait_until_writable(self) -> None:
-        loop = asyncio.get_running_loop()
-        ready = asyncio.Event()
-        loop.add_writer(self.fd, ready.set)
-        try:
-            await ready.wait()
-        finally:
-            loop.remove_writer(self.fd)
-
-
-def _is_writable(fd: int) -> bool:
     poll = select.poll()
     poll.register(fd, select.POLLOUT)
-    return bool(poll.poll(0))
+    unwritten = memoryview(text.encode("utf-8"))
+    while unwritten:
+        if not poll.poll(0):
+            await anyio.wait_writable(fd)
+        unwritten = unwritten[os.write(fd, unwritten[:_PIPE_BUF]) :]
 
 
 @attrs.define(eq=False)
@@ -151,23 +90,23 @@ class StdioTransport:
     Transports the messages of one client.
 
     Attributes:
-        reader: Reads the client's messages.
-        writer: Writes the server's.
+        stdin: The file descriptor of the client's messages.
+        stdout: The file descriptor of the server's.
         drain_timeout: Seconds for which requests are still answered after stdin was closed.
     """
 
-    reader: StdinReader
-    writer: StdoutWriter
+    stdin: int
+    stdout: int
     drain_timeout: float = DRAIN_TIMEOUT
+    _receiving: anyio.CancelScope = attrs.field(factory=anyio.CancelScope, init=False)
     _unanswered: set[str] = attrs.field(factory=set[str], init=False)
-    _drained: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    _answer: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
     def stop(self) -> None:
         """
-        Stop without waiting for pending responses.
+        Stop without waiting for further requests or pending responses.
         """
-        self.reader.stop()
-        self._drained.set()
+        self._receiving.cancel()
 
     @asynccontextmanager
     async def streams(
@@ -189,16 +128,21 @@ class StdioTransport:
 
     async def _receive(self, incoming: MemoryObjectSendStream[Incoming]) -> None:
         async with incoming:
-            async for line in self.reader.lines():
-                await incoming.send(self._parse(line))
-            await self._drain()
+            with self._receiving:
+                async for line in read_lines(self.stdin):
+                    await incoming.send(self._parse(line))
+                # The server stops when the messages end, so they end with the last answer.
+                with anyio.move_on_after(self.drain_timeout):
+                    while self._unanswered:
+                        self._answer.clear()
+                        await self._answer.wait()
 
     async def _send(self, outgoing: MemoryObjectReceiveStream[SessionMessage]) -> None:
         async with outgoing:
             async for item in outgoing:
                 text = item.message.model_dump_json(by_alias=True, exclude_unset=True)
                 try:
-                    await self.writer.write(text + "\n")
+                    await write(self.stdout, text + "\n")
                 except BrokenPipeError:
                     self.stop()  # the client has disconnected
                 if isinstance(item.message, (JSONRPCResponse, JSONRPCError)):
@@ -220,17 +164,7 @@ class StdioTransport:
     def _answered(self, request_id: object) -> None:
         # The SDK takes 7 and "7" for the same id.
         self._unanswered.discard(str(request_id))
-        if not self._unanswered:
-            self._drained.set()
-
-    async def _drain(self) -> None:
-        """
-        Wait until all requests are answered, because the server stops when the messages end.
-        """
-        if self._unanswered and not self.reader.is_stopped:
-            self._drained.clear()
-            with anyio.move_on_after(self.drain_timeout):
-                await self._drained.wait()
+        self._answer.set()
 
 
 @contextmanager
@@ -248,19 +182,6 @@ def _redirected(fd: int, target: int) -> Generator[int, None, None]:
         os.close(private_fd)
 
 
-@contextmanager
-def _stop_on_signals(transport: StdioTransport) -> Generator[None, None, None]:
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGTERM, signal.SIGINT)
-    for number in signals:
-        loop.add_signal_handler(number, transport.stop)
-    try:
-        yield
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
-
-
 async def serve(settings: Settings) -> None:
     """
     Serve until the client closes stdin, or a signal stops the process.
@@ -269,11 +190,13 @@ async def serve(settings: Settings) -> None:
     if sys.platform == "win32":  # where pipes cannot be polled, and signals end the process
         await server.run_stdio_async()
         return
-    with ExitStack() as stack:
-        nothing = stack.enter_context(open(os.devnull, "rb"))  # noqa: PTH123, ASYNC230 - at once
-        reader = StdinReader(stack.enter_context(_redirected(0, nothing.fileno())))
-        writer = StdoutWriter(stack.enter_context(_redirected(1, 2)))
-        transport = StdioTransport(reader, writer)
-        stack.enter_context(_stop_on_signals(transport))
+    with (
+        open(os.devnull, "rb") as nothing,  # noqa: PTH123, ASYNC230 - at once
+        _redirected(0, nothing.fileno()) as stdin,
+        _redirected(1, 2) as stdout,
+    ):
+        transport = StdioTransport(stdin, stdout)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, transport.stop)
         async with transport.streams() as (requests, answers):
             await server.run_streams(requests, answers)

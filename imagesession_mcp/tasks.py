@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, TypeAlias, cast
@@ -22,10 +22,8 @@ from imagesession_mcp.errors import ToolCallError
 
 Generated: TypeAlias = "tuple[imagesession.AsyncSavedImage | ImageSessionError, ...]"
 """An image, or the images of a batch, with an error in place of each that failed."""
-Generation: TypeAlias = Coroutine[Any, Any, Any]
-"""A running method of the library, which returns an image or a container of images."""
-KEY_PREFIX = "mcp/"
-"""The prefix of a task's id in the idempotency keys that the library records."""
+Generation: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
+"""A method of the library with its arguments; it returns an image or a container of images."""
 REPEAT_SECONDS = 600.0
 """Seconds within which a call is taken for the repetition of one that got no result."""
 STOP_TIMEOUT = 2.0
@@ -34,13 +32,6 @@ _MAX_REMEMBERED = 500
 
 no_time_limit: ContextVar[bool] = ContextVar("no_time_limit", default=False)
 """Whether the current call waits until its task is done, as for clients that poll it."""
-
-
-def idempotency_key_for(task_id: str) -> str:
-    """
-    Return the idempotency key under which the library records a generation.
-    """
-    return KEY_PREFIX + task_id
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -53,61 +44,49 @@ class GenerationTask:
         owner: The principal that called.
         fingerprint: The tool and its arguments, to distinguish a repeated call from another.
         is_named: Whether the client chose the id.
-        batch: Whether it may generate several images.
         extra: Further fields of its result.
         stage: The current stage.
         created: The time of creation, by the monotonic clock.
         waiting: How many calls wait for it.
         is_delivered: Whether a call returned its result.
-        before: What its generation has to wait for; None for nothing.
-        task: The asyncio task; None before it is started.
+        work: The asyncio task, once it is started.
     """
 
     id: str
     owner: str
     fingerprint: str
     is_named: bool = False
-    batch: bool = False
-    extra: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    extra: dict[str, Any] = attrs.field(factory=dict[str, Any])
     stage: str = "preparing"
     created: float = attrs.field(factory=time.monotonic)
     waiting: int = 0
     is_delivered: bool = False
-    before: Callable[[], Awaitable[None]] | None = None
-    task: asyncio.Task[Any] | None = None
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """
-        The arguments that tie a method of the library to it.
-        """
-        return {"idempotency_key": idempotency_key_for(self.id), "on_progress": self.on_progress}
-
-    @property
-    def seconds(self) -> float:
-        """
-        Seconds since it was created.
-        """
-        return time.monotonic() - self.created
+    work: asyncio.Task[Any] = attrs.field(init=False)
 
     @property
     def is_done(self) -> bool:
         """
         Whether it has ended, successfully or not.
         """
-        return self.task is not None and self.task.done()
+        return self.work.done()
 
     @property
     def has_failed(self) -> bool:
         """
         Whether it ended without all of its images, so that a repeated call starts it again.
         """
-        task = self.task
-        if task is None or not task.done():
+        if not self.work.done():
             return False
-        if task.cancelled() or task.exception() is not None:
+        if self.work.cancelled() or self.work.exception() is not None:
             return True
         return any(isinstance(image, ImageSessionError) for image in self.result())
+
+    @property
+    def is_batch(self) -> bool:
+        """
+        Whether it made several images on purpose, once it is done.
+        """
+        return isinstance(self.work.result(), imagesession.Results)
 
     def on_progress(self, event: imagesession.ProgressEvent) -> None:
         """
@@ -117,21 +96,6 @@ class GenerationTask:
         suffix = f" ({event.message})" if event.message else ""
         self.stage = f"{prefix}{event.stage}{suffix}"
 
-    async def wait(self, max_seconds: float) -> None:
-        """
-        Wait until it is done or the time is up.
-        """
-        assert self.task is not None  # noqa: S101 - tells the type checkers
-        await asyncio.wait({self.task}, timeout=max_seconds)
-
-    async def cancel(self, max_seconds: float) -> None:
-        """
-        Cancel it, and wait until it has ended or the time is up.
-        """
-        if self.task is not None and not self.task.done():
-            self.task.cancel()
-            await asyncio.wait({self.task}, timeout=max_seconds)
-
     def result(self) -> Generated:
         """
         Return its images, once it is done.
@@ -140,22 +104,18 @@ class GenerationTask:
             ToolCallError: It was cancelled.
             ImageSessionError: It failed.
         """
-        assert self.task is not None  # noqa: S101 - tells the type checkers
-        if self.task.cancelled():
+        if self.work.cancelled():
             raise ToolCallError(
                 "cancelled",
                 f"Generation {self.id} was cancelled. Work done until then may be billed.",
                 {"generation_id": self.id},
             )
-        return _images_of(self.task.result())
-
-
-def _images_of(result: object) -> Generated:
-    if isinstance(result, imagesession.Results):
-        return cast("imagesession.Results[imagesession.AsyncSavedImage]", result).items
-    if isinstance(result, imagesession.Improvement):
-        return (cast("imagesession.Improvement[imagesession.AsyncSavedImage]", result).image,)
-    return (cast("imagesession.AsyncSavedImage", result),)
+        result = self.work.result()
+        if isinstance(result, imagesession.Results):
+            return cast("imagesession.Results[imagesession.AsyncSavedImage]", result).items
+        if isinstance(result, imagesession.Improvement):
+            return (cast("imagesession.Improvement[imagesession.AsyncSavedImage]", result).image,)
+        return (cast("imagesession.AsyncSavedImage", result),)
 
 
 @attrs.define(eq=False)
@@ -173,26 +133,26 @@ class TaskRegistry:
         """
         Start a task, unless a repeated call has started it meanwhile.
 
+        Args:
+            task: The task.
+            generation: What it runs; called without arguments.
+
         Returns:
             The task that runs.
 
         Raises:
             ToolCallError: The earlier call had other arguments, or the server is stopping.
         """
-        try:
-            running = self.find_repeated(task)
-        except ToolCallError:
-            generation.close()
-            raise
+        running = self.find_repeated(task)
         if running is not None:
-            generation.close()
             return running
-        self._forget_oldest()
+        done = [key for key, earlier in self._tasks.items() if earlier.is_done]
+        for key in done[: max(0, len(self._tasks) - _MAX_REMEMBERED)]:
+            del self._tasks[key]
         self._tasks[task.owner, task.id] = task
-        work = generation if task.before is None else _run_after(task.before, generation)
-        task.task = asyncio.create_task(work, name=f"generation {task.id}")
+        task.work = asyncio.create_task(generation(), name=f"generation {task.id}")
         # Its call may have ended before it fails, and then nothing else retrieves the exception.
-        task.task.add_done_callback(_retrieve_exception)
+        task.work.add_done_callback(_retrieve_exception)
         return task
 
     def find(self, owner: str, task_id: str) -> GenerationTask | None:
@@ -233,7 +193,7 @@ class TaskRegistry:
                 for earlier in self.of(task.owner)
                 if earlier.fingerprint == task.fingerprint
                 and not (earlier.waiting or earlier.is_delivered or earlier.has_failed)
-                and earlier.seconds < REPEAT_SECONDS
+                and task.created - earlier.created < REPEAT_SECONDS
             ),
             None,
         )
@@ -249,31 +209,15 @@ class TaskRegistry:
         Give running tasks a short time to finish, and leave the rest to recovery.
         """
         self._is_stopping = True
-        running = [task.task for task in self._tasks.values() if task.task and not task.is_done]
+        running = [task.work for task in self._tasks.values() if not task.is_done]
         if not running:
             return
         await asyncio.wait(running, timeout=STOP_TIMEOUT)
-        for task in running:
-            task.cancel()
+        for work in running:
+            work.cancel()
         await asyncio.wait(running, timeout=STOP_TIMEOUT)
 
-    def _forget_oldest(self) -> None:
-        done = [key for key, task in self._tasks.items() if task.is_done]
-        for key in done[: max(0, len(self._tasks) - _MAX_REMEMBERED)]:
-            del self._tasks[key]
 
-
-async def _run_after(
-    before: Callable[[], Awaitable[None]], generation: Coroutine[Any, Any, Any]
-) -> Any:  # noqa: ANN401 - an image, or several
-    try:
-        await before()
-    except BaseException:
-        generation.close()
-        raise
-    return await generation
-
-
-def _retrieve_exception(task: asyncio.Task[Any]) -> None:
+def _retrieve_exception(work: asyncio.Task[Any]) -> None:
     with suppress(asyncio.CancelledError):
-        task.exception()
+        work.exception()

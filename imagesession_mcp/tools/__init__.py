@@ -5,16 +5,20 @@ All tools, in the order in which they are listed.
 from __future__ import annotations
 
 import difflib
-import inspect
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
-import attrs
+from mcp import MCPError
+from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
-from mcp.types import ToolAnnotations
+from mcp.types import CallToolResult, ToolAnnotations
+from pydantic import create_model
 
-from imagesession_mcp.errors import ToolCallError
-from imagesession_mcp.tools import generation, library, sessions
+from imagesession_mcp.context import CallContext
+from imagesession_mcp.errors import ToolCallError, called_parameters, error_result
+from imagesession_mcp.results import text_result
+from imagesession_mcp.tools import generation, library, params, sessions
 
 # Hints: whether a tool reads or changes the library, and whether it calls the provider.
 READ_ONLY = ToolAnnotations(
@@ -34,84 +38,108 @@ CANCELS = ToolAnnotations(
 )
 # Comparing names takes time that grows with their length; no tool or argument has a longer name.
 _MAX_NAME = 80
-_REQUIRED = inspect.Parameter.empty
+_MAX_NAMED = 5
 
 
-@attrs.frozen
-class ToolSpec:
+class LibraryTool(Tool):
     """
-    A tool.
-
-    Attributes:
-        function: Its implementation, whose signature and docstring describe it.
-        title: The title that people see.
-        hints: The protocol's annotations.
+    A tool that a function implements: its signature and docstring describe it. It gets the context
+    of the call, and returns the result's payload; one that generates returns what is to be run.
     """
 
-    function: Callable[..., Any]
-    title: str
-    hints: ToolAnnotations
+    @classmethod
+    def build(cls, function: Callable[..., Any], title: str, hints: ToolAnnotations) -> LibraryTool:
+        """
+        Build a tool, with a schema that is as short as possible.
+        """
+        tool = cls.from_function(
+            function,
+            title=title,
+            description=" ".join((function.__doc__ or "").split()),
+            context_kwarg="call",
+            annotations=hints,
+            structured_output=False,
+        )
+        assert isinstance(tool, LibraryTool)  # noqa: S101 - tells the type checkers
+        arguments = tool.fn_metadata.arg_model
+        if tool.generates:
+            arguments = create_model(
+                arguments.__name__, __base__=arguments, request_id=(params.RequestId, None)
+            )
+            tool.fn_metadata.arg_model = arguments
+        tool.parameters = strip_schema(arguments.model_json_schema(by_alias=True))
+        return tool
 
     @property
-    def name(self) -> str:
+    def generates(self) -> bool:
         """
-        Its name in calls.
+        Whether it makes images.
         """
-        return self.function.__name__
+        return self.annotations == GENERATES
 
     @property
-    def parameters(self) -> tuple[str, ...]:
+    def arguments(self) -> tuple[str, ...]:
         """
         The names of its arguments.
         """
-        return tuple(name for name in inspect.signature(self.function).parameters if name != "ctx")
+        return tuple(self.parameters["properties"])
 
     @property
     def required(self) -> tuple[str, ...]:
         """
         The names of the arguments that it cannot do without.
         """
-        parameters = inspect.signature(self.function).parameters
-        return tuple(name for name in self.parameters if parameters[name].default is _REQUIRED)
+        return tuple(self.parameters.get("required", ()))
 
-    def build(self) -> Tool:
+    async def run(
+        self,
+        arguments: dict[str, Any],
+        context: Context[Any, Any],
+        convert_result: bool = False,  # noqa: FBT001, FBT002 - the SDK's own
+    ) -> CallToolResult:
         """
-        Build the SDK's tool, with schemas that are as short as possible.
+        Answer a call; an exception becomes an error result.
+
+        Args:
+            arguments: The call's arguments.
+            context: Its request.
+            convert_result: Has no effect, as the result is one of the protocol already.
         """
-        tool = Tool.from_function(
-            self.function,
-            title=self.title,
-            description=" ".join((self.function.__doc__ or "").split()),
-            annotations=self.hints,
+        del convert_result
+        try:
+            self._check_names(arguments)
+            called_parameters.set(self.arguments)
+            values = self.fn_metadata.validate_arguments(arguments)
+            call = CallContext.from_request(context)
+            request_id = values.pop("request_id", None)
+            answer = partial(self.fn, call, **values)
+            if self.generates:
+                return await call.generate(answer, request_id)
+            answered = await answer()
+        except MCPError:
+            raise
+        except Exception as error:  # noqa: BLE001 - its text is masked unless it is expected
+            return error_result(error)
+        return answered if isinstance(answered, CallToolResult) else text_result(answered)
+
+    def _check_names(self, arguments: Iterable[str]) -> None:
+        """
+        Refuse unknown arguments, and name everything that is wrong with the names at once. If they
+        were ignored, the call would be billed without their effect.
+        """
+        given, known = list(arguments), self.arguments
+        unknown = [argument for argument in given if argument not in known]
+        if not unknown:
+            return
+        missing = [argument for argument in self.required if argument not in given]
+        matches, hint = _suggest_name(unknown[0], missing or known)
+        names = ", ".join(repr(argument[:40]) for argument in unknown[:_MAX_NAMED])
+        needs = f" It needs {', '.join(missing)}." if missing else ""
+        raise ToolCallError(
+            "invalid_parameters",
+            f"{self.name} has no argument {names}.{hint}{needs} It takes: {', '.join(known)}.",
+            {"nearest": matches},
         )
-        tool.parameters = strip_schema(tool.parameters)
-        return tool
-
-
-TOOLS = (
-    ToolSpec(sessions.create_image_session, "Start a session", CREATES),
-    ToolSpec(generation.generate_image_in_session, "Make the next image of a session", GENERATES),
-    ToolSpec(sessions.get_session_status, "Get a session's status", READ_ONLY),
-    ToolSpec(sessions.list_active_sessions, "List sessions", READ_ONLY),
-    ToolSpec(sessions.close_session, "Close a session", UPDATES),
-    ToolSpec(generation.generate_image, "Make an image", GENERATES),
-    ToolSpec(generation.edit_image, "Edit an image", GENERATES),
-    ToolSpec(generation.generate_product_image, "Make product photographs", GENERATES),
-    ToolSpec(generation.generate_ui_asset, "Make a UI asset", GENERATES),
-    ToolSpec(generation.analyze_and_improve_image, "Analyze and improve an image", GENERATES),
-    ToolSpec(library.get_usage_guide, "Read the guide", READ_ONLY),
-    ToolSpec(sessions.promote_image_to_session, "Start a session from an image", CREATES),
-    ToolSpec(library.get_server_stats, "Get server statistics", READ_ONLY),
-    ToolSpec(sessions.navigate_session, "Go back, forward or elsewhere in a session", CREATES),
-    ToolSpec(library.upload_image, "Upload an image", CREATES),
-    ToolSpec(library.view_image, "View an image", READ_ONLY),
-    ToolSpec(library.list_images, "Find images", READ_ONLY),
-    ToolSpec(library.get_generation, "Get the image of a running call", READ_ONLY),
-    ToolSpec(library.cancel_generation, "Cancel a generation", CANCELS),
-    ToolSpec(library.estimate_cost, "Estimate an image's cost", READ_ONLY),
-)
-_SPECS = {spec.name: spec for spec in TOOLS}
-_MAX_NAMED = 5
 
 
 def strip_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,47 +169,48 @@ def _strip_value(name: str, value: Any) -> Any:  # noqa: ANN401 - JSON
     return value
 
 
-def check_arguments(name: str, arguments: Iterable[str]) -> tuple[str, ...]:
-    """
-    Check a call, and name everything that is wrong with its arguments at once. Unknown ones are
-    refused: if they were ignored, the call would be billed without their effect.
-
-    Returns:
-        The arguments that the tool takes.
-    """
-    spec = _SPECS.get(name)
-    if spec is None:
-        return ()  # an embedding program has added it
-    given, known = list(arguments), spec.parameters
-    unknown = [argument for argument in given if argument not in known]
-    if not unknown:
-        return known
-    missing = [argument for argument in spec.required if argument not in given]
-    matches, hint = _suggest_name(unknown[0], missing or known)
-    names = ", ".join(repr(argument[:40]) for argument in unknown[:_MAX_NAMED])
-    needs = f" It needs {', '.join(missing)}." if missing else ""
-    raise ToolCallError(
-        "invalid_parameters",
-        f"{name} has no argument {names}.{hint}{needs} It takes: {', '.join(known)}.",
-        {"nearest": matches},
-    )
-
-
-def unknown_tool(name: str) -> ToolCallError:
-    """
-    Return the error for a tool that does not exist, with the most similar name.
-    """
-    matches, hint = _suggest_name(name, sorted(_SPECS))
-    return ToolCallError(
-        "tool_not_found",
-        f"There is no tool {name[:40]!r}.{hint} tools/list returns all tools.",
-        {"nearest": matches},
-    )
-
-
 def _suggest_name(name: str, known: Iterable[str]) -> tuple[list[str], str]:
     """
     Return the most similar name, if any, and a hint for the error message.
     """
     matches = difflib.get_close_matches(name[:_MAX_NAME], list(known), n=1)
     return matches, f" Did you mean {matches[0]!r}?" if matches else ""
+
+
+TOOLS = tuple(
+    LibraryTool.build(function, title, hints)
+    for function, title, hints in (
+        (sessions.create_image_session, "Start a session", CREATES),
+        (generation.generate_image_in_session, "Make the next image of a session", GENERATES),
+        (sessions.get_session_status, "Get a session's status", READ_ONLY),
+        (sessions.list_active_sessions, "List sessions", READ_ONLY),
+        (sessions.close_session, "Close a session", UPDATES),
+        (generation.generate_image, "Make an image", GENERATES),
+        (generation.edit_image, "Edit an image", GENERATES),
+        (generation.generate_product_image, "Make product photographs", GENERATES),
+        (generation.generate_ui_asset, "Make a UI asset", GENERATES),
+        (generation.analyze_and_improve_image, "Analyze and improve an image", GENERATES),
+        (library.get_usage_guide, "Read the guide", READ_ONLY),
+        (sessions.promote_image_to_session, "Start a session from an image", CREATES),
+        (library.get_server_stats, "Get server statistics", READ_ONLY),
+        (sessions.navigate_session, "Go back, forward or elsewhere in a session", CREATES),
+        (library.upload_image, "Upload an image", CREATES),
+        (library.view_image, "View an image", READ_ONLY),
+        (library.list_images, "Find images", READ_ONLY),
+        (library.get_generation, "Get the image of a running call", READ_ONLY),
+        (library.cancel_generation, "Cancel a generation", CANCELS),
+        (library.estimate_cost, "Estimate an image's cost", READ_ONLY),
+    )
+)
+
+
+def unknown_tool(name: str) -> ToolCallError:
+    """
+    Return the error for a tool that does not exist, with the most similar name.
+    """
+    matches, hint = _suggest_name(name, sorted(tool.name for tool in TOOLS))
+    return ToolCallError(
+        "tool_not_found",
+        f"There is no tool {name[:40]!r}.{hint} tools/list returns all tools.",
+        {"nearest": matches},
+    )

@@ -129,24 +129,15 @@ GenerationId: TypeAlias = Annotated[
 Limit: TypeAlias = Annotated[int, Field(description="At most so many.", ge=1, le=100)]
 
 
-def build_options(
-    *,
-    quality: str = "auto",
-    size: str = "auto",
-    background: str = "auto",
-    model: str = "auto",
-    more: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+def build_options(more: Mapping[str, Any] | None, **named: str) -> dict[str, Any]:
     """
-    Return the options that a call sets; "auto" leaves them to the session.
+    Return the options that a call sets: those with an argument of their own, of which "auto" leaves
+    the choice to the session, and more.
 
     Raises:
         InvalidOptionError: An option does not exist, or its value is invalid.
     """
-    arguments = {"quality": quality, "size": size, "background": background, "model": model}
-    options = {name: value for name, value in arguments.items() if value != "auto"} | dict(
-        more or {}
-    )
+    options = {name: value for name, value in named.items() if value != "auto"} | dict(more or {})
     # Rejects everything that is not an option, such as other arguments of the library's methods.
     imagesession.GenerateOptions().updated(options)
     return options

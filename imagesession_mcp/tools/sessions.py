@@ -7,14 +7,13 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from mcp.types import CallToolResult
 from pydantic import Field
 
 import imagesession
 from imagesession_mcp import payloads
 from imagesession_mcp.context import CallContext
 from imagesession_mcp.errors import ToolCallError
-from imagesession_mcp.results import text_result
+from imagesession_mcp.results import Payload
 from imagesession_mcp.tools import params
 from imagesession_mcp.tools.params import build_options
 
@@ -22,6 +21,7 @@ _ACTIONS = ("undo", "redo", "checkout", "branch")
 
 
 async def create_image_session(
+    call: CallContext,
     *,
     description: Annotated[
         str, Field(description="What it is about; sent to the model with every prompt.")
@@ -35,75 +35,69 @@ async def create_image_session(
         bool, Field(description="Continues the session of that name, if there is one.")
     ] = False,
     options: params.Options = None,
-) -> CallToolResult:
+) -> Payload:
     """
     Start a session, a conversation that makes images: use it for anything that takes more than one
     image, or that will be refined. Options set here apply to every image in it. Costs nothing.
     """
-    call = CallContext.from_request()
     defaults = build_options(
-        quality=quality, size=size, background=background, model=model, more=options
+        options, quality=quality, size=size, background=background, model=model
     )
     session = await call.studio.session(description, name=session_name, resume=resume, **defaults)
     status = await session.status()
     chosen = imagesession.GenerateOptions().updated(status.options)
     warnings = await call.warnings(chosen.model, chosen.image_model)
-    return text_result({**payloads.session_payload(status), **warnings})
+    return {**payloads.session_payload(status), **warnings}
 
 
 async def get_session_status(
-    *, session_id: params.SessionId, branch: params.Branch = "main"
-) -> CallToolResult:
+    call: CallContext, *, session_id: params.SessionId, branch: params.Branch = "main"
+) -> Payload:
     """
     Get a session's images, branches, head (the image that the next prompt refines) and costs.
     Costs nothing.
     """
-    session = await CallContext.from_request().session(session_id, branch)
-    return text_result(payloads.status_payload(await session.status()))
+    session = await call.session(session_id, branch)
+    return payloads.status_payload(await session.status())
 
 
 async def list_active_sessions(
+    call: CallContext,
     *,
     include_inactive: Annotated[bool, Field(description="Lists idle and closed ones too.")] = False,
     limit: params.Limit = 20,
-) -> CallToolResult:
+) -> Payload:
     """
     List sessions, the latest first. They persist across restarts, so look here before starting a
     new one for the same project. Costs nothing.
     """
-    studio = CallContext.from_request().studio
-    stats, sessions = await studio.stats(), await studio.sessions.list()
+    stats, sessions = await call.studio.stats(), await call.studio.sessions.list()
     statuses = await asyncio.gather(*(session.status() for session in sessions))
     selected = [status for status in statuses if status.active or include_inactive]
-    return text_result(
-        {
-            "success": True,
-            "sessions": [payloads.session_row(status) for status in selected[:limit]],
-            "total_active": stats.active_sessions,
-            "total_sessions": stats.total_sessions,
-        }
-    )
+    return {
+        "sessions": [payloads.session_row(status) for status in selected[:limit]],
+        "total_active": stats.active_sessions,
+        "total_sessions": stats.total_sessions,
+    }
 
 
-async def close_session(*, session_id: params.SessionId) -> CallToolResult:
+async def close_session(call: CallContext, *, session_id: params.SessionId) -> Payload:
     """
     Close a finished session. Nothing is deleted, and generate_image_in_session continues it with
     reopen=true. Costs nothing.
     """
-    session = await CallContext.from_request().session(session_id)
+    session = await call.session(session_id)
     await session.close()
     status = await session.status()
-    return text_result(
-        {
-            "success": True,
-            "status": status.state,
-            "session_id": session.id,
-            "final_image_count": status.total_generations,
-        }
-    )
+    return {
+        "status": status.state,
+        "session_id": session.id,
+        "final_image_count": status.total_generations,
+    }
 
 
 async def promote_image_to_session(
+    call: CallContext,
     *,
     image_path: params.Image,
     session_description: Annotated[
@@ -112,25 +106,25 @@ async def promote_image_to_session(
     session_name: params.SessionName = None,
     model: params.Model = "auto",
     options: params.Options = None,
-) -> CallToolResult:
+) -> Payload:
     """
     Start a session from an existing image, when a single image turned out to be worth refining.
     Costs nothing.
     """
-    call = CallContext.from_request()
     async with call.resolve_original(image_path, "image_path") as image:
         session = await call.studio.promote(
             image,
             session_description,
             name=session_name,
-            **build_options(model=model, more=options),
+            **build_options(options, model=model),
         )
     head = await session.head()
     assert head is not None  # noqa: S101 - a promoted image is its session's head
-    return text_result(payloads.promoted_payload(session, head))
+    return payloads.promoted_payload(session, head)
 
 
 async def navigate_session(
+    call: CallContext,
     *,
     session_id: params.SessionId,
     action: Annotated[
@@ -143,13 +137,12 @@ async def navigate_session(
     steps: Annotated[int, Field(description="undo, redo: how many turns.")] = 1,
     name: Annotated[params.OptionalText, Field(description="branch: its name.")] = None,
     branch: params.Branch = "main",
-) -> CallToolResult:
+) -> Payload:
     """
     Choose the image that the next prompt refines: undo and redo go back and forward, checkout goes
     to any image, and branch starts another direction there; pass its name as branch from then on.
     Nothing is deleted. Costs nothing.
     """
-    call = CallContext.from_request()
     session = await call.session(session_id, branch)
     target = await call.turn_or_image(session, at)
     match action:
@@ -169,4 +162,4 @@ async def navigate_session(
                 f"{lacks}. The actions are: {', '.join(_ACTIONS)}.",
                 {"nearest": list(_ACTIONS)},
             )
-    return text_result(payloads.branch_head_payload(session, head))
+    return payloads.branch_head_payload(session, head)

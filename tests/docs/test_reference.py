@@ -137,7 +137,8 @@ def test_every_environment_variable_is_documented() -> None:
     """
     pages = (DOCS / "agents.md", DOCS / "reference" / "environment.md")
     text = "".join(page.read_text("utf-8") for page in pages)
-    variables = {option.variable for option in OPTIONS} | {variable for variable, _ in SECRETS}
+    variables = {option.variable for option in OPTIONS.values()}
+    variables |= {variable for variable, _ in SECRETS}
     variables |= {"OPENAI_API_KEY", "OPENAI_BASE_URL", "IMAGESESSION_LIBRARY"}
     assert sorted(variable for variable in variables if f"`{variable}`" not in text) == []
 

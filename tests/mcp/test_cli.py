@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import imagesession
 from imagesession_mcp import cli
 from imagesession_mcp.option_values import InvalidOptionError, Principal
-from imagesession_mcp.settings import OPTIONS, SECRETS, HttpSettings, Option, Settings
+from imagesession_mcp.settings import OPTIONS, SECRETS, Option, Settings
 from tests.mcp.processes import ROOT, SERVER_MODULE, environment
 
 TOKEN = "0123456789abcdef"  # noqa: S105 - a made-up token
@@ -38,8 +38,8 @@ def test_defaults_are_those_of_the_settings() -> None:
     """
     Without options the settings are those of `Settings`, over stdin and stdout.
     """
-    assert cli.parse([], {}) == cli.ParsedCommand(Settings(), None)
-    assert cli.parse(["--http"], {}).http == HttpSettings()
+    assert cli.parse([], {}) == Settings()
+    assert cli.parse(["--http"], {}) == Settings(http=True)
 
 
 def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
     }  # fmt: skip
     arguments: list[str] = []
     env: dict[str, str] = {}
-    for option in OPTIONS:
+    for option in OPTIONS.values():
         values = option_values[option.name].split()
         env[option.variable] = (option.separator or " ").join(values) or "1"
         for value in values:
@@ -68,12 +68,10 @@ def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
         arguments += [] if values else [f"--{option.name}"]
     command = cli.parse(arguments, {})
     assert command == cli.parse([], env)
-    assert command.settings == Settings(
+    assert command == Settings(
         library=tmp_path, offline=True, allow_dirs=(photos, scans), daily_budget=2.5,
         server="localai", api="images", provider_state="none", max_sessions=7, session_timeout=60,
-        shares={"ann": 2.5}, wait_seconds=20, preview_bytes=0, links=True, http=True,
-    )  # fmt: skip
-    assert command.http == HttpSettings(
+        wait_seconds=20, preview_bytes=0, links=True, http=True,
         host="images.example.com", port=0, principals=(Principal("ann", TOKEN),),
         allow_hosts=("a.example.com", "b.example.com"), allow_origins=("https://app.example.com",),
     )  # fmt: skip
@@ -84,10 +82,10 @@ def test_command_line_overrides_environment() -> None:
     The command line overrides the environment; empty variables are ignored.
     """
     env = {"IMAGESESSION_MCP_DAILY_BUDGET": "1", "IMAGESESSION_MCP_WAIT_SECONDS": " "}
-    settings = cli.parse(["--daily-budget", "none"], env).settings
+    settings = cli.parse(["--daily-budget", "none"], env)
     assert settings.daily_budget is None
     assert settings.wait_seconds == Settings().wait_seconds
-    assert cli.parse([], env).settings.daily_budget == 1
+    assert cli.parse([], env).daily_budget == 1
 
 
 def test_paths_are_expanded_and_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -99,7 +97,16 @@ def test_paths_are_expanded_and_absolute(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     for written in ("~/art", "art", f"{tmp_path}/x/../art"):
-        assert cli.parse(["--library", written], {}).settings.library == tmp_path / "art"
+        assert cli.parse(["--library", written], {}).library == tmp_path / "art"
+
+
+def test_library_of_a_team_is_passed_on() -> None:
+    """
+    A library's URL reaches the library as it is; callers with tokens need a folder instead.
+    """
+    url = "postgresql://db.example.com/pictures?blobs=s3://pictures"
+    assert cli.parse(["--library", url], {}).library == url
+    assert cli.parse([], {"IMAGESESSION_LIBRARY": url}).library == url
 
 
 @pytest.mark.parametrize(
@@ -107,10 +114,11 @@ def test_paths_are_expanded_and_absolute(monkeypatch: pytest.MonkeyPatch, tmp_pa
     [
         (["--allow-dir", "/nowhere/at/all"], "--allow-dir takes a folder that exists"),
         (["--daily-budget", "-1"], "US dollars"),
+        (["--daily-budget", "0"], "above 0, as 2.50, or none for no limit; --offline"),
         (["--daily-budget", "nan"], "none for no limit"),
         (["--daily-budget", "inf"], "none for no limit"),
         (["--api", "chat"], "takes responses or images"),
-        (["--provider-state", "some"], "takes responses, conversation, none"),
+        (["--provider-state", "some"], "takes responses, conversation or none"),
         (["--wait-seconds", "soon"], "from 0 to 3600"),
         (["--preview-bytes", "1.5"], "from 0 to 1000000"),
         (["--port", "65536"], "from 0 to 65535"),
@@ -126,15 +134,18 @@ def test_paths_are_expanded_and_absolute(monkeypatch: pytest.MonkeyPatch, tmp_pa
         (["--http", "--host", "192.0.2.7"], "needs a token"),
         (["--http", "--host", "images.example.com"], "needs a token"),
         (["--http", "--host", "::"], "needs a token"),
+        (["--http", "--library", "x://y", "--token-file", "TOKENS"], "--library takes a folder"),
     ],
 )
 def test_invalid_value_is_one_line_on_stderr(
-    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     """
     An invalid value ends the program with one line that describes valid values, and status 2.
     """
-    assert message in _parse_error(capsys, *arguments)
+    (tmp_path / "tokens").write_text(f"ann:{TOKEN}")
+    words = [word.replace("TOKENS", str(tmp_path / "tokens")) for word in arguments]
+    assert message in _parse_error(capsys, *words)
 
 
 def test_wildcard_address_needs_a_host_name(capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,8 +155,7 @@ def test_wildcard_address_needs_a_host_name(capsys: pytest.CaptureFixture[str]) 
     arguments = ["--http", "--host", "0.0.0.0"]  # noqa: S104 - is refused, or has a token
     env = {"IMAGESESSION_MCP_TOKEN": TOKEN}
     assert "--allow-host" in _parse_error(capsys, *arguments, **env)
-    http = cli.parse([*arguments, "--allow-host", "images.example.com"], env).http
-    assert http is not None
+    http = cli.parse([*arguments, "--allow-host", "images.example.com"], env)
     assert http.principals == (Principal("default", TOKEN),)
 
 
@@ -154,7 +164,7 @@ def test_loopback_needs_no_token(host: str) -> None:
     """
     Loopback addresses need no token.
     """
-    assert cli.parse(["--http", "--host", host], {}).http == HttpSettings(host=host)
+    assert cli.parse(["--http", "--host", host], {}) == Settings(http=True, host=host)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +176,7 @@ def test_loopback_needs_no_token(host: str) -> None:
         (f"ann:{TOKEN}\nAnn:{TOKEN}x", "same name twice"),
         (f"ann:{TOKEN}\nbob:{TOKEN}", "same token twice"),
         (f"ann:{TOKEN} much", "US dollars"),
+        (f"ann:{TOKEN} 0", "above 0"),
         (f"ann:{TOKEN} 3.00\nbob:{TOKEN}x 2.50", "5.50 in total"),
         (f"ann:{TOKEN} 5.00\nbob:{TOKEN}x", "raise it"),
         ("ann:short-secret", "at least 16"),
@@ -193,12 +204,11 @@ def test_principals_share_the_daily_budget() -> None:
     server's.
     """
     lines = f"ann:{TOKEN} 2.00\nbob:{TOKEN}b\ncy:{TOKEN}c"
-    settings = cli.parse(["--http"], {"IMAGESESSION_MCP_TOKENS": lines}).settings
-    assert settings.shares == {"ann": 2.0, "bob": 1.5, "cy": 1.5}
-    assert settings.for_principal("bob").daily_budget == 1.5
+    settings = cli.parse(["--http"], {"IMAGESESSION_MCP_TOKENS": lines})
+    assert [settings.budget_of(name) for name in ("ann", "bob", "cy")] == [2.0, 1.5, 1.5]
     endless = cli.parse(["--http", "--daily-budget", "none"], {"IMAGESESSION_MCP_TOKENS": lines})
-    assert endless.settings.shares == {"ann": 2.0}
-    assert endless.settings.for_principal("bob").daily_budget is None
+    assert [endless.budget_of(name) for name in ("ann", "bob", "cy")] == [2.0, None, None]
+    assert Settings().budget_of("") == 5.0
 
 
 def test_variables_of_openai_image_mcp_are_read() -> None:
@@ -206,7 +216,7 @@ def test_variables_of_openai_image_mcp_are_read() -> None:
     The variables of openai-image-mcp set what they set there.
     """
     env = {"MCP_MAX_SESSIONS": "7", "MCP_SESSION_TIMEOUT": "1800"}
-    settings = cli.parse([], env).settings
+    settings = cli.parse([], env)
     assert (settings.max_sessions, settings.session_timeout) == (7, 1800)
 
 
@@ -227,7 +237,7 @@ def _parse_message(read: Callable[[str], object], value: str) -> str | None:
 
 
 @settings(deadline=None)
-@given(st.sampled_from(OPTIONS), st.text())
+@given(st.sampled_from([*OPTIONS.values()]), st.text())
 def test_any_value_is_parsed_or_rejected(option: Option, value: str) -> None:
     """
     Any value of an option is parsed, or rejected with a message; nothing else is raised.
@@ -258,7 +268,7 @@ def test_help_explains_every_option() -> None:
     --help lists every option with its variable, and the variables of the key and the tokens.
     """
     text = " ".join(_run("--help", COLUMNS="100").stdout.split())
-    for option in OPTIONS:
+    for option in OPTIONS.values():
         assert f"--{option.name}" in text
         assert f"[{option.variable}]" in text
     for word in ("OPENAI_API_KEY", "--version", *(variable for variable, _ in SECRETS)):

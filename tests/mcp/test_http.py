@@ -34,7 +34,7 @@ from imagesession_mcp.http import (
     transport_security,
 )
 from imagesession_mcp.option_values import Principal
-from imagesession_mcp.settings import HttpSettings, Settings
+from imagesession_mcp.settings import Settings
 from tests.clock import HoldingProvider
 from tests.mcp.processes import SERVER_MODULE, Running, connect_http, run_http_server
 from tests.mcp.serving import BOTH_ERAS, Era, text
@@ -367,7 +367,7 @@ def test_answers_are_sent_at_once() -> None:
     Connections do not wait to fill a packet, which would delay each answer by 40 ms.
     """
     with (
-        bind(HttpSettings(port=0)) as listener,
+        bind(Settings(port=0)) as listener,
         socket.create_connection(listener.getsockname()),
     ):
         connection, _ = listener.accept()
@@ -424,14 +424,12 @@ def test_hosts_and_origins_are_checked() -> None:
     Hosts and origins are checked for every address; a wildcard address is not a host name.
     """
     wildcard = transport_security(
-        HttpSettings(host="0.0.0.0", allow_hosts=("images.example.com",))  # noqa: S104 - is refused
+        Settings(host="0.0.0.0", allow_hosts=("images.example.com",))  # noqa: S104 - is refused
     )
     assert wildcard.enable_dns_rebinding_protection
     assert "images.example.com:*" in wildcard.allowed_hosts
     assert not any("0.0.0.0" in host for host in wildcard.allowed_hosts)  # noqa: S104 - as above
-    ipv6 = transport_security(
-        HttpSettings(host="fd00::1", allow_origins=("https://app.example.com",))
-    )
+    ipv6 = transport_security(Settings(host="fd00::1", allow_origins=("https://app.example.com",)))
     assert "[fd00::1]:*" in ipv6.allowed_hosts
     assert "https://app.example.com" in ipv6.allowed_origins
 
@@ -440,11 +438,11 @@ def test_allowed_host_and_origin_are_accepted(tmp_path: Path) -> None:
     """
     Allowed hosts and origins are accepted; similar ones are not.
     """
-    http = HttpSettings(
-        allow_hosts=("images.example.com",), allow_origins=("https://app.example.com",)
-    )
-    settings = Settings(library=tmp_path, offline=True, http=True)
-    app = build_asgi_app(build_authenticated_server(settings, http), http)
+    settings = Settings(
+        library=tmp_path, offline=True, http=True,
+        allow_hosts=("images.example.com",), allow_origins=("https://app.example.com",),
+    )  # fmt: skip
+    app = build_asgi_app(build_authenticated_server(settings), settings)
     with TestClient(app, base_url="http://images.example.com") as client:
         hello: dict[str, Any] = {"url": "/mcp", "json": _HELLO}
         allowed = {**_ACCEPT, "Origin": "https://app.example.com"}

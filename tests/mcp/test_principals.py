@@ -14,6 +14,7 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 
 from imagesession.testing import tiny_image
+from imagesession_mcp.option_values import Principal
 from tests.mcp.serving import Room
 
 pytestmark = pytest.mark.anyio
@@ -92,11 +93,12 @@ async def test_budgets_hold_for_the_server(room: Room) -> None:
     server on the same library counts what the first one spent.
     """
     shares = {"ann": 0.20, "bob": 0.06}
+    principals = tuple(Principal(name, name * 6, share) for name, share in shares.items())
     cheap = {"quality": "low", "size": "1024x1024"}
     spent = 0.0
     for name, share in shares.items():
         with authenticated_as(name):
-            async with room.connect(daily_budget=0.26, shares=shares) as call:
+            async with room.connect(daily_budget=0.26, principals=principals) as call:
                 results = [
                     await call("generate_image", prompt=f"fox {number}", **cheap)
                     for number in range(12)

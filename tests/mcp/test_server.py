@@ -24,7 +24,7 @@ from imagesession import AsyncStudio
 from imagesession_mcp.http import build_asgi_app, build_authenticated_server
 from imagesession_mcp.option_values import Principal
 from imagesession_mcp.server import build_server
-from imagesession_mcp.settings import HttpSettings, Settings
+from imagesession_mcp.settings import Settings
 from imagesession_mcp.tasks_extension import TasksExtension
 from tests.mcp.processes import ROOT, SERVER_MODULE, environment
 from tests.mcp.serving import BOTH_ERAS, Era, Room, text
@@ -91,9 +91,8 @@ async def _over_http(room: Room) -> AsyncGenerator[httpx2.AsyncClient, None]:
     """
     Serve over HTTP within this process, for a caller with a token.
     """
-    http_settings = HttpSettings(principals=(Principal("ann", _ANN),))
-    server = build_authenticated_server(room.settings(http=True), http_settings)
-    app = build_asgi_app(server, http_settings)
+    settings = room.settings(http=True, principals=(Principal("ann", _ANN),))
+    app = build_asgi_app(build_authenticated_server(settings), settings)
     headers = {"Authorization": f"Bearer {_ANN}"}
     async with (
         app.router.lifespan_context(app),
@@ -135,7 +134,7 @@ async def test_library_that_cannot_be_loaded_is_reported(
     answered with an error, and the log has the reason.
     """
 
-    def fail(_: Settings, __: Path | None) -> AsyncStudio:
+    def fail(_: Settings, __: Path | str | None) -> AsyncStudio:
         raise ModuleNotFoundError("No module named 'PIL'")
 
     server = build_server(room.settings(), open=fail)

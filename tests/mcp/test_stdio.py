@@ -28,7 +28,7 @@ from PIL import Image
 import imagesession
 from imagesession import Studio
 from imagesession.testing import FakeOpenAI, serve
-from imagesession_mcp.stdio import StdinReader, StdioTransport, StdoutWriter
+from imagesession_mcp.stdio import StdioTransport, read_lines
 from tests.clock import HoldingProvider
 from tests.mcp.processes import ROOT, SERVER_MODULE, connect_stdio, environment
 from tests.mcp.serving import BOTH_ERAS, Era, text
@@ -248,7 +248,7 @@ def test_lines_are_reassembled(lines: list[str], cuts: list[int]) -> None:
 
         writing = asyncio.ensure_future(write())
         try:
-            received = [line async for line in StdinReader(source).lines()]
+            received = [line async for line in read_lines(source)]
         finally:
             os.close(source)
         await writing
@@ -268,7 +268,7 @@ async def _closed_transport(
     client_in, stdout = os.pipe()
     os.write(client_out, "".join(json.dumps(message) + "\n" for message in messages).encode())
     os.close(client_out)
-    transport = StdioTransport(StdinReader(stdin), StdoutWriter(stdout), drain_timeout)
+    transport = StdioTransport(stdin, stdout, drain_timeout)
     try:
         async with transport.streams() as (requests, answers):
             received = [await requests.receive() for _ in messages]

@@ -323,7 +323,7 @@ async def test_nothing_starts_while_the_server_stops() -> None:
 
     task = tasks.GenerationTask(id="r", owner="", fingerprint="")
     with pytest.raises(ToolCallError, match="stopping"):
-        registry.start(task, generate())
+        registry.start(task, generate)
     assert not begun
 
 

@@ -27,7 +27,7 @@ from imagesession_mcp import tasks_extension
 from imagesession_mcp.http import build_asgi_app, build_authenticated_server
 from imagesession_mcp.option_values import Principal
 from imagesession_mcp.server import build_server
-from imagesession_mcp.settings import HttpSettings, Settings
+from imagesession_mcp.settings import Settings
 from imagesession_mcp.tasks_extension import TasksExtension
 from tests.clock import DAY, HoldingProvider
 from tests.mcp.serving import text
@@ -108,7 +108,7 @@ async def _connect(
     tasks_client = _TasksClient()
     server_settings = Settings(library=folder, offline=True, **settings)
 
-    def open_studio(_: Settings, library: Path | None) -> AsyncStudio:
+    def open_studio(_: Settings, library: Path | str | None) -> AsyncStudio:
         return AsyncStudio.offline(library, provider=provider, retry_timeout=0)
 
     server = build_server(
@@ -238,10 +238,9 @@ async def test_tasks_belong_to_their_principal(tmp_path: Path) -> None:
     Over HTTP a principal cannot find another's task, and the routing header must name the task.
     """
     principals = Principal("ann", "ann-0123456789abcdef"), Principal("bob", "bob-0123456789abcdef")
-    access = HttpSettings(principals=principals)
-    settings = Settings(library=tmp_path, offline=True, http=True)
-    server = build_authenticated_server(settings, access, TasksExtension(grace=0))
-    app = build_asgi_app(server, access)
+    settings = Settings(library=tmp_path, offline=True, http=True, principals=principals)
+    server = build_authenticated_server(settings, TasksExtension(grace=0))
+    app = build_asgi_app(server, settings)
     tasks_client = {principal.name: _TasksClient() for principal in principals}
     async with server.session_manager.run():
         for principal in principals:

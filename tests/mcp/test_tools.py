@@ -350,9 +350,9 @@ def test_tools_have_the_parameters_of_their_methods() -> None:
     """
     options = {field.name for field in attrs.fields(GenerateOptions)}
     unused = set(UNSUPPORTED)
-    by_name = {spec.name: spec.function for spec in TOOLS}
+    by_name = {tool.name: tool for tool in TOOLS}
     for name, (method, renames) in METHODS.items():
-        tool_parameters = set(inspect.signature(by_name[name]).parameters)
+        tool_parameters = set(by_name[name].arguments)
         for parameter in inspect.signature(method).parameters:
             # Progress is reported through the protocol, a call returns a handle before it could
             # time out, and API and what goes to a gateway are for the server's operator to say.

@@ -16,7 +16,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import MCPServer
 
 from imagesession_mcp.http import build_asgi_app, build_authenticated_server, run_uvicorn
-from imagesession_mcp.settings import HttpSettings, Settings
+from imagesession_mcp.settings import Settings
 from tests.mcp.conformance.documents import add_documents
 from tests.mcp.conformance.elicitation import add_elicitation
 from tests.mcp.conformance.tools import add_tools
@@ -45,14 +45,19 @@ async def main(port: str, library: str, kind: str) -> None:
         library: An empty folder.
         kind: `stateless` (the default) or `sessions`, in which the server can send requests.
     """
-    settings = Settings(library=Path(library), offline=True, http=True)
-    http = HttpSettings(port=int(port), stateless=kind == "stateless")
-    server = build_authenticated_server(settings, http)
+    settings = Settings(
+        library=Path(library),
+        offline=True,
+        http=True,
+        port=int(port),
+        stateless=kind == "stateless",
+    )
+    server = build_authenticated_server(settings)
     add_tools(server)
     add_elicitation(server)
     add_documents(server)
     _add_legacy_methods(server)
-    await run_uvicorn(build_asgi_app(server, http), http)
+    await run_uvicorn(build_asgi_app(server, settings), settings)
 
 
 if __name__ == "__main__":
