@@ -26,10 +26,10 @@ from imagesession._fake_openai.batches_endpoint import (
 )
 from imagesession._fake_openai.conversations_endpoint import ConversationsEndpoint
 from imagesession._fake_openai.dialects import make_dialect
-from imagesession._fake_openai.errors import RefusalError, no_key, no_such_url, wrong_key
-from imagesession._fake_openai.failures import FaultMixin
-from imagesession._fake_openai.faults import Ending, Fault, Faults, asks_for_picture, is_drawing
+from imagesession._fake_openai.errors import RefusalError
+from imagesession._fake_openai.faults import Ending, Fault, asks_for_picture, is_drawing
 from imagesession._fake_openai.files_endpoint import FilesEndpoint, read_form
+from imagesession._fake_openai.history import HistoryResolver
 from imagesession._fake_openai.http import FakeRequest, FakeResponse, dump
 from imagesession._fake_openai.images_endpoint import ImagesEndpoint
 from imagesession._fake_openai.images_request import streams
@@ -39,22 +39,15 @@ from imagesession._fake_openai.provenance_endpoint import check_provenance
 from imagesession._fake_openai.rate_limit import RateLimit
 from imagesession._fake_openai.recorder import RecordedRequest, RecordingMixin
 from imagesession._fake_openai.render_cache import RenderCache, Sketcher
+from imagesession._fake_openai.response_writer import ResponseWriter
 from imagesession._fake_openai.responses_endpoint import ResponsesEndpoint
-from imagesession._fake_openai.scripting import (
-    ScriptedResolver,
-    ScriptedSketcher,
-    ScriptedWriter,
-    ScriptingMixin,
-    script_for,
-)
-from imagesession._fake_openai.settings import Settings
-from imagesession._fake_openai.unsupported import Refusals
+from imagesession._fake_openai.scripting import ScriptingMixin
 
 _MAX_REQUESTS, _MAX_BYTES = 1024, 128 * 1024 * 1024
 _MINUTE_LIMIT, _TOKEN_LIMIT = 10_000, 30_000_000
 
 
-class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
+class FakeOpenAI(ScriptingMixin, RecordingMixin):
     """
     Answer requests to OpenAI's API without a network: Responses that draw or analyze an image,
     Conversations, Images, Files, Batches, Models.
@@ -117,6 +110,7 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
             images_per_minute: See the attribute.
 
         """
+        super().__init__()
         self.latency, self.pictures_per_reply = latency, 1
         self.retrieve_includes_image = retrieve_includes_image
         self.conversation_items_include_image = conversation_items_include_image
@@ -130,19 +124,17 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
             responses=responses, files=files, batches=batches
         )
         self._clock = clock
-        self._faults, self._refusals, self._memory = Faults(), Refusals(), Memory()
+        self._memory = Memory()
         self._files = FilesEndpoint(clock=clock)
         self._recorded: deque[RecordedRequest] = deque(maxlen=_MAX_REQUESTS)
         self._lock = threading.Lock()
-        scripted = ScriptedSketcher(sketching if sketcher is None else sketcher)
-        pictures = RenderCache(scripted)
-        writer = ScriptedWriter(sketcher=scripted, pictures=pictures)
-        self._conversations = ConversationsEndpoint(
-            writer=writer, clock=clock, settings=self._settings
-        )
+        sketcher = sketching if sketcher is None else sketcher
+        pictures = RenderCache(sketcher)
+        writer = ResponseWriter(sketcher=sketcher, pictures=pictures)
+        self._conversations = ConversationsEndpoint(writer=writer, clock=clock, settings=self)
         uploads = self._files.content
-        resolver = ScriptedResolver(
-            sketcher=scripted,
+        resolver = HistoryResolver(
+            sketcher=sketcher,
             pictures=pictures,
             uploads=uploads,
             earlier=self._memory.sketch,
@@ -154,17 +146,14 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
             resolver=resolver,
             writer=writer,
             clock=clock,
-            settings=self._settings,
+            settings=self,
         )
         self._images = ImagesEndpoint(
-            resolver=resolver, writer=writer, uploads=uploads, clock=clock, latency=self._latency
+            resolver=resolver, writer=writer, uploads=uploads, clock=clock, settings=self
         )
         self._batches = BatchesEndpoint(
             clock=clock, read_file=uploads, save=self._files.keep_output, execute=self._execute_line
         )
-
-    def _latency(self) -> float:
-        return self.latency
 
     def handle(self, call: FakeRequest) -> FakeResponse:
         """
@@ -214,22 +203,6 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
         self._memory.clear()
         self._conversations.clear()
 
-    def _settings(self) -> Settings:
-        return Settings(
-            latency=self.latency,
-            pictures_per_reply=self.pictures_per_reply,
-            retrieve_includes_image=self.retrieve_includes_image,
-            conversation_items_include_image=self.conversation_items_include_image,
-            poor_terminal_event=self.poor_terminal_event,
-            context_tokens=self.context_tokens,
-        )
-
-    def serves(self, call: FakeRequest) -> bool:
-        """
-        Tell whether this provider has the endpoint of a request.
-        """
-        return call.path.split("/")[1] not in self._disabled_endpoints
-
     def _serve(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
         return self._dialect.serve(call, lambda request: self._serve_openai(request, ending))
 
@@ -237,7 +210,7 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
         self._authorize(call)
         segments = call.path.split("/")[1:]
         if not self.serves(call):
-            raise no_such_url(call.method, call.path)
+            raise RefusalError("no_such_url", method=call.method, path=call.path)
         match segments:
             case ["responses" | "images", *_]:
                 return self._generate(call, ending)
@@ -252,7 +225,7 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
             case ["models", *names] if call.method == "GET":
                 return list_models(names)
             case _:
-                raise no_such_url(call.method, call.path)
+                raise RefusalError("no_such_url", method=call.method, path=call.path)
 
     def _respond(
         self,
@@ -264,14 +237,12 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
         Answer a request under a fault, which may replace the endpoint's response.
         """
         try:
-            with script_for(fault):
-                return fault.response(call) if fault.response else serve(call, fault.outcome)
+            return fault.response(call) if fault.response else serve(call, fault.outcome)
         except RefusalError as refusal:
             return refusal.answer()
 
     def _generate(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
-        refused = self._refusals.answer(call)
-        if refused is not None:
+        if refused := self._refuse_feature(call):
             return refused
         if asks_for_picture(call):
             self._rate_limit.take(self.images_per_minute)
@@ -294,9 +265,9 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
     def _authorize(self, call: FakeRequest) -> None:
         key = call.headers.get("authorization", "").removeprefix("Bearer").strip()
         if not key:
-            raise no_key()
+            raise RefusalError("no_key")
         if self._api_key is not None and key != self._api_key:
-            raise wrong_key(key)
+            raise RefusalError("wrong_key", key=_mask_key(key))
 
     def _record(self, call: FakeRequest, fault: Fault) -> None:
         received = RecordedRequest(
@@ -345,6 +316,11 @@ def _disabled_endpoints(*, responses: bool, files: bool, batches: bool) -> froze
         "batches": batches,
     }
     return frozenset(name for name, on in enabled.items() if not on)
+
+
+def _mask_key(key: str) -> str:
+    hidden = len(key) - 8 - 4
+    return "*" * len(key) if hidden <= 0 else f"{key[:8]}{'*' * hidden}{key[-4:]}"
 
 
 def _read_body(call: FakeRequest) -> Any:  # noqa: ANN401 - JSON is any

@@ -8,13 +8,12 @@ Reference: https://platform.openai.com/docs/api-reference/batch
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Literal, TypeAlias, get_args
 
 import attrs
 
 from imagesession._fake_openai.batch_lines import Line, Problem, read_lines
-from imagesession._fake_openai.errors import RefusalError, no_such_file, no_such_url
+from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.http import (
     FakeRequest,
     FakeResponse,
@@ -206,7 +205,7 @@ class BatchesEndpoint:
             case ("POST", batch_id, "cancel"):
                 return self._cancel(batch_id)
             case _:
-                raise no_such_url(call.method, call.path)
+                raise RefusalError("no_such_url", method=call.method, path=call.path)
 
     def _create(self, call: FakeRequest) -> FakeResponse:
         body = parse(call)
@@ -219,7 +218,7 @@ class BatchesEndpoint:
         file_id = body.require("input_file_id").text()
         content = self._read_file(file_id)
         if content is None:
-            raise no_such_file(file_id, "input_file_id")
+            raise RefusalError("no_such_file", "input_file_id", id=file_id)
         lines, problems = read_lines(content, endpoint)
         batch = Batch(
             id=new_id("batch_"),
@@ -240,7 +239,7 @@ class BatchesEndpoint:
     def _find(self, batch_id: str) -> Batch:
         batch = self._batches.get(batch_id)
         if batch is None:
-            raise RefusalError(f"No batch found with id '{batch_id}'.", status=HTTPStatus.NOT_FOUND)
+            raise RefusalError("no_such_batch", id=batch_id)
         return batch
 
     def _retrieve(self, batch_id: str) -> FakeResponse:
@@ -300,10 +299,7 @@ class BatchesEndpoint:
         with self._lock:
             batch = self._find(batch_id)
             if batch.ended:
-                raise RefusalError(
-                    f"Cannot cancel a batch with status '{batch.state}'.",
-                    status=HTTPStatus.CONFLICT,
-                )
+                raise RefusalError("batch_ended", state=batch.state)
             batch.enter("cancelling", self._clock())
             return json_response(batch.as_json())
 

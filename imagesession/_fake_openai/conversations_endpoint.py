@@ -8,11 +8,10 @@ import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from http import HTTPStatus
 
 import attrs
 
-from imagesession._fake_openai.errors import RefusalError, no_such_url
+from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.http import (
     FakeRequest,
     FakeResponse,
@@ -70,7 +69,7 @@ class ConversationsEndpoint:
         *,
         writer: ResponseWriter,
         clock: Callable[[], float],
-        settings: Callable[[], Settings],
+        settings: Settings,
     ) -> None:
         self._writer = writer
         self._clock = clock
@@ -92,7 +91,7 @@ class ConversationsEndpoint:
             case ("GET", conversation_id, "items"):
                 return self._list(conversation_id, call)
             case _:
-                raise no_such_url(call.method, call.path)
+                raise RefusalError("no_such_url", method=call.method, path=call.path)
 
     def last(self, conversation_id: str) -> StoredResponse | None:
         """
@@ -104,12 +103,7 @@ class ConversationsEndpoint:
         """
         records = self._records(self._find(conversation_id))
         if records and not records[-1].finished(self._clock()):
-            raise RefusalError(
-                f"Another process is currently operating on this conversation "
-                f"'{conversation_id}'. Please retry in a few seconds.",
-                param="conversation",
-                code="conversation_locked",
-            )
+            raise RefusalError("conversation_locked", id=conversation_id)
         return records[-1] if records else None
 
     def add(self, conversation_id: str, record: StoredResponse) -> None:
@@ -133,10 +127,7 @@ class ConversationsEndpoint:
         with self._lock:
             conversation = self._conversations.get(conversation_id)
         if conversation is None or conversation.organization != current_organization():
-            raise RefusalError(
-                f"Conversation with id '{conversation_id}' not found.",
-                status=HTTPStatus.NOT_FOUND,
-            )
+            raise RefusalError("no_such_conversation", id=conversation_id)
         return conversation
 
     def _records(self, conversation: Conversation) -> tuple[StoredResponse, ...]:
@@ -183,7 +174,7 @@ class ConversationsEndpoint:
         its response is completed.
         """
         now = self._clock()
-        results = self._settings().conversation_items_include_image
+        results = self._settings.conversation_items_include_image
         limit = page_limit(call)
         newest = call.query.get("order") != "asc"
         records = self._records(self._find(conversation_id))
@@ -212,4 +203,4 @@ def _index_of(items: list[Json], item_id: str) -> int:
     for index, item in enumerate(items):
         if item.get("id") == item_id:
             return index
-    raise RefusalError(f"Item with id '{item_id}' not found.", status=HTTPStatus.NOT_FOUND)
+    raise RefusalError("no_such_listed_item", id=item_id)

@@ -2,12 +2,11 @@
 Fault injection: a queue of faults, each for the next request that it matches, and after it random
 faults, see `random_faults`.
 
-A fault says which requests it matches, and does one of three things:
-it answers `instead` of the provider, it sets how a generation ends (`ending`),
-or it changes the provider's response (`bend`).
+A fault says which requests it matches, and does one of three things: it answers in place of the
+provider (`response`), it sets how a generation ends (`outcome`), or it changes the provider's
+response (`transform`).
 """
 
-import contextlib
 import fnmatch
 import threading
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from typing import TypeAlias, cast
 
 import attrs
 
-from imagesession._fake_openai.http import FakeRequest, FakeResponse, Part
+from imagesession._fake_openai.http import FakeRequest, FakeResponse, Json, Part
 
 DRAWING = ("/responses", "/images/generations", "/images/edits")
 # With a prefix, as Azure has them; OpenRouter has one endpoint for both.
@@ -53,7 +52,24 @@ class Broken:
     message: str
 
 
-Ending: TypeAlias = Refused | Blocked | Broken
+@attrs.frozen(kw_only=True)
+class Scripted:
+    """
+    End a generation as usual, but with values that a test has chosen.
+
+    Attributes:
+        image: The image's bytes; None lets the sketcher draw.
+        text: The text of the message; None for the provider's own.
+        revised_prompt: The revised prompt; None for the provider's own.
+
+    """
+
+    image: bytes | None = attrs.field(default=None, repr=False)
+    text: str | None = None
+    revised_prompt: str | None = None
+
+
+Ending: TypeAlias = Refused | Blocked | Broken | Scripted
 
 
 @attrs.frozen(kw_only=True)
@@ -91,12 +107,9 @@ class Fault:
             streaming: Whether its response is streamed; None if that does not matter.
 
         """
-        either = None in {streaming, self.streaming}
-        return (either or streaming == self.streaming) and self._fits(call)
-
-    def _fits(self, call: FakeRequest) -> bool:
         return (
-            fnmatch.fnmatchcase(call.method, self.method)
+            (None in {streaming, self.streaming} or streaming == self.streaming)
+            and fnmatch.fnmatchcase(call.method, self.method)
             and any(fnmatch.fnmatchcase(call.path, path) for path in self.path.split("|"))
             and (self.match is None or self.match(call))
         )
@@ -163,7 +176,7 @@ def asks_for_picture(call: FakeRequest) -> bool:
     """
     if call.method != "POST" or not is_drawing(call.path):
         return False
-    return not call.path.endswith("/responses") or "image_generation" in _tools(call)
+    return not call.path.endswith("/responses") or bool(image_tools(call.members))
 
 
 def is_drawing(path: str) -> bool:
@@ -173,28 +186,32 @@ def is_drawing(path: str) -> bool:
     return any(fnmatch.fnmatchcase(path, pattern) for pattern in GENERATIONS.split("|"))
 
 
-def _tools(call: FakeRequest) -> list[object]:
+def image_tools(body: Json) -> list[Json]:
     """
-    Return the types of the tools in a request; none if its body is malformed.
+    Return the image tools in the body of a request.
     """
-    with contextlib.suppress(ValueError, AttributeError, TypeError, KeyError):
-        tools = cast("list[dict[str, object]]", call.json["tools"])
-        return [tool.get("type") for tool in tools]
-    return []
+    return [tool for tool in objects(body.get("tools")) if tool.get("type") == "image_generation"]
+
+
+def objects(value: object) -> list[Json]:
+    """
+    Return the objects in a list; none if the value is not a list.
+    """
+    members = cast("list[object]", value) if isinstance(value, list) else []
+    return [cast("Json", member) for member in members if isinstance(member, dict)]
 
 
 def truncate_after(events: int | str) -> Callable[[FakeResponse], FakeResponse]:
     """
-    Return a `bend` that ends a stream silently after a number of events, or after the first event
-    of a type. Of `response.output_item.done` only an image's event counts.
+    Return a change of a response that ends its stream silently after a number of events, or after
+    the first event of a type. Of `response.output_item.done` only an image's event counts.
     """
 
-    def bend(answer: FakeResponse) -> FakeResponse:
-        if isinstance(events, str):
-            return attrs.evolve(answer, parts=_through(answer, events))
-        return attrs.evolve(answer, parts=_first(answer, events))
+    def truncated(answer: FakeResponse) -> FakeResponse:
+        cut = _through(answer, events) if isinstance(events, str) else _first(answer, events)
+        return attrs.evolve(answer, parts=cut)
 
-    return bend
+    return truncated
 
 
 def _through(answer: FakeResponse, event: str) -> Iterator[Part]:

@@ -12,13 +12,7 @@ from typing import TypeAlias
 
 import attrs
 
-from imagesession._fake_openai.errors import (
-    RefusalError,
-    missing_parameter,
-    no_such_file,
-    no_such_url,
-    unsupported_value,
-)
+from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.http import (
     FakeRequest,
     FakeResponse,
@@ -26,6 +20,7 @@ from imagesession._fake_openai.http import (
     json_response,
     list_response,
 )
+from imagesession._fake_openai.json_reader import JsonNode
 from imagesession._fake_openai.memory import new_id
 
 # At least _MIN_KEPT files are kept, and more until a number or a size is reached.
@@ -65,7 +60,7 @@ def read_form(call: FakeRequest) -> Form:
         r'multipart/form-data;.*boundary="?([^";]+)', call.headers.get("content-type", "")
     )
     if match is None:
-        raise RefusalError("Expected a multipart/form-data body.")
+        raise RefusalError("not_a_form")
     delimiter = b"\r\n--" + match[1].encode()
     pieces = (b"\r\n" + call.body).split(delimiter)
     return tuple(_fields(pieces[1:]))
@@ -148,7 +143,7 @@ class FilesEndpoint:
                     parts=iter((self._find(file_id).content,)),
                 )
             case _:
-                raise no_such_url(call.method, call.path)
+                raise RefusalError("no_such_url", method=call.method, path=call.path)
 
     def content(self, file_id: str) -> bytes | None:
         """
@@ -162,20 +157,19 @@ class FilesEndpoint:
         with self._lock:
             file = self._files.get(file_id)
         if file is None or not file.is_alive(self._clock()):
-            raise no_such_file(file_id)
+            raise RefusalError("no_such_file", id=file_id)
         return file
 
     def _upload(self, form: Form) -> FakeResponse:
         fields = {field.name: field for field in form}
         for name in ("file", "purpose"):
             if name not in fields:
-                raise missing_parameter(name)
-        if fields["purpose"].text not in _PURPOSES:
-            raise unsupported_value(fields["purpose"].text, _PURPOSES, "purpose")
+                raise RefusalError("missing_parameter", name)
+        purpose = JsonNode(fields["purpose"].text, "purpose").choice(_PURPOSES)
         file = File(
             id=new_id("file-"),
             name=fields["file"].filename or "upload",
-            purpose=fields["purpose"].text,
+            purpose=purpose,
             created=self._clock(),
             lifetime=_lifetime(fields),
             content=fields["file"].content,
@@ -239,9 +233,9 @@ class FilesEndpoint:
 
 def _check_batch(file: File) -> None:
     if not file.name.endswith(".jsonl"):
-        raise RefusalError("Invalid file format for Batch API. Must be .jsonl")
+        raise RefusalError("not_jsonl")
     if len(file.content) > _MAX_BATCH_BYTES:
-        raise RefusalError("File is too large.")
+        raise RefusalError("file_too_large")
 
 
 def _limit(text: str) -> int:
@@ -261,9 +255,6 @@ def _lifetime(fields: dict[str, Field]) -> int | None:
         lifetime = 0
     if not _MIN_LIFETIME <= lifetime <= _MAX_LIFETIME:
         raise RefusalError(
-            f"Invalid 'expires_after.seconds': expected an integer from {_MIN_LIFETIME} to "
-            f"{_MAX_LIFETIME}, but got {seconds.text} instead.",
-            param="expires_after.seconds",
-            code="invalid_value",
+            "bad_lifetime", low=_MIN_LIFETIME, high=_MAX_LIFETIME, seconds=seconds.text
         )
     return lifetime

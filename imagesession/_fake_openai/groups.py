@@ -7,7 +7,7 @@ The messages are those of the service; the behaviour has been reported, not docu
 
 from collections.abc import Iterable
 
-from imagesession._fake_openai.errors import no_such_item, without_following, without_reasoning
+from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.memory import Memory, StoredResponse
 from imagesession._fake_openai.responses_request import SentItem
 
@@ -37,16 +37,18 @@ def _check_known(
     ids = owner.output_ids
     if item_id == owner.reasoning_id:
         if following is None or following.id != ids[ids.index(item_id) + 1]:
-            raise without_following(item_id)
+            raise RefusalError("without_following", id=item_id)
     elif item_id == owner.compaction_id:
         return
     elif item_id in ids and owner.reasoning_id and owner.reasoning_id not in seen:
         kind = "message" if item_id == owner.message_id else "image_generation_call"
-        raise without_reasoning(item_id, kind, owner.reasoning_id)
+        raise RefusalError("without_reasoning", id=item_id, kind=kind, reasoning=owner.reasoning_id)
 
 
 def _check_unknown(item: SentItem, following: SentItem | None, memory: Memory) -> None:
     if item.id is not None and not item.has_content:
-        raise no_such_item(item.id, unstored=memory.is_unstored(item.id))
+        raise RefusalError(
+            "unstored_item" if memory.is_unstored(item.id) else "no_such_item", id=item.id
+        )
     if item.reasoning and item.id is not None and not (following and following.output):
-        raise without_following(item.id)
+        raise RefusalError("without_following", id=item.id)

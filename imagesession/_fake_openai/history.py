@@ -5,11 +5,13 @@ User messages are replayed in order: a message's first image replaces the curren
 images become insets, and its text refines the sketch. Earlier images are found by their item ids.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
-from imagesession._fake_openai.errors import RefusalError, no_such_item, unreadable_image
+from imagesession._fake_openai.errors import RefusalError
+from imagesession._fake_openai.faults import Ending, Scripted
 from imagesession._fake_openai.image_tool import ImageToolParams, frame_size, output_size
 from imagesession._fake_openai.inputs import InputImage, Uploads, decode, load
 from imagesession._fake_openai.memory import ImageItem, new_id
@@ -40,6 +42,7 @@ class SketchPlan:
         edits: Whether an existing image is edited.
         insets: How many further images the image model receives.
         base: The size in pixels of the image that is edited, if one is.
+        script: What a test has chosen instead of the sketcher.
 
     """
 
@@ -48,6 +51,7 @@ class SketchPlan:
     edits: bool
     insets: int
     base: tuple[int, int] | None
+    script: Scripted | None = None
 
     @property
     def image_tokens(self) -> int:
@@ -145,7 +149,7 @@ class HistoryResolver:
         for number, image in enumerate(images, 1):
             with open_picture(image.data, number, image.param) as opened:
                 if opened.format not in _EDITABLE:
-                    raise unreadable_image(number, image.param)
+                    raise RefusalError("unreadable_image", image.param, number=number)
         encoded = tuple(image.data for image in images)
         prompt, references = split_references(prompt)
         shown = len(images) > references
@@ -153,6 +157,23 @@ class HistoryResolver:
         tool = tool if shown else attrs.evolve(tool, action="generate")
         after = self._apply(tool, picture, prompt, encoded, overlay, shown=shown)
         return _make_plan(tool, None, picture, after, len(images) - shown)
+
+    def scripted(self, sketch_plan: SketchPlan, ending: Ending | None) -> SketchPlan:
+        """
+        Apply what a test has chosen; later turns start from its image, if that can be decoded.
+        """
+        if not isinstance(ending, Scripted):
+            return sketch_plan
+        after = sketch_plan.after
+        words = ending.revised_prompt or self.sketcher.describe(after)
+        if ending.image is not None:
+            with contextlib.suppress(ValueError):
+                size = self.sketcher.from_image(ending.image).size
+                after = attrs.evolve(
+                    after, prompts=(), base=ending.image, size=size, mask=None, insets=()
+                )
+        script = attrs.evolve(ending, revised_prompt=words)
+        return attrs.evolve(sketch_plan, after=after, script=script)
 
     def inspect(
         self, request: ResponsesRequest, before: SketchState | None
@@ -190,7 +211,7 @@ class HistoryResolver:
         if sketch is not None:
             return sketch
         if item.result is None:
-            raise no_such_item(item.id)
+            raise RefusalError("no_such_item", id=item.id)
         return self._from_image(item.result.path, decode(item.result))
 
     def _apply_turn(self, sketch: SketchState | None, message: Message) -> SketchState | None:
@@ -220,11 +241,7 @@ class HistoryResolver:
             return self._apply_mask(overlay, tool, picture, prompt, (base, *insets))
         if picture is None or tool.action == "generate":
             if tool.action == "edit":
-                raise RefusalError(
-                    "`action` is `edit`, but there is no image in the context to edit.",
-                    param=f"{tool.param}.action",
-                    code="invalid_value",
-                )
+                raise RefusalError("no_image_to_edit", f"{tool.param}.action")
             return self.sketcher.start(
                 prompt,
                 size=tool.size,
@@ -246,12 +263,10 @@ class HistoryResolver:
         images: tuple[bytes | None, ...],
     ) -> SketchState:
         if picture is None:
-            raise RefusalError(
-                "A mask needs an image in the context to edit.",
-                param=overlay.param,
-                code="invalid_value",
-            )
+            raise RefusalError("mask_without_image", overlay.param)
         sent, *insets = images
+        if sent is None and not (picture.prompts or picture.insets):
+            sent = picture.base
         base = self.pictures.data(RenderKey(sketch=picture)) if sent is None else sent
         return self.sketcher.start(
             prompt,
@@ -279,7 +294,7 @@ class HistoryResolver:
         try:
             return self.sketcher.from_image(data, seed=self.seed)
         except ValueError:
-            raise unreadable_image(1, param) from None
+            raise RefusalError("unreadable_image", param, number=1) from None
 
 
 def image_items(plan: SketchPlan, tool: ImageToolParams, count: int) -> Iterator[ImageItem]:
@@ -292,6 +307,7 @@ def image_items(plan: SketchPlan, tool: ImageToolParams, count: int) -> Iterator
             sketch=attrs.evolve(plan.after, seed=plan.after.seed + index),
             tool=attrs.evolve(tool, mask=None),
             action="edit" if plan.edits else "generate",
+            script=plan.script,
         )
 
 

@@ -5,11 +5,12 @@ The provider never waits and never touches a socket: a `Delay` among the parts t
 to wait.
 """
 
+import contextlib
 import functools
 import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 from urllib.parse import parse_qsl, unquote
 
 import attrs
@@ -70,6 +71,16 @@ class FakeRequest:
         """
         # Caching strings costs time and memory if they are images.
         return jiter.from_json(self.body, cache_mode="keys")
+
+    @property
+    def members(self) -> Json:
+        """
+        The members of the body; none if it is not a JSON object.
+        """
+        with contextlib.suppress(ValueError):
+            if isinstance(self.json, dict):
+                return cast("Json", self.json)
+        return {}
 
     @classmethod
     def read(

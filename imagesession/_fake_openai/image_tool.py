@@ -10,7 +10,7 @@ from typing import cast
 import attrs
 
 from imagesession._domain.model_catalog import ModelInfo, SizeRule
-from imagesession._fake_openai.errors import USER_ERROR, RefusalError, invalid_value
+from imagesession._fake_openai.errors import USER_ERROR, RefusalError
 from imagesession._fake_openai.http import Json
 from imagesession._fake_openai.json_reader import JsonNode, words
 from imagesession._fake_openai.models_endpoint import DEFAULT_IMAGE_MODEL, image_model
@@ -138,9 +138,7 @@ def _model(node: JsonNode, error_type: str) -> ModelInfo:
     name = DEFAULT_IMAGE_MODEL if child is None else child.text()
     model = image_model(name)
     if model is None:
-        raise invalid_value(
-            f"The model '{name}' does not exist.", node.at("model"), type=error_type
-        )
+        raise RefusalError("no_such_image_model", node.at("model"), type=error_type, model=name)
     return model
 
 
@@ -155,7 +153,8 @@ def _size(node: JsonNode, model: ModelInfo, error_type: str) -> tuple[int, int] 
     text = child.text()
     message = _size_fault(node, text, model.sizes)
     if message:
-        raise invalid_value(f"Invalid size '{text}'. {message}", child.path, type=error_type)
+        message = f"Invalid size '{text}'. {message}"
+        raise RefusalError("invalid_value", child.path, type=error_type, message=message)
     width, _, height = text.partition("x")
     return int(width), int(height)
 
@@ -200,12 +199,7 @@ def _check_fidelity(node: JsonNode, model: ModelInfo) -> None:
     if child is None:
         return
     if not model.fidelities:
-        raise RefusalError(
-            f"The model '{model.id}' does not support the 'input_fidelity' parameter.",
-            type=USER_ERROR,
-            param=child.path,
-            code="invalid_input_fidelity_model",
-        )
+        raise RefusalError("no_fidelity", child.path, model=model.id)
     child.choice(model.fidelities)
 
 
@@ -251,7 +245,7 @@ def _check_format(node: JsonNode, tool: ImageToolParams) -> None:
         ),
     ):
         if wrong:
-            raise invalid_value(message, node.at(key))
+            raise RefusalError("invalid_value", node.at(key), message=message)
 
 
 def _sheet(size: tuple[int, int], frames: int) -> int:

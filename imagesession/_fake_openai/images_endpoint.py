@@ -5,11 +5,10 @@ Reference: https://platform.openai.com/docs/api-reference/images
 """
 
 from collections.abc import Callable, Iterator
-from http import HTTPStatus
 
 import attrs
 
-from imagesession._fake_openai.errors import RefusalError, blocked, no_such_url
+from imagesession._fake_openai.errors import RefusalError, blocked
 from imagesession._fake_openai.faults import Blocked, Broken, Ending
 from imagesession._fake_openai.history import HistoryResolver, SketchPlan, image_items
 from imagesession._fake_openai.http import (
@@ -26,13 +25,12 @@ from imagesession._fake_openai.images_request import ImagesRequest, Kind, parse_
 from imagesession._fake_openai.inputs import Uploads
 from imagesession._fake_openai.memory import ImageItem, new_id
 from imagesession._fake_openai.models_endpoint import SVG_AUTHOR
-from imagesession._fake_openai.render_cache import RenderKey
 from imagesession._fake_openai.response_writer import ResponseWriter
+from imagesession._fake_openai.settings import Settings
 from imagesession._fake_openai.sse import encode
 from imagesession._fake_openai.tokens import ImageUsage, drawn_tokens, text_tokens
 
 _EVENT_NAMES = {"generations": "image_generation", "edits": "image_edit"}
-_FAILURE = "image_generation_server_error"
 
 
 @attrs.frozen(kw_only=True)
@@ -79,17 +77,13 @@ class ImagesJob:
 class ImagesEndpoint:
     """
     Serve the Images endpoints.
-
-    Attributes:
-        latency: Returns how many seconds a generation takes.
-
     """
 
     resolver: HistoryResolver
     writer: ResponseWriter
     uploads: Uploads
     clock: Callable[[], float]
-    latency: Callable[[], float]
+    settings: Settings
 
     def answer(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
         """
@@ -101,19 +95,14 @@ class ImagesEndpoint:
             case ("POST", "edits"):
                 return self._create(call, "edits", ending)
             case _:
-                raise no_such_url(call.method, call.path)
+                raise RefusalError("no_such_url", method=call.method, path=call.path)
 
     def _create(self, call: FakeRequest, kind: Kind, ending: Ending | None) -> FakeResponse:
         request = parse_request(call, kind, self.uploads)
         if isinstance(ending, Blocked):
-            raise _moderation_error(ending)
+            raise blocked(ending.stage, ending.categories, new_id("req_"))
         if isinstance(ending, Broken) and not request.stream:
-            raise RefusalError(
-                ending.message,
-                status=HTTPStatus.INTERNAL_SERVER_ERROR,
-                type=_FAILURE,
-                code=ending.code,
-            )
+            raise RefusalError("broken_image", code=ending.code, message=ending.message)
         job = self._plan(request, ending)
         if request.stream:
             return FakeResponse(headers=EVENT_HEADERS, parts=self._stream(job))
@@ -126,12 +115,13 @@ class ImagesEndpoint:
             )
         else:
             sketch_plan = self.resolver.draw(request.tool, request.prompt)
+        sketch_plan = self.resolver.scripted(sketch_plan, ending)
         return ImagesJob(
             request=request,
             sketch_plan=sketch_plan,
             drawings=tuple(image_items(sketch_plan, request.tool, request.count)),
             created=self.clock(),
-            latency=self.latency(),
+            latency=self.settings.latency,
             ending=ending,
         )
 
@@ -142,7 +132,7 @@ class ImagesEndpoint:
         body: Json = {
             "created": int(job.created),
             **self.writer.facts(first),
-            "data": [{"b64_json": self._base64(drawing)} for drawing in job.drawings],
+            "data": [{"b64_json": self.writer.base64(drawing)} for drawing in job.drawings],
             "usage": _usage(job.usage),
         }
         if first.tool.format == "svg":
@@ -164,7 +154,7 @@ class ImagesEndpoint:
             for step in range(1, steps + 1):
                 if rest:
                     yield Delay(rest)
-                event: Json = {"b64_json": self._base64(drawing, step / steps), **facts}
+                event: Json = {"b64_json": self.writer.base64(drawing, step / steps), **facts}
                 if step < steps:
                     event |= {"type": f"{name}.partial_image", "partial_image_index": step - 1}
                 else:
@@ -173,9 +163,6 @@ class ImagesEndpoint:
                         job.request
                     )
                 yield encode(event)
-
-    def _base64(self, drawing: ImageItem, share: float = 1.0) -> bytes:
-        return self.writer.pictures.base64(RenderKey.of(drawing.sketch, drawing.tool, share))
 
 
 def _usage(usage: ImageUsage) -> Json:
@@ -188,17 +175,6 @@ def _safety_identifier(request: ImagesRequest) -> Json:
 
 
 def _failure_events(ending: Broken) -> Iterator[Part]:
-    error: Json = {
-        "type": _FAILURE,
-        "code": "image_generation_failed",
-        "message": ending.message,
-        "param": None,
-    }
-    yield encode({"type": "error", "error": error})
+    failure = RefusalError("broken_image", code="image_generation_failed", message=ending.message)
+    yield encode({"type": "error", "error": failure.error})
     yield b"data: [DONE]\n\n"
-
-
-def _moderation_error(ending: Blocked) -> RefusalError:
-    error = blocked(ending.stage, ending.categories, new_id("req_"))
-    more = {"moderation_details": error["moderation_details"]}
-    return RefusalError(error["message"], type=error["type"], code=error["code"], more=more)

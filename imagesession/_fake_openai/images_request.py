@@ -11,12 +11,7 @@ from typing import Literal, TypeAlias, cast
 
 import attrs
 
-from imagesession._fake_openai.errors import (
-    RefusalError,
-    invalid_value,
-    missing_parameter,
-    too_long,
-)
+from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.files_endpoint import Field, read_form
 from imagesession._fake_openai.http import FakeRequest, Json
 from imagesession._fake_openai.image_tool import ImageToolParams, read_settings
@@ -154,8 +149,8 @@ def _input_image(node: JsonNode, uploads: Uploads) -> InputImage:
         raise node.wrong(
             f"Invalid '{node.path}'. Expected exactly one of 'image_url' and 'file_id'."
         )
-    if url is not None and len(url.text()) > _MAX_URL:
-        raise too_long(url.path, _MAX_URL, len(url.text()))
+    if url is not None:
+        url.within(_MAX_URL)
     source = url or file_id or node
     return InputImage(data=load(node, uploads), param=source.path)
 
@@ -173,13 +168,12 @@ def _from_form(form: tuple[Field, ...]) -> _ParsedRequest:
         InputImage(data=field.content, param="") for field in pictures if "image" in field.name
     )
     if not images:
-        raise missing_parameter("image")
+        raise RefusalError("missing_parameter", "image")
     _check_count(len(images), "image")
     for field in pictures:
         if len(field.content) >= _MAX_IMAGE_BYTES:
-            raise invalid_value(
-                f"Invalid '{field.name}'. Expected a file of less than 50 MB.", field.name
-            )
+            message = f"Invalid '{field.name}'. Expected a file of less than 50 MB."
+            raise RefusalError("invalid_value", field.name, message=message)
     return _ParsedRequest(
         node=node,
         images=images,
@@ -215,10 +209,7 @@ def _convert(name: str, text: str) -> object:
 
 def _check_count(count: int, param: str) -> None:
     if not 1 <= count <= _MAX_IMAGES:
-        raise invalid_value(
-            f"Invalid '{param}': expected 1 to {_MAX_IMAGES} images, but got {count} instead.",
-            param,
-        )
+        raise RefusalError("wrong_count", param, most=_MAX_IMAGES, count=count)
 
 
 def _make_overlay(name: str, data: bytes, param: str) -> Overlay:
@@ -227,30 +218,21 @@ def _make_overlay(name: str, data: bytes, param: str) -> Overlay:
 
 def _prompt(node: JsonNode) -> str:
     prompt = node.require("prompt")
-    text = prompt.text()
-    if not text:
-        raise RefusalError(
-            "Invalid 'prompt': empty string. Expected a string with minimum length 1, but got an "
-            "empty string instead.",
-            param=prompt.path,
-            code="empty_string",
-        )
-    if len(text) > _MAX_PROMPT:
-        raise too_long(prompt.path, _MAX_PROMPT, len(text))
-    return text
+    if not prompt.text():
+        raise RefusalError("empty_string", prompt.path)
+    return prompt.within(_MAX_PROMPT)
 
 
 def _overlay(overlays: tuple[Overlay, ...], tool: ImageToolParams) -> Overlay | None:
     if len(overlays) > 1:
-        raise invalid_value("'markup' cannot be combined with 'mask'.", "markup")
+        message = "'markup' cannot be combined with 'mask'."
+        raise RefusalError("invalid_value", "markup", message=message)
     overlay = overlays[0] if overlays else None
     if overlay and overlay.kind == "markup" and not tool.model.id.startswith(_MARKUP_MODELS):
-        raise invalid_value(
-            f"The model '{tool.model.id}' does not support the 'markup' parameter.", "markup"
-        )
+        raise RefusalError("no_markup", model=tool.model.id)
     if overlay and tool.format == "gif":
-        name = overlay.kind.capitalize()
-        raise invalid_value(f"{name} is not supported for GIF output format", overlay.kind)
+        message = f"{overlay.kind.capitalize()} is not supported for GIF output format"
+        raise RefusalError("invalid_value", overlay.kind, message=message)
     return overlay
 
 
@@ -274,4 +256,4 @@ def _check(request: ImagesRequest) -> None:
         ),
     ):
         if wrong:
-            raise invalid_value(message, param)
+            raise RefusalError("invalid_value", param, message=message)

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import attrs
 import pybase64
 
-from imagesession._fake_openai.errors import invalid_value, no_such_file
+from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.json_reader import JsonNode
 
 # Returns an uploaded file's bytes, or None if there is no such file.
@@ -42,7 +42,7 @@ def load(node: JsonNode, uploads: Uploads) -> bytes:
     if file_id is not None:
         data = uploads(file_id.text())
         if data is None:
-            raise no_such_file(file_id.text(), file_id.path)
+            raise RefusalError("no_such_file", file_id.path, id=file_id.text())
         return data
     if url is None:
         url = node.require("image_url")
@@ -62,12 +62,7 @@ def decode(node: JsonNode) -> bytes:
 def _from_url(node: JsonNode) -> bytes:
     url = node.text()
     if url.startswith(("http://", "https://")):
-        # The API's message for a URL that it cannot fetch, and the reason.
-        raise invalid_value(
-            f"Error while downloading {url}. The offline provider fetches nothing: send the "
-            "picture as a data URL or upload it as a file.",
-            "url",
-        )
+        raise RefusalError("no_download", url=url)
     head, comma, payload = url.partition(",")
     if not (head.startswith("data:image/") and head.endswith(";base64") and comma):
         raise node.wrong(

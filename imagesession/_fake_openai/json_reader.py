@@ -7,14 +7,7 @@ from typing import Any
 
 import attrs
 
-from imagesession._fake_openai.errors import (
-    RefusalError,
-    invalid_value,
-    missing_parameter,
-    too_long,
-    unknown_parameter,
-    unsupported_value,
-)
+from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.http import FakeRequest, Json
 
 _MAX_PAIRS, _MAX_KEY, _MAX_VALUE = 16, 64, 512
@@ -52,7 +45,7 @@ class JsonNode:
         """
         node = self.get(key)
         if node is None:
-            raise missing_parameter(self.at(key))
+            raise RefusalError("missing_parameter", self.at(key))
         return node
 
     def get_text(self, key: str) -> str | None:
@@ -78,7 +71,7 @@ class JsonNode:
         """
         for key in self.object():
             if key not in known:
-                raise unknown_parameter(self.at(key))
+                raise RefusalError("unknown_parameter", self.at(key))
 
     def object(self) -> Json:
         """
@@ -122,17 +115,10 @@ class JsonNode:
         """
         if not isinstance(self.value, int) or isinstance(self.value, bool):
             raise self.mistyped("an integer")
-        for outside, name, word, sign, bound in (
-            (self.value < low, "below_min", "below minimum", ">=", low),
-            (self.value > high, "above_max", "above maximum", "<=", high),
-        ):
-            if outside:
-                raise RefusalError(
-                    f"Invalid '{self.path}': integer {word} value. Expected a value "
-                    f"{sign} {bound}, but got {self.value} instead.",
-                    param=self.path,
-                    code=f"integer_{name}_value",
-                )
+        if self.value < low:
+            raise RefusalError("below_minimum", self.path, bound=low, value=self.value)
+        if self.value > high:
+            raise RefusalError("above_maximum", self.path, bound=high, value=self.value)
         return self.value
 
     def choice(self, allowed: Iterable[str]) -> str:
@@ -141,7 +127,17 @@ class JsonNode:
         """
         options = tuple(allowed)
         if self.text() not in options:
-            raise unsupported_value(self.value, options, self.path)
+            *names, last = (f"'{option}'" for option in options)
+            listed = f"{', '.join(names)}, and {last}" if names else last
+            raise RefusalError("unsupported_value", self.path, value=self.value, allowed=listed)
+        return self.text()
+
+    def within(self, limit: int) -> str:
+        """
+        Read a string of limited length.
+        """
+        if len(self.text()) > limit:
+            raise RefusalError("too_long", self.path, limit=limit, length=len(self.text()))
         return self.text()
 
     def mistyped(self, expected: str) -> RefusalError:
@@ -149,17 +145,13 @@ class JsonNode:
         Return the error for a value of the wrong type.
         """
         got = next((name for kind, name in _NAMES if isinstance(self.value, kind)), "null")
-        return RefusalError(
-            f"Invalid type for '{self.path}': expected {expected}, but got {got} instead.",
-            param=self.path or None,
-            code="invalid_type",
-        )
+        return RefusalError("invalid_type", self.path or None, expected=expected, got=got)
 
     def wrong(self, message: str) -> RefusalError:
         """
         Return the error for a value that is not allowed.
         """
-        return invalid_value(message, self.path)
+        return RefusalError("invalid_value", self.path, message=message)
 
 
 def parse(call: FakeRequest) -> JsonNode:
@@ -169,11 +161,7 @@ def parse(call: FakeRequest) -> JsonNode:
     try:
         return JsonNode(call.json)
     except ValueError:
-        raise RefusalError(
-            "We could not parse the JSON body of your request. (HINT: This likely means you "
-            "aren't using your HTTP library correctly. The OpenAI API expects a JSON payload, "
-            "but what was sent was not valid JSON.)"
-        ) from None
+        raise RefusalError("not_json") from None
 
 
 def page_limit(call: FakeRequest) -> int:
@@ -186,10 +174,7 @@ def page_limit(call: FakeRequest) -> int:
     """
     limit = call.query.get("limit", "20")
     if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= _MAX_LISTED:
-        raise invalid_value(
-            f"Invalid value for 'limit': '{limit}' is not a number from 1 to {_MAX_LISTED}.",
-            "limit",
-        )
+        raise RefusalError("bad_limit", limit=limit, most=_MAX_LISTED)
     return int(limit)
 
 
@@ -209,14 +194,8 @@ def check_metadata(node: JsonNode) -> None:
         return
     count = len(metadata.object())
     if count > _MAX_PAIRS:
-        raise RefusalError(
-            f"Invalid 'metadata': too many properties. Expected an object with at most "
-            f"{_MAX_PAIRS} properties, but got an object with {count} properties instead.",
-            param="metadata",
-            code="object_above_max_properties",
-        )
+        raise RefusalError("too_many_properties", limit=_MAX_PAIRS, count=count)
     for key in metadata.object():
-        value = metadata.get(key)
-        for text, limit in ((key, _MAX_KEY), (value.text() if value else "", _MAX_VALUE)):
-            if len(text) > limit:
-                raise too_long(f"metadata.{key}", limit, len(text))
+        JsonNode(key, metadata.at(key)).within(_MAX_KEY)
+        if value := metadata.get(key):
+            value.within(_MAX_VALUE)

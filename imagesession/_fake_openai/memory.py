@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterator
 import attrs
 
 from imagesession._fake_openai.analysis import LazyAnalysis
-from imagesession._fake_openai.faults import Ending
+from imagesession._fake_openai.faults import Ending, Scripted
 from imagesession._fake_openai.http import Json
 from imagesession._fake_openai.image_tool import ImageToolParams
 from imagesession._fake_openai.responses_request import ResponsesRequest
@@ -68,6 +68,7 @@ class ImageItem:
     sketch: SketchState
     tool: ImageToolParams
     action: str
+    script: Scripted | None = None
 
 
 @attrs.define(kw_only=True, eq=False)

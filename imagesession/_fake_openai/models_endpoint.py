@@ -5,7 +5,6 @@ The date is the catalogue's, so that a test which passes today still passes afte
 """
 
 import datetime as dt
-from http import HTTPStatus
 
 from imagesession._domain.model_catalog import Kind, ModelInfo, load_catalogue
 from imagesession._fake_openai.errors import RefusalError
@@ -82,10 +81,5 @@ def list_models(names: list[str]) -> FakeResponse:
         return json_response({"object": "list", "data": list(entries.values())})
     entry = entries.get("/".join(names))
     if entry is None:
-        raise RefusalError(
-            f"The model '{'/'.join(names)}' does not exist",
-            status=HTTPStatus.NOT_FOUND,
-            param="model",
-            code="model_not_found",
-        )
+        raise RefusalError("no_listed_model", name="/".join(names))
     return json_response(entry)

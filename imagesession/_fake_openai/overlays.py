@@ -8,7 +8,7 @@ from typing import Literal
 import attrs
 from PIL import Image, UnidentifiedImageError
 
-from imagesession._fake_openai.errors import USER_ERROR, RefusalError, unreadable_image
+from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.sketch.edit import mask_around
 
 
@@ -52,18 +52,13 @@ class Overlay:
         try:
             mask = mask_around(self.data)
         except ValueError:
-            raise unreadable_image(1, self.param) from None
+            raise RefusalError("unreadable_image", self.param, number=1) from None
         if mask is None:
             raise self._misfit("image must have strokes and transparent pixels")
         return mask
 
     def _misfit(self, fault: str) -> RefusalError:
-        return RefusalError(
-            f"Invalid {self.kind} image format - {self.kind} {fault}",
-            type=USER_ERROR,
-            param=self.param,
-            code="invalid_value",
-        )
+        return RefusalError("bad_overlay", self.param, kind=self.kind, fault=fault)
 
 
 def open_picture(data: bytes, number: int, param: str) -> Image.Image:
@@ -82,4 +77,4 @@ def open_picture(data: bytes, number: int, param: str) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data))
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
-        raise unreadable_image(number, param) from None
+        raise RefusalError("unreadable_image", param, number=number) from None

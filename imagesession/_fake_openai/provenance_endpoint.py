@@ -9,12 +9,7 @@ import io
 
 from PIL import Image
 
-from imagesession._fake_openai.errors import (
-    RefusalError,
-    missing_parameter,
-    no_such_url,
-    unreadable_image,
-)
+from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.files_endpoint import read_form
 from imagesession._fake_openai.http import FakeRequest, FakeResponse, Json, json_response
 from imagesession._fake_openai.sketch import SOFTWARE
@@ -28,17 +23,17 @@ def check_provenance(call: FakeRequest, now: float) -> FakeResponse:
     Answer a request to `/content_provenance_checks`.
     """
     if call.method != "POST" or call.path.count("/") > 1:
-        raise no_such_url(call.method, call.path)
+        raise RefusalError("no_such_url", method=call.method, path=call.path)
     file = next((field.content for field in read_form(call) if field.name == "file"), None)
     if file is None:
-        raise missing_parameter("file")
+        raise RefusalError("missing_parameter", "file")
     if len(file) > _LARGEST:
-        raise RefusalError("The file is larger than 50 MiB.", param="file")
+        raise RefusalError("provenance_too_large")
     try:
         with Image.open(io.BytesIO(file), formats=_FORMATS):
             pass
     except (OSError, ValueError, SyntaxError):
-        raise unreadable_image(1, "file") from None
+        raise RefusalError("unreadable_image", "file", number=1) from None
     marked = SOFTWARE.encode() in file
     unknown: Json = {"generated_at": None, "model": None}
     c2pa = {

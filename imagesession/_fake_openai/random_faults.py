@@ -31,16 +31,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias
 
 import attrs
 
-from imagesession._fake_openai.errors import (
-    blocked,
-    error_answer,
-    no_previous_response,
-    no_such_response,
-)
+from imagesession._fake_openai.errors import RefusalError, blocked
 from imagesession._fake_openai.faults import (
     GENERATIONS,
     ITEM_DONE,
@@ -49,14 +44,7 @@ from imagesession._fake_openai.faults import (
     Fault,
     truncate_after,
 )
-from imagesession._fake_openai.http import (
-    ConnectionReset,
-    Delay,
-    FakeRequest,
-    FakeResponse,
-    Json,
-    Part,
-)
+from imagesession._fake_openai.http import ConnectionReset, Delay, FakeRequest, FakeResponse, Part
 
 _HINT_MS = 250
 _LATE_SECONDS = 0.5
@@ -66,99 +54,96 @@ _MAX_EVENTS = 16
 _PAGE = b"<!DOCTYPE html><html><title>Sign in to the network</title></html>"
 _PICTURES = (b'"result":"', b'"b64_json":"')
 
-Bend: TypeAlias = Callable[[FakeResponse], FakeResponse]
 # Makes a fault from a number in [0, 1): its position in the response, as a share.
 Maker: TypeAlias = Callable[[float], Fault]
 
 
-def _error(status: int, type: str, code: str | None, message: str, **headers: str) -> Maker:
-    error: Json = {"message": message, "type": type, "param": None, "code": code}
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-
-    def instead(_call: FakeRequest) -> FakeResponse:
-        return error_answer(status, error, named)
-
-    return lambda _share: Fault(response=instead)
+def _error(name: str, headers: Mapping[str, str] | None = None, **facts: str) -> Maker:
+    """
+    Answer with an error in place of the provider.
+    """
+    error = RefusalError(name, **facts)
+    return lambda _share: Fault(response=lambda _call: error.answer(headers))
 
 
-def _failing(_share: float) -> Fault:
-    error: Json = {
-        "message": "The server had an error while processing your request.",
-        "type": "server_error",
-        "param": None,
-        "code": "server_error",
-    }
-
-    def bend(answer: FakeResponse) -> FakeResponse:
-        return _finished(answer, error_answer(500, error))
-
-    return Fault(transform=bend)
-
-
-def _finished(answer: FakeResponse, other: FakeResponse) -> FakeResponse:
+def _after_work(make: Callable[[], FakeResponse]) -> Maker:
     """
     Replace a response after the provider has done all its work.
     """
 
-    def parts() -> Iterator[Part]:
-        yield from (part for part in answer.parts if isinstance(part, Delay))
-        yield from other.parts
+    def transform(answer: FakeResponse) -> FakeResponse:
+        other = make()
 
-    return attrs.evolve(other, parts=parts())
+        def parts() -> Iterator[Part]:
+            yield from (part for part in answer.parts if isinstance(part, Delay))
+            yield from other.parts
 
+        return attrs.evolve(other, parts=parts())
 
-def _reset_before(_share: float) -> Fault:
-    def bend(answer: FakeResponse) -> FakeResponse:
-        return _finished(answer, FakeResponse(headers={}, parts=iter((ConnectionReset(),))))
-
-    return Fault(transform=bend)
+    return lambda _share: Fault(transform=transform)
 
 
-def _reset_within(share: float) -> Fault:
-    def parts(answer: FakeResponse) -> Iterator[Part]:
-        body, pauses = _join(answer)
-        yield from pauses
-        # At least one byte comes, and at least one does not.
-        yield body[: max(1, min(int(len(body) * share), len(body) - 1))]
-        yield ConnectionReset()
+def _rewrite(
+    parts: Callable[[FakeResponse, float], Iterator[Part]],
+    *,
+    piecemeal: bool = False,
+    streaming: bool | None = None,
+) -> Maker:
+    """
+    Change the parts of a response's body.
 
-    return Fault(transform=_piecemeal(parts))
+    Args:
+        parts: Yields the parts to send.
+        piecemeal: Whether they are sent one by one.
+        streaming: Which responses it applies to, as in `Fault`.
 
+    """
 
-def _reset_after(_share: float) -> Fault:
-    def parts(answer: FakeResponse) -> Iterator[Part]:
-        yield from answer.parts
-        yield ConnectionReset()
+    def make(share: float) -> Fault:
+        def transform(answer: FakeResponse) -> FakeResponse:
+            return attrs.evolve(answer, parts=parts(answer, share), piecemeal=piecemeal)
 
-    return Fault(transform=_piecemeal(parts))
+        return Fault(streaming=streaming, transform=transform)
 
-
-def _hang(_share: float) -> Fault:
-    def parts(answer: FakeResponse) -> Iterator[Part]:
-        yield Delay(_FOREVER)
-        yield from answer.parts
-
-    return Fault(transform=lambda answer: attrs.evolve(answer, parts=parts(answer)))
+    return make
 
 
-def _slow(_share: float) -> Fault:
-    def parts(answer: FakeResponse) -> Iterator[Part]:
-        for part in answer.parts:
-            if isinstance(part, bytes):
-                for number in range(len(part)):
-                    yield part[number : number + 1]
-                    yield Delay(1.0)
-            else:
-                yield part
-
-    return Fault(transform=_piecemeal(parts))
+def _reset() -> FakeResponse:
+    return FakeResponse(headers={}, parts=iter((ConnectionReset(),)))
 
 
-def _piecemeal(parts: Callable[[FakeResponse], Iterator[Part]]) -> Bend:
-    def bend(answer: FakeResponse) -> FakeResponse:
-        return attrs.evolve(answer, parts=parts(answer), piecemeal=True)
+def _reset_within(answer: FakeResponse, share: float) -> Iterator[Part]:
+    body, pauses = _join(answer)
+    yield from pauses
+    # At least one byte comes, and at least one does not.
+    yield body[: max(1, min(int(len(body) * share), len(body) - 1))]
+    yield ConnectionReset()
 
-    return bend
+
+def _reset_after(answer: FakeResponse, _share: float) -> Iterator[Part]:
+    yield from answer.parts
+    yield ConnectionReset()
+
+
+def _hang(answer: FakeResponse, _share: float) -> Iterator[Part]:
+    yield Delay(_FOREVER)
+    yield from answer.parts
+
+
+def _slow(answer: FakeResponse, _share: float) -> Iterator[Part]:
+    for part in answer.parts:
+        if isinstance(part, bytes):
+            for number in range(len(part)):
+                yield part[number : number + 1]
+                yield Delay(1.0)
+        else:
+            yield part
+
+
+def _truncated(answer: FakeResponse, share: float) -> Iterator[Part]:
+    body, pauses = _join(answer)
+    yield from pauses
+    yield body[: int(len(body) * share)]
 
 
 def _join(answer: FakeResponse) -> tuple[bytes, list[Delay]]:
@@ -167,39 +152,15 @@ def _join(answer: FakeResponse) -> tuple[bytes, list[Delay]]:
     return body, [part for part in parts if isinstance(part, Delay)]
 
 
-def _cut(share: float) -> Fault:
-    return Fault(streaming=True, transform=truncate_after(int(share * _MAX_EVENTS)))
-
-
-def _cut_after_picture(_share: float) -> Fault:
-    return Fault(streaming=True, transform=truncate_after(ITEM_DONE))
-
-
-def _truncated(share: float) -> Fault:
-    def parts(answer: FakeResponse) -> Iterator[Part]:
-        body, pauses = _join(answer)
-        yield from pauses
-        yield body[: int(len(body) * share)]
-
-    def bend(answer: FakeResponse) -> FakeResponse:
-        return attrs.evolve(answer, parts=parts(answer))
-
-    return Fault(streaming=False, transform=bend)
-
-
-def _garbled(share: float) -> Fault:
-    def bend(answer: FakeResponse) -> FakeResponse:
-        return attrs.evolve(answer, parts=(_corrupt(part, share) for part in answer.parts))
-
-    return Fault(transform=bend)
-
-
-def _corrupt(part: Part, share: float) -> Part:
+def _garbled(answer: FakeResponse, share: float) -> Iterator[Part]:
     """
     Put an invalid character into the base64 of each image.
     """
-    if not isinstance(part, bytes):
-        return part
+    for part in answer.parts:
+        yield _corrupt(part, share) if isinstance(part, bytes) else part
+
+
+def _corrupt(part: bytes, share: float) -> bytes:
     for start in _PICTURES:
         at = part.find(start)
         while at >= 0:
@@ -211,20 +172,25 @@ def _corrupt(part: Part, share: float) -> Part:
     return part
 
 
+def _cut(share: float) -> Fault:
+    return Fault(streaming=True, transform=truncate_after(int(share * _MAX_EVENTS)))
+
+
+def _cut_after_picture(_share: float) -> Fault:
+    return Fault(streaming=True, transform=truncate_after(ITEM_DONE))
+
+
 def _html(_share: float) -> Fault:
     def instead(_call: FakeRequest) -> FakeResponse:
-        return FakeResponse(
-            headers={"content-type": "text/html; charset=utf-8"}, parts=iter((_PAGE,))
-        )
+        headers = {"content-type": "text/html; charset=utf-8"}
+        return FakeResponse(headers=headers, parts=iter((_PAGE,)))
 
     return Fault(response=instead)
 
 
 def _moderation(share: float) -> Fault:
-    def instead(_call: FakeRequest) -> FakeResponse:
-        return error_answer(400, blocked("input", ("violence",), f"{share:.12f}"))
-
-    return Fault(method="POST", path=GENERATIONS, response=instead)
+    error = blocked("input", ("violence",), f"{share:.12f}")
+    return Fault(method="POST", path=GENERATIONS, response=lambda _call: error.answer())
 
 
 def _moderation_item(_share: float) -> Fault:
@@ -234,7 +200,7 @@ def _moderation_item(_share: float) -> Fault:
 
 def _unknown_previous(_share: float) -> Fault:
     def instead(call: FakeRequest) -> FakeResponse:
-        return no_previous_response(_previous(call)).answer()
+        return RefusalError("no_previous_response", id=_previous(call)).answer()
 
     def continues(call: FakeRequest) -> bool:
         return bool(_previous(call))
@@ -243,50 +209,37 @@ def _unknown_previous(_share: float) -> Fault:
 
 
 def _previous(call: FakeRequest) -> str:
-    try:
-        body: object = call.json
-    except ValueError:
-        return ""
-    return (
-        str(cast("Json", body).get("previous_response_id") or "") if isinstance(body, dict) else ""
-    )
+    return str(call.members.get("previous_response_id") or "")
 
 
 def _late(_share: float) -> Fault:
     def instead(call: FakeRequest) -> FakeResponse:
-        return no_such_response(call.path.rpartition("/")[2]).answer()
+        return RefusalError("no_such_response", id=call.path.rpartition("/")[2]).answer()
 
     return Fault(method="GET", path="/responses/*", response=instead)
 
 
 FAULT_KINDS: Final[Mapping[str, Maker]] = MappingProxyType(
     {
-        "429": _error(429, "requests", "rate_limit_exceeded", "Rate limit reached."),
+        "429": _error("rate_limit", advice=""),
         "429-retry-after": _error(
-            429,
-            "requests",
-            "rate_limit_exceeded",
-            f"Rate limit reached. Please try again in {_HINT_MS}ms.",
-            retry_after_ms=str(_HINT_MS),
+            "rate_limit",
+            {"retry-after-ms": str(_HINT_MS)},
+            advice=f" Please try again in {_HINT_MS}ms.",
         ),
-        "quota": _error(
-            429,
-            "insufficient_quota",
-            "insufficient_quota",
-            "You exceeded your current quota, please check your plan and billing details.",
-        ),
-        "500": _failing,
-        "503": _error(503, "service_unavailable_error", "server_is_overloaded", "Overloaded."),
-        "529": _error(529, "overloaded_error", None, "Overloaded."),
-        "reset-before-response": _reset_before,
-        "reset-within-response": _reset_within,
-        "reset-after-response": _reset_after,
-        "no-response": _hang,
-        "slow": _slow,
+        "quota": _error("quota"),
+        "500": _after_work(RefusalError("failing").answer),
+        "503": _error("overloaded_503"),
+        "529": _error("overloaded_529"),
+        "reset-before-response": _after_work(_reset),
+        "reset-within-response": _rewrite(_reset_within, piecemeal=True),
+        "reset-after-response": _rewrite(_reset_after, piecemeal=True),
+        "no-response": _rewrite(_hang),
+        "slow": _rewrite(_slow, piecemeal=True),
         "cut": _cut,
         "cut-after-image": _cut_after_picture,
-        "truncated": _truncated,
-        "garbled": _garbled,
+        "truncated": _rewrite(_truncated, streaming=False),
+        "garbled": _rewrite(_garbled),
         "html": _html,
         "moderation": _moderation,
         "moderation-item": _moderation_item,
@@ -312,19 +265,7 @@ class FaultRates:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """
-        Set the rates.
-
-        Args:
-            rates: The probability of each kind, from 0 to 1; together at most 1.
-            seed: The same seed hits the same requests, if they come in the same order.
-            method: Only requests whose method matches this pattern.
-            path: Only requests whose path, without `/v1`, matches this pattern; alternatives are
-                separated by `|`.
-            clock: Returns the time in seconds since the epoch.
-
-        Raises:
-            ValueError: A kind is unknown, or a rate is out of range.
-
+        Set the rates; the arguments are those of `FakeOpenAI.inject_faults`, and its clock.
         """
         self._rates = checked(rates)
         self._where = Fault(method=method, path=path)

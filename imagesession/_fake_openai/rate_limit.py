@@ -8,7 +8,6 @@ https://developers.openai.com/api/docs/guides/rate-limits
 import math
 import threading
 from collections.abc import Callable
-from http import HTTPStatus
 
 from imagesession._fake_openai.errors import RefusalError
 
@@ -56,10 +55,4 @@ def _exceeded(per_minute: int, used: float) -> RefusalError:
         milliseconds = math.ceil((used + 1 - per_minute) * _MINUTE / per_minute * 1000)
         wait = f"{milliseconds / 1000:g}s" if milliseconds >= _SECOND else f"{milliseconds}ms"
         advice = f"Please try again in {wait}. {advice}"
-    return RefusalError(
-        f"Rate limit reached for images in organization org-offline on images per min: Limit "
-        f"{per_minute}, Used {used:.0f}, Requested 1. {advice}",
-        status=HTTPStatus.TOO_MANY_REQUESTS,
-        type="images",
-        code="rate_limit_exceeded",
-    )
+    return RefusalError("images_per_minute", limit=per_minute, used=used, advice=advice)

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import attrs
 
-from imagesession._fake_openai.faults import is_drawing
+from imagesession._fake_openai.faults import image_tools, is_drawing, objects
 from imagesession._fake_openai.files_endpoint import Field
 from imagesession._fake_openai.http import Json
 
@@ -45,7 +45,7 @@ class RecordedRequest:
         """
         if self.method != "POST" or not is_drawing(self.path):
             return False
-        return not self.path.endswith("/responses") or bool(_image_tools(self._fields))
+        return not self.path.endswith("/responses") or bool(image_tools(self._fields))
 
     @property
     def prompt(self) -> str:
@@ -62,7 +62,7 @@ class RecordedRequest:
         """
         fields = self._fields
         if self.path.endswith("/responses"):
-            (tool, *_) = (*_image_tools(fields), cast("Json", {}))
+            (tool, *_) = (*image_tools(fields), cast("Json", {}))
             return {name: value for name, value in tool.items() if name != "type"}
         return {name: value for name, value in fields.items() if name not in _NOT_OPTIONS}
 
@@ -131,27 +131,13 @@ def _fits(call: RecordedRequest, prompt: str | None, options: Mapping[str, objec
     )
 
 
-def _image_tools(fields: Json) -> list[Json]:
-    return [
-        item for item in _objects(fields.get("tools")) if item.get("type") == "image_generation"
-    ]
-
-
-def _objects(value: object) -> list[Json]:
-    """
-    Return the objects in a list; none if the value is not a list.
-    """
-    members = cast("list[object]", value) if isinstance(value, list) else []
-    return [cast("Json", member) for member in members if isinstance(member, dict)]
-
-
 def _last_user_text(messages: object) -> str:
-    for message in reversed(_objects(messages)):
+    for message in reversed(objects(messages)):
         if message.get("role") == "user":
             content = message.get("content")
             if isinstance(content, str):
                 return content
-            parts = _objects(content)
+            parts = objects(content)
             return "\n".join(
                 str(part["text"]) for part in parts if part.get("type") == "input_text"
             )

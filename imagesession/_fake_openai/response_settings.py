@@ -6,7 +6,7 @@ from typing import get_args
 
 from imagesession._domain.model_catalog import ModelInfo
 from imagesession._domain.options import ReasoningEffort
-from imagesession._fake_openai.errors import invalid_value, too_long
+from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.json_reader import JsonNode
 
 _EFFORTS = get_args(ReasoningEffort)
@@ -36,9 +36,8 @@ def check_identifier(node: JsonNode) -> None:
     """
     Check the length of the safety identifier.
     """
-    identifier = node.get_text("safety_identifier") or ""
-    if len(identifier) > _LONGEST_IDENTIFIER:
-        raise too_long("safety_identifier", _LONGEST_IDENTIFIER, len(identifier))
+    if identifier := node.get("safety_identifier"):
+        identifier.within(_LONGEST_IDENTIFIER)
 
 
 def read_tier(node: JsonNode, model: ModelInfo) -> str:
@@ -49,7 +48,7 @@ def read_tier(node: JsonNode, model: ModelInfo) -> str:
     tier = "default" if sent is None else sent.choice(_TIERS)
     tier = {"auto": "default", "fast": "priority"}.get(tier, tier)
     if sent is not None and model.rate(tier) is None:
-        raise invalid_value(f"The model does not support the service tier '{tier}'.", sent.path)
+        raise RefusalError("no_such_tier", sent.path, tier=tier)
     return tier
 
 
@@ -67,10 +66,7 @@ def read_window(node: JsonNode, tier: str, *, background: bool) -> str:
     if window is None or window.choice(_WINDOWS) == "soonest":
         return "soonest"
     if not background or read_flag(node, "stream") or tier != "default":
-        raise invalid_value(
-            "A completion window needs `background`, no `stream`, and Standard processing.",
-            window.path,
-        )
+        raise RefusalError("window_unfit", window.path)
     return window.text()
 
 

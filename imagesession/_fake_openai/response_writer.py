@@ -5,9 +5,10 @@ Fields: https://platform.openai.com/docs/api-reference/responses/object
 """
 
 import attrs
+import pybase64
 
 from imagesession._fake_openai.errors import blocked
-from imagesession._fake_openai.faults import Blocked, Broken, Refused
+from imagesession._fake_openai.faults import Blocked, Broken, Refused, Scripted
 from imagesession._fake_openai.http import Json
 from imagesession._fake_openai.memory import ImageItem, StoredResponse
 from imagesession._fake_openai.render_cache import RenderCache, RenderKey, Sketcher
@@ -122,15 +123,24 @@ class ResponseWriter:
         """
         item = self.facts(drawing)
         item |= {"id": drawing.id, "type": "image_generation_call", "action": drawing.action}
-        item["revised_prompt"] = self.sketcher.describe(drawing.sketch)
+        prompt = drawing.script and drawing.script.revised_prompt
+        item["revised_prompt"] = prompt or self.sketcher.describe(drawing.sketch)
         if isinstance(record.ending, Blocked):
-            error = blocked(record.ending.stage, record.ending.categories, drawing.id)
+            error = blocked(record.ending.stage, record.ending.categories, drawing.id).error
             return item | {"status": "failed", "result": None, "error": error}
         if drawing.tool.format == "svg":
             item["svg_usage"] = self.svg_usage(drawing, record.request.model.id)
-        key = RenderKey.of(drawing.sketch, drawing.tool)
-        data = self.pictures.base64(key) if result else None
+        data = self.base64(drawing) if result else None
         return item | {"status": "completed", "result": data}
+
+    def base64(self, drawing: ImageItem, share: float = 1.0) -> bytes:
+        """
+        Return an image as base64 text, or a partial image if the share is below 1.
+        """
+        image = drawing.script.image if drawing.script else None
+        if image is not None and share >= 1:
+            return pybase64.b64encode(image)
+        return self.pictures.base64(RenderKey.of(drawing.sketch, drawing.tool, share))
 
     def svg_usage(self, drawing: ImageItem, author: str) -> Json:
         """
@@ -141,9 +151,7 @@ class ResponseWriter:
             author: The authoring model, unless the request names one.
 
         """
-        written = text_tokens(
-            " " * len(self.pictures.data(RenderKey.of(drawing.sketch, drawing.tool)))
-        )
+        written = text_tokens(" " * len(pybase64.b64decode(self.base64(drawing))))
         reported = 512 + text_tokens(" ".join(drawing.sketch.prompts))
         return {
             "input_tokens": reported,
@@ -183,9 +191,6 @@ class ResponseWriter:
         """
         if isinstance(record.ending, Refused):
             return {"type": "refusal", "refusal": record.ending.text}
-        return {
-            "type": "output_text",
-            "annotations": [],
-            "logprobs": [],
-            "text": record.message_text,
-        }
+        script = record.ending.text if isinstance(record.ending, Scripted) else None
+        text = record.message_text if script is None else script
+        return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}

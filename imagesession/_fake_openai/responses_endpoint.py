@@ -10,15 +10,8 @@ import attrs
 
 from imagesession._fake_openai.analysis import LazyAnalysis
 from imagesession._fake_openai.conversations_endpoint import ConversationsEndpoint
-from imagesession._fake_openai.errors import (
-    RefusalError,
-    context_exceeded,
-    invalid_value,
-    no_previous_response,
-    no_such_response,
-    no_such_url,
-)
-from imagesession._fake_openai.faults import Ending, Refused
+from imagesession._fake_openai.errors import RefusalError
+from imagesession._fake_openai.faults import Blocked, Broken, Ending, Refused
 from imagesession._fake_openai.groups import check_groups
 from imagesession._fake_openai.history import (
     HistoryResolver,
@@ -72,7 +65,7 @@ class ResponsesEndpoint:
     resolver: HistoryResolver
     writer: ResponseWriter
     clock: Callable[[], float]
-    settings: Callable[[], Settings]
+    settings: Settings
 
     def answer(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
         """
@@ -90,7 +83,7 @@ class ResponsesEndpoint:
             case ("GET", response_id, "input_items"):
                 return self._list_input(response_id)
             case _:
-                raise no_such_url(call.method, call.path)
+                raise RefusalError("no_such_url", method=call.method, path=call.path)
 
     def _create(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
         request = parse_request(call)
@@ -107,7 +100,7 @@ class ResponsesEndpoint:
 
     @property
     def _player(self) -> EventPlayer:
-        poor_end = self.settings().poor_terminal_event
+        poor_end = self.settings.poor_terminal_event
         return EventPlayer(writer=self.writer, clock=self.clock, poor_end=poor_end)
 
     def _stream(self, record: StoredResponse, *, after: int = -1) -> Iterator[Part]:
@@ -146,13 +139,13 @@ class ResponsesEndpoint:
         """
         now = self.clock()
         record.delivered = record.delivered or record.finished(now)
-        results = self.settings().retrieve_includes_image or record.request.window != "soonest"
+        results = self.settings.retrieve_includes_image or record.request.window != "soonest"
         return json_response(self.writer.at(record, now, results=results))
 
     def _find(self, response_id: str) -> StoredResponse:
         record = self.memory.get(response_id)
         if record is None:
-            raise no_such_response(response_id)
+            raise RefusalError("no_such_response", id=response_id)
         return record
 
     def _retrieve(self, call: FakeRequest, response_id: str) -> FakeResponse:
@@ -160,31 +153,24 @@ class ResponsesEndpoint:
         if call.query.get("stream") != "true":
             return self._show(record)
         if not record.request.resumable:
-            raise invalid_value(
-                "A response can only be streamed again if it was created with `background` and "
-                "`stream` set to true.",
-                "stream",
-            )
+            raise RefusalError("not_resumable")
         after = call.query.get("starting_after", "-1")
         try:
             number = int(after)
         except ValueError:
-            raise invalid_value(
-                f"Invalid value for 'starting_after': '{after}' is not an integer.",
-                "starting_after",
-            ) from None
+            raise RefusalError("bad_starting_after", after=after) from None
         return FakeResponse(headers=EVENT_HEADERS, parts=self._stream(record, after=number))
 
     def _cancel(self, response_id: str) -> FakeResponse:
         record = self._find(response_id)
         if not record.request.background:
-            raise RefusalError("Cannot cancel a synchronous response.")
+            raise RefusalError("synchronous")
         self.memory.cancel(record, self.clock())
         return self._show(record)
 
     def _delete(self, response_id: str) -> FakeResponse:
         if not self.memory.remove(response_id):
-            raise no_such_response(response_id)
+            raise RefusalError("no_such_response", id=response_id)
         return json_response({"id": response_id, "object": "response", "deleted": True})
 
     def _list_input(self, response_id: str) -> FakeResponse:
@@ -196,23 +182,22 @@ class ResponsesEndpoint:
         """
         previous = self._previous(request)
         check_groups(request.sent, self.memory)
-        settings = self.settings()
-        usage = _limit_usage(request, _usage(request, previous), settings.context_tokens)
+        usage = _limit_usage(request, _usage(request, previous), self.settings.context_tokens)
         before = previous.sketch if previous else None
-        sketch_plan = (
-            None if request.tool is None else self.resolver.resolve(request, request.tool, before)
-        )
+        sketch_plan = None
+        if request.tool:
+            sketch_plan = self.resolver.resolve(request, request.tool, before)
+            sketch_plan = self.resolver.scripted(sketch_plan, ending)
         inspected = self.resolver.inspect(request, before) if request.findings else None
         drawings: tuple[ImageItem, ...] = ()
         if request.tool and sketch_plan and not isinstance(ending, Refused):
-            drawings = tuple(
-                image_items(sketch_plan, request.tool, max(1, settings.pictures_per_reply))
-            )
+            count = max(1, self.settings.pictures_per_reply)
+            drawings = tuple(image_items(sketch_plan, request.tool, count))
         sketch = inspected.sketch if inspected else _sketch_after(sketch_plan, before, ending)
         return StoredResponse(
             id=new_id("resp_"),
             created=self.clock(),
-            latency=settings.latency,
+            latency=self.settings.latency,
             # The input may hold megabytes that are not needed again.
             request=attrs.evolve(
                 request,
@@ -248,7 +233,7 @@ class ResponsesEndpoint:
             return None
         record = self.memory.get(request.previous)
         if record is None:
-            raise no_previous_response(request.previous)
+            raise RefusalError("no_previous_response", id=request.previous)
         return record
 
 
@@ -267,7 +252,8 @@ def _sketch_after(
 ) -> SketchState | None:
     if sketch_plan is None:
         return before
-    return sketch_plan.after if ending is None else sketch_plan.before
+    failed = isinstance(ending, (Refused, Blocked, Broken))
+    return sketch_plan.before if failed else sketch_plan.after
 
 
 def _weight(sketch: SketchState | None, before: SketchState | None) -> int:
@@ -292,7 +278,7 @@ def _limit_usage(request: ResponsesRequest, usage: Usage, context_tokens: int | 
     if context_tokens is None or usage.input <= context_tokens:
         return usage
     if not request.truncates:
-        raise context_exceeded()
+        raise RefusalError("context_exceeded")
     return attrs.evolve(usage, input=context_tokens, cached=min(usage.cached, context_tokens))
 
 

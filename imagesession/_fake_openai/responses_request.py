@@ -12,12 +12,7 @@ import attrs
 
 from imagesession._domain.model_catalog import ModelInfo
 from imagesession._fake_openai.analysis import wants_findings
-from imagesession._fake_openai.errors import (
-    RefusalError,
-    invalid_value,
-    missing_parameter,
-    no_such_model,
-)
+from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.http import FakeRequest, Json
 from imagesession._fake_openai.image_tool import ImageToolParams, read_tool
 from imagesession._fake_openai.json_reader import JsonNode, check_metadata, parse, words
@@ -181,7 +176,7 @@ def parse_request(call: FakeRequest) -> ResponsesRequest:
     background, store = read_flag(node, "background"), read_flag(node, "store", default=True)
     tier = read_tier(node, model)
     if background and not store:
-        raise invalid_value("Background mode requires `store` to be true.", "background")
+        raise RefusalError("background_unstored")
     used = None if choice == "none" else tool
     return ResponsesRequest(
         model=model,
@@ -209,7 +204,7 @@ def _read_model(node: JsonNode) -> ModelInfo:
     name = node.require("model").text()
     model = mainline(name)
     if model is None:
-        raise no_such_model(name)
+        raise RefusalError("no_such_model", model=name)
     return model
 
 
@@ -226,9 +221,7 @@ def _read_choice(node: JsonNode, tool: ImageToolParams | None) -> str:
         return choice.choice(("none", "auto", "required"))
     kind = choice.require("type").text()
     if kind == "image_generation" and tool is None:
-        raise RefusalError(
-            "Tool choice 'image_generation' not found in 'tools' parameter.", param="tool_choice"
-        )
+        raise RefusalError("no_choice_of_tool")
     return kind
 
 
@@ -237,11 +230,7 @@ def _conversation(node: JsonNode) -> str | None:
     if conversation is None:
         return None
     if node.get("previous_response_id") is not None:
-        raise RefusalError(
-            "Mutually exclusive parameters: ['previous_response_id', 'conversation']. Ensure you "
-            "are only providing one of them.",
-            code="mutually_exclusive_parameters",
-        )
+        raise RefusalError("mutually_exclusive")
     if isinstance(conversation.value, str):
         return conversation.text()
     return conversation.require("id").text()
@@ -265,7 +254,7 @@ def _read_input(node: JsonNode) -> Iterator[Item]:
     content = node.get("input")
     if content is None:
         if node.get("previous_response_id") is None and node.get("conversation") is None:
-            raise missing_parameter("input")
+            raise RefusalError("missing_parameter", "input")
         return
     if isinstance(content.value, str):
         yield Message(role="user", text=content.value, images=())

@@ -1,33 +1,33 @@
 """
-Scripted responses: the test chooses the next image, message or revised prompt.
-
-A script waits among the faults for its request. While that is handled the script is active, and
-the resulting sketch state carries the scripted values: later turns start from the scripted image.
+Script a provider: what it answers next, how it fails, and which features it refuses.
 """
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import io
 import os
-from collections.abc import Generator
+import uuid
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import attrs
-
-from imagesession._fake_openai.faults import GENERATIONS, Fault, asks_for_picture
-from imagesession._fake_openai.history import HistoryResolver, InspectedImage, SketchPlan
-from imagesession._fake_openai.http import FakeRequest, Json
-from imagesession._fake_openai.image_tool import ImageToolParams
-from imagesession._fake_openai.inputs import InputImage
-from imagesession._fake_openai.memory import StoredResponse
-from imagesession._fake_openai.overlays import Overlay
-from imagesession._fake_openai.render_cache import Sketcher
-from imagesession._fake_openai.response_writer import ResponseWriter
-from imagesession._fake_openai.responses_request import ResponsesRequest
-from imagesession._fake_openai.sketch import SketchState
+from imagesession._fake_openai.errors import RefusalError, blocked, error_answer
+from imagesession._fake_openai.faults import (
+    GENERATIONS,
+    Blocked,
+    Broken,
+    Ending,
+    Fault,
+    Faults,
+    Refused,
+    Scripted,
+    asks_for_picture,
+    truncate_after,
+)
+from imagesession._fake_openai.http import FakeRequest, FakeResponse, Json
+from imagesession._fake_openai.random_faults import FaultRates
+from imagesession._fake_openai.unsupported import Feature, known_feature, used_features
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,208 +36,23 @@ Picture: TypeAlias = "bytes | str | os.PathLike[str] | Image.Image"
 """An image: its bytes, the path of its file, or a PIL image."""
 
 
-@attrs.frozen(kw_only=True)
-class Script(Fault):
-    """
-    Plan one response.
-
-    Attributes:
-        image: The image's bytes; None lets the sketcher draw.
-        text: The text of the message; None for the provider's own.
-        revised_prompt: The revised prompt; None for the provider's own.
-
-    """
-
-    image: bytes | None = attrs.field(default=None, repr=False)
-    text: str | None = None
-    revised_prompt: str | None = None
-
-
-@attrs.frozen(kw_only=True)
-class ScriptedSketch(SketchState):
-    """
-    A sketch state with scripted values.
-
-    Attributes:
-        image: The image to send; None if the sketcher draws it.
-        text: The text of the message.
-        revised_prompt: The revised prompt.
-
-    """
-
-    image: bytes | None = None
-    text: str | None = None
-    revised_prompt: str | None = None
-
-
-def _without_script(sketch: SketchState) -> SketchState:
-    """
-    Return a state without its script, as the sketcher knows it.
-    """
-    return SketchState(**_state_fields(sketch)) if isinstance(sketch, ScriptedSketch) else sketch
-
-
-_active_script: contextvars.ContextVar[Script | None] = contextvars.ContextVar(
-    "script", default=None
-)
-
-
-@contextlib.contextmanager
-def script_for(fault: Fault) -> Generator[None, None, None]:
-    """
-    Activate a script while its request is handled; other faults are no scripts.
-    """
-    token = _active_script.set(fault if isinstance(fault, Script) else None)
-    try:
-        yield
-    finally:
-        _active_script.reset(token)
-
-
-@attrs.frozen(kw_only=True)
-class ScriptedResolver(HistoryResolver):
-    """
-    Resolve requests, and apply the active script.
-    """
-
-    def resolve(
-        self, request: ResponsesRequest, tool: ImageToolParams, before: SketchState | None
-    ) -> SketchPlan:
-        return self._apply_script(super().resolve(request, tool, before))
-
-    def draw(self, tool: ImageToolParams, prompt: str) -> SketchPlan:
-        return self._apply_script(super().draw(tool, prompt))
-
-    def edit(
-        self,
-        tool: ImageToolParams,
-        prompt: str,
-        images: tuple[InputImage, ...],
-        overlay: Overlay | None,
-    ) -> SketchPlan:
-        return self._apply_script(super().edit(tool, prompt, images, overlay))
-
-    def inspect(
-        self, request: ResponsesRequest, before: SketchState | None
-    ) -> InspectedImage | None:
-        inspected = super().inspect(request, before)
-        if inspected is None:
-            return None
-        script = _active_script.get()
-        sketch = inspected.sketch
-        image = sketch.image if isinstance(sketch, ScriptedSketch) else None
-        text = script.text if script else None
-        return attrs.evolve(inspected, sketch=_with_script(sketch, image=image, text=text))
-
-    def _apply_script(self, sketch_plan: SketchPlan) -> SketchPlan:
-        script = _active_script.get()
-        if script is None:
-            return sketch_plan
-        revised_prompt = script.revised_prompt or self.sketcher.describe(sketch_plan.after)
-        sketch = (
-            sketch_plan.after
-            if script.image is None
-            else self._start_from(script.image, sketch_plan)
-        )
-        scripted = _with_script(
-            sketch, image=script.image, text=script.text, revised_prompt=revised_prompt
-        )
-        return attrs.evolve(sketch_plan, after=scripted)
-
-    def _start_from(self, image: bytes, sketch_plan: SketchPlan) -> SketchState:
-        """
-        Start a sketch from an image; keep the planned one if the image cannot be decoded.
-        """
-        try:
-            size = self.sketcher.from_image(image).size
-        except ValueError:
-            return sketch_plan.after
-        sketch = sketch_plan.after
-        return SketchState(
-            prompts=(), base=image, size=size, transparent=sketch.transparent, seed=sketch.seed
-        )
-
-
-def _with_script(sketch: SketchState, **script: Any) -> SketchState:  # noqa: ANN401 - the fields of ScriptedSketch
-    if all(value is None for value in script.values()):
-        return _without_script(sketch)
-    return ScriptedSketch(**_state_fields(sketch), **script)
-
-
-def _state_fields(sketch: SketchState) -> dict[str, Any]:
-    return {field.name: getattr(sketch, field.name) for field in attrs.fields(SketchState)}
-
-
-class ScriptedSketcher:
-    """
-    Return scripted images, and let a sketcher draw the others.
-    """
-
-    def __init__(self, sketcher: Sketcher) -> None:
-        self._sketcher = sketcher
-        self.start = sketcher.start
-        self.from_image = sketcher.from_image
-
-    def refine(self, state: SketchState, prompt: str, **options: Any) -> SketchState:  # noqa: ANN401 - the sketcher's own
-        """
-        Apply a prompt to a sketch.
-        """
-        return self._sketcher.refine(_without_script(state), prompt, **options)
-
-    def render(self, state: SketchState, *, share: float = 1.0, **options: Any) -> bytes:  # noqa: ANN401 - the sketcher's own
-        """
-        Draw the image, or return the scripted one.
-        """
-        if isinstance(state, ScriptedSketch) and state.image is not None and share >= 1:
-            return state.image
-        return self._sketcher.render(_without_script(state), share=share, **options)
-
-    def describe(self, state: SketchState) -> str:
-        """
-        Describe the image, or return the scripted revised prompt.
-        """
-        if isinstance(state, ScriptedSketch) and state.revised_prompt is not None:
-            return state.revised_prompt
-        return self._sketcher.describe(_without_script(state))
-
-
-@attrs.frozen(kw_only=True)
-class ScriptedWriter(ResponseWriter):
-    """
-    Write responses, with scripted text.
-    """
-
-    def part(self, record: StoredResponse) -> Json:
-        sketch = record.drawings[0].sketch if record.drawings else record.sketch
-        scriptable = bool(record.drawings) or record.request.findings
-        text = sketch.text if isinstance(sketch, ScriptedSketch) else None
-        if text is None or record.ending is not None or not scriptable:
-            return super().part(record)
-        return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
-
-
 class ScriptingMixin:
     """
-    Script the next responses.
+    Script responses, queue faults, inject random ones, and refuse features.
     """
 
-    def enqueue_fault(self, fault: Fault, *, times: int = 1) -> None:
-        """
-        Queue a fault for the next matching requests.
-        """
-        raise NotImplementedError
+    _clock: Callable[[], float]
+    _disabled_endpoints: frozenset[str]
 
-    def refuse_next(self, text: str) -> None:
-        """
-        Answer the next generation with a refusal in words and no image.
-        """
-        raise NotImplementedError
+    def __init__(self) -> None:
+        self._faults = Faults()
+        self._refused: dict[Feature, tuple[int, Mapping[str, object]]] = {}
 
     def serves(self, call: FakeRequest) -> bool:
         """
-        Tell whether the provider has the endpoint of a request.
+        Tell whether this provider has the endpoint of a request.
         """
-        raise NotImplementedError
+        return call.path.split("/")[1] not in self._disabled_endpoints
 
     def respond_next(
         self,
@@ -263,27 +78,209 @@ class ScriptingMixin:
             ValueError: Nothing is scripted, or both an image and a refusal.
 
         """
-        words = (text, revised_prompt)
+        draws = image is not None or revised_prompt is not None
         if refuse is not None:
-            if image is not None or any(word is not None for word in words):
+            if draws or text is not None:
                 raise ValueError(
                     "refuse= cannot be combined with image=, text= or revised_prompt=."
                 )
-            for _ in range(times):
-                self.refuse_next(refuse)
+            self._end_next(Refused(text=refuse), path="/responses", times=times)
             return
-        draws = image is not None or revised_prompt is not None
         if not draws and text is None:
             raise ValueError("Pass at least one of image=, text=, revised_prompt= and refuse=.")
-        script = Script(
+        data = None if image is None else _bytes_of(image)
+        script = Fault(
             method="POST",
             path=GENERATIONS if draws else "/responses",
             match=lambda call: self.serves(call) and (not draws or asks_for_picture(call)),
-            image=None if image is None else _bytes_of(image),
-            text=text,
-            revised_prompt=revised_prompt,
+            outcome=Scripted(image=data, text=text, revised_prompt=revised_prompt),
         )
         self.enqueue_fault(script, times=times)
+
+    def enqueue_fault(self, fault: Fault, *, times: int = 1) -> None:
+        """
+        Queue a fault for the next matching requests.
+
+        Args:
+            fault: The fault.
+            times: How many requests meet it.
+
+        """
+        self._faults.enqueue(fault, times=times)
+
+    def inject_faults(
+        self, rates: Mapping[str, float], *, seed: int = 0, method: str = "*", path: str = "*"
+    ) -> None:
+        """
+        Inject random faults from now on, such as `{"429": 0.1, "no-response": 0.01}`.
+
+        Queued faults come first. An empty mapping ends the injection.
+
+        Args:
+            rates: The probability of each kind, from 0 to 1; together at most 1. The kinds are
+                429, 429-retry-after, quota, 500, 503, 529, reset-before-response,
+                reset-within-response, reset-after-response, no-response, slow, cut,
+                cut-after-image, truncated, garbled, html, moderation, moderation-item,
+                unknown-previous-response and late.
+            seed: The same seed hits the same requests, if they come in the same order.
+            method: Only requests with this method.
+            path: Only requests whose path matches this pattern, as in `fail_next`.
+
+        Raises:
+            ValueError: A kind is unknown, or a rate is out of range.
+
+        """
+        odds = FaultRates(rates, seed=seed, method=method, path=path, clock=self._clock)
+        self._faults.draw = odds.draw
+
+    def fail_next(
+        self,
+        *,
+        status: int,
+        error: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+        method: str | None = None,
+        path: str | None = None,
+        times: int = 1,
+    ) -> None:
+        """
+        Answer the next request for an image with an error.
+
+        These are POSTs to `/responses` with the image tool, to `/images/generations` and to
+        `/images/edits`; free requests before them, such as uploads, are answered as usual. With a
+        method or a path, the next request that matches these fails, whatever it is for.
+
+        Args:
+            status: The HTTP status.
+            error: The error object; by default a plain one for the status.
+            headers: Response headers such as `retry-after`.
+            method: Only requests with this method; `*` for any.
+            path: Only requests whose path, without `/v1`, matches this pattern; `*` for any, and
+                alternatives are separated by `|`.
+            times: How many requests fail.
+
+        """
+        body = error or _plain(status)
+
+        def instead(_call: FakeRequest) -> FakeResponse:
+            return error_answer(status, body, headers)
+
+        fault = Fault(
+            method=method or "*",
+            path=path or "*",
+            match=asks_for_picture if method is None and path is None else None,
+            response=instead,
+        )
+        self.enqueue_fault(fault, times=times)
+
+    def refuse(
+        self, feature: Feature, *, status: int = 400, error: Mapping[str, object] | None = None
+    ) -> None:
+        """
+        Refuse every request that uses a feature, as gateways and compatible servers do, until
+        `accept` is called. A second call for a feature replaces its status and error.
+
+        Args:
+            feature: "background", "stream", "store", "files", "conversation",
+                "previous_response_id" or "prompt_cache_key". "store" refuses each request without
+                `store: false`; "files" refuses images and masks that are given by the id of an
+                upload. Only use is refused: conversations can still be created, and files
+                uploaded.
+            status: The HTTP status.
+            error: The error object; by default a body that has been seen in practice.
+
+        Raises:
+            ValueError: The feature is unknown.
+
+        """
+        seen = RefusalError(f"no_{known_feature(feature)}").error
+        self._refused[feature] = (status, error or seen)
+
+    def accept(self, feature: Feature) -> None:
+        """
+        Accept a feature again; see `refuse`.
+
+        Raises:
+            ValueError: The feature is unknown.
+
+        """
+        self._refused.pop(known_feature(feature), None)
+
+    def refuse_next(self, text: str) -> None:
+        """
+        Answer the next generation with a refusal in words and no image.
+
+        The Images API has no messages, so its requests are not affected.
+        """
+        self._end_next(Refused(text=text), path="/responses")
+
+    def fail_generation_next(
+        self, *, code: str = "server_error", message: str = "The server had an error."
+    ) -> None:
+        """
+        Let the next generation fail after it was accepted: a response ends as `failed`, and an
+        Images API request with status 500 or, if streamed, with an error event.
+        """
+        self._end_next(Broken(code=code, message=message))
+
+    def moderate_next(
+        self,
+        *,
+        stage: Literal["input", "output", "unknown"] = "output",
+        categories: tuple[str, ...] = ("sexual",),
+        as_item: bool = False,
+    ) -> None:
+        """
+        Let moderation block the next generation.
+
+        Args:
+            stage: What is blocked: the request ("input") or the image ("output").
+            categories: The reasons to report.
+            as_item: Answer 200 with a failed image item instead of 400; the Images API has no
+                items and still answers 400.
+
+        """
+        if as_item:
+            self._end_next(Blocked(stage=stage, categories=categories))
+            return
+        error = blocked(stage, categories, str(uuid.uuid4())).error
+        self.fail_next(status=HTTPStatus.BAD_REQUEST, error=error, method="POST", path=GENERATIONS)
+
+    def truncate_stream_after(self, events: int | str) -> None:
+        """
+        End the next stream silently.
+
+        Args:
+            events: After how many events; or after the first event of which type, such as
+                "response.created". "response.output_item.done" stands for the image's event.
+
+        """
+        self.enqueue_fault(Fault(streaming=True, transform=truncate_after(events)))
+
+    def _end_next(self, ending: Ending, *, path: str = GENERATIONS, times: int = 1) -> None:
+        self.enqueue_fault(Fault(method="POST", path=path, outcome=ending), times=times)
+
+    def _refuse_feature(self, call: FakeRequest) -> FakeResponse | None:
+        if self._refused:
+            for feature in used_features(call):
+                if feature in self._refused:
+                    return error_answer(*self._refused[feature])
+        return None
+
+
+def _plain(status: int) -> Json:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        kind = "server_error"
+    else:
+        too_many = status == HTTPStatus.TOO_MANY_REQUESTS
+        kind = "requests" if too_many else "invalid_request_error"
+    # A 400 or 422 without a code would be read as refusing a feature of the protocol.
+    code = (
+        "invalid_value"
+        if status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}
+        else None
+    )
+    return {"message": HTTPStatus(status).phrase, "type": kind, "param": None, "code": code}
 
 
 def _bytes_of(image: Picture) -> bytes:

@@ -1,14 +1,13 @@
 """
-The settings of a provider that may change between requests.
+The settings of a provider, which may change between requests.
 """
 
-import attrs
+from typing import Protocol
 
 
-@attrs.frozen(kw_only=True)
-class Settings:
+class Settings(Protocol):
     """
-    A copy of a `FakeOpenAI`'s attributes, which are documented there.
+    The attributes of a `FakeOpenAI` that endpoints read; they are documented there.
     """
 
     latency: float

@@ -14,7 +14,6 @@ import attrs
 from imagesession._fake_openai.faults import Blocked, Broken, Refused
 from imagesession._fake_openai.http import Delay, Json, Part, dump
 from imagesession._fake_openai.memory import ImageItem, StoredResponse
-from imagesession._fake_openai.render_cache import RenderKey
 from imagesession._fake_openai.response_writer import ResponseWriter
 
 # The shares of the latency after which reasoning and drawing end; the message comes last.
@@ -129,7 +128,7 @@ class EventPlayer:
         yield _item_event(start + width, "done", index, make_item)
 
     def _partial(self, drawing: ImageItem, position: Json, step: int, portion: float) -> Json:
-        picture = self.writer.pictures.base64(RenderKey.of(drawing.sketch, drawing.tool, portion))
+        picture = self.writer.base64(drawing, portion)
         facts = self.writer.facts(drawing)
         return {**position, "partial_image_index": step, "partial_image_b64": picture, **facts}
 
