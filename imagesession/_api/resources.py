@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -22,6 +22,7 @@ from imagesession._domain.reports import PendingRequest, RecoveryReport
 from imagesession._domain.tree import MAIN
 from imagesession._domain.turn import Kind, Turn
 from imagesession._engine import imports, queries, recovery, reports, sessions
+from imagesession._engine.effects import Workflow
 from imagesession._engine.recovery import RecoveredIntent
 from imagesession._engine.validate import validate_label
 from imagesession._runtime.runtime import AsyncRuntime, Runtime
@@ -239,6 +240,31 @@ class RequestsResource:
         settled = self._runtime.run(recovery.cancel(turn_id, self._runtime.config))
         return to_recovery_report((settled,), self._wrap)
 
+    def handle_webhook(
+        self, body: str | bytes, headers: Mapping[str, str], *, secret: str | None = None
+    ) -> RecoveryReport[SavedImage]:
+        """
+        Settle the requests that a webhook of the provider is about, as soon as it is delivered.
+
+        Without webhooks, submitted images and batches are found when a program asks for them. The
+        same event may be delivered and handled several times.
+
+        Args:
+            body: The HTTP request's body, as it arrived.
+            headers: The HTTP request's headers.
+            secret: The webhook endpoint's secret. Default: the environment's OPENAI_WEBHOOK_SECRET.
+
+        Returns:
+            What was settled; nothing for requests that are settled already, that a running program
+            waits for, or that are not of this library.
+
+        Raises:
+            AuthenticationError: There is no secret, or the signature does not match.
+            InvalidRequestError: The body is not an event.
+        """
+        workflow = _webhook_workflow(body, headers, secret, self._runtime)
+        return to_recovery_report(self._runtime.run(workflow), self._wrap)
+
     def _wrap(self, turn: Turn) -> SavedImage:
         return last_image(turn, self._runtime)
 
@@ -373,11 +399,32 @@ class AsyncRequestsResource:
         settled = await self._runtime.run(recovery.cancel(turn_id, self._runtime.config))
         return to_recovery_report((settled,), self._wrap)
 
+    async def handle_webhook(
+        self, body: str | bytes, headers: Mapping[str, str], *, secret: str | None = None
+    ) -> RecoveryReport[AsyncSavedImage]:
+        """
+        Same as `RequestsResource.handle_webhook`, but awaits.
+        """
+        workflow = _webhook_workflow(body, headers, secret, self._runtime)
+        return to_recovery_report(await self._runtime.run(workflow), self._wrap)
+
     def _wrap(self, turn: Turn) -> AsyncSavedImage:
         return async_last_image(turn, self._runtime)
 
 
 # --- shared helpers ----------------------------------------------------------------------------
+
+
+def _webhook_workflow(
+    body: str | bytes,
+    headers: Mapping[str, str],
+    secret: str | None,
+    runtime: Runtime | AsyncRuntime,
+) -> Workflow[tuple[RecoveredIntent, ...]]:
+    from imagesession._engine.webhooks import settle_event  # noqa: PLC0415 - rarely needed
+    from imagesession._runtime.webhooks import read_event  # noqa: PLC0415 - loads openai
+
+    return settle_event(read_event(body, headers, secret), runtime.config)
 
 
 def to_recovery_report(

@@ -93,11 +93,11 @@ def reconcile_all(
     settled += [RecoveredIntent(turn=turn, pending_reason=why) for turn, why in lines]
     settled += yield from _keep_late_images(config)
     alone = [pending for pending in intents if pending.turn.batch is None]
-    settled += yield from _reconcile_each(alone, config, start + retry_timeout)
+    settled += yield from reconcile_each(alone, config, start + retry_timeout)
     return tuple(settled)
 
 
-def _reconcile_each(
+def reconcile_each(
     intents: Sequence[PendingRequest], config: StudioConfig, end: float
 ) -> Workflow[list[RecoveredIntent]]:
     """
@@ -190,7 +190,7 @@ def reconcile_orphans(config: StudioConfig) -> Workflow[None]:
     alone = [pending for pending in orphans if pending.turn.batch is None]
     with contextlib.suppress(ImageSessionError):
         yield from _keep_late_images(config)
-        yield from _reconcile_each(alone, config, (yield from MonotonicTime()))
+        yield from reconcile_each(alone, config, (yield from MonotonicTime()))
 
 
 def _reconcile(
