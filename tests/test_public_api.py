@@ -132,7 +132,7 @@ def test_studio_has_only_its_methods_and_resources() -> None:
         "images": {"list", "get", "find", "import_file"},
         "batches": {"create", "list", "get"},
         "models": {"list", "get"},
-        "requests": {"pending", "cancel"},
+        "requests": {"pending", "cancel", "handle_webhook"},
     }
 
 
