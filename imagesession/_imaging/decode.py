@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import threading
 import warnings
 from collections.abc import Callable, Generator
@@ -44,6 +45,12 @@ _NO_PICTURES = (
 )
 _TEXT_HEAD = 1_000
 _warnings_lock = threading.Lock()
+if hasattr(os, "register_at_fork"):  # otherwise a fork might find it locked, and filters changed
+    os.register_at_fork(
+        before=_warnings_lock.acquire,
+        after_in_parent=_warnings_lock.release,
+        after_in_child=_warnings_lock.release,
+    )
 
 
 def decode_image(data: bytes, name: str, *, edge: int | None = None) -> Image.Image:

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ import openai
 import pytest
 
 from imagesession import Studio
+from imagesession._imaging.decode import decode_image
 from imagesession.errors import InvalidRequestError
-from imagesession.testing import FakeOpenAI, serve
+from imagesession.testing import FakeOpenAI, serve, tiny_image
 from tests.clock import HoldingProvider
 from tests.test_recovery import wait_for
 from tests.unsettled import unsettled
@@ -193,16 +195,19 @@ def test_child_that_closes_frees_no_right(tmp_path: Path) -> None:
 def test_child_forked_amid_reads_is_not_blocked(studio: Studio) -> None:
     """
     A child that is forked while threads of its parent use the library waits for none of their
-    locks, and can look at everything.
+    locks, and can look at everything; Pillow's warnings are as they were.
     """
     session = studio.session("x", name="q")
     session.generate("inside", size="1024x1024")
-    stop = threading.Event()
+    stop, picture = threading.Event(), tiny_image("gif")
+    decode_image(picture, "it")  # imported before the fork: Python's own locks are not ours
+    filters = list(warnings.filters)
 
     def read() -> None:
         while not stop.is_set():
             session.tree()
             studio.images.list()
+            decode_image(picture, "it")
 
     threads = [threading.Thread(target=read) for _ in range(4)]
     for thread in threads:
@@ -210,6 +215,8 @@ def test_child_forked_amid_reads_is_not_blocked(studio: Studio) -> None:
 
     def look() -> list[str]:
         signal.alarm(60)
+        assert decode_image(picture, "it").size
+        assert warnings.filters == filters
         return [str(session.tree()), *(image.prompt for image in studio.images.list())]
 
     try:
