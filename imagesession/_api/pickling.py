@@ -32,6 +32,7 @@ _SETTINGS = frozenset(
         "images_per_minute",
         "max_concurrency",
         "filename",
+        "embed_metadata",
     }
 )
 
