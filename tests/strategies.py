@@ -54,6 +54,7 @@ images = st.builds(
     sha256=texts,
     revised_prompt=optional_texts,
     call_id=optional_texts,
+    received_sha256=optional_texts,
     source=st.sampled_from(get_args(Source)),
 )
 amounts = st.none() | st.floats(0, 1000)
@@ -67,6 +68,9 @@ costs = st.builds(
     context_tokens=st.integers(0, 10**9),
     unknown=st.lists(texts, max_size=2).map(tuple),
 )
+references = st.lists(
+    st.builds(Reference, sha256=texts, image_id=optional_texts, role=texts), max_size=3
+).map(tuple)
 turns = st.builds(
     Turn,
     id=ids,
@@ -80,9 +84,7 @@ turns = st.builds(
     prompt=texts,
     parameters=st.dictionaries(texts, texts | st.integers(), max_size=2),
     options=options,
-    references=st.lists(
-        st.builds(Reference, sha256=texts, image_id=optional_texts), max_size=3
-    ).map(tuple),
+    references=references,
     parents=st.lists(ids, max_size=2).map(tuple),
     masked=st.booleans(),
     mask_coverage=st.none() | st.floats(0, 1),
@@ -111,6 +113,7 @@ sessions = st.builds(
     description=texts,
     name=optional_texts,
     choices=st.dictionaries(st.sampled_from(["quality"]), st.sampled_from(["low", "high"])),
+    references=references,
     created=times,
     closed=st.none() | times,
     moves=st.dictionaries(texts, moves, max_size=3),

@@ -6,6 +6,7 @@ Every test runs over the sync and the async twin.
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,16 @@ from imagesession.errors import (
     ProviderUnavailableError,
     RateLimitError,
 )
-from imagesession.testing import FakeOpenAI, FakeRequest, FakeTransport, Fault, tiny_image
+from imagesession.testing import (
+    FakeOpenAI,
+    FakeRequest,
+    FakeTransport,
+    Fault,
+    tiny_image,
+    tiny_mask,
+)
+from tests.conftest import MakeStudio
+from tests.sent import uploads
 from tests.test_money import break_connection
 
 PATH = "/content_provenance_checks"
@@ -102,3 +112,57 @@ def test_fake_answers_as_the_api() -> None:
         FakeRequest(method="GET", path=PATH, headers={"authorization": "Bearer x"})
     )
     assert answer.status == 404
+
+
+@pytest.mark.parametrize("output_format", ["png", "jpeg", "webp", "gif", "svg"])
+def test_prompt_is_in_the_file_if_wanted(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, output_format: Any
+) -> None:
+    """
+    With `embed_metadata`, the file has the prompt, and the record both digests: checks compare the
+    file, and the provider is asked about the bytes that it sent. What has no place stays as it was.
+    """
+    plain = make_studio(tmp_path / "plain", provider=FakeOpenAI())
+    studio = make_studio(tmp_path / "library", provider=provider, embed_metadata=True)
+    options = {"output_format": output_format, "quality": "low"}
+    received = plain.generate("a teapot & a cup", **options)
+    image = studio.generate("a teapot & a cup", **options)
+    assert received.record.received_sha256 is None
+    if output_format in {"gif", "svg"}:
+        assert image.bytes == received.bytes
+        assert image.record.received_sha256 is None
+        return
+    assert b"a teapot &amp; a cup" in image.bytes
+    assert image.sha256 == hashlib.sha256(image.bytes).hexdigest()
+    assert image.record.received_sha256 == received.sha256
+    assert image.metadata["received_sha256"] == received.sha256
+    assert studio.doctor(verify=True).ok
+    assert image.verify().detected
+    checked = next(call for call in provider.requests if call.path == PATH)
+    assert any(field.content == received.bytes for field in checked.body)
+
+
+def test_embedded_images_are_continued_copied_and_moved(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
+) -> None:
+    """
+    Streams, edits, exports, promotions and repairs work with prompts in the files, and an image
+    that is sent as an input does not carry its prompt.
+    """
+    studio = make_studio(tmp_path / "library", provider=provider, embed_metadata=True)
+    session = studio.session("x", name="Tea")
+    first = list(session.stream("a teapot", quality="low"))[-1]
+    session.edit("bluer", mask=tiny_mask(first.size), preserve_unmasked=True, quality="low")
+    assert all(image.record.received_sha256 for image in session.images())
+    assert not any(b"AIPromptInformation" in data for data in uploads(provider))
+    other = make_studio(tmp_path / "other", provider=provider)
+    imported = other.sessions.import_archive(session.export(tmp_path / "tea.zip"))
+    assert [image.bytes for image in imported.images()] == [
+        image.bytes for image in session.images()
+    ]
+    promoted = studio.promote(first)
+    assert promoted.head().record.received_sha256 == first.record.received_sha256
+    (tmp_path / "library/.imagesession/turns" / session.id / f"{first.turn.id}.json").unlink()
+    studio.doctor(repair=True)
+    assert studio.images.get(first.id).record == first.record
+    assert studio.doctor(verify=True).ok

@@ -75,6 +75,7 @@ OURS = {
     "branch",
     "parents",
     "references",
+    "received_sha256",
     "masked",
     "mask_coverage",
     "source",

@@ -80,6 +80,7 @@ class StudioParams(OptionParams, total=False):
     extra_headers: Mapping[str, str] | None
     extra_body: Mapping[str, Any] | None
     filename: str | None
+    embed_metadata: bool
 
 
 _DEFAULTS: dict[str, Any] = {
@@ -99,8 +100,9 @@ _DEFAULTS: dict[str, Any] = {
     "extra_headers": None,
     "extra_body": None,
     "filename": None,
+    "embed_metadata": False,
 }
-_OF_LIBRARY = ("filename",)
+_OF_LIBRARY = ("filename", "embed_metadata")
 takes_studio_params = expand_signature(StudioParams, **_DEFAULTS)
 
 

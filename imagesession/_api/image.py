@@ -59,7 +59,8 @@ class ImageFacts(Generic[AnyRuntime]):
     def path(self) -> Path:
         """
         The path of its file. Its bytes are as received, unless it is a composite (see
-        `preserve_unmasked` of `edit`) or was converted by an import.
+        `preserve_unmasked` of `edit`), was converted by an import, or has the prompt in it (see
+        `embed_metadata` of `Studio`).
         """
         return Path(self._runtime.library.path(self.record))
 

@@ -33,6 +33,7 @@ _SETTINGS = frozenset(
         "max_concurrency",
         "telemetry",
         "filename",
+        "embed_metadata",
     }
 )
 

@@ -118,6 +118,10 @@ class Studio(GenerationVerbs[SavedImage]):
             first words of the prompt), `{session}`, `{turn}` (short ids), `{kind}`, `{branch}`,
             `{date}`, `{time}` (UTC) and `{n}` (a number that makes the name unique, also `{n:02}`).
             A name that is taken gets the next number, appended if the template has none.
+        embed_metadata: Whether prompt and parameters are written into the files of images that
+            are made: as XMP with IPTC's fields into PNG, JPEG and WebP, and as "parameters" into
+            PNG. A signature in the file (C2PA) no longer matches it then; `SavedImage.verify`
+            checks the bytes that were received. Files of other formats stay as received.
         **options: The default options of every image; see `GenerateOptions`. Those of a session or
             a call have precedence.
 

@@ -79,6 +79,8 @@ class ImageRecord:
         sha256: The digest of the file's bytes, in hexadecimal.
         revised_prompt: The prompt that the mainline model wrote for the image model.
         call_id: The provider's id of the image generation call.
+        received_sha256: The digest of the bytes as they were received, if the prompt was written
+            into the file since; None if the file has exactly these bytes.
         source: "reply" if its bytes are the provider's, "composite" if it combines a reply inside
             the mask with the original outside of it, "copy" if it existed before.
     """
@@ -92,6 +94,7 @@ class ImageRecord:
     sha256: str
     revised_prompt: str | None = None
     call_id: str | None = None
+    received_sha256: str | None = None
     source: Source = "reply"
 
 

@@ -264,6 +264,10 @@ class Store(BatchStore, Protocol):
         """Return an image's bytes."""
         ...
 
+    def read_received(self, image: ImageRecord) -> bytes:
+        """Return an image's bytes as they were received."""
+        ...
+
     def path(self, image: ImageRecord) -> str:
         """Return the path of an image's file."""
         ...

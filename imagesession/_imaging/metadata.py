@@ -19,7 +19,7 @@ _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
 # https://www.w3.org/TR/png-3/#11Ancillary-chunks, 11.3.3 and 11.3.4.5
 _PRIVATE_PNG = frozenset({b"eXIf"})
 _TEXT_PNG = frozenset({b"tEXt", b"zTXt", b"iTXt"})
-_PRIVATE_KEYWORDS = (b"XML:com.adobe.xmp\0", b"Raw profile type ")
+_PRIVATE_KEYWORDS = (b"XML:com.adobe.xmp\0", b"Raw profile type ", b"parameters\0")
 # https://developers.google.com/speed/webp/docs/riff_container
 _PRIVATE_WEBP = frozenset({b"EXIF", b"XMP "})
 _WEBP_FLAGS = 0x08 | 0x04

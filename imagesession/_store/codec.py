@@ -300,6 +300,7 @@ def _read_image(record: StrictReader) -> ImageRecord:
         sha256=record.text("sha256"),
         revised_prompt=record.optional("revised_prompt", str),
         call_id=record.optional("call_id", str),
+        received_sha256=record.optional("received_sha256", str),
         source=record.choice("source", get_args(Source), "reply"),
     )
 

@@ -54,6 +54,20 @@ class ImageStore(StorePart):
         self._verified[known] = state
         return data
 
+    def read_received(self, image: ImageRecord) -> bytes:
+        """
+        Return an image's bytes as they were received, without what was written into its file.
+
+        Raises:
+            InvalidImageError: Its file is missing, is a link, or has other bytes.
+        """
+        data = self.read(image)
+        if image.received_sha256 is None:
+            return data
+        from imagesession._imaging.embedding import without_embedded  # noqa: PLC0415 - rarely needed
+
+        return without_embedded(data, image.received_sha256) or data
+
     def path(self, image: ImageRecord) -> str:
         """
         Return the path of an image's file.

@@ -6,14 +6,19 @@ record with the keys of older tools, and more; a record that is lost can be made
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from imagesession._domain.turn import ImageRecord, Turn, is_id
+from imagesession._version import __version__
 from imagesession.errors import CorruptRecordError
 
 from . import codec
+
+if TYPE_CHECKING:
+    from imagesession._engine.http import ReceivedImage
+    from imagesession._imaging.embedding import Description
 
 SIDECAR_VERSION = 1
 # Members of a record that have another name here, by their names there.
@@ -62,6 +67,28 @@ def to_dict(turn: Turn, position: int, session_name: str | None) -> dict[str, An
 def _image_to_dict(image: ImageRecord) -> dict[str, Any]:
     record = attrs.asdict(image)
     return {_IMAGE_RENAMED.get(name, name): value for name, value in record.items()}
+
+
+def to_description(turn: Turn, received: ReceivedImage) -> Description:
+    """
+    Return what is written into the file of an image, as far as it is known before its turn ends.
+    """
+    from imagesession._imaging.embedding import Description  # noqa: PLC0415 - rarely needed
+
+    options = turn.options
+    own = {"revised_prompt": received.revised_prompt, "session": turn.session, "turn": turn.id}
+    return Description(
+        prompt=turn.prompt,
+        model=options.image_model if options.image_model != "auto" else turn.provider,
+        software=f"imagesession {__version__}",
+        created=turn.started.isoformat(timespec="seconds"),
+        parameters={
+            "size": f"{received.facts.width}x{received.facts.height}",
+            **options.changed(),
+            **turn.parameters,
+            **{name: value for name, value in own.items() if value},
+        },
+    )
 
 
 def to_turn(sidecars: Collection[Mapping[str, Any]], where: str) -> Turn:

@@ -32,11 +32,13 @@ class TurnStore(IntentStore):
     The part of a library that settles requests.
 
     Attributes:
+        embeds_metadata: Whether prompt and parameters are written into the files of images.
         on_settled: Called with each turn that was settled, and whether another program began it.
     """
 
     def __init__(self, ports: Ports) -> None:
         super().__init__(ports)
+        self.embeds_metadata = False
         self._received_at: dict[str, dt.datetime] = {}
         self._staging: set[str] = set()
         self._staged: dict[str, tuple[ImageRecord, ...]] = {}
@@ -149,8 +151,10 @@ class TurnStore(IntentStore):
             recorded: The files that records name, if an interrupted program may have written the
                 image already; the file is added.
         """
-        image_id, digest = self.ids.new(), _start_digest(received.data)
-        file = self.blobs.put_new(turn, now, received, recorded)
+        embedded = self._embed(turn, received)
+        kept = received if embedded is None else embedded
+        image_id, digest = self.ids.new(), _start_digest(kept.data)
+        file = self.blobs.put_new(turn, now, kept, recorded)
         if recorded is not None:
             recorded.add(file)
         return ImageRecord(
@@ -159,12 +163,24 @@ class TurnStore(IntentStore):
             format=received.facts.format,
             width=received.facts.width,
             height=received.facts.height,
-            bytes=len(received.data),
+            bytes=len(kept.data),
             sha256=digest(),
             revised_prompt=received.revised_prompt,
             call_id=received.call_id,
+            received_sha256=hashlib.sha256(received.data).hexdigest() if embedded else None,
             source=received.source,
         )
+
+    def _embed(self, turn: Turn, received: ReceivedImage) -> ReceivedImage | None:
+        """
+        Write prompt and parameters into an image that was made; None if it stays as it is.
+        """
+        if not self.embeds_metadata or turn.kind in _NOT_REQUESTED:
+            return None
+        from imagesession._imaging.embedding import embed  # noqa: PLC0415 - rarely needed
+
+        data = embed(received.data, received.facts, sidecar.to_description(turn, received))
+        return None if data is None else attrs.evolve(received, data=data)
 
     def _files_to_reuse(self, turn: Turn) -> set[str] | None:
         """
@@ -206,10 +222,11 @@ def _is_same(received: ReceivedImage, image: ImageRecord) -> bool:
     """
     Tell whether a received image is the one of a record.
     """
-    if len(received.data) != image.bytes:
+    if image.received_sha256 is None and len(received.data) != image.bytes:
         return False
     same_call = received.call_id is not None and received.call_id == image.call_id
-    return same_call or hashlib.sha256(received.data).hexdigest() == image.sha256
+    known = image.received_sha256 or image.sha256
+    return same_call or hashlib.sha256(received.data).hexdigest() == known
 
 
 def _with_later_facts(image: ImageRecord, pictures: tuple[ReceivedImage, ...]) -> ImageRecord:

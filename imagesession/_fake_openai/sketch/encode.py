@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, cast
 from xml.sax.saxutils import unescape
 
 import attrs
-from PIL import Image, PngImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin
 
 from imagesession._fake_openai.sketch.colour import Colour
 from imagesession._fake_openai.sketch.pixels import mapped
@@ -62,7 +62,9 @@ def encode(
             flat(image).save(out, "JPEG", quality=quality, comment=note.encode())
         case "webp":
             quality = max(0, min(100, compression))
-            image.save(out, "WEBP", quality=quality, method=0, xmp=note.encode())
+            exif = Image.Exif()
+            exif[ExifTags.Base.ImageDescription] = note
+            image.save(out, "WEBP", quality=quality, method=0, exif=exif)
         case _:
             raise ValueError(f"not a raster format: {format}")
     return out.getvalue()
@@ -139,8 +141,10 @@ def _open(data: bytes) -> Image.Image:
 
 
 def _read_note(image: Image.Image) -> str:
+    if image.format == "WEBP":
+        return str(image.getexif().get(ExifTags.Base.ImageDescription, ""))
     info = cast("dict[object, object]", image.info)
-    found = info.get({"PNG": "Comment", "WEBP": "xmp"}.get(image.format or "", "comment"), "")
+    found = info.get("Comment" if image.format == "PNG" else "comment", "")
     return found.decode("utf-8", "replace") if isinstance(found, bytes) else str(found)
 
 

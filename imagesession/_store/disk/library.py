@@ -40,20 +40,25 @@ from .rights import DiskRights
 LAYOUT_VERSION = 2
 
 
-def open_library(root: Path, *, filename: str = DEFAULT_FILENAME) -> LibraryStore:
+def open_library(
+    root: Path, *, filename: str = DEFAULT_FILENAME, embed_metadata: bool = False
+) -> LibraryStore:
     """
     Open the library in a folder, which is created if it is missing.
 
     Args:
         root: The folder.
         filename: The template of images' names.
+        embed_metadata: Whether prompt and parameters are written into the files of images.
 
     Raises:
         InvalidRequestError: An argument is not valid.
         StorageIOError: The folder cannot be used.
         UnsupportedFormatVersionError: A newer imagesession wrote it.
     """
-    return LibraryStore(DiskLibrary(root, filename))
+    store = LibraryStore(DiskLibrary(root, filename))
+    store.embeds_metadata = bool(embed_metadata)
+    return store
 
 
 class DiskLibrary:
