@@ -201,9 +201,6 @@ class CallContext:
         return [await self.resolve_image(name, argument) for name in reference or () if name]
 
     async def _locate(self, reference: str, argument: str) -> imagesession.AsyncSavedImage | Path:
-        """
-        Return the image of the library, or the real path of the file.
-        """
         if IMAGE_URI.fullmatch(reference) or not re.search(r"[/\\.:~]", reference):
             return await self.image(reference)
         real_path = await asyncio.to_thread(
