@@ -22,14 +22,14 @@ from mcp.types import CallToolResult
 
 import imagesession
 from imagesession.errors import ImageSessionError, NotFoundError
-from imagesession_mcp import results, safe_files
+from imagesession_mcp import payloads, results, safe_files
 from imagesession_mcp.app_state import AppState, Ctx, app_state, current_principal
 from imagesession_mcp.errors import ToolCallError
+from imagesession_mcp.payloads import Payload
 from imagesession_mcp.safe_files import AllowedFolders
 from imagesession_mcp.tasks import Generation, GenerationTask, no_time_limit
 
 T = TypeVar("T")
-Payload: TypeAlias = results.Payload
 SessionOrStudio: TypeAlias = "imagesession.AsyncStudio | imagesession.AsyncImageSession"
 """Where an image is generated: standalone, or in a session."""
 InputImage: TypeAlias = "imagesession.AsyncSavedImage | bytes"
@@ -127,7 +127,7 @@ class CallContext:
         try:
             return await self.studio.images.get(uri[1] if uri else image_id)
         except NotFoundError as error:
-            known = {"available_images": [results.short_id(image) for image in error.known]}
+            known = {"available_images": [payloads.short_id(image) for image in error.known]}
             raise ToolCallError("image_not_found", error.message, known) from error
 
     async def turn_or_image(
@@ -201,9 +201,6 @@ class CallContext:
         return [await self.resolve_image(name, argument) for name in reference or () if name]
 
     async def _locate(self, reference: str, argument: str) -> imagesession.AsyncSavedImage | Path:
-        """
-        Return the image of the library, or the real path of the file.
-        """
         if IMAGE_URI.fullmatch(reference) or not re.search(r"[/\\.:~]", reference):
             return await self.image(reference)
         real_path = await asyncio.to_thread(

@@ -49,35 +49,6 @@ _CODES: tuple[tuple[type[errors.ImageSessionError], Codes], ...] = (
     (errors.ProviderError, ("provider_error", "api_error")),
     (errors.ImageSessionError, ("provider_error", "generation_error")),
 )
-CODES: Mapping[str, str] = {
-    "invalid_parameters": "an argument is invalid; `nearest` has valid values",
-    "tool_not_found": "there is no such tool; `nearest` has a similar name",
-    "invalid_input_image": "an image or mask cannot be used, or its file may not be read",
-    "invalid_mask_image": "the mask does not fit its image, or opens nothing or everything",
-    "session_not_found": "there is no such session; `available_sessions` names some",
-    "branch_not_found": "the session has no such branch; `available_branches` names them",
-    "image_not_found": "there is no such image; `available_images` names some",
-    "generation_not_found": "there is no such generation; `available_generations` names some",
-    "not_found": "there is nothing with that id; `known` names some that exist",
-    "session_closed": "the session was closed; reopen=true continues it",
-    "max_sessions_reached": "close a session first; `idlest` names one",
-    "model_retired": "the model was shut down; `replacement` is its successor",
-    "request_id_reused": "this request_id was used for another call",
-    "still_pending": "it was requested before and is not settled; call get_generation later",
-    "outcome_unknown": "the answer was lost; it may have been billed and is not sent again",
-    "cancelled": "it was cancelled",
-    "no_access": "there is no API key, or it lacks permission; only a person can help",
-    "budget_exceeded": "it could exceed the budget; only a person can raise that",
-    "quota_exceeded": "the account's credit is used up; only a person can help",
-    "rejected": "the provider rejected the request as invalid",
-    "refused": "the model answered without an image; `text` has its answer",
-    "moderation_blocked": "a safety system blocked it; change the prompt",
-    "rate_limited": "too many requests; nothing was billed; try again after `retry_after` seconds",
-    "unavailable": "the provider cannot be reached; nothing was billed; try again later",
-    "provider_error": "the provider failed; trying once more may help",
-    "library_error": "the library's folder cannot be used; only a person can help",
-    "internal_error": "an unexpected error occurred in this server",
-}
 _NO_KEY = (
     "There is no API key. The server's operator can set OPENAI_API_KEY in its environment (a .env "
     "file is not read), or start it with --offline, which draws sketches here and needs no key."
@@ -144,7 +115,7 @@ class ToolCallError(Exception):
     An error that this server raises itself.
 
     Attributes:
-        code: One of `CODES`.
+        code: One of those that `guide.md` explains.
         message: What happened and what to do next.
         details: Further fields for agents.
     """
@@ -249,9 +220,6 @@ def in_words_of_tools(message: str) -> str:
 
 
 def _argument(found: re.Match[str]) -> str:
-    """
-    Return what the called tool calls an argument of the library.
-    """
     name, parameters = found[1], called_parameters.get()
     names = (*_ARGUMENTS.get(name, ()), name)
     known = next((each for each in names if each in parameters), names[0])

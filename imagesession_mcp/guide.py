@@ -1,5 +1,5 @@
 """
-The guide for agents: the text is in `guide.md`, the lists are generated from the code.
+The guide for agents: the text is in `guide.md`, the list of tools is generated from the code.
 """
 
 from __future__ import annotations
@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from importlib import resources
 
 from mcp.types import Tool
-
-from imagesession_mcp.errors import CODES
 
 LAST_UPDATED = "2026-11-30"
 FEATURES = [
@@ -27,16 +25,9 @@ QUICK_START = [
 
 def render(tools: Sequence[Tool]) -> str:
     """
-    Return the guide as Markdown.
+    Return the guide as Markdown, with the first sentence of each tool's description.
     """
     text = resources.files("imagesession_mcp").joinpath("guide.md").read_text("utf-8")
-    tool_list = "\n".join(f"- `{tool.name}`: {_first_sentence(tool)}" for tool in tools)
-    error_list = "\n".join(f"- `{code}`: {meaning}" for code, meaning in CODES.items())
-    return text.replace("{tools}", tool_list).replace("{errors}", error_list)
-
-
-def _first_sentence(tool: Tool) -> str:
-    """
-    Return the first sentence of a tool's description.
-    """
-    return " ".join((tool.description or "").split()).split(". ")[0].rstrip(".") + "."
+    sentences = {tool.name: (tool.description or "").partition(". ")[0] for tool in tools}
+    tool_list = (f"- `{name}`: {sentence.rstrip('.')}." for name, sentence in sentences.items())
+    return text.replace("{tools}", "\n".join(tool_list))

@@ -133,9 +133,6 @@ async def _health(_: Request) -> JSONResponse:
 
 
 async def _download(server: Server, request: Request) -> Response:
-    """
-    Answer with an image's file, if the address is valid.
-    """
     state, image_id = server.state, str(request.path_params["image_id"])
     if state is None or state.downloads is None:
         return JSONResponse({"error": "The server is starting or stopping."}, 503)

@@ -1,29 +1,144 @@
 """
-The payloads of tools that return no image, with the keys that `openai-image-mcp` returned for the
-same tool. They are text alone: an output schema would fill every agent's context, and a client
-that got the same payload a second time, as structured content, would show one of them at random.
+The texts of results: JSON with the keys that `openai-image-mcp` returned for the same tool, and a
+few more.
+
+They are text alone: an output schema would fill every agent's context, and a client that got the
+same payload a second time, as structured content, would show one of them at random.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
-from typing import cast
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias, cast
 
 import attrs
 
 import imagesession
-from imagesession_mcp.results import Payload, dollars, short_id, shorten, uri_of
+from imagesession.errors import ImageSessionError
+from imagesession_mcp.errors import to_payload
+from imagesession_mcp.tasks import Generated
 
-_MAX_PROMPT = 80
+Payload: TypeAlias = dict[str, Any]
+_MAX_TEXT = 240
+# The agent wrote the prompt itself.
+_MAX_PROMPT = 48
+_MAX_REVISED = 100
+_MAX_LISTED = 80
+_MAX_FINDINGS = 8
+_PRODUCT = ("product_description", "background_type", "angle", "lighting")
+_ASSET = ("asset_type", "theme", "style_preset", "size_preset")
 
 
-def session_payload(status: imagesession.SessionStatus) -> Payload:
+def short_id(image_id: str) -> str:
     """
-    Describe a created session.
+    Return the end of an id, which the library takes for the whole one and people can type.
     """
-    names = ("session_id", "session_name", "description", "model", "created_at")
-    return {**_select(status, *names), "status": status.state}
+    return image_id[-8:]
+
+
+def uri_of(image_id: str) -> str:
+    """
+    Return the URI of an image resource.
+    """
+    return f"imagesession://images/{short_id(image_id)}"
+
+
+def image_payload(image: imagesession.AsyncSavedImage) -> Payload:
+    """
+    Return the keys that `openai-image-mcp` returned for an image, and a few more.
+    """
+    turn = image.turn
+    payload: Payload = {
+        "success": True,
+        "image_path": str(image.path),
+        "image_id": short_id(image.id),
+        "uri": uri_of(image.id),
+        "image_generation_id": image.record.call_id,
+        "size": "x".join(map(str, image.size)),
+        "cost_usd": dollars(image.cost),
+        "original_prompt": shorten(image.prompt, _MAX_PROMPT),
+        "revised_prompt": shorten(image.revised_prompt or "", _MAX_REVISED),
+        "metadata": {
+            "session_id": image.session_id,
+            "model": image.model,
+            "generation_params": dict(turn.options.changed()),
+        },
+        "session_context": _session_context(image),
+        **_kind_payload(image),
+    }
+    if turn.text:
+        payload["model_said"] = shorten(turn.text)
+    if image.session_id is None:
+        payload |= {"single_shot": True, "temporary_session_id": None}
+    return payload
+
+
+def _session_context(image: imagesession.AsyncSavedImage) -> Payload | None:
+    turn = image.turn
+    if turn.session is None:
+        return None
+    return {"branch": turn.branch, "turn": turn.depth, "context": turn.context}
+
+
+def _kind_payload(image: imagesession.AsyncSavedImage) -> Payload:
+    """
+    Return the keys specific to an image's kind, such as preset parameters or findings.
+    """
+    parameters = image.turn.parameters
+    match image.kind:
+        case "product":
+            description = shorten(parameters.get("description", ""))
+            return {"product_description": description, **_pick(parameters, _PRODUCT[1:])}
+        case "ui_asset":
+            summary = f"{parameters.get('theme')} {parameters.get('asset_type')}"
+            return {
+                **_pick(parameters, _ASSET),
+                "ui_asset_summary": f"{summary}: {shorten(image.turn.label)}",
+            }
+        case "improvement":
+            findings = parameters.get("findings", ())[:_MAX_FINDINGS]
+            return {
+                "improvement_goals": shorten(parameters.get("improvement_goals", "")),
+                "preserved_elements": shorten(parameters.get("preserve_elements", "")),
+                "analysis_summary": shorten(parameters.get("summary", "")),
+                "findings": [
+                    {name: shorten(str(value), 100) for name, value in finding.items()}
+                    for finding in findings
+                ],
+            }
+        case _ if image.turn.mask_coverage is not None:
+            return {"mask_coverage": image.turn.mask_coverage}
+        case _:
+            return {}
+
+
+def _pick(parameters: Mapping[str, Any], names: Sequence[str]) -> Payload:
+    return {name: parameters[name] for name in names if name in parameters}
+
+
+def batch_payload(generated: Generated) -> Payload:
+    """
+    Return the payload of a batch, with the payload or error of each image.
+    """
+    items = [
+        to_payload(image) if isinstance(image, ImageSessionError) else image_payload(image)
+        for image in generated
+    ]
+    succeeded = [item for item in items if item["success"]]
+    return {
+        # If nothing was generated, the batch has the first error, and `results` has all.
+        **({} if succeeded else items[0]),
+        "success": len(succeeded) == len(items),
+        **(_pick(succeeded[0], _PRODUCT) if succeeded else {}),
+        "batch_count": len(items),
+        "results": [
+            {name: value for name, value in item.items() if name not in _PRODUCT} for item in items
+        ],
+        "summary": f"{len(succeeded)} of {len(items)} pictures were made.",
+    }
 
 
 def status_payload(status: imagesession.SessionStatus) -> Payload:
@@ -31,7 +146,7 @@ def status_payload(status: imagesession.SessionStatus) -> Payload:
     Describe a session's state.
     """
     names = (field.name for field in attrs.fields(type(status)))
-    payload = _select(status, *(name for name in names if name not in {"head", "cost"}))
+    payload = select(status, *(name for name in names if name not in {"head", "cost"}))
     return {
         **payload,
         "active": status.active,
@@ -46,53 +161,8 @@ def session_row(status: imagesession.SessionStatus) -> Payload:
     Describe a session in a list.
     """
     names = ("session_id", "session_name", "state", "last_activity", "total_generations")
-    row = _select(status, *names)
-    return {**row, "description": shorten(status.description, _MAX_PROMPT)}
-
-
-def branch_head_payload(
-    session: imagesession.AsyncImageSession, head: imagesession.AsyncSavedImage | None
-) -> Payload:
-    """
-    Describe the head of a branch.
-    """
-    return {
-        "session_id": session.id,
-        "branch": session.branch_name,
-        "head_image_id": None if head is None else short_id(head.id),
-        "head_image_path": None if head is None else str(head.path),
-    }
-
-
-def promoted_payload(
-    session: imagesession.AsyncImageSession, head: imagesession.AsyncSavedImage
-) -> Payload:
-    """
-    Describe a session that starts from an image.
-    """
-    return {
-        "session_id": session.id,
-        "session_name": session.name,
-        "session_description": shorten(session.description),
-        "original_context": {
-            "prompt": shorten(head.prompt),
-            "revised_prompt": shorten(head.revised_prompt or ""),
-            "model": head.model,
-            "generation_params": dict(head.turn.options.changed()),
-            "created_at": _minute(head.turn.started),
-        },
-        "promoted_image": {
-            "path": str(head.path),
-            "generation_id": head.record.call_id,
-            "image_id": short_id(head.id),
-        },
-        "ready_for_refinement": True,
-        "next_steps": [
-            "generate_image_in_session refines the image.",
-            "navigate_session with action branch tries another direction.",
-            "get_session_status returns the session's status.",
-        ],
-    }
+    row = select(status, *names)
+    return {**row, "description": shorten(status.description, _MAX_LISTED)}
 
 
 def image_row(image: imagesession.AsyncSavedImage, *, detailed: bool = False) -> Payload:
@@ -101,7 +171,7 @@ def image_row(image: imagesession.AsyncSavedImage, *, detailed: bool = False) ->
     """
     row: Payload = {
         "image_id": short_id(image.id),
-        "prompt": shorten(image.prompt, _MAX_PROMPT),
+        "prompt": shorten(image.prompt, _MAX_LISTED),
         "size": "x".join(map(str, image.size)),
     }
     if detailed:
@@ -109,76 +179,27 @@ def image_row(image: imagesession.AsyncSavedImage, *, detailed: bool = False) ->
             "image_path": str(image.path),
             "kind": image.kind,
             "session_id": image.session_id,
-            "created_at": _minute(image.turn.started),
+            "created_at": minute(image.turn.started),
             "cost_usd": dollars(image.cost),
         }
     return row
 
 
-def estimate_payload(estimate: imagesession.CostEstimate) -> Payload:
+def view_payload(image: imagesession.AsyncSavedImage, *, shown: bool) -> Payload:
     """
-    Describe an estimate.
+    Return what goes with the view of an image.
     """
-    return {
-        "low_usd": estimate.low,
-        "high_usd": estimate.high,
-        "grounds": list(estimate.assumptions),
+    payload: Payload = {
+        "image_id": short_id(image.id),
+        "image_path": str(image.path),
+        "size": "x".join(map(str, image.size)),
     }
+    if not shown:
+        payload["note"] = f"It cannot be shown; its resource is {uri_of(image.id)}."
+    return payload
 
 
-def analysis_payload(analysis: imagesession.Analysis) -> Payload:
-    """
-    Describe an analysis.
-    """
-    names = ("issue", "where", "severity", "remedy")
-    return {
-        "summary": analysis.summary,
-        "findings": [
-            {name: getattr(finding, name) for name in names} for finding in analysis.findings
-        ],
-        "cost_usd": dollars(analysis.turn.cost),
-    }
-
-
-def stats_payload(stats: imagesession.LibraryStats) -> Payload:
-    """
-    Describe the server's statistics.
-    """
-    return {
-        "server_version": stats.version,
-        "api_type": stats.provider,
-        "library": stats.library,
-        "active_sessions": stats.active_sessions,
-        "max_sessions": stats.max_active_sessions,
-        "total_sessions": stats.total_sessions,
-        "total_images_generated": stats.total_images,
-        "session_timeout_hours": stats.session_timeout_hours,
-        "models_in_use": list(stats.models_in_use),
-        "spent_today_usd": round(stats.spent_today, 5),
-        "spent_usd": round(stats.spent, 5),
-    }
-
-
-def tree_payload(tree: imagesession.Tree) -> Payload:
-    """
-    Describe a session's turns.
-    """
-    return {
-        "turns": [
-            {
-                "turn_id": turn.id,
-                "parent": turn.parent,
-                "branch": turn.branch,
-                "status": turn.status,
-                "prompt": shorten(turn.prompt),
-                "images": [uri_of(image.id) for image in turn.images],
-            }
-            for turn in tree.turns.values()
-        ]
-    }
-
-
-def _select(facts: object, *names: str) -> Payload:
+def select(facts: object, *names: str) -> Payload:
     """
     Return some of an object's fields, shortened.
     """
@@ -188,11 +209,39 @@ def _select(facts: object, *names: str) -> Payload:
 
 def _shorten(value: object) -> object:
     if isinstance(value, dt.datetime):
-        return _minute(value)
+        return minute(value)
     if isinstance(value, Mapping):
         return dict(cast("Mapping[str, object]", value))
     return shorten(value) if isinstance(value, str) else value
 
 
-def _minute(moment: dt.datetime) -> str:
+def minute(moment: dt.datetime) -> str:
+    """
+    Return a time to the minute.
+    """
     return moment.strftime("%Y-%m-%dT%H:%MZ")
+
+
+def shorten(text: str, length: int = _MAX_TEXT) -> str:
+    """
+    Shorten a text to a maximum length.
+    """
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def dollars(cost: imagesession.Cost | None) -> float | None:
+    """
+    Return a cost, rounded to what agents can tell apart; None if it is not known.
+    """
+    return None if cost is None or cost.total is None else round(cost.total, 5)
+
+
+def dumps_compact(payload: object) -> str:
+    """
+    Encode JSON in one line.
+    """
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: object) -> str:
+    return value.as_posix() if isinstance(value, Path) else str(value)

@@ -47,7 +47,7 @@ async def image_metadata(image_id: str) -> str:
     All recorded metadata of an image.
     """
     image = await _image(image_id)
-    return results.dumps_compact(await asyncio.to_thread(lambda: image.metadata))
+    return payloads.dumps_compact(await asyncio.to_thread(lambda: image.metadata))
 
 
 async def sessions() -> str:
@@ -55,7 +55,7 @@ async def sessions() -> str:
     The latest sessions.
     """
     latest = (await CallContext.from_request().studio.sessions.list())[:_MAX_SESSIONS]
-    return results.dumps_compact(
+    return payloads.dumps_compact(
         [payloads.session_row(await session.status()) for session in latest]
     )
 
@@ -65,8 +65,20 @@ async def session(session_id: str) -> str:
     A session's status and its turns.
     """
     opened = await CallContext.from_request().session(session_id)
-    status = payloads.status_payload(await opened.status())
-    return results.dumps_compact({**status, **payloads.tree_payload(await opened.tree())})
+    turns = [
+        {
+            "turn_id": turn.id,
+            "parent": turn.parent,
+            "branch": turn.branch,
+            "status": turn.status,
+            "prompt": payloads.shorten(turn.prompt),
+            "images": [payloads.uri_of(image.id) for image in turn.images],
+        }
+        for turn in (await opened.tree()).turns.values()
+    ]
+    return payloads.dumps_compact(
+        {**payloads.status_payload(await opened.status()), "turns": turns}
+    )
 
 
 async def complete(
@@ -81,7 +93,7 @@ async def complete(
     match argument.name:
         case "image_id":
             images = await CallContext.from_request().studio.images.list(limit=_MAX_COMPLETIONS)
-            return _completion((results.short_id(image.id) for image in images), argument.value)
+            return _completion((payloads.short_id(image.id) for image in images), argument.value)
         case "session_id":
             all_sessions = await CallContext.from_request().studio.sessions.list()
             return _completion((session.id for session in all_sessions), argument.value)

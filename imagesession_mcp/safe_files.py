@@ -10,8 +10,6 @@ from __future__ import annotations
 import base64
 import os
 import stat
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -92,10 +90,14 @@ def read_allowed(real_path: Path, folders: AllowedFolders, argument: str) -> byt
     if root is None:
         raise _not_allowed(argument, folders)
     try:
-        with _open_regular(root, real_path) as file:
-            data = _read_all(file)
+        fd = _open_stepwise(root, real_path) if _OPENS_STEPWISE else _open_at_once(real_path)
+        with open(fd, "rb") as file:  # noqa: PTH123 - it is open already
+            is_regular = stat.S_ISREG(os.fstat(fd).st_mode)
+            data = file.read(_MAX_BYTES + 1) if is_regular else None
     except OSError:
-        raise _not_allowed(argument, folders) from None
+        data = None
+    if data is None:
+        raise _not_allowed(argument, folders)
     if len(data) > _MAX_BYTES:
         raise ToolCallError(
             "invalid_input_image",
@@ -127,17 +129,6 @@ def decode_upload(data: str) -> bytes:
         ) from None
 
 
-@contextmanager
-def _open_regular(root: Path, real_path: Path) -> Generator[int, None, None]:
-    file = _open_stepwise(root, real_path) if _OPENS_STEPWISE else _open_at_once(real_path)
-    try:
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise OSError("no regular file")
-        yield file
-    finally:
-        os.close(file)
-
-
 def _open_stepwise(root: Path, real_path: Path) -> int:
     folder_fd = os.open(root, _FLAGS | os.O_DIRECTORY | _NOFOLLOW)
     *folders, name = real_path.relative_to(root).parts
@@ -158,15 +149,6 @@ def _open_at_once(real_path: Path) -> int:
         os.close(file)
         raise OSError("moved away")
     return file
-
-
-def _read_all(file: int) -> bytes:
-    parts: list[bytes] = []
-    remaining = _MAX_BYTES + 1
-    while remaining > 0 and (part := os.read(file, min(remaining, 1 << 20))):
-        parts.append(part)
-        remaining -= len(part)
-    return b"".join(parts)
 
 
 def _not_allowed(argument: str, folders: AllowedFolders) -> ToolCallError:

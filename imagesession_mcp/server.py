@@ -155,9 +155,6 @@ async def _with_state(
 
 
 def _cause(error: Exception) -> Exception:
-    """
-    Return the exception that a tool or resource raised.
-    """
     cause = error.__cause__
     return cause if isinstance(cause, Exception) else error
 

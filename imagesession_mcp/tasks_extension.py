@@ -12,7 +12,6 @@ import dataclasses
 import datetime as dt
 import logging
 import secrets
-import time
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -52,20 +51,29 @@ class ProtocolTask:
     A call that continues after the client was answered with a task.
 
     Attributes:
-        id: The task's id.
         owner: The principal that called; others cannot find it.
         call: The asyncio task of the call.
+        id: The task's id.
         created: When it was created.
         updated: When its status last changed.
-        ended: When it ended, by the monotonic clock; None while it runs.
     """
 
-    id: str
     owner: str | None
     call: asyncio.Task[HandlerResult]
+    id: str = attrs.field(factory=lambda: secrets.token_urlsafe(24))
     created: dt.datetime = attrs.field(factory=lambda: dt.datetime.now(dt.UTC))
     updated: dt.datetime = attrs.field(factory=lambda: dt.datetime.now(dt.UTC))
-    ended: float | None = None
+
+    @property
+    def status(self) -> str:
+        """
+        Its status, as the protocol names it.
+        """
+        if not self.call.done():
+            return "working"
+        if self.call.cancelled():
+            return "cancelled"
+        return "failed" if self.call.exception() else "completed"
 
     def payload(self, result_type: str) -> dict[str, Any]:
         """
@@ -77,7 +85,7 @@ class ProtocolTask:
         return {
             "resultType": result_type,
             "taskId": self.id,
-            "status": "working" if self.ended is None else _status(self.call),
+            "status": self.status,
             "createdAt": self.created.isoformat(),
             "lastUpdatedAt": self.updated.isoformat(),
             "ttlMs": _TTL_SECONDS * 1000,
@@ -88,7 +96,6 @@ class ProtocolTask:
         """
         Record that it has ended.
         """
-        self.ended = time.monotonic()
         self.updated = dt.datetime.now(dt.UTC)
 
 
@@ -138,15 +145,18 @@ class TasksExtension(Extension):
         return await call if call.done() else self._create(call).payload("task")
 
     def _create(self, call: asyncio.Task[HandlerResult]) -> ProtocolTask:
-        self._forget_expired()
-        task = ProtocolTask(secrets.token_urlsafe(24), _principal(), call)
+        oldest = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=_TTL_SECONDS)
+        for earlier in list(self._tasks.values()):
+            if earlier.call.done() and earlier.updated <= oldest:
+                del self._tasks[earlier.id]
+        task = ProtocolTask(_principal(), call)
         self._tasks[task.id] = task
         call.add_done_callback(task.on_done)
         return task
 
     async def _get(self, ctx: _Ctx, params: TaskParams) -> HandlerResult:
         task = self._find(ctx, params)
-        return {**task.payload("complete"), **({} if task.ended is None else _outcome(task.call))}
+        return {**task.payload("complete"), **(_outcome(task.call) if task.call.done() else {})}
 
     async def _update(self, ctx: _Ctx, params: TaskParams) -> HandlerResult:
         self._find(ctx, params)
@@ -167,12 +177,6 @@ class TasksExtension(Extension):
                 "the images that it generated.",
             )
         return task
-
-    def _forget_expired(self) -> None:
-        now = time.monotonic()
-        for task in list(self._tasks.values()):
-            if task.ended is not None and now - task.ended > _TTL_SECONDS:
-                del self._tasks[task.id]
 
 
 async def _call_without_limit(ctx: _Ctx, call_next: CallNext) -> HandlerResult:
@@ -204,12 +208,6 @@ def _principal() -> str | None:
     return None if token is None else token.client_id
 
 
-def _status(call: asyncio.Task[HandlerResult]) -> str:
-    if call.cancelled():
-        return "cancelled"
-    return "failed" if call.exception() else "completed"
-
-
 def _outcome(call: asyncio.Task[HandlerResult]) -> dict[str, Any]:
     """
     Return the outcome of an ended call: its result, or a protocol error.
@@ -217,12 +215,10 @@ def _outcome(call: asyncio.Task[HandlerResult]) -> dict[str, Any]:
     if call.cancelled():
         return {}
     error = call.exception()
-    if isinstance(error, MCPError):
-        return {"error": error.error.model_dump(by_alias=True, mode="json", exclude_none=True)}
-    if error is not None:
+    if error is not None and not isinstance(error, MCPError):
         log.error("A task failed", exc_info=error)
         return {"error": {"code": t.INTERNAL_ERROR, "message": "Internal error"}}
-    result = call.result()
-    if isinstance(result, BaseModel):
-        return {"result": result.model_dump(by_alias=True, mode="json", exclude_none=True)}
-    return {"result": result}
+    name, value = ("result", call.result()) if error is None else ("error", error.error)
+    if isinstance(value, BaseModel):
+        value = value.model_dump(by_alias=True, mode="json", exclude_none=True)
+    return {name: value}

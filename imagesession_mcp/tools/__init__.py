@@ -21,21 +21,13 @@ from imagesession_mcp.results import text_result
 from imagesession_mcp.tools import generation, library, params, sessions
 
 # Hints: whether a tool reads or changes the library, and whether it calls the provider.
-READ_ONLY = ToolAnnotations(
-    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
-)
 CREATES = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
 )
-UPDATES = ToolAnnotations(
-    read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
-)
-GENERATES = ToolAnnotations(
-    read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
-)
-CANCELS = ToolAnnotations(
-    read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True
-)
+READ_ONLY = CREATES.model_copy(update={"read_only_hint": True, "idempotent_hint": True})
+UPDATES = CREATES.model_copy(update={"idempotent_hint": True})
+GENERATES = CREATES.model_copy(update={"open_world_hint": True})
+CANCELS = GENERATES.model_copy(update={"destructive_hint": True, "idempotent_hint": True})
 # Comparing names takes time that grows with their length; no tool or argument has a longer name.
 _MAX_NAME = 80
 _MAX_NAMED = 5

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 import imagesession
-from imagesession_mcp import payloads, results
+from imagesession_mcp import payloads
 from imagesession_mcp.context import CallContext, InputImage
-from imagesession_mcp.results import Payload
+from imagesession_mcp.payloads import Payload
 from imagesession_mcp.tasks import Generation
 from imagesession_mcp.tools import params
 from imagesession_mcp.tools.params import build_options
@@ -203,7 +203,15 @@ async def analyze_and_improve_image(
     image = await call.resolve_optional_image(image_path, "image_path")
     if analyze_only:
         analysis = target.analyze(image, goals=improvement_goals, model=chosen.get("model"))
-        return payloads.analysis_payload(await call.with_progress(analysis, "analyzing"))
+        found = await call.with_progress(analysis, "analyzing")
+        names = ("issue", "where", "severity", "remedy")
+        return {
+            "summary": found.summary,
+            "findings": [
+                {name: getattr(finding, name) for name in names} for finding in found.findings
+            ],
+            "cost_usd": payloads.dollars(found.turn.cost),
+        }
     call.extra.update(_original_image(image, image_path))
     return partial(
         target.improve,
@@ -218,6 +226,6 @@ def _original_image(image: InputImage | None, image_path: str | None) -> dict[st
     if isinstance(image, imagesession.AsyncSavedImage):
         return {
             "original_image_path": str(image.path),
-            "original_image_id": results.short_id(image.id),
+            "original_image_id": payloads.short_id(image.id),
         }
     return {} if image_path is None else {"original_image_path": image_path}

@@ -15,7 +15,7 @@ from imagesession.errors import ImageSessionError
 from imagesession_mcp import guide, payloads, results, safe_files
 from imagesession_mcp.context import STILL_PENDING, CallContext
 from imagesession_mcp.errors import ToolCallError
-from imagesession_mcp.results import Payload
+from imagesession_mcp.payloads import Payload
 from imagesession_mcp.tasks import GenerationTask
 from imagesession_mcp.tools import params
 from imagesession_mcp.tools.params import build_options
@@ -37,7 +37,7 @@ async def upload_image(
     """
     content = await asyncio.to_thread(safe_files.decode_upload, data)
     image = await call.studio.images.import_file(content, prompt=prompt)
-    return results.view_payload(image, shown=True)
+    return payloads.view_payload(image, shown=True)
 
 
 async def view_image(
@@ -56,7 +56,7 @@ async def view_image(
     # As many bytes for each pixel, at any size.
     max_bytes = max(_VIEW_BYTES, round(_VIEW_BYTES * (max_side / _VIEW_SIDE) ** 2))
     shown = await results.preview(image, max_bytes, max_side)
-    payload = {**results.view_payload(image, shown=bool(shown)), **call.download_address(image)}
+    payload = {**payloads.view_payload(image, shown=bool(shown)), **call.download_address(image)}
     # The image comes first, because some frameworks pass on only the first block.
     return CallToolResult(content=[*shown, *results.text_result(payload).content])
 
@@ -102,7 +102,7 @@ async def list_images(
     )
     return {
         "images": [payloads.image_row(image, detailed=detailed) for image in images],
-        "before": results.short_id(images[-1].id) if len(images) == limit else None,
+        "before": payloads.short_id(images[-1].id) if len(images) == limit else None,
     }
 
 
@@ -155,7 +155,7 @@ async def cancel_generation(call: CallContext, *, generation_id: params.Generati
     return {
         "generation_id": generation_id,
         "status": status,
-        "image_ids": [results.short_id(image.id) for image in saved],
+        "image_ids": [payloads.short_id(image.id) for image in saved],
         "message": message,
     }
 
@@ -200,7 +200,11 @@ async def estimate_cost(
         n=count,
         **build_options(options, quality=quality, size=size, background=background, model=model),
     )
-    return payloads.estimate_payload(estimate)
+    return {
+        "low_usd": estimate.low,
+        "high_usd": estimate.high,
+        "grounds": list(estimate.assumptions),
+    }
 
 
 async def get_usage_guide(call: CallContext) -> Payload:
@@ -226,6 +230,19 @@ async def get_server_stats(call: CallContext) -> Payload:
     nothing.
     """
     running = [task.id for task in call.state.tasks.of(call.principal) if not task.is_done]
-    stats = payloads.stats_payload(await call.studio.stats())
-    budget = call.state.settings.budget_of(call.principal)
-    return {**stats, "daily_budget_usd": budget, "running_generations": running}
+    stats = await call.studio.stats()
+    return {
+        "server_version": stats.version,
+        "api_type": stats.provider,
+        "library": stats.library,
+        "active_sessions": stats.active_sessions,
+        "max_sessions": stats.max_active_sessions,
+        "total_sessions": stats.total_sessions,
+        "total_images_generated": stats.total_images,
+        "session_timeout_hours": stats.session_timeout_hours,
+        "models_in_use": list(stats.models_in_use),
+        "spent_today_usd": round(stats.spent_today, 5),
+        "spent_usd": round(stats.spent, 5),
+        "daily_budget_usd": call.state.settings.budget_of(call.principal),
+        "running_generations": running,
+    }

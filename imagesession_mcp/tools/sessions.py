@@ -13,7 +13,7 @@ import imagesession
 from imagesession_mcp import payloads
 from imagesession_mcp.context import CallContext
 from imagesession_mcp.errors import ToolCallError
-from imagesession_mcp.results import Payload
+from imagesession_mcp.payloads import Payload
 from imagesession_mcp.tools import params
 from imagesession_mcp.tools.params import build_options
 
@@ -47,7 +47,8 @@ async def create_image_session(
     status = await session.status()
     chosen = imagesession.GenerateOptions().updated(status.options)
     warnings = await call.warnings(chosen.model, chosen.image_model)
-    return {**payloads.session_payload(status), **warnings}
+    names = ("session_id", "session_name", "description", "model", "created_at")
+    return {**payloads.select(status, *names), "status": status.state, **warnings}
 
 
 async def get_session_status(
@@ -120,7 +121,29 @@ async def promote_image_to_session(
         )
     head = await session.head()
     assert head is not None  # noqa: S101 - a promoted image is its session's head
-    return payloads.promoted_payload(session, head)
+    return {
+        "session_id": session.id,
+        "session_name": session.name,
+        "session_description": payloads.shorten(session.description),
+        "original_context": {
+            "prompt": payloads.shorten(head.prompt),
+            "revised_prompt": payloads.shorten(head.revised_prompt or ""),
+            "model": head.model,
+            "generation_params": dict(head.turn.options.changed()),
+            "created_at": payloads.minute(head.turn.started),
+        },
+        "promoted_image": {
+            "path": str(head.path),
+            "generation_id": head.record.call_id,
+            "image_id": payloads.short_id(head.id),
+        },
+        "ready_for_refinement": True,
+        "next_steps": [
+            "generate_image_in_session refines the image.",
+            "navigate_session with action branch tries another direction.",
+            "get_session_status returns the session's status.",
+        ],
+    }
 
 
 async def navigate_session(
@@ -162,4 +185,9 @@ async def navigate_session(
                 f"{lacks}. The actions are: {', '.join(_ACTIONS)}.",
                 {"nearest": list(_ACTIONS)},
             )
-    return payloads.branch_head_payload(session, head)
+    return {
+        "session_id": session.id,
+        "branch": session.branch_name,
+        "head_image_id": head and payloads.short_id(head.id),
+        "head_image_path": head and str(head.path),
+    }

@@ -21,7 +21,7 @@ from mcp import Client
 from mcp.types import CallToolResult
 
 from imagesession.testing import tiny_image
-from imagesession_mcp.errors import CODES
+from imagesession_mcp import guide
 from imagesession_mcp.tools import TOOLS
 from tests.clock import HoldingProvider
 from tests.faults.tiny import TinySketcher
@@ -160,6 +160,7 @@ def test_tools_succeed_or_explain_the_error(
     assert opened_paths == []
     if result.is_error:
         error = text(result)
-        assert error["code"] in CODES.keys() - {"internal_error"}, error
+        assert error["code"] != "internal_error", error
+        assert f"- `{error['code']}`: " in guide.render([])
         assert error["error"]
         assert len(json.dumps(error)) < 6_000
