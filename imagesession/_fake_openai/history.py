@@ -13,9 +13,15 @@ import attrs
 from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.faults import Ending, Scripted
 from imagesession._fake_openai.image_tool import ImageToolParams, frame_size, output_size
-from imagesession._fake_openai.inputs import InputImage, Uploads, decode, load
+from imagesession._fake_openai.inputs import (
+    InputImage,
+    Overlay,
+    Uploads,
+    decode,
+    load,
+    open_picture,
+)
 from imagesession._fake_openai.memory import ImageItem, new_id
-from imagesession._fake_openai.overlays import Overlay, open_picture
 from imagesession._fake_openai.render_cache import RenderCache, RenderKey, Sketcher
 from imagesession._fake_openai.responses_request import (
     EarlierImage,
@@ -321,8 +327,9 @@ def _make_plan(
     after: SketchState,
     insets: int,
 ) -> SketchPlan:
-    if tool.format == "gif":
-        after = attrs.evolve(after, size=frame_size(after.size, tool.frames, tool.model.sizes))
+    if tool.encoding.format == "gif":
+        frames = tool.encoding.frames
+        after = attrs.evolve(after, size=frame_size(after.size, frames, tool.model.sizes))
     edits = picture is not None and tool.action != "generate"
     return SketchPlan(
         before=picture if picture is not None else before,

@@ -19,6 +19,7 @@ from imagesession._fake_openai.http import (
     FakeResponse,
     Json,
     Part,
+    Settings,
     dump,
 )
 from imagesession._fake_openai.images_request import ImagesRequest, Kind, parse_request
@@ -26,7 +27,6 @@ from imagesession._fake_openai.inputs import Uploads
 from imagesession._fake_openai.memory import ImageItem, new_id
 from imagesession._fake_openai.models_endpoint import SVG_AUTHOR
 from imagesession._fake_openai.response_writer import ResponseWriter
-from imagesession._fake_openai.settings import Settings
 from imagesession._fake_openai.sse import encode
 from imagesession._fake_openai.tokens import ImageUsage, drawn_tokens, text_tokens
 
@@ -135,7 +135,7 @@ class ImagesEndpoint:
             "data": [{"b64_json": self.writer.base64(drawing)} for drawing in job.drawings],
             "usage": _usage(job.usage),
         }
-        if first.tool.format == "svg":
+        if first.tool.encoding.format == "svg":
             body["svg_usage"] = self.writer.svg_usage(first, SVG_AUTHOR)
         yield dump(body | _safety_identifier(job.request))
 

@@ -128,7 +128,7 @@ class ResponseWriter:
         if isinstance(record.ending, Blocked):
             error = blocked(record.ending.stage, record.ending.categories, drawing.id).error
             return item | {"status": "failed", "result": None, "error": error}
-        if drawing.tool.format == "svg":
+        if drawing.tool.encoding.format == "svg":
             item["svg_usage"] = self.svg_usage(drawing, record.request.model.id)
         data = self.base64(drawing) if result else None
         return item | {"status": "completed", "result": data}
@@ -140,7 +140,8 @@ class ResponseWriter:
         image = drawing.script.image if drawing.script else None
         if image is not None and share >= 1:
             return pybase64.b64encode(image)
-        return self.pictures.base64(RenderKey.of(drawing.sketch, drawing.tool, share))
+        key = RenderKey(sketch=drawing.sketch, encoding=drawing.tool.encoding, share=share)
+        return self.pictures.base64(key)
 
     def svg_usage(self, drawing: ImageItem, author: str) -> Json:
         """
@@ -168,7 +169,7 @@ class ResponseWriter:
         width, height = drawing.sketch.size
         return {
             "background": "transparent" if drawing.sketch.transparent else "opaque",
-            "output_format": drawing.tool.format,
+            "output_format": drawing.tool.encoding.format,
             "quality": drawing.tool.drawn_quality,
             "size": f"{width}x{height}",
         }

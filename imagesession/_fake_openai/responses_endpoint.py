@@ -27,6 +27,7 @@ from imagesession._fake_openai.http import (
     FakeResponse,
     Json,
     Part,
+    Settings,
     dump,
     json_response,
     list_response,
@@ -41,7 +42,6 @@ from imagesession._fake_openai.responses_request import (
     ResponsesRequest,
     parse_request,
 )
-from imagesession._fake_openai.settings import Settings
 from imagesession._fake_openai.sketch import SketchState
 from imagesession._fake_openai.sse import EventPlayer
 from imagesession._fake_openai.tokens import ImageUsage, Usage, drawn_tokens, text_tokens
