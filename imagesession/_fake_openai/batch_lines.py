@@ -67,15 +67,8 @@ class Line:
 
 def read_lines(content: bytes, endpoint: str) -> tuple[tuple[Line, ...], tuple[Json, ...]]:
     """
-    Read the input file of a batch.
-
-    Args:
-        content: The file.
-        endpoint: The endpoint that all of its requests must have.
-
-    Returns:
-        Its requests, and its errors as `BatchError`s; with any error no request is executed.
-
+    Read the input file of a batch, all of whose requests must have the endpoint: its requests, and
+    its errors as `BatchError`s. With any error no request is executed.
     """
     rows = [row for row in content.split(b"\n") if row.strip()]
     if not rows:

@@ -159,16 +159,6 @@ class BatchesEndpoint:
         save: Callable[[str, bytes], str],
         execute: Callable[[Line], LineResult],
     ) -> None:
-        """
-        Start without batches.
-
-        Args:
-            clock: Returns the time in seconds since the epoch.
-            read_file: Returns an uploaded file's bytes; None if there is no such file.
-            save: Stores a file under a name, and returns its id.
-            execute: Executes a line.
-
-        """
         self.speed = BatchSpeed()
         self._clock = clock
         self._read_file = read_file

@@ -88,11 +88,7 @@ class ConversationsEndpoint:
 
     def last(self, conversation_id: str) -> StoredResponse | None:
         """
-        Return the response that a new one in a conversation continues.
-
-        Raises:
-            RefusalError: There is no such conversation, or a response in it is in progress.
-
+        Return the response that a new one in a conversation continues, if it is not in progress.
         """
         records = self._records(self._find(conversation_id))
         if records and not records[-1].finished(self._clock()):

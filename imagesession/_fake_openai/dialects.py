@@ -41,12 +41,7 @@ class Dialect:
 
     def serve(self, call: FakeRequest, serve: Serve) -> FakeResponse:
         """
-        Answer a request.
-
-        Args:
-            call: The request, as the server gets it.
-            serve: Answers a request in OpenAI's form.
-
+        Answer a request; `serve` answers those in OpenAI's form.
         """
         return serve(call)
 
@@ -190,12 +185,7 @@ class ImagesServer(Dialect):
 
     def reply(self, items: list[Json], usage: Json) -> Json:
         """
-        Return the body of a reply.
-
-        Args:
-            items: The images.
-            usage: What OpenAI would report of them.
-
+        Return the body of a reply; `usage` is what OpenAI would report.
         """
         del usage
         return {"created": 1_764_374_400, "data": items}

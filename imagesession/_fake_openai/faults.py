@@ -100,12 +100,7 @@ class Fault:
 
     def fits(self, call: FakeRequest, *, streaming: bool | None = None) -> bool:
         """
-        Tell whether the fault matches a request.
-
-        Args:
-            call: The request.
-            streaming: Whether its response is streamed; None if that does not matter.
-
+        Tell whether the fault matches a request; `streaming` is None if that does not matter.
         """
         return (
             (None in {streaming, self.streaming} or streaming == self.streaming)

@@ -101,16 +101,7 @@ class HistoryResolver:
         self, request: ResponsesRequest, tool: ImageToolParams, before: SketchState | None
     ) -> SketchPlan:
         """
-        Plan the image of a Responses request.
-
-        Args:
-            request: The request.
-            tool: The image tool to draw with.
-            before: The sketch of the response that it continues.
-
-        Raises:
-            RefusalError: An image is missing or cannot be read.
-
+        Plan the image of a request that continues a response with the sketch `before`.
         """
         earlier, message, later = _around_last_message(request.items)
         sketch = self._replay(before, earlier)
@@ -137,17 +128,7 @@ class HistoryResolver:
         overlay: Overlay | None,
     ) -> SketchPlan:
         """
-        Plan an edit of images that the request carries.
-
-        Args:
-            tool: How to draw.
-            prompt: What to change.
-            images: The image to edit, then reference images.
-            overlay: Where the image may change.
-
-        Raises:
-            RefusalError: An image cannot be read, or the overlay does not fit.
-
+        Plan an edit of images that the request carries: one to edit, then reference images.
         """
         for number, image in enumerate(images, 1):
             with open_picture(image.data, number, image.param) as opened:
@@ -180,14 +161,6 @@ class HistoryResolver:
     ) -> InspectedImage | None:
         """
         Find the image to analyze: the latest that a request shows or continues.
-
-        Args:
-            request: The request.
-            before: The sketch of the response that it continues.
-
-        Raises:
-            RefusalError: The image is missing or cannot be read.
-
         """
         for item in reversed(request.items):
             if isinstance(item, EarlierImage):

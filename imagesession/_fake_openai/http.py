@@ -94,14 +94,7 @@ class FakeRequest:
         cls, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes
     ) -> "FakeRequest":
         """
-        Read a request from its line, headers and body.
-
-        Args:
-            method: GET, POST and so on.
-            target: Path and query, as in the request line.
-            headers: Names and values, in any case.
-            body: The whole body.
-
+        Read a request from its line, which has path and query, its headers and its body.
         """
         path, _, query = target.partition("?")
         path = "/" + unquote(path).strip("/")

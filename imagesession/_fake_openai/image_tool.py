@@ -89,10 +89,6 @@ class ImageToolParams:
 def read_tool(node: JsonNode) -> ImageToolParams:
     """
     Read one `image_generation` tool.
-
-    Raises:
-        RefusalError: The API would reject it.
-
     """
     node.only(_KNOWN)
     return _read(node, "auto", _INVALID)
@@ -101,14 +97,6 @@ def read_tool(node: JsonNode) -> ImageToolParams:
 def read_settings(node: JsonNode, action: str) -> ImageToolParams:
     """
     Read the drawing parameters of an Images API request; `images_request` reads the rest.
-
-    Args:
-        node: The whole request.
-        action: `generate` or `edit`.
-
-    Raises:
-        RefusalError: The API would reject it.
-
     """
     return _read(node, action, USER_ERROR)
 

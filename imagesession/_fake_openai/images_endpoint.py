@@ -36,12 +36,7 @@ _EVENT_NAMES = {"generations": "image_generation", "edits": "image_edit"}
 @attrs.frozen(kw_only=True)
 class ImagesJob:
     """
-    A request with the images to draw.
-
-    Attributes:
-        created: Seconds since the epoch.
-        latency: How many seconds it takes.
-
+    A request with the images to draw; its times are in seconds.
     """
 
     request: ImagesRequest

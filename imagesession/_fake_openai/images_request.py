@@ -66,15 +66,6 @@ class _ParsedRequest:
 def parse_request(call: FakeRequest, kind: Kind, uploads: Uploads) -> ImagesRequest:
     """
     Read a request to generate or edit images.
-
-    Args:
-        call: The request.
-        kind: Which of the two.
-        uploads: Returns an uploaded file.
-
-    Raises:
-        RefusalError: The API would reject it.
-
     """
     parsed = _read(call, kind, uploads)
     node = parsed.node

@@ -22,12 +22,7 @@ Uploads: TypeAlias = Callable[[str], bytes | None]
 @attrs.frozen(kw_only=True)
 class InputImage:
     """
-    An image that a request carries.
-
-    Attributes:
-        data: The encoded image.
-        param: Its path in the request.
-
+    An encoded image that a request carries, and its path in the request.
     """
 
     data: bytes = attrs.field(repr=False)
@@ -37,10 +32,6 @@ class InputImage:
 def load(node: JsonNode, uploads: Uploads) -> bytes:
     """
     Load the image of an `input_image` part or of a mask.
-
-    Raises:
-        RefusalError: There is no image, or it cannot be loaded.
-
     """
     file_id, url = node.get("file_id"), node.get("image_url")
     if file_id is not None:
@@ -79,12 +70,7 @@ def _from_url(node: JsonNode) -> bytes:
 @attrs.frozen(kw_only=True)
 class Overlay:
     """
-    A mask or a markup.
-
-    Attributes:
-        data: The encoded image.
-        param: Its path in the request.
-
+    An encoded mask or markup, and its path in the request.
     """
 
     kind: Literal["mask", "markup"]
@@ -94,13 +80,6 @@ class Overlay:
     def mask_for(self, base: bytes) -> bytes:
         """
         Return the mask for the sketcher: transparent where the image may change.
-
-        Args:
-            base: The image to edit.
-
-        Raises:
-            RefusalError: The overlay does not fit the image, or marks nothing.
-
         """
         with (
             open_picture(self.data, 1, self.param) as over,
@@ -127,16 +106,7 @@ class Overlay:
 
 def open_picture(data: bytes, number: int, param: str) -> Image.Image:
     """
-    Open an image without decoding it.
-
-    Args:
-        data: The encoded image.
-        number: Its number in the request, from 1.
-        param: Its path in the request.
-
-    Raises:
-        RefusalError: It cannot be opened.
-
+    Open the image with this number, from 1, in a request, without decoding it.
     """
     try:
         return Image.open(io.BytesIO(data))

@@ -188,10 +188,6 @@ def parse(call: FakeRequest) -> JsonNode:
 def page_limit(call: FakeRequest, most: int = _MAX_LISTED, usual: int = _USUAL) -> int:
     """
     Return how many objects a list request asks for.
-
-    Raises:
-        RefusalError: The API would reject the number.
-
     """
     limit = call.query.get("limit", str(usual))
     if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= most:

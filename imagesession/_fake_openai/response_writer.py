@@ -28,13 +28,7 @@ class ResponseWriter:
 
     def response(self, record: StoredResponse, status: str, *, results: bool = True) -> Json:
         """
-        Write a whole response in the given status.
-
-        Args:
-            record: The response.
-            status: The status.
-            results: Whether it includes the images' bytes.
-
+        Write a whole response in the given status, with or without the images' bytes.
         """
         done = status == "completed"
         over = done or status == "failed"
@@ -113,13 +107,7 @@ class ResponseWriter:
 
     def image(self, record: StoredResponse, drawing: ImageItem, *, result: bool = True) -> Json:
         """
-        Write an image item with its image, or with the error if it failed.
-
-        Args:
-            record: The response.
-            drawing: The image.
-            result: Whether to include its bytes.
-
+        Write an image item with its bytes, if it is to have them, or with the error if it failed.
         """
         item = self.facts(drawing)
         item |= {"id": drawing.id, "type": "image_generation_call", "action": drawing.action}
@@ -145,12 +133,8 @@ class ResponseWriter:
 
     def svg_usage(self, drawing: ImageItem, author: str) -> Json:
         """
-        Write the usage of the model that authors an SVG, which is billed separately.
-
-        Args:
-            drawing: The image.
-            author: The authoring model, unless the request names one.
-
+        Write the usage of the model that authors an SVG, which is billed separately: of the author,
+        unless the request names one.
         """
         written = text_tokens(" " * len(pybase64.b64decode(self.base64(drawing))))
         reported = 512 + text_tokens(" ".join(drawing.sketch.prompts))

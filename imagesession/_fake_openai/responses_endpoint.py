@@ -269,11 +269,7 @@ def _weight(sketch: SketchState | None, before: SketchState | None) -> int:
 
 def _limit_usage(request: ResponsesRequest, usage: Usage, context_tokens: int | None) -> Usage:
     """
-    Apply the model's context limit.
-
-    Raises:
-        RefusalError: The request is longer, and does not allow truncation.
-
+    Apply the model's context limit, beyond which a request needs to allow truncation.
     """
     if context_tokens is None or usage.input <= context_tokens:
         return usage

@@ -48,11 +48,7 @@ _CONTENT_FIELDS = {"image_generation_call": "result", "reasoning": "encrypted_co
 @attrs.frozen(kw_only=True)
 class Message:
     """
-    One message of the input.
-
-    Attributes:
-        images: The `input_image` parts, in order.
-
+    One message of the input, with its `input_image` parts.
     """
 
     role: str
@@ -152,10 +148,6 @@ class ResponsesRequest:
 def parse_request(call: FakeRequest) -> ResponsesRequest:
     """
     Read a request to create a response.
-
-    Raises:
-        RefusalError: The API would reject it.
-
     """
     node = parse(call)
     node.only(_KNOWN)
