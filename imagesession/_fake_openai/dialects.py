@@ -13,7 +13,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 import attrs
 from PIL import Image
@@ -27,6 +27,7 @@ from imagesession._fake_openai.http import (
     dump,
     json_response,
 )
+from imagesession._imaging.pillow import resize
 
 Serve = Callable[[FakeRequest], FakeResponse]
 _MIN_PIXELS, _MULTIPLE = 655_360, 16
@@ -357,8 +358,7 @@ def _pixels(size: str) -> tuple[int, int]:
 
 def _resized(data: bytes, size: str | None) -> Image.Image:
     image = Image.open(io.BytesIO(data))
-    # Pillow's own type of it needs NumPy.
-    return image if size is None else cast("Any", image).resize(_pixels(size))
+    return image if size is None else resize(image, _pixels(size))
 
 
 def _encoded(image: Image.Image, kind: str) -> bytes:
