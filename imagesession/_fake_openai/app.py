@@ -25,7 +25,7 @@ from imagesession._fake_openai.batches_endpoint import (
     join_body,
 )
 from imagesession._fake_openai.conversations_endpoint import ConversationsEndpoint
-from imagesession._fake_openai.dialects import make_dialect
+from imagesession._fake_openai.dialects import DIALECTS, Dialect
 from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.faults import Ending, Fault, asks_for_picture, is_drawing
 from imagesession._fake_openai.files_endpoint import FilesEndpoint, read_form
@@ -119,10 +119,14 @@ class FakeOpenAI(ScriptingMixin, RecordingMixin):
         self.images_per_minute = images_per_minute
         self._rate_limit = RateLimit(clock)
         self._api_key = api_key
-        self._dialect = make_dialect(dialect)
-        self._disabled_endpoints = _disabled_endpoints(
-            responses=responses, files=files, batches=batches
-        )
+        self._dialect = DIALECTS.get(dialect, Dialect)()
+        served = {
+            "responses": responses,
+            "conversations": responses,
+            "files": files,
+            "batches": batches,
+        }
+        self._disabled_endpoints = frozenset(name for name, on in served.items() if not on)
         self._clock = clock
         self._memory = Memory()
         self._files = FilesEndpoint(clock=clock)
@@ -308,23 +312,12 @@ class FakeOpenAI(ScriptingMixin, RecordingMixin):
         return headers
 
 
-def _disabled_endpoints(*, responses: bool, files: bool, batches: bool) -> frozenset[str]:
-    enabled = {
-        "responses": responses,
-        "conversations": responses,
-        "files": files,
-        "batches": batches,
-    }
-    return frozenset(name for name, on in enabled.items() if not on)
-
-
 def _mask_key(key: str) -> str:
     hidden = len(key) - 8 - 4
     return "*" * len(key) if hidden <= 0 else f"{key[:8]}{'*' * hidden}{key[-4:]}"
 
 
 def _read_body(call: FakeRequest) -> Any:  # noqa: ANN401 - JSON is any
-    multipart = call.headers.get("content-type", "").startswith("multipart/")
     with contextlib.suppress(ValueError, RefusalError):
-        return read_form(call) if multipart else call.json
+        return read_form(call) if call.is_form else call.json
     return None

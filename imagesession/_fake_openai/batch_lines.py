@@ -1,7 +1,5 @@
 """
 The lines of a batch: reading and checking the input file, and writing results.
-
-Errors of a file: https://platform.openai.com/docs/guides/batch and the Batch API's `BatchError`.
 """
 
 import json
@@ -10,6 +8,7 @@ from typing import Any, cast
 
 import attrs
 
+from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.http import Json, dump
 from imagesession._fake_openai.memory import new_id
 
@@ -17,29 +16,7 @@ MAX_LINES = 50_000
 _MAX_ERRORS = 100
 # As of November 2026, GPT Image 2.6 is not available in Batch.
 _NOT_IN_BATCH = "gpt-image-2.6"
-
-
-@attrs.frozen(kw_only=True)
-class Problem:
-    """
-    One error in a batch's input file.
-    """
-
-    code: str
-    message: str
-    line: int | None = None
-    param: str | None = None
-
-    def as_json(self) -> Json:
-        """
-        Write it as a `BatchError`.
-        """
-        return {
-            "code": self.code,
-            "line": self.line,
-            "message": self.message,
-            "param": self.param,
-        }
+_MEMBERS = {"custom_id": str, "method": str, "url": str, "body": dict}
 
 
 @attrs.frozen(kw_only=True)
@@ -57,8 +34,14 @@ class Line:
     custom_id: str
     method: str
     url: str
-    model: str
     body: Json = attrs.field(repr=False)
+
+    @property
+    def model(self) -> str:
+        """
+        The model of the request.
+        """
+        return str(self.body.get("model", ""))
 
     def result_line(self, status: int, body: bytes, request_id: str) -> bytes:
         """
@@ -72,119 +55,71 @@ class Line:
         )
         return b"".join((before, b'"body":', body, after))
 
-    def error_line(self, code: str, message: str) -> bytes:
+    def error_line(self, name: str) -> bytes:
         """
         Write the line of the error file for a request that was not executed.
         """
-        return dump(
-            {
-                "id": new_id("batch_req_"),
-                "custom_id": self.custom_id,
-                "response": None,
-                "error": {"code": code, "message": message},
-            }
-        )
+        error = RefusalError(name).error
+        error = {"code": error["code"], "message": error["message"]}
+        head = {"id": new_id("batch_req_"), "custom_id": self.custom_id}
+        return dump({**head, "response": None, "error": error})
 
 
-def read_lines(content: bytes, endpoint: str) -> tuple[tuple[Line, ...], tuple[Problem, ...]]:
+def read_lines(content: bytes, endpoint: str) -> tuple[tuple[Line, ...], tuple[Json, ...]]:
     """
-    Read the input file of a batch.
-
-    Args:
-        content: The file.
-        endpoint: The endpoint that all of its requests must have.
-
-    Returns:
-        Its requests, and its errors; with any error no request is executed.
-
+    Read the input file of a batch, all of whose requests must have the endpoint: its requests, and
+    its errors as `BatchError`s. With any error no request is executed.
     """
     rows = [row for row in content.split(b"\n") if row.strip()]
     if not rows:
-        return (), (Problem(code="empty_file", message="The batch input file is empty."),)
+        return (), (_problem(None, "empty_file"),)
     if len(rows) > MAX_LINES:
-        problem = Problem(
-            code="too_many_tasks",
-            message=f"The batch input file contains too many requests. The limit is {MAX_LINES}.",
-        )
-        return (), (problem,)
+        return (), (_problem(None, "too_many_tasks", limit=str(MAX_LINES)),)
     read = [_read(row, number, endpoint) for number, row in enumerate(rows, 1)]
     lines = tuple(item for item in read if isinstance(item, Line))
-    problems = [item for item in read if isinstance(item, Problem)]
+    problems = [item for item in read if not isinstance(item, Line)]
     problems += _duplicates(lines)
     problems += _wrong_models(lines)
     return lines, tuple(problems[:_MAX_ERRORS])
 
 
-def _read(row: bytes, number: int, endpoint: str) -> Line | Problem:
+def _problem(line: int | None, name: str, param: str | None = None, **facts: str) -> Json:
+    error = RefusalError(name, param, **facts).error
+    return {"line": line, **{key: error[key] for key in ("code", "message", "param")}}
+
+
+def _read(row: bytes, number: int, endpoint: str) -> Line | Json:
     try:
         parsed: object = json.loads(row)
     except ValueError:
         parsed = None
     if not isinstance(parsed, dict):
-        return Problem(
-            code="invalid_json_line",
-            line=number,
-            message="This line is not parseable as valid JSON.",
-        )
-    fields = cast("Json", parsed)
-    for name, kind in (("custom_id", str), ("method", str), ("url", str), ("body", dict)):
+        return _problem(number, "invalid_json_line")
+    fields = cast("dict[str, Any]", parsed)
+    for name, kind in _MEMBERS.items():
         if not isinstance(fields.get(name), kind):
-            return Problem(
-                code="missing_required_parameter",
-                line=number,
-                param=name,
-                message=f"Missing required parameter: '{name}'.",
-            )
-    if fields["url"] != endpoint or fields["method"] != "POST":
-        return Problem(
-            code="url_mismatch" if fields["method"] == "POST" else "invalid_method",
-            line=number,
-            param="url",
-            message=f"The URL provided for this request does not match the batch endpoint "
-            f"'{endpoint}'.",
-        )
-    body: dict[str, Any] = fields["body"]
-    return Line(
-        number=number,
-        custom_id=fields["custom_id"],
-        method=fields["method"],
-        url=fields["url"],
-        model=str(body.get("model", "")),
-        body=body,
-    )
+            return _problem(number, "missing_parameter", name)
+    if fields["method"] != "POST":
+        return _problem(number, "invalid_method", endpoint=endpoint)
+    if fields["url"] != endpoint:
+        return _problem(number, "url_mismatch", endpoint=endpoint)
+    return Line(number=number, **{name: fields[name] for name in _MEMBERS})
 
 
-def _duplicates(lines: tuple[Line, ...]) -> Iterator[Problem]:
+def _duplicates(lines: tuple[Line, ...]) -> Iterator[Json]:
     seen: set[str] = set()
     for line in lines:
         if line.custom_id in seen:
-            yield Problem(
-                code="duplicate_custom_id",
-                line=line.number,
-                param="custom_id",
-                message=f"The custom_id for this request is a duplicate of another request: "
-                f"'{line.custom_id}'.",
-            )
+            yield _problem(line.number, "duplicate_custom_id", id=line.custom_id)
         seen.add(line.custom_id)
 
 
-def _wrong_models(lines: tuple[Line, ...]) -> Iterator[Problem]:
+def _wrong_models(lines: tuple[Line, ...]) -> Iterator[Json]:
     """
     Find requests with another model than the first one's, or with one that is not in Batch.
     """
     for line in lines:
         if line.model.startswith(_NOT_IN_BATCH):
-            yield Problem(
-                code="model_not_found",
-                line=line.number,
-                param="body.model",
-                message=f"The provided model '{line.model}' is not supported by the Batch API.",
-            )
+            yield _problem(line.number, "model_not_in_batch", model=line.model)
         elif line.model != lines[0].model:
-            yield Problem(
-                code="model_mismatch",
-                line=line.number,
-                param="body.model",
-                message="The provided model does not match the other requests of the batch: "
-                f"'{line.model}' instead of '{lines[0].model}'.",
-            )
+            yield _problem(line.number, "model_mismatch", model=line.model, first=lines[0].model)

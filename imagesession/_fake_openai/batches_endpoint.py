@@ -12,16 +12,10 @@ from typing import Literal, TypeAlias, get_args
 
 import attrs
 
-from imagesession._fake_openai.batch_lines import Line, Problem, read_lines
+from imagesession._fake_openai.batch_lines import Line, read_lines
 from imagesession._fake_openai.errors import RefusalError
-from imagesession._fake_openai.http import (
-    FakeRequest,
-    FakeResponse,
-    Json,
-    json_response,
-    list_response,
-)
-from imagesession._fake_openai.json_reader import JsonNode, check_metadata, page_limit, parse
+from imagesession._fake_openai.http import FakeRequest, FakeResponse, Json, json_response
+from imagesession._fake_openai.json_reader import page, parse, read_metadata
 from imagesession._fake_openai.memory import new_id
 
 KEPT_BATCHES = 256
@@ -42,13 +36,6 @@ End = Literal["completed", "expired", "cancelled"]
 LineResult: TypeAlias = tuple[str, bytes]
 """A line's result: the file that it belongs to ("output" or "error"), and its text there."""
 _ENDED = frozenset({"failed", "completed", "expired", "cancelled"})
-_LINE_ERRORS: dict[str, tuple[str, str]] = {
-    "expired": (
-        "batch_expired",
-        "This request could not be executed before the completion window expired.",
-    ),
-    "cancelled": ("batch_cancelled", "This request was not executed: the batch was cancelled."),
-}
 
 
 @attrs.frozen(kw_only=True)
@@ -91,7 +78,7 @@ class Batch:
     created: float
     speed: BatchSpeed
     lines: tuple[Line, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[Json, ...]
     state: State = "validating"
     polls: int = 0
     done: int = 0
@@ -125,8 +112,11 @@ class Batch:
         """
         Write the batch object.
         """
-        moments = {f"{state}_at": self._time(state) for state in get_args(State)[1:]}
-        errors = {"object": "list", "data": [problem.as_json() for problem in self.problems]}
+        moments = {
+            f"{state}_at": int(self.times[state]) if state in self.times else None
+            for state in get_args(State)[1:]
+        }
+        errors = {"object": "list", "data": list(self.problems)}
         model = next((line.model for line in self.lines), None)
         return {
             "id": self.id,
@@ -145,9 +135,6 @@ class Batch:
             "request_counts": self._counts(),
             "metadata": self.metadata,
         }
-
-    def _time(self, state: str) -> int | None:
-        return int(self.times[state]) if state in self.times else None
 
     def _counts(self) -> Json:
         known = self.state not in {"validating", "failed"}
@@ -172,16 +159,6 @@ class BatchesEndpoint:
         save: Callable[[str, bytes], str],
         execute: Callable[[Line], LineResult],
     ) -> None:
-        """
-        Start without batches.
-
-        Args:
-            clock: Returns the time in seconds since the epoch.
-            read_file: Returns an uploaded file's bytes; None if there is no such file.
-            save: Stores a file under a name, and returns its id.
-            execute: Executes a line.
-
-        """
         self.speed = BatchSpeed()
         self._clock = clock
         self._read_file = read_file
@@ -212,7 +189,6 @@ class BatchesEndpoint:
         body.only(
             ("input_file_id", "endpoint", "completion_window", "metadata", "output_expires_after")
         )
-        check_metadata(body)
         endpoint = body.require("endpoint").choice(get_args(Endpoint))
         body.require("completion_window").choice(("24h",))
         file_id = body.require("input_file_id").text()
@@ -224,7 +200,7 @@ class BatchesEndpoint:
             id=new_id("batch_"),
             endpoint=endpoint,
             input_file=file_id,
-            metadata=_metadata(body),
+            metadata=read_metadata(body),
             created=self._clock(),
             speed=self.speed,
             lines=lines,
@@ -270,9 +246,9 @@ class BatchesEndpoint:
             batch.done = batch.planned
         results = [self._execute(line) for line in batch.lines[: batch.done]]
         batch.failed = sum(where == "error" for where, _ in results)
-        error = _LINE_ERRORS.get(end)
-        if error is not None:
-            results += (("error", line.error_line(*error)) for line in batch.lines[batch.done :])
+        if end != "completed":
+            rest = batch.lines[batch.done :]
+            results += (("error", line.error_line(f"batch_{end}")) for line in rest)
         for where in ("output", "error"):
             rows = [row for which, row in results if which == where]
             if rows:
@@ -285,15 +261,8 @@ class BatchesEndpoint:
 
     def _list(self, call: FakeRequest) -> FakeResponse:
         with self._lock:
-            batches = list(reversed(self._batches.values()))
-            ids = [batch.id for batch in batches]
-            after = call.query.get("after")
-            if after is not None:
-                self._find(after)
-                batches = batches[ids.index(after) + 1 :]
-            limit = page_limit(call)
-            page = [batch.as_json() for batch in batches[:limit]]
-        return list_response(page, has_more=len(batches) > limit)
+            batches = [batch.as_json() for batch in reversed(self._batches.values())]
+        return page(call, batches, missing="no_such_batch")
 
     def _cancel(self, batch_id: str) -> FakeResponse:
         with self._lock:
@@ -302,11 +271,6 @@ class BatchesEndpoint:
                 raise RefusalError("batch_ended", state=batch.state)
             batch.enter("cancelling", self._clock())
             return json_response(batch.as_json())
-
-
-def _metadata(body: JsonNode) -> Json | None:
-    metadata = body.get("metadata")
-    return metadata.object() if metadata else None
 
 
 def join_body(answer: FakeResponse) -> bytes:

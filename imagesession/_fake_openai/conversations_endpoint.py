@@ -12,17 +12,10 @@ from collections.abc import Callable
 import attrs
 
 from imagesession._fake_openai.errors import RefusalError
-from imagesession._fake_openai.http import (
-    FakeRequest,
-    FakeResponse,
-    Json,
-    json_response,
-    list_response,
-)
-from imagesession._fake_openai.json_reader import check_metadata, page_limit, parse
+from imagesession._fake_openai.http import FakeRequest, FakeResponse, Json, Settings, json_response
+from imagesession._fake_openai.json_reader import page, page_limit, parse, read_metadata
 from imagesession._fake_openai.memory import StoredResponse, current_organization, new_id
 from imagesession._fake_openai.response_writer import ResponseWriter
-from imagesession._fake_openai.settings import Settings
 
 KEPT_CONVERSATIONS = 10_000
 
@@ -95,11 +88,7 @@ class ConversationsEndpoint:
 
     def last(self, conversation_id: str) -> StoredResponse | None:
         """
-        Return the response that a new one in a conversation continues.
-
-        Raises:
-            RefusalError: There is no such conversation, or a response in it is in progress.
-
+        Return the response that a new one in a conversation continues, if it is not in progress.
         """
         records = self._records(self._find(conversation_id))
         if records and not records[-1].finished(self._clock()):
@@ -137,15 +126,13 @@ class ConversationsEndpoint:
     def _create(self, call: FakeRequest) -> FakeResponse:
         body = parse(call)
         body.only(("items", "metadata"))
-        check_metadata(body)
         items = body.get("items")
         if items is not None and items.array():
             raise items.wrong("The offline provider takes items only with a response.")
-        metadata = body.get("metadata")
         conversation = Conversation(
             id=new_id("conv_"),
             created=self._clock(),
-            metadata=metadata.object() if metadata else {},
+            metadata=read_metadata(body) or {},
         )
         with self._lock:
             self._conversations[conversation.id] = conversation
@@ -178,29 +165,12 @@ class ConversationsEndpoint:
         limit = page_limit(call)
         newest = call.query.get("order") != "asc"
         records = self._records(self._find(conversation_id))
-        after = call.query.get("after")
         items: list[Json] = []
         for record in reversed(records) if newest else records:
-            if after is None and len(items) > limit:
+            if "after" not in call.query and len(items) > limit:
                 break
             if self._writer.status(record, now) == "completed":
                 record.delivered = True
                 turn = [*record.listed, *self._writer.output(record, results=results)]
                 items += reversed(turn) if newest else turn
-        if after is not None:
-            items = items[_index_of(items, after) + 1 :]
-        return list_response(items[:limit], has_more=len(items) > limit)
-
-
-def _index_of(items: list[Json], item_id: str) -> int:
-    """
-    Return the position of an item.
-
-    Raises:
-        RefusalError: The item is not in the list.
-
-    """
-    for index, item in enumerate(items):
-        if item.get("id") == item_id:
-            return index
-    raise RefusalError("no_such_listed_item", id=item_id)
+        return page(call, items, missing="no_such_listed_item")

@@ -8,11 +8,12 @@ independently, so that a mistake in either is found.
 
 import base64
 import io
+import json
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 import attrs
 from PIL import Image
@@ -26,6 +27,7 @@ from imagesession._fake_openai.http import (
     dump,
     json_response,
 )
+from imagesession._imaging.pillow import resize
 
 Serve = Callable[[FakeRequest], FakeResponse]
 _MIN_PIXELS, _MULTIPLE = 655_360, 16
@@ -40,12 +42,7 @@ class Dialect:
 
     def serve(self, call: FakeRequest, serve: Serve) -> FakeResponse:
         """
-        Answer a request.
-
-        Args:
-            call: The request, as the server gets it.
-            serve: Answers a request in OpenAI's form.
-
+        Answer a request; `serve` answers those in OpenAI's form.
         """
         return serve(call)
 
@@ -151,7 +148,7 @@ class ImagesServer(Dialect):
         return attrs.evolve(answer, parts=parts)
 
     def _to_openai(self, call: FakeRequest, body: Json, size: str | None) -> FakeRequest:
-        if _is_form(call):
+        if call.is_form:
             return self._form_to_openai(call, body, size)
         images = self.images_of(body)
         wanted: Json = {
@@ -167,7 +164,9 @@ class ImagesServer(Dialect):
 
     def _form_to_openai(self, call: FakeRequest, body: Json, size: str | None) -> FakeRequest:
         files = [field for field in read_form(call) if field.name in {"image", "image[]"}]
-        urls = ["data:image/png;base64," + _base64(field.content).decode() for field in files]
+        urls = [
+            "data:image/png;base64," + base64.b64encode(field.content).decode() for field in files
+        ]
         as_json = {**body, "images": [{"url": url} for url in urls]}
         headers = {**call.headers, "content-type": "application/json"}
         return self._to_openai(attrs.evolve(call, headers=headers), as_json, size)
@@ -187,12 +186,7 @@ class ImagesServer(Dialect):
 
     def reply(self, items: list[Json], usage: Json) -> Json:
         """
-        Return the body of a reply.
-
-        Args:
-            items: The images.
-            usage: What OpenAI would report of them.
-
+        Return the body of a reply; `usage` is what OpenAI would report.
         """
         del usage
         return {"created": 1_764_374_400, "data": items}
@@ -201,7 +195,7 @@ class ImagesServer(Dialect):
         """
         Return an image as the reply has it.
         """
-        return {"url": url} if url else {"b64_json": _base64(data)}
+        return {"url": url} if url else {"b64_json": base64.b64encode(data)}
 
     def _reshape(
         self, call: FakeRequest, answer: FakeResponse, size: str | None, *, in_base64: bool
@@ -212,7 +206,7 @@ class ImagesServer(Dialect):
                 received.append(part)
             else:
                 yield part
-        body = attrs.evolve(call, body=b"".join(received)).json
+        body = json.loads(b"".join(received))
         items: list[Json] = []
         for member in body["data"]:
             data = self.encode(_resized(base64.b64decode(member["b64_json"]), size))
@@ -328,14 +322,9 @@ def _raw_error(status: int, error: Json) -> FakeResponse:
     return json_response({"error": error}, status=status)
 
 
-def _is_form(call: FakeRequest) -> bool:
-    return call.headers.get("content-type", "").startswith("multipart/")
-
-
 def _read(call: FakeRequest) -> Json:
-    if not _is_form(call):
-        body: object = call.json
-        return cast("Json", body) if isinstance(body, dict) else {}
+    if not call.is_form:
+        return call.members
     fields = {field.name: field.text for field in read_form(call) if field.name != "image[]"}
     fields.pop("image", None)
     return {**fields, "n": int(fields.get("n") or 1)}
@@ -369,22 +358,10 @@ def _pixels(size: str) -> tuple[int, int]:
 
 def _resized(data: bytes, size: str | None) -> Image.Image:
     image = Image.open(io.BytesIO(data))
-    # Pillow's own type of it needs NumPy.
-    return image if size is None else cast("Any", image).resize(_pixels(size))
+    return image if size is None else resize(image, _pixels(size))
 
 
 def _encoded(image: Image.Image, kind: str) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind)
     return buffer.getvalue()
-
-
-def _base64(data: bytes) -> bytes:
-    return base64.b64encode(data)
-
-
-def make_dialect(name: str) -> Dialect:
-    """
-    Return the dialect of a server by its name.
-    """
-    return DIALECTS.get(name, Dialect)()

@@ -19,11 +19,6 @@ _TABLE: Final[Mapping[str, Mapping[str, Any]]] = tomllib.loads(
 class RefusalError(Exception):
     """
     Stop handling a request and answer it with an error of the table.
-
-    Attributes:
-        status: The HTTP status.
-        error: The error object.
-
     """
 
     def __init__(
@@ -84,13 +79,8 @@ def error_answer(
 
 def blocked(stage: str, categories: Iterable[str], reference: str) -> RefusalError:
     """
-    Return the error for a request that moderation blocked.
-
-    Args:
-        stage: What was blocked: `input`, `output` or `unknown`.
-        categories: The reasons.
-        reference: The request id that the message asks to be quoted.
-
+    Return the error for an input or output that moderation blocked; its message asks for the
+    reference to be quoted.
     """
     listed = list(categories)
     error = RefusalError("moderation_blocked", categories=", ".join(listed), reference=reference)

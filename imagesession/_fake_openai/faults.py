@@ -100,12 +100,7 @@ class Fault:
 
     def fits(self, call: FakeRequest, *, streaming: bool | None = None) -> bool:
         """
-        Tell whether the fault matches a request.
-
-        Args:
-            call: The request.
-            streaming: Whether its response is streamed; None if that does not matter.
-
+        Tell whether the fault matches a request; `streaming` is None if that does not matter.
         """
         return (
             (None in {streaming, self.streaming} or streaming == self.streaming)
@@ -174,9 +169,16 @@ def asks_for_picture(call: FakeRequest) -> bool:
     """
     Tell whether a request asks for an image, which is what a provider bills.
     """
-    if call.method != "POST" or not is_drawing(call.path):
+    return requests_picture(call.method, call.path, call.members)
+
+
+def requests_picture(method: str, path: str, body: Json) -> bool:
+    """
+    Tell the same by the method, the path and the members of the body.
+    """
+    if method != "POST" or not is_drawing(path):
         return False
-    return not call.path.endswith("/responses") or bool(image_tools(call.members))
+    return not path.endswith("/responses") or bool(image_tools(body))
 
 
 def is_drawing(path: str) -> bool:

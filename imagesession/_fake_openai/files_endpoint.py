@@ -13,14 +13,8 @@ from typing import TypeAlias
 import attrs
 
 from imagesession._fake_openai.errors import RefusalError
-from imagesession._fake_openai.http import (
-    FakeRequest,
-    FakeResponse,
-    Json,
-    json_response,
-    list_response,
-)
-from imagesession._fake_openai.json_reader import JsonNode
+from imagesession._fake_openai.http import FakeRequest, FakeResponse, Json, json_response
+from imagesession._fake_openai.json_reader import JsonNode, page
 from imagesession._fake_openai.memory import new_id
 
 # At least _MIN_KEPT files are kept, and more until a number or a size is reached.
@@ -213,16 +207,13 @@ class FilesEndpoint:
         now = self._clock()
         purpose = call.query.get("purpose")
         with self._lock:
-            files = [file for file in reversed(self._files.values()) if file.is_alive(now)]
-        if call.query.get("order") == "asc":
-            files.reverse()
-        ids = [file.id for file in files]
-        if call.query.get("after") in ids:
-            files = files[ids.index(call.query["after"]) + 1 :]
-        files = [file for file in files if purpose in {None, file.purpose}]
-        limit = _limit(call.query.get("limit", ""))
-        page = [file.as_json() for file in files[:limit]]
-        return list_response(page, has_more=len(files) > limit)
+            every = list(self._files.values())
+        alive = [
+            file.as_json()
+            for file in (every if call.query.get("order") == "asc" else reversed(every))
+            if file.is_alive(now) and purpose in {None, file.purpose}
+        ]
+        return page(call, alive, most=_MAX_LISTED, usual=_MAX_LISTED)
 
     def _delete(self, file_id: str) -> FakeResponse:
         self._find(file_id)
@@ -236,10 +227,6 @@ def _check_batch(file: File) -> None:
         raise RefusalError("not_jsonl")
     if len(file.content) > _MAX_BATCH_BYTES:
         raise RefusalError("file_too_large")
-
-
-def _limit(text: str) -> int:
-    return int(text) if text.isdecimal() and text.isascii() else _MAX_LISTED
 
 
 def _lifetime(fields: dict[str, Field]) -> int | None:

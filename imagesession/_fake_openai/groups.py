@@ -14,11 +14,7 @@ from imagesession._fake_openai.responses_request import SentItem
 
 def check_groups(sent: tuple[SentItem, ...], memory: Memory) -> None:
     """
-    Check the items of an input, in order.
-
-    Raises:
-        RefusalError: An item does not exist, or the rest of its group is missing.
-
+    Refuse an input with an item that does not exist, or without the rest of its group.
     """
     seen: set[str] = set()
     followers: Iterable[SentItem | None] = (*sent[1:], None)

@@ -13,9 +13,15 @@ import attrs
 from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.faults import Ending, Scripted
 from imagesession._fake_openai.image_tool import ImageToolParams, frame_size, output_size
-from imagesession._fake_openai.inputs import InputImage, Uploads, decode, load
+from imagesession._fake_openai.inputs import (
+    InputImage,
+    Overlay,
+    Uploads,
+    decode,
+    load,
+    open_picture,
+)
 from imagesession._fake_openai.memory import ImageItem, new_id
-from imagesession._fake_openai.overlays import Overlay, open_picture
 from imagesession._fake_openai.render_cache import RenderCache, RenderKey, Sketcher
 from imagesession._fake_openai.responses_request import (
     EarlierImage,
@@ -96,16 +102,7 @@ class HistoryResolver:
         self, request: ResponsesRequest, tool: ImageToolParams, before: SketchState | None
     ) -> SketchPlan:
         """
-        Plan the image of a Responses request.
-
-        Args:
-            request: The request.
-            tool: The image tool to draw with.
-            before: The sketch of the response that it continues.
-
-        Raises:
-            RefusalError: An image is missing or cannot be read.
-
+        Plan the image of a request that continues a response with the sketch `before`.
         """
         earlier, message, later = _around_last_message(request.items)
         sketch = self._replay(before, earlier)
@@ -134,17 +131,7 @@ class HistoryResolver:
         overlay: Overlay | None,
     ) -> SketchPlan:
         """
-        Plan an edit of images that the request carries.
-
-        Args:
-            tool: How to draw.
-            prompt: What to change.
-            images: The image to edit, then reference images.
-            overlay: Where the image may change.
-
-        Raises:
-            RefusalError: An image cannot be read, or the overlay does not fit.
-
+        Plan an edit of images that the request carries: one to edit, then reference images.
         """
         for number, image in enumerate(images, 1):
             with open_picture(image.data, number, image.param) as opened:
@@ -180,14 +167,6 @@ class HistoryResolver:
     ) -> InspectedImage | None:
         """
         Find the image to analyze: the latest that a request shows or continues.
-
-        Args:
-            request: The request.
-            before: The sketch of the response that it continues.
-
-        Raises:
-            RefusalError: The image is missing or cannot be read.
-
         """
         for item in reversed(request.items):
             if isinstance(item, EarlierImage):
@@ -332,8 +311,9 @@ def _make_plan(
     after: SketchState,
     insets: int,
 ) -> SketchPlan:
-    if tool.format == "gif":
-        after = attrs.evolve(after, size=frame_size(after.size, tool.frames, tool.model.sizes))
+    if tool.encoding.format == "gif":
+        frames = tool.encoding.frames
+        after = attrs.evolve(after, size=frame_size(after.size, frames, tool.model.sizes))
     edits = picture is not None and tool.action != "generate"
     return SketchPlan(
         before=picture if picture is not None else before,

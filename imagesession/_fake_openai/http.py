@@ -73,6 +73,13 @@ class FakeRequest:
         return jiter.from_json(self.body, cache_mode="keys")
 
     @property
+    def is_form(self) -> bool:
+        """
+        Whether the body is a `multipart/form-data` form.
+        """
+        return self.headers.get("content-type", "").startswith("multipart/")
+
+    @property
     def members(self) -> Json:
         """
         The members of the body; none if it is not a JSON object.
@@ -87,14 +94,7 @@ class FakeRequest:
         cls, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes
     ) -> "FakeRequest":
         """
-        Read a request from its line, headers and body.
-
-        Args:
-            method: GET, POST and so on.
-            target: Path and query, as in the request line.
-            headers: Names and values, in any case.
-            body: The whole body.
-
+        Read a request from its line, which has path and query, its headers and its body.
         """
         path, _, query = target.partition("?")
         path = "/" + unquote(path).strip("/")
@@ -188,6 +188,19 @@ def list_response(items: list[Json], *, has_more: bool = False) -> FakeResponse:
             "has_more": has_more,
         }
     )
+
+
+class Settings(Protocol):
+    """
+    The attributes of a `FakeOpenAI` that endpoints read for each request; documented there.
+    """
+
+    latency: float
+    pictures_per_reply: int
+    retrieve_includes_image: bool
+    conversation_items_include_image: bool
+    poor_terminal_event: bool
+    context_tokens: int | None
 
 
 class Provider(Protocol):

@@ -28,6 +28,24 @@ _INVALID = "invalid_request_error"
 
 
 @attrs.frozen(kw_only=True)
+class Encoding:
+    """
+    How an image is encoded.
+
+    Attributes:
+        compression: The quality of JPEG and WebP, from 0 to 100.
+        frames: How many frames a GIF has.
+        frame_ms: How long it shows each, in milliseconds.
+
+    """
+
+    format: Format = "png"
+    compression: int = 100
+    frames: int = 9
+    frame_ms: int = 200
+
+
+@attrs.frozen(kw_only=True)
 class ImageToolParams:
     """
     The parameters of the image tool.
@@ -46,12 +64,9 @@ class ImageToolParams:
     size: tuple[int, int] | None
     quality: str
     background: str
-    format: Format
-    compression: int
+    encoding: Encoding
     partial_images: int
     action: str
-    frames: int
-    frame_ms: int
     mask: JsonNode | None
     svg_model: str | None
     echo: Json = attrs.field(eq=False)
@@ -74,10 +89,6 @@ class ImageToolParams:
 def read_tool(node: JsonNode) -> ImageToolParams:
     """
     Read one `image_generation` tool.
-
-    Raises:
-        RefusalError: The API would reject it.
-
     """
     node.only(_KNOWN)
     return _read(node, "auto", _INVALID)
@@ -86,14 +97,6 @@ def read_tool(node: JsonNode) -> ImageToolParams:
 def read_settings(node: JsonNode, action: str) -> ImageToolParams:
     """
     Read the drawing parameters of an Images API request; `images_request` reads the rest.
-
-    Args:
-        node: The whole request.
-        action: `generate` or `edit`.
-
-    Raises:
-        RefusalError: The API would reject it.
-
     """
     return _read(node, action, USER_ERROR)
 
@@ -104,46 +107,34 @@ def _read(node: JsonNode, action: str, error_type: str) -> ImageToolParams:
         param=node.path,
         model=model,
         size=_size(node, model, error_type),
-        quality=_quality(node, model),
-        background=_choice(node, "background", ("transparent", "opaque", "auto"), "auto"),
-        format=cast("Format", _choice(node, "output_format", _FORMATS, "png")),
-        compression=_number(node, "output_compression", 0, _FULL, _FULL),
-        partial_images=_number(node, "partial_images", 0, 3, 0),
-        action=_choice(node, "action", ("generate", "edit", "auto"), action),
-        frames=_number(node, "frame_count", _MIN_FRAMES, _MAX_FRAMES, _FRAMES),
-        frame_ms=_number(node, "frame_duration_ms", 1, 60_000, _FRAME_MS),
+        quality=node.get_choice("quality", (*model.qualities, "auto"), "auto"),
+        background=node.get_choice("background", ("transparent", "opaque", "auto"), "auto"),
+        encoding=Encoding(
+            format=cast("Format", node.get_choice("output_format", _FORMATS, "png")),
+            compression=node.get_number("output_compression", 0, _FULL, _FULL),
+            frames=node.get_number("frame_count", _MIN_FRAMES, _MAX_FRAMES, _FRAMES),
+            frame_ms=node.get_number("frame_duration_ms", 1, 60_000, _FRAME_MS),
+        ),
+        partial_images=node.get_number("partial_images", 0, 3, 0),
+        action=node.get_choice("action", ("generate", "edit", "auto"), action),
         mask=node.get("input_image_mask"),
         svg_model=_svg_model(node),
         echo=_echo(node),
     )
-    _choice(node, "moderation", ("auto", "low"), "auto")
-    _choice(node, "complexity", ("low", "medium", "high"), "high")
+    node.get_choice("moderation", ("auto", "low"), "auto")
+    node.get_choice("complexity", ("low", "medium", "high"), "high")
     _check_fidelity(node, model)
     _check_format(node, tool)
     return tool
 
 
-def _choice(node: JsonNode, key: str, allowed: tuple[str, ...], default: str) -> str:
-    child = node.get(key)
-    return default if child is None else child.choice(allowed)
-
-
-def _number(node: JsonNode, key: str, low: int, high: int, default: int) -> int:
-    child = node.get(key)
-    return default if child is None else child.number(low, high)
-
-
 def _model(node: JsonNode, error_type: str) -> ModelInfo:
-    child = node.get("model")
-    name = DEFAULT_IMAGE_MODEL if child is None else child.text()
+    named = node.get_text("model")
+    name = DEFAULT_IMAGE_MODEL if named is None else named
     model = image_model(name)
     if model is None:
         raise RefusalError("no_such_image_model", node.at("model"), type=error_type, model=name)
     return model
-
-
-def _quality(node: JsonNode, model: ModelInfo) -> str:
-    return _choice(node, "quality", (*model.qualities, "auto"), "auto")
 
 
 def _size(node: JsonNode, model: ModelInfo, error_type: str) -> tuple[int, int] | None:
@@ -190,8 +181,7 @@ def _svg_model(node: JsonNode) -> str | None:
     if svg is None:
         return None
     svg.only(("model", "reasoning"))
-    model = svg.get("model")
-    return None if model is None else model.text()
+    return svg.get_text("model")
 
 
 def _check_fidelity(node: JsonNode, model: ModelInfo) -> None:
@@ -207,7 +197,7 @@ def _check_format(node: JsonNode, tool: ImageToolParams) -> None:
     """
     Reject parameters that the output format does not allow.
     """
-    kind = tool.format
+    kind, frames = tool.encoding.format, tool.encoding.frames
     name = kind.upper()
     drawn, still = kind in {"gif", "svg"}, kind != "gif"
     no_alpha, lossless = kind == "jpeg", kind not in {"jpeg", "webp"}
@@ -227,7 +217,7 @@ def _check_format(node: JsonNode, tool: ImageToolParams) -> None:
         ),
         (
             "output_compression",
-            lossless and tool.compression != _FULL,
+            lossless and tool.encoding.compression != _FULL,
             f"Compression less than 100 is not supported for {name} output format",
         ),
         (
@@ -238,10 +228,8 @@ def _check_format(node: JsonNode, tool: ImageToolParams) -> None:
         ("input_image_mask", not still and tool.mask, "A mask is not supported for GIF output"),
         (
             "size",
-            not still
-            and tool.size
-            and _sheet(tool.size, tool.frames) > tool.model.sizes.max_pixels,
-            f"Invalid size. {tool.frames} frames of it are above the current maximum pixel budget.",
+            not still and tool.size and _sheet(tool.size, frames) > tool.model.sizes.max_pixels,
+            f"Invalid size. {frames} frames of it are above the current maximum pixel budget.",
         ),
     ):
         if wrong:

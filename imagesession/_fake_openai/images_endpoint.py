@@ -19,6 +19,7 @@ from imagesession._fake_openai.http import (
     FakeResponse,
     Json,
     Part,
+    Settings,
     dump,
 )
 from imagesession._fake_openai.images_request import ImagesRequest, Kind, parse_request
@@ -26,7 +27,6 @@ from imagesession._fake_openai.inputs import Uploads
 from imagesession._fake_openai.memory import ImageItem, new_id
 from imagesession._fake_openai.models_endpoint import SVG_AUTHOR
 from imagesession._fake_openai.response_writer import ResponseWriter
-from imagesession._fake_openai.settings import Settings
 from imagesession._fake_openai.sse import encode
 from imagesession._fake_openai.tokens import ImageUsage, drawn_tokens, text_tokens
 
@@ -36,12 +36,7 @@ _EVENT_NAMES = {"generations": "image_generation", "edits": "image_edit"}
 @attrs.frozen(kw_only=True)
 class ImagesJob:
     """
-    A request with the images to draw.
-
-    Attributes:
-        created: Seconds since the epoch.
-        latency: How many seconds it takes.
-
+    A request with the images to draw; its times are in seconds.
     """
 
     request: ImagesRequest
@@ -135,7 +130,7 @@ class ImagesEndpoint:
             "data": [{"b64_json": self.writer.base64(drawing)} for drawing in job.drawings],
             "usage": _usage(job.usage),
         }
-        if first.tool.format == "svg":
+        if first.tool.encoding.format == "svg":
             body["svg_usage"] = self.writer.svg_usage(first, SVG_AUTHOR)
         yield dump(body | _safety_identifier(job.request))
 

@@ -6,7 +6,6 @@ Parameters: https://platform.openai.com/docs/api-reference/images
 
 import contextlib
 import re
-from collections.abc import Iterator
 from typing import Literal, TypeAlias, cast
 
 import attrs
@@ -15,9 +14,8 @@ from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.files_endpoint import Field, read_form
 from imagesession._fake_openai.http import FakeRequest, Json
 from imagesession._fake_openai.image_tool import ImageToolParams, read_settings
-from imagesession._fake_openai.inputs import InputImage, Uploads, load
+from imagesession._fake_openai.inputs import InputImage, Overlay, Uploads, load
 from imagesession._fake_openai.json_reader import JsonNode, parse, words
-from imagesession._fake_openai.overlays import Overlay
 
 Kind: TypeAlias = Literal["generations", "edits"]
 
@@ -27,7 +25,8 @@ _KNOWN = words(
 )
 _FOR_EDITS = words("images input_fidelity markup mask")
 _NUMBERS = words("n frame_count frame_duration_ms output_compression partial_images")
-_FILE_FIELDS = ("image", "image[]", "mask", "markup")
+_OVERLAYS: tuple[Literal["mask", "markup"], ...] = ("mask", "markup")
+_FILE_FIELDS = ("image", "image[]", *_OVERLAYS)
 _MAX_PROMPT, _MAX_COUNT = 32_000, 10
 _MAX_IMAGES, _MAX_IMAGE_BYTES, _MAX_URL = 16, 50 * 1024 * 1024, 20_971_520
 _MARKUP_MODELS = ("gpt-image-2.5", "gpt-image-2.6")
@@ -67,28 +66,18 @@ class _ParsedRequest:
 def parse_request(call: FakeRequest, kind: Kind, uploads: Uploads) -> ImagesRequest:
     """
     Read a request to generate or edit images.
-
-    Args:
-        call: The request.
-        kind: Which of the two.
-        uploads: Returns an uploaded file.
-
-    Raises:
-        RefusalError: The API would reject it.
-
     """
     parsed = _read(call, kind, uploads)
     node = parsed.node
     prompt = _prompt(node)
     node.require("model")
     tool = read_settings(node, "edit" if kind == "edits" else "generate")
-    count, stream = node.get("n"), node.get("stream")
     request = ImagesRequest(
         kind=kind,
         tool=tool,
         prompt=prompt,
-        count=1 if count is None else count.number(1, _MAX_COUNT),
-        stream=stream is not None and stream.flag(),
+        count=node.get_number("n", 1, _MAX_COUNT, 1),
+        stream=node.get_flag("stream"),
         images=parsed.images,
         overlay=_overlay(parsed.overlays, tool),
         identifier=node.get_text("safety_identifier") or node.get_text("user"),
@@ -103,43 +92,29 @@ def streams(call: FakeRequest) -> bool:
     """
     if call.method == "GET":
         return call.query.get("stream") == "true"
+    if not call.is_form:
+        return call.members.get("stream") is True
     with contextlib.suppress(RefusalError):
-        return _asks_for_stream(call)
+        return any(field.name == "stream" and field.text == "true" for field in read_form(call))
     return False
 
 
-def _asks_for_stream(call: FakeRequest) -> bool:
-    if not _is_form(call):
-        stream = parse(call).get("stream")
-        return stream is not None and stream.value is True
-    return any(field.name == "stream" and field.text == "true" for field in read_form(call))
-
-
-def _is_form(call: FakeRequest) -> bool:
-    return call.headers.get("content-type", "").startswith("multipart/")
-
-
 def _read(call: FakeRequest, kind: Kind, uploads: Uploads) -> _ParsedRequest:
-    if kind == "edits" and _is_form(call):
+    if kind == "edits" and call.is_form:
         return _from_form(read_form(call))
     node = parse(call)
     node.only(_KNOWN | _FOR_EDITS if kind == "edits" else _KNOWN)
     if kind == "generations":
         return _ParsedRequest(node=node, images=(), overlays=())
     overlays: list[Overlay] = []
-    for name in ("mask", "markup"):
-        child = node.get(name)
-        if child is not None:
+    for name in _OVERLAYS:
+        if child := node.get(name):
             image = _input_image(child, uploads)
-            overlays.append(_make_overlay(name, image.data, image.param))
-    images = tuple(_input_image(child, uploads) for child in _image_nodes(node))
+            overlays.append(Overlay(kind=name, data=image.data, param=image.param))
+    nodes = node.require("images")
+    _check_count(len(nodes.array()), nodes.path)
+    images = tuple(_input_image(child, uploads) for child in nodes)
     return _ParsedRequest(node=node, images=images, overlays=tuple(overlays))
-
-
-def _image_nodes(node: JsonNode) -> Iterator[JsonNode]:
-    images = node.require("images")
-    _check_count(len(images.array()), images.path)
-    yield from images
 
 
 def _input_image(node: JsonNode, uploads: Uploads) -> InputImage:
@@ -174,15 +149,13 @@ def _from_form(form: tuple[Field, ...]) -> _ParsedRequest:
         if len(field.content) >= _MAX_IMAGE_BYTES:
             message = f"Invalid '{field.name}'. Expected a file of less than 50 MB."
             raise RefusalError("invalid_value", field.name, message=message)
-    return _ParsedRequest(
-        node=node,
-        images=images,
-        overlays=tuple(
-            _make_overlay(field.name, field.content, field.name)
-            for field in pictures
-            if field.name in {"mask", "markup"}
-        ),
+    overlays = tuple(
+        Overlay(kind=kind, data=field.content, param=kind)
+        for kind in _OVERLAYS
+        for field in pictures
+        if field.name == kind
     )
+    return _ParsedRequest(node=node, images=images, overlays=overlays)
 
 
 def _set_field(settings: Json, name: str, text: str) -> None:
@@ -212,10 +185,6 @@ def _check_count(count: int, param: str) -> None:
         raise RefusalError("wrong_count", param, most=_MAX_IMAGES, count=count)
 
 
-def _make_overlay(name: str, data: bytes, param: str) -> Overlay:
-    return Overlay(kind="mask" if name == "mask" else "markup", data=data, param=param)
-
-
 def _prompt(node: JsonNode) -> str:
     prompt = node.require("prompt")
     if not prompt.text():
@@ -230,7 +199,7 @@ def _overlay(overlays: tuple[Overlay, ...], tool: ImageToolParams) -> Overlay | 
     overlay = overlays[0] if overlays else None
     if overlay and overlay.kind == "markup" and not tool.model.id.startswith(_MARKUP_MODELS):
         raise RefusalError("no_markup", model=tool.model.id)
-    if overlay and tool.format == "gif":
+    if overlay and tool.encoding.format == "gif":
         message = f"{overlay.kind.capitalize()} is not supported for GIF output format"
         raise RefusalError("invalid_value", overlay.kind, message=message)
     return overlay
@@ -241,14 +210,14 @@ def _check(request: ImagesRequest) -> None:
     Reject parameters that exclude each other.
     """
     tool = request.tool
-    name, moving = tool.format.upper(), tool.format in {"gif", "svg"}
+    name, moving = tool.encoding.format.upper(), tool.encoding.format in {"gif", "svg"}
     for param, wrong, message in (
         (
             "stream",
             request.stream and moving,
             f"Streaming is not supported for {name} output format",
         ),
-        ("n", tool.format == "svg" and request.count > 1, "SVG output needs `n` to be 1"),
+        ("n", tool.encoding.format == "svg" and request.count > 1, "SVG output needs `n` to be 1"),
         (
             "partial_images",
             tool.partial_images and not request.stream,

@@ -1,15 +1,19 @@
 """
-Load the images that a request carries: a data URL or the id of an uploaded file.
+The images that a request carries, as a data URL or by the id of an uploaded file; among them masks
+and markups, which show where an image may be edited.
 """
 
+import io
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import attrs
 import pybase64
+from PIL import Image, UnidentifiedImageError
 
 from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.json_reader import JsonNode
+from imagesession._fake_openai.sketch.edit import mask_around
 
 # Returns an uploaded file's bytes, or None if there is no such file.
 Uploads: TypeAlias = Callable[[str], bytes | None]
@@ -18,12 +22,7 @@ Uploads: TypeAlias = Callable[[str], bytes | None]
 @attrs.frozen(kw_only=True)
 class InputImage:
     """
-    An image that a request carries.
-
-    Attributes:
-        data: The encoded image.
-        param: Its path in the request.
-
+    An encoded image that a request carries, and its path in the request.
     """
 
     data: bytes = attrs.field(repr=False)
@@ -33,10 +32,6 @@ class InputImage:
 def load(node: JsonNode, uploads: Uploads) -> bytes:
     """
     Load the image of an `input_image` part or of a mask.
-
-    Raises:
-        RefusalError: There is no image, or it cannot be loaded.
-
     """
     file_id, url = node.get("file_id"), node.get("image_url")
     if file_id is not None:
@@ -70,3 +65,50 @@ def _from_url(node: JsonNode) -> bytes:
             "(e.g. 'data:image/png;base64,aW1nIGJ5dGVzIGhlcmU='), but got another value."
         )
     return decode(JsonNode(payload, node.path))
+
+
+@attrs.frozen(kw_only=True)
+class Overlay:
+    """
+    An encoded mask or markup, and its path in the request.
+    """
+
+    kind: Literal["mask", "markup"]
+    data: bytes = attrs.field(repr=False)
+    param: str
+
+    def mask_for(self, base: bytes) -> bytes:
+        """
+        Return the mask for the sketcher: transparent where the image may change.
+        """
+        with (
+            open_picture(self.data, 1, self.param) as over,
+            open_picture(base, 1, self.param) as picture,
+        ):
+            if "A" not in over.getbands() and "transparency" not in over.info:
+                raise self._misfit("image missing alpha channel")
+            if over.size != picture.size:
+                raise self._misfit("size does not match image size")
+        return self.data if self.kind == "mask" else self._around_strokes()
+
+    def _around_strokes(self) -> bytes:
+        try:
+            mask = mask_around(self.data)
+        except ValueError:
+            raise RefusalError("unreadable_image", self.param, number=1) from None
+        if mask is None:
+            raise self._misfit("image must have strokes and transparent pixels")
+        return mask
+
+    def _misfit(self, fault: str) -> RefusalError:
+        return RefusalError("bad_overlay", self.param, kind=self.kind, fault=fault)
+
+
+def open_picture(data: bytes, number: int, param: str) -> Image.Image:
+    """
+    Open the image with this number, from 1, in a request, without decoding it.
+    """
+    try:
+        return Image.open(io.BytesIO(data))
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+        raise RefusalError("unreadable_image", param, number=number) from None

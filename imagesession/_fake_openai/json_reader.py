@@ -8,10 +8,10 @@ from typing import Any
 import attrs
 
 from imagesession._fake_openai.errors import RefusalError
-from imagesession._fake_openai.http import FakeRequest, Json
+from imagesession._fake_openai.http import FakeRequest, FakeResponse, Json, list_response
 
 _MAX_PAIRS, _MAX_KEY, _MAX_VALUE = 16, 64, 512
-_MAX_LISTED = 100
+_MAX_LISTED, _USUAL = 100, 20
 # A boolean is an integer to Python, so it comes first.
 _NAMES: tuple[tuple[type[object], str], ...] = (
     (bool, "a boolean"),
@@ -54,6 +54,27 @@ class JsonNode:
         """
         node = self.get(key)
         return None if node is None else node.text()
+
+    def get_flag(self, key: str, *, default: bool = False) -> bool:
+        """
+        Return a boolean in an object, or the default.
+        """
+        node = self.get(key)
+        return default if node is None else node.flag()
+
+    def get_choice(self, key: str, allowed: Iterable[str], default: str) -> str:
+        """
+        Return one of a closed set of strings in an object, or the default.
+        """
+        node = self.get(key)
+        return default if node is None else node.choice(allowed)
+
+    def get_number(self, key: str, low: int, high: int, default: int) -> int:
+        """
+        Return an integer within bounds in an object, or the default.
+        """
+        node = self.get(key)
+        return default if node is None else node.number(low, high)
 
     def at(self, key: str) -> str:
         """
@@ -164,18 +185,43 @@ def parse(call: FakeRequest) -> JsonNode:
         raise RefusalError("not_json") from None
 
 
-def page_limit(call: FakeRequest) -> int:
+def page_limit(call: FakeRequest, most: int = _MAX_LISTED, usual: int = _USUAL) -> int:
     """
     Return how many objects a list request asks for.
+    """
+    limit = call.query.get("limit", str(usual))
+    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= most:
+        raise RefusalError("bad_limit", limit=limit, most=most)
+    return int(limit)
 
-    Raises:
-        RefusalError: The API would reject the number.
+
+def page(
+    call: FakeRequest,
+    items: list[Json],
+    *,
+    missing: str | None = None,
+    most: int = _MAX_LISTED,
+    usual: int = _USUAL,
+) -> FakeResponse:
+    """
+    Answer a list request with the page that it asks for.
+
+    Args:
+        call: The request.
+        items: All objects, in the requested order.
+        missing: The error if `after` is not among them; None ignores that.
+        most: How many a page may have.
+        usual: How many it has unless the request says.
 
     """
-    limit = call.query.get("limit", "20")
-    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= _MAX_LISTED:
-        raise RefusalError("bad_limit", limit=limit, most=_MAX_LISTED)
-    return int(limit)
+    limit, after = page_limit(call, most, usual), call.query.get("after")
+    if after is not None:
+        ids = [item["id"] for item in items]
+        if after in ids:
+            items = items[ids.index(after) + 1 :]
+        elif missing:
+            raise RefusalError(missing, id=after)
+    return list_response(items[:limit], has_more=len(items) > limit)
 
 
 def words(text: str) -> frozenset[str]:
@@ -185,13 +231,13 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-def check_metadata(node: JsonNode) -> None:
+def read_metadata(node: JsonNode) -> Json | None:
     """
-    Reject metadata with too many pairs, or too long ones.
+    Read metadata, if there is any; too many pairs or too long ones are rejected.
     """
     metadata = node.get("metadata")
     if metadata is None:
-        return
+        return None
     count = len(metadata.object())
     if count > _MAX_PAIRS:
         raise RefusalError("too_many_properties", limit=_MAX_PAIRS, count=count)
@@ -199,3 +245,4 @@ def check_metadata(node: JsonNode) -> None:
         JsonNode(key, metadata.at(key)).within(_MAX_KEY)
         if value := metadata.get(key):
             value.within(_MAX_VALUE)
+    return metadata.object()

@@ -27,14 +27,7 @@ class RateLimit:
 
     def take(self, per_minute: int | None) -> None:
         """
-        Count one image.
-
-        Args:
-            per_minute: How many are allowed per minute; None for any number.
-
-        Raises:
-            RefusalError: The limit is reached.
-
+        Count one image, and refuse it beyond a number per minute; None for no limit.
         """
         if per_minute is None:
             return

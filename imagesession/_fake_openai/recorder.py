@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import attrs
 
-from imagesession._fake_openai.faults import image_tools, is_drawing, objects
+from imagesession._fake_openai.faults import image_tools, objects, requests_picture
 from imagesession._fake_openai.files_endpoint import Field
 from imagesession._fake_openai.http import Json
 
@@ -43,9 +43,7 @@ class RecordedRequest:
         """
         Whether it requests an image, which is what a provider bills.
         """
-        if self.method != "POST" or not is_drawing(self.path):
-            return False
-        return not self.path.endswith("/responses") or bool(image_tools(self._fields))
+        return requests_picture(self.method, self.path, self._fields)
 
     @property
     def prompt(self) -> str:

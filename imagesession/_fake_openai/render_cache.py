@@ -14,7 +14,7 @@ from typing import Protocol
 import attrs
 import pybase64
 
-from imagesession._fake_openai.image_tool import ImageToolParams
+from imagesession._fake_openai.image_tool import Encoding
 from imagesession._fake_openai.sketch import SketchState
 from imagesession._fake_openai.sketch.encode import Format
 
@@ -91,25 +91,8 @@ class RenderKey:
     """
 
     sketch: SketchState
-    format: Format = "png"
-    compression: int = 100
-    frames: int = 9
-    frame_ms: int = 200
+    encoding: Encoding = attrs.field(factory=Encoding)
     share: float = 1.0
-
-    @classmethod
-    def of(cls, sketch: SketchState, tool: ImageToolParams, share: float = 1.0) -> "RenderKey":
-        """
-        Take the parameters that affect the bytes from the tool.
-        """
-        return cls(
-            sketch=sketch,
-            format=tool.format,
-            compression=tool.compression,
-            frames=tool.frames,
-            frame_ms=tool.frame_ms,
-            share=share,
-        )
 
 
 class RenderCache:
@@ -152,14 +135,8 @@ class RenderCache:
     def _render(self, key: RenderKey, future: Future[bytes]) -> None:
         try:
             with self._render_slots:
-                data = self._sketcher.render(
-                    key.sketch,
-                    format=key.format,
-                    compression=key.compression,
-                    frames=key.frames,
-                    frame_ms=key.frame_ms,
-                    share=key.share,
-                )
+                options = attrs.asdict(key.encoding)
+                data = self._sketcher.render(key.sketch, share=key.share, **options)
             text = pybase64.b64encode(data)
         except BaseException as error:
             with self._lock:

@@ -10,17 +10,8 @@ from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.json_reader import JsonNode
 
 _EFFORTS = get_args(ReasoningEffort)
-_LONGEST_IDENTIFIER = 128
 _TIERS = ("auto", "default", "flex", "priority", "fast")
 _WINDOWS = ("soonest", "2h", "8h")
-
-
-def read_flag(node: JsonNode, key: str, *, default: bool = False) -> bool:
-    """
-    Read a switch.
-    """
-    child = node.get(key)
-    return default if child is None else child.flag()
 
 
 def read_effort(node: JsonNode) -> str | None:
@@ -30,14 +21,6 @@ def read_effort(node: JsonNode) -> str | None:
     reasoning = node.get("reasoning")
     effort = None if reasoning is None else reasoning.get("effort")
     return None if effort is None else effort.choice(_EFFORTS)
-
-
-def check_identifier(node: JsonNode) -> None:
-    """
-    Check the length of the safety identifier.
-    """
-    if identifier := node.get("safety_identifier"):
-        identifier.within(_LONGEST_IDENTIFIER)
 
 
 def read_tier(node: JsonNode, model: ModelInfo) -> str:
@@ -65,7 +48,7 @@ def read_window(node: JsonNode, tier: str, *, background: bool) -> str:
     window = options.get("completion_window")
     if window is None or window.choice(_WINDOWS) == "soonest":
         return "soonest"
-    if not background or read_flag(node, "stream") or tier != "default":
+    if not background or node.get_flag("stream") or tier != "default":
         raise RefusalError("window_unfit", window.path)
     return window.text()
 

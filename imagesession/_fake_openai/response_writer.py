@@ -28,13 +28,7 @@ class ResponseWriter:
 
     def response(self, record: StoredResponse, status: str, *, results: bool = True) -> Json:
         """
-        Write a whole response in the given status.
-
-        Args:
-            record: The response.
-            status: The status.
-            results: Whether it includes the images' bytes.
-
+        Write a whole response in the given status, with or without the images' bytes.
         """
         done = status == "completed"
         over = done or status == "failed"
@@ -113,13 +107,7 @@ class ResponseWriter:
 
     def image(self, record: StoredResponse, drawing: ImageItem, *, result: bool = True) -> Json:
         """
-        Write an image item with its image, or with the error if it failed.
-
-        Args:
-            record: The response.
-            drawing: The image.
-            result: Whether to include its bytes.
-
+        Write an image item with its bytes, if it is to have them, or with the error if it failed.
         """
         item = self.facts(drawing)
         item |= {"id": drawing.id, "type": "image_generation_call", "action": drawing.action}
@@ -128,7 +116,7 @@ class ResponseWriter:
         if isinstance(record.ending, Blocked):
             error = blocked(record.ending.stage, record.ending.categories, drawing.id).error
             return item | {"status": "failed", "result": None, "error": error}
-        if drawing.tool.format == "svg":
+        if drawing.tool.encoding.format == "svg":
             item["svg_usage"] = self.svg_usage(drawing, record.request.model.id)
         data = self.base64(drawing) if result else None
         return item | {"status": "completed", "result": data}
@@ -140,16 +128,13 @@ class ResponseWriter:
         image = drawing.script.image if drawing.script else None
         if image is not None and share >= 1:
             return pybase64.b64encode(image)
-        return self.pictures.base64(RenderKey.of(drawing.sketch, drawing.tool, share))
+        key = RenderKey(sketch=drawing.sketch, encoding=drawing.tool.encoding, share=share)
+        return self.pictures.base64(key)
 
     def svg_usage(self, drawing: ImageItem, author: str) -> Json:
         """
-        Write the usage of the model that authors an SVG, which is billed separately.
-
-        Args:
-            drawing: The image.
-            author: The authoring model, unless the request names one.
-
+        Write the usage of the model that authors an SVG, which is billed separately: of the author,
+        unless the request names one.
         """
         written = text_tokens(" " * len(pybase64.b64decode(self.base64(drawing))))
         reported = 512 + text_tokens(" ".join(drawing.sketch.prompts))
@@ -168,7 +153,7 @@ class ResponseWriter:
         width, height = drawing.sketch.size
         return {
             "background": "transparent" if drawing.sketch.transparent else "opaque",
-            "output_format": drawing.tool.format,
+            "output_format": drawing.tool.encoding.format,
             "quality": drawing.tool.drawn_quality,
             "size": f"{width}x{height}",
         }

@@ -27,6 +27,7 @@ from imagesession._fake_openai.http import (
     FakeResponse,
     Json,
     Part,
+    Settings,
     dump,
     json_response,
     list_response,
@@ -41,7 +42,6 @@ from imagesession._fake_openai.responses_request import (
     ResponsesRequest,
     parse_request,
 )
-from imagesession._fake_openai.settings import Settings
 from imagesession._fake_openai.sketch import SketchState
 from imagesession._fake_openai.sse import EventPlayer
 from imagesession._fake_openai.tokens import ImageUsage, Usage, drawn_tokens, text_tokens
@@ -269,11 +269,7 @@ def _weight(sketch: SketchState | None, before: SketchState | None) -> int:
 
 def _limit_usage(request: ResponsesRequest, usage: Usage, context_tokens: int | None) -> Usage:
     """
-    Apply the model's context limit.
-
-    Raises:
-        RefusalError: The request is longer, and does not allow truncation.
-
+    Apply the model's context limit, beyond which a request needs to allow truncation.
     """
     if context_tokens is None or usage.input <= context_tokens:
         return usage

@@ -15,13 +15,11 @@ from imagesession._fake_openai.analysis import wants_findings
 from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.http import FakeRequest, Json
 from imagesession._fake_openai.image_tool import ImageToolParams, read_tool
-from imagesession._fake_openai.json_reader import JsonNode, check_metadata, parse, words
+from imagesession._fake_openai.json_reader import JsonNode, parse, read_metadata, words
 from imagesession._fake_openai.models_endpoint import mainline, reasons, reply_name
 from imagesession._fake_openai.response_settings import (
-    check_identifier,
     read_compact_threshold,
     read_effort,
-    read_flag,
     read_tier,
     read_window,
 )
@@ -33,6 +31,7 @@ _KNOWN = words(
     prompt_cache_retention reasoning safety_identifier service_tier store stream stream_options
     temperature text tool_choice tools top_logprobs top_p truncation user"""
 )
+_LONGEST_IDENTIFIER = 128
 _ROLES = ("user", "assistant", "system", "developer")
 _REFERENCES = re.compile(
     r"\n\nThe last (?:(\d+) images are references|image is a reference) to go by, "
@@ -54,12 +53,8 @@ _CONTENT_FIELDS = {"image_generation_call": "result", "reasoning": "encrypted_co
 @attrs.frozen(kw_only=True)
 class Message:
     """
-    One message of the input.
-
-    Attributes:
-        images: The `input_image` parts, in order.
-        references: How many of the last images are references to go by, as the text says.
-
+    One message of the input, with its `input_image` parts, of which the last `references` are to go
+    by, as the text says.
     """
 
     role: str
@@ -160,24 +155,22 @@ class ResponsesRequest:
 def parse_request(call: FakeRequest) -> ResponsesRequest:
     """
     Read a request to create a response.
-
-    Raises:
-        RefusalError: The API would reject it.
-
     """
     node = parse(call)
     node.only(_KNOWN)
     model = _read_model(node)
-    check_metadata(node)
-    check_identifier(node)
+    read_metadata(node)
+    if identifier := node.get("safety_identifier"):
+        identifier.within(_LONGEST_IDENTIFIER)
     tools = tuple(_read_tools(node))
     tool = next((tool for tool in tools if isinstance(tool, ImageToolParams)), None)
     choice = _read_choice(node, tool)
-    background, store = read_flag(node, "background"), read_flag(node, "store", default=True)
+    background, store = node.get_flag("background"), node.get_flag("store", default=True)
     tier = read_tier(node, model)
     if background and not store:
         raise RefusalError("background_unstored")
     used = None if choice == "none" else tool
+    options, includes = node.get("stream_options"), node.get("include") or ()
     return ResponsesRequest(
         model=model,
         items=tuple(_read_input(node)),
@@ -186,9 +179,9 @@ def parse_request(call: FakeRequest) -> ResponsesRequest:
         conversation=_conversation(node),
         store=store,
         background=background,
-        stream=read_flag(node, "stream"),
-        obfuscated=_obfuscated(node),
-        encrypted="reasoning.encrypted_content" in _includes(node),
+        stream=node.get_flag("stream"),
+        obfuscated=options is None or options.get_flag("include_obfuscation", default=True),
+        encrypted="reasoning.encrypted_content" in [child.text() for child in includes],
         effort=read_effort(node),
         instructions=node.get_text("instructions") or "",
         tool=used,
@@ -234,15 +227,6 @@ def _conversation(node: JsonNode) -> str | None:
     if isinstance(conversation.value, str):
         return conversation.text()
     return conversation.require("id").text()
-
-
-def _obfuscated(node: JsonNode) -> bool:
-    options = node.get("stream_options")
-    return True if options is None else read_flag(options, "include_obfuscation", default=True)
-
-
-def _includes(node: JsonNode) -> tuple[str, ...]:
-    return tuple(child.text() for child in node.get("include") or ())
 
 
 def _settings(node: JsonNode, key: str, defaults: Json) -> Json:

@@ -33,11 +33,7 @@ _POLL_SECONDS = 0.25
 @attrs.frozen(kw_only=True)
 class ServerAddress:
     """
-    The address of a served provider.
-
-    Attributes:
-        base_url: The base URL for clients.
-
+    The address of a served provider, for clients.
     """
 
     base_url: str

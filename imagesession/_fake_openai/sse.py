@@ -34,11 +34,7 @@ class TimedEvent:
 @attrs.frozen(kw_only=True)
 class EventPlayer:
     """
-    Send a response's events, each when it is due.
-
-    Attributes:
-        poor_end: Whether the last event leaves out the images' bytes.
-
+    Send a response's events, each when it is due; at a poor end the images' bytes are left out.
     """
 
     writer: ResponseWriter

@@ -25,23 +25,13 @@ class FakeTransport(httpx2.BaseTransport):
     """
 
     def __init__(self, provider: Provider) -> None:
-        """
-        Create a transport.
-
-        Args:
-            provider: The provider that answers.
-
-        """
         self._provider = provider
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """
         Answer one request.
         """
-        answer = self._provider.handle(_call(request, request.read()))
-        return httpx2.Response(
-            answer.status, headers=_headers(answer), stream=_Stream(answer, _ReadTimeout(request))
-        )
+        return _answer(self._provider, request, request.read())
 
 
 class AsyncFakeTransport(httpx2.AsyncBaseTransport):
@@ -50,101 +40,47 @@ class AsyncFakeTransport(httpx2.AsyncBaseTransport):
     """
 
     def __init__(self, provider: Provider) -> None:
-        """
-        Create a transport.
-
-        Args:
-            provider: The provider that answers.
-
-        """
         self._provider = provider
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """
         Answer one request.
         """
-        call = _call(request, await request.aread())
-        answer = self._provider.handle(call)  # quick: the parts are made later
-        return httpx2.Response(
-            answer.status,
-            headers=_headers(answer),
-            stream=_AsyncStream(answer, _ReadTimeout(request)),
-        )
+        return _answer(self._provider, request, await request.aread())
 
 
-class _ReadTimeout:
-    """
-    Apply the client's read timeout to the delays of a response.
-    """
+def _answer(provider: Provider, request: httpx2.Request, body: bytes) -> httpx2.Response:
+    target = request.url.raw_path.decode("ascii")
+    call = FakeRequest.read(request.method, target, request.headers.items(), body)
+    answer = provider.handle(call)  # quick: the parts are made later
+    headers = dict(answer.headers)
+    return httpx2.Response(answer.status, headers=headers, stream=_Stream(answer, request))
 
-    def __init__(self, request: httpx2.Request) -> None:
+
+class _Stream(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    # The client's read timeout applies to the delays of a response.
+
+    def __init__(self, answer: FakeResponse, request: httpx2.Request) -> None:
+        self._answer = answer
         self._request = request
         self._limit: float | None = request.extensions.get("timeout", {}).get("read")
         self._waited = 0.0
 
-    def wait(self, seconds: float) -> float:
-        """
-        Return how many seconds of a delay to sleep.
-        """
-        left = seconds if self._limit is None else min(seconds, self._limit - self._waited)
-        self._waited += seconds
-        return max(0.0, left)
-
-    def check(self) -> None:
-        """
-        Raise httpx2.ReadTimeout if the timeout has expired.
-        """
-        if self._limit is not None and self._waited > self._limit:
-            raise httpx2.ReadTimeout("The read operation timed out", request=self._request)
-
-    def arrived(self) -> None:
-        """
-        Restart the timeout, since data arrived.
-        """
-        self._waited = 0.0
-
-    def reset(self) -> httpx2.ReadError:
-        """
-        Return the error for a connection that was reset.
-        """
-        return httpx2.ReadError("Connection reset by peer", request=self._request)
-
-
-class _Stream(httpx2.SyncByteStream):
-    def __init__(self, answer: FakeResponse, timeout: _ReadTimeout) -> None:
-        self._answer = answer
-        self._timeout = timeout
-
     def __iter__(self) -> Iterator[bytes]:
         for part in self._answer.parts:
             if isinstance(part, Delay):
-                time.sleep(self._timeout.wait(part.seconds))
-                self._timeout.check()
-            elif isinstance(part, ConnectionReset):
-                raise self._timeout.reset()
+                time.sleep(self._count(part.seconds))
+                self._check_timeout()
             else:
-                self._timeout.arrived()
-                yield part
-
-    def close(self) -> None:
-        self._answer.close()
-
-
-class _AsyncStream(httpx2.AsyncByteStream):
-    def __init__(self, answer: FakeResponse, timeout: _ReadTimeout) -> None:
-        self._answer = answer
-        self._timeout = timeout
+                yield self._data(part)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for part in self._parts():
             if isinstance(part, Delay):
-                await anyio.sleep(self._timeout.wait(part.seconds))
-                self._timeout.check()
-            elif isinstance(part, ConnectionReset):
-                raise self._timeout.reset()
+                await anyio.sleep(self._count(part.seconds))
+                self._check_timeout()
             else:
-                self._timeout.arrived()
-                yield part
+                yield self._data(part)
 
     async def _parts(self) -> AsyncIterator[Part]:
         """
@@ -164,15 +100,29 @@ class _AsyncStream(httpx2.AsyncByteStream):
     def _next(self) -> Part | None:
         return next(self._answer.parts, None)
 
-    async def aclose(self) -> None:
+    def _count(self, seconds: float) -> float:
+        """
+        Return how many seconds of a delay to sleep.
+        """
+        left = seconds if self._limit is None else min(seconds, self._limit - self._waited)
+        self._waited += seconds
+        return max(0.0, left)
+
+    def _check_timeout(self) -> None:
+        if self._limit is not None and self._waited > self._limit:
+            raise httpx2.ReadTimeout("The read operation timed out", request=self._request)
+
+    def _data(self, part: bytes | ConnectionReset) -> bytes:
+        """
+        Return the data that arrives, after which the timeout begins anew.
+        """
+        if isinstance(part, ConnectionReset):
+            raise httpx2.ReadError("Connection reset by peer", request=self._request)
+        self._waited = 0.0
+        return part
+
+    def close(self) -> None:
         self._answer.close()
 
-
-def _call(request: httpx2.Request, body: bytes) -> FakeRequest:
-    return FakeRequest.read(
-        request.method, request.url.raw_path.decode("ascii"), request.headers.items(), body
-    )
-
-
-def _headers(answer: FakeResponse) -> dict[str, str]:
-    return dict(answer.headers)
+    async def aclose(self) -> None:
+        self._answer.close()

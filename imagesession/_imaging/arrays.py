@@ -9,15 +9,13 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeGuard, cast
+from typing import Any, Literal, Protocol, TypeGuard, cast
 
 from imagesession.errors import InvalidImageError
 
+from . import pillow
 from .limits import check_pixels
-from .pillow_typing import apply_lut, scaled
-
-if TYPE_CHECKING:
-    from PIL import Image
+from .pillow import Picture, apply_lut, scaled
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _ENDIAN = "<" if sys.byteorder == "little" else ">"
@@ -60,7 +58,7 @@ def is_buffer(source: object) -> bool:
     return True
 
 
-def read_array(source: Pixels, what: str) -> bytes | Image.Image:
+def read_array(source: Pixels, what: str) -> bytes | Picture:
     """
     Read an array as a picture.
 
@@ -120,19 +118,15 @@ def _raw(source: object, facts: Mapping[str, Any], what: str) -> bytes:
         ) from error
 
 
-def _from_bytes(data: bytes, size: tuple[int, int], channels: int, kind: str) -> Image.Image:
-    from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
-
-    picture = Image.frombytes(_MODES[channels], size, data)
+def _from_bytes(data: bytes, size: tuple[int, int], channels: int, kind: str) -> Picture:
+    picture = pillow.Image.frombytes(_MODES[channels], size, data)
     table = [0, *[255] * 255] * channels
     return apply_lut(picture, table) if kind == "|b1" else picture
 
 
 def _from_floats(
     data: bytes, size: tuple[int, int], channels: int, kind: str, what: str
-) -> Image.Image:
-    from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
-
+) -> Picture:
     code, raw_mode = _FLOATS[kind]
     numbers = memoryview(data).cast(code)
     if not math.isfinite(sum(numbers)):
@@ -141,7 +135,7 @@ def _from_floats(
             "first, as with numpy.nan_to_num."
         )
     bands = [
-        Image.frombytes("F", size, numbers[first::channels].tobytes(), "raw", raw_mode)
+        pillow.Image.frombytes("F", size, numbers[first::channels].tobytes(), "raw", raw_mode)
         for first in range(channels)
     ]
     lows, highs = zip(
@@ -152,4 +146,4 @@ def _from_floats(
             f"{what} is an array of floats from {min(lows):g} to {max(highs):g}; a picture's are "
             "from 0.0 to 1.0. Scale them, or convert it to uint8."
         )
-    return Image.merge(_MODES[channels], [scaled(band, 255).convert("L") for band in bands])
+    return pillow.Image.merge(_MODES[channels], [scaled(band, 255).convert("L") for band in bands])

@@ -6,14 +6,12 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from imagesession.errors import InvalidImageError
 
-from .pillow_typing import srgb
-
-if TYPE_CHECKING:
-    from PIL import Image
+from . import pillow
+from .pillow import Picture, srgb
 
 # https://www.cipa.jp/std/documents/e/DC-X008-Translation-2019-E.pdf, 4.6.5
 _ORIENTATION = 0x0112
@@ -36,28 +34,26 @@ _JPEG_QUALITY = 95
 _MAX_PROFILE_BYTES = 8_000_000
 
 
-def has_orientation(picture: Image.Image) -> bool:
+def has_orientation(picture: Picture) -> bool:
     """
     Return whether an image's metadata ask for rotating or mirroring when it is shown.
     """
     return _orientation(picture) in _TRANSPOSITIONS
 
 
-def apply_orientation(picture: Image.Image) -> Image.Image:
+def apply_orientation(picture: Picture) -> Picture:
     """
     Rotate or mirror an image as its orientation tag says, and remove the tag.
     """
-    from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
-
     transposition = _TRANSPOSITIONS.get(_orientation(picture))
     return (
-        strip_metadata(picture.transpose(Image.Transpose[transposition]))
+        strip_metadata(picture.transpose(pillow.Image.Transpose[transposition]))
         if transposition
         else picture
     )
 
 
-def strip_metadata(picture: Image.Image) -> Image.Image:
+def strip_metadata(picture: Picture) -> Picture:
     """
     Return a copy without metadata, except what is needed to interpret the pixels.
     """
@@ -66,7 +62,7 @@ def strip_metadata(picture: Image.Image) -> Image.Image:
     return stripped
 
 
-def to_8bit(picture: Image.Image, name: str) -> Image.Image:
+def to_8bit(picture: Picture, name: str) -> Picture:
     """
     Convert an image to 8 bits a channel: L, LA, RGB or RGBA, whichever loses least.
 
@@ -92,7 +88,7 @@ def to_8bit(picture: Image.Image, name: str) -> Image.Image:
     return _to_rgb(picture)
 
 
-def icc_profile(picture: Image.Image) -> bytes | None:
+def icc_profile(picture: Picture) -> bytes | None:
     """
     Return an image's ICC profile, if the profile matches the image's mode.
     """
@@ -103,23 +99,21 @@ def icc_profile(picture: Image.Image) -> bytes | None:
     return found if len(found) <= _MAX_PROFILE_BYTES else None
 
 
-def to_srgb(picture: Image.Image, icc: bytes) -> Image.Image | None:
+def to_srgb(picture: Picture, icc: bytes) -> Picture | None:
     """
     Convert an opaque image from its profile's colours to sRGB.
 
     Returns:
         The image in RGB; None if the profile cannot be read or is for another mode.
     """
-    from PIL import ImageCms  # noqa: PLC0415 - slow to import, and hardly ever needed
-
     try:
-        own = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        return ImageCms.profileToProfile(picture, own, srgb(), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError):
+        own = pillow.ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        return pillow.ImageCms.profileToProfile(picture, own, srgb(), outputMode="RGB")
+    except (pillow.ImageCms.PyCMSError, OSError):
         return None
 
 
-def match_profile(picture: Image.Image, icc: bytes | None) -> Image.Image:
+def match_profile(picture: Picture, icc: bytes | None) -> Picture:
     """
     Convert an image in RGB or RGBA from its own colours to those of another image.
 
@@ -133,31 +127,29 @@ def match_profile(picture: Image.Image, icc: bytes | None) -> Image.Image:
     own = icc_profile(picture)
     if own == icc:
         return picture
-    from PIL import ImageCms  # noqa: PLC0415 - slow to import, and hardly ever needed
-
     try:
         source, target = (
-            srgb() if data is None else ImageCms.ImageCmsProfile(io.BytesIO(data))
+            srgb() if data is None else pillow.ImageCms.ImageCmsProfile(io.BytesIO(data))
             for data in (own, icc)
         )
-        matched = ImageCms.profileToProfile(
+        matched = pillow.ImageCms.profileToProfile(
             picture.convert("RGB"), source, target, outputMode="RGB"
         )
-    except (ImageCms.PyCMSError, OSError):
+    except (pillow.ImageCms.PyCMSError, OSError):
         return picture
     if matched is not None and has_alpha(picture):
         matched.putalpha(picture.getchannel("A"))
     return matched or picture
 
 
-def has_alpha(picture: Image.Image) -> bool:
+def has_alpha(picture: Picture) -> bool:
     """
     Return whether a plain image has an alpha channel.
     """
     return picture.mode in {"LA", "RGBA"}
 
 
-def encode_png(picture: Image.Image, icc: bytes | None = None) -> bytes:
+def encode_png(picture: Picture, icc: bytes | None = None) -> bytes:
     """
     Encode a plain image as PNG, with its profile and no other metadata.
     """
@@ -166,7 +158,7 @@ def encode_png(picture: Image.Image, icc: bytes | None = None) -> bytes:
     return buffer.getvalue()
 
 
-def encode_jpeg(picture: Image.Image, icc: bytes | None = None) -> bytes:
+def encode_jpeg(picture: Picture, icc: bytes | None = None) -> bytes:
     """
     Encode a plain image without alpha as JPEG, without chroma subsampling.
     """
@@ -185,7 +177,7 @@ def encode_jpeg(picture: Image.Image, icc: bytes | None = None) -> bytes:
     return buffer.getvalue()
 
 
-def _orientation(picture: Image.Image) -> int:
+def _orientation(picture: Picture) -> int:
     try:
         found: object = picture.getexif().get(_ORIENTATION, 1)
     # Unreadable metadata are ignored: the pixels are intact.
@@ -194,18 +186,16 @@ def _orientation(picture: Image.Image) -> int:
     return found if isinstance(found, int) else 1
 
 
-def _narrow_16bit(picture: Image.Image) -> Image.Image:
+def _narrow_16bit(picture: Picture) -> Picture:
     """
     Reduce 16 bits a pixel to 8; Pillow's own conversion clips bright pixels.
     """
-    from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
-
     wide = picture.tobytes("raw", "I;16B")
     # In big-endian order, the first of two bytes is the more significant one.
-    return Image.frombytes("L", picture.size, wide[::2])
+    return pillow.Image.frombytes("L", picture.size, wide[::2])
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
+def _to_rgb(picture: Picture) -> Picture:
     """
     Convert CMYK and other colour spaces to RGB, through the image's profile if it is usable.
     """

@@ -4,25 +4,21 @@ Restore the pixels that a mask protects, and validate markup drawn over an image
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from imagesession.errors import InvalidImageError
 
+from . import pillow
 from .color import encode_png, has_alpha, icc_profile, match_profile
 from .decode import decode_upright
 from .inputs import read_image_input
 from .mask_ops import Size, check_size
-from .pillow_typing import apply_lut, resize
-
-if TYPE_CHECKING:
-    from PIL import Image
+from .pillow import Picture, apply_lut, resize
 
 # Selects pixels that may change in part; those at 0 and 255 are exact already.
 _PARTIAL = [0, *[255] * 254, 0]
 _OPAQUE = 255
 
 
-def restore_unmasked(original: bytes, reply: bytes, alpha: Image.Image) -> bytes:
+def restore_unmasked(original: bytes, reply: bytes, alpha: Picture) -> bytes:
     """
     Restore the pixels that a mask protects; models often change them.
 
@@ -39,8 +35,6 @@ def restore_unmasked(original: bytes, reply: bytes, alpha: Image.Image) -> bytes
     Raises:
         InvalidImageError: An image cannot be read, or the mask has another size.
     """
-    from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
-
     before = decode_upright(original, "The picture that was sent")
     after = decode_upright(reply, "The picture that came back")
     check_size("mask", alpha.size, before.size, resize_mask=False)
@@ -49,7 +43,7 @@ def restore_unmasked(original: bytes, reply: bytes, alpha: Image.Image) -> bytes
     # A reply in sRGB, pasted as it is into a photo with a wide profile, would look more vivid.
     changed = match_profile(after.convert(mode), icc_profile(base))
     if changed.size != base.size:
-        changed = resize(changed, base.size, Image.Resampling.LANCZOS)
+        changed = resize(changed, base.size, pillow.Image.Resampling.LANCZOS)
     return encode_png(_blend(base, changed, alpha), icc_profile(base))
 
 
@@ -69,8 +63,6 @@ def validate_markup(picture: object, size: Size, *, resize_mask: bool = False) -
         InvalidImageError: The markup cannot be read, has another size, is fully transparent, or
             hides the whole image.
     """
-    from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
-
     overlay = decode_upright(*read_image_input(picture, "The markup")).convert("RGBA")
     check_size("markup", overlay.size, size, resize_mask=resize_mask)
     lowest, highest = overlay.getchannel("A").getextrema()
@@ -84,16 +76,14 @@ def validate_markup(picture: object, size: Size, *, resize_mask: bool = False) -
             "The markup draws nothing: all of it is transparent. Draw on it first."
         )
     if overlay.size != size:
-        overlay = resize(overlay, size, Image.Resampling.LANCZOS)
+        overlay = resize(overlay, size, pillow.Image.Resampling.LANCZOS)
     return encode_png(overlay)
 
 
-def _blend(base: Image.Image, changed: Image.Image, alpha: Image.Image) -> Image.Image:
-    from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
-
-    blended = Image.composite(changed, base, alpha)
+def _blend(base: Picture, changed: Picture, alpha: Picture) -> Picture:
+    blended = pillow.Image.composite(changed, base, alpha)
     if has_alpha(blended):
         # The arbitrary colour of a transparent pixel must not bleed into the soft edge.
-        premultiplied = Image.composite(changed.convert("RGBa"), base.convert("RGBa"), alpha)
+        premultiplied = pillow.Image.composite(changed.convert("RGBa"), base.convert("RGBa"), alpha)
         blended.paste(premultiplied.convert("RGBA"), mask=apply_lut(alpha, _PARTIAL))
     return blended

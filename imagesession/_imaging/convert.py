@@ -5,12 +5,12 @@ Convert images to formats that the provider accepts, or that every program can s
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
 
 from imagesession._domain.image_header import ImageHeader, parse_header
 from imagesession._domain.wording import quote
 from imagesession.errors import InvalidImageError, InvalidRequestError
 
+from . import pillow
 from .color import (
     apply_orientation,
     encode_jpeg,
@@ -22,12 +22,10 @@ from .color import (
 )
 from .decode import decode_image, decode_upright
 from .limits import MAX_BYTES, check_bytes
+from .pillow import Picture
 from .sniff import sniff_format
 from .svg import natural_edge, render_svg
 from .thumbnails import resize_to_fit
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 _PROVIDER_FORMATS = frozenset({"PNG", "JPEG", "WEBP"})
 # Lossy formats: as PNG, these images would be several times as large.
@@ -127,7 +125,7 @@ def to_format(data: bytes, name: str, format: str) -> bytes:
     return buffer.getvalue()
 
 
-def pixels(data: bytes, name: str) -> Image.Image:
+def pixels(data: bytes, name: str) -> Picture:
     """
     Decode an image as it is shown: upright, in L, LA, RGB or RGBA; an SVG is rendered.
     """
@@ -136,17 +134,15 @@ def pixels(data: bytes, name: str) -> Image.Image:
     return decode_upright(data, name)
 
 
-def _on_white(picture: Image.Image) -> Image.Image:
-    from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
-
+def _on_white(picture: Picture) -> Picture:
     layers = picture.convert("RGBA")
-    white = Image.new("RGBA", picture.size, "white")
-    flat = Image.alpha_composite(white, layers).convert("RGB")
+    white = pillow.Image.new("RGBA", picture.size, "white")
+    flat = pillow.Image.alpha_composite(white, layers).convert("RGB")
     flat.info = {key: value for key, value in picture.info.items() if key == "icc_profile"}
     return flat
 
 
-def encode(picture: Image.Image, name: str) -> tuple[bytes, ImageHeader]:
+def encode(picture: Picture, name: str) -> tuple[bytes, ImageHeader]:
     """
     Encode an image for the provider: rotated upright, with its colour profile.
 
@@ -163,7 +159,7 @@ def encode(picture: Image.Image, name: str) -> tuple[bytes, ImageHeader]:
     )
 
 
-def _is_ready(picture: Image.Image) -> bool:
+def _is_ready(picture: Picture) -> bool:
     return (
         picture.format in _PROVIDER_FORMATS
         and getattr(picture, "n_frames", 1) == 1

@@ -14,17 +14,16 @@ import threading
 import warnings
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import Any, cast
 
 from imagesession._domain.image_header import parse_header
 from imagesession.errors import InvalidImageError
 
+from . import pillow
 from .color import apply_orientation, to_8bit
 from .limits import MAX_PIXELS, check_pixels
+from .pillow import Picture
 from .sniff import Kind, sniff_format
-
-if TYPE_CHECKING:
-    from PIL import Image, JpegImagePlugin, TiffImagePlugin
 
 READABLE = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 # Formats whose size is read from the header, since decoders may allocate all pixels at once.
@@ -53,7 +52,7 @@ if hasattr(os, "register_at_fork"):  # otherwise a fork might find it locked, an
     )
 
 
-def decode_image(data: bytes, name: str, *, edge: int | None = None) -> Image.Image:
+def decode_image(data: bytes, name: str, *, edge: int | None = None) -> Picture:
     """
     Decode an image's first frame, in the orientation stored in the file.
 
@@ -80,7 +79,7 @@ def decode_image(data: bytes, name: str, *, edge: int | None = None) -> Image.Im
     return _decode(_reader(kind, name), data, name, edge)
 
 
-def decode_upright(data: bytes, name: str, *, edge: int | None = None) -> Image.Image:
+def decode_upright(data: bytes, name: str, *, edge: int | None = None) -> Picture:
     """
     Decode an image as it is to be shown: upright, in 8 bits a channel.
 
@@ -110,21 +109,19 @@ def _check_header(kind: Kind, data: bytes, name: str) -> None:
 
 
 def _decode(
-    reader: Callable[[io.BytesIO], Image.Image], data: bytes, name: str, edge: int | None
-) -> Image.Image:
-    from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
-
+    reader: Callable[[io.BytesIO], Picture], data: bytes, name: str, edge: int | None
+) -> Picture:
     kind = sniff_format(data)
     try:
         with _raise_on_pillow_warning() if kind in _WARNING_KINDS else contextlib.nullcontext():
             picture = reader(io.BytesIO(data))
             _check_decoded_size(picture, name)
             if edge and picture.format == "JPEG":
-                _reduce_draft(cast("JpegImagePlugin.JpegImageFile", picture), edge)
+                _reduce_draft(picture, edge)
             picture.load()
     except InvalidImageError:
         raise
-    except Image.DecompressionBombError as error:
+    except pillow.Image.DecompressionBombError as error:
         raise InvalidImageError(
             f"{name} has too many pixels; the limit is {MAX_PIXELS / 1e6:.0f} million. Make it "
             "smaller."
@@ -155,15 +152,15 @@ def _raise_on_pillow_warning() -> Generator[None]:
             raise ValueError(warning.message)
 
 
-def _check_decoded_size(picture: Image.Image, name: str) -> None:
+def _check_decoded_size(picture: Picture, name: str) -> None:
     check_pixels(picture.size, name)
     if picture.format == "TIFF":
         # A decoder allocates a whole tile, however small the image is.
-        tags = cast("TiffImagePlugin.TiffImageFile", picture).tag_v2
+        tags = cast("Any", picture).tag_v2
         check_pixels((tags.get(_TILE_WIDTH_TAG, 0), tags.get(_TILE_HEIGHT_TAG, 0)), name)
 
 
-def _reduce_draft(picture: JpegImagePlugin.JpegImageFile, edge: int) -> None:
+def _reduce_draft(picture: Picture, edge: int) -> None:
     """
     Decode a JPEG at a fraction of its size, which its DCT blocks allow at no extra cost.
     """
@@ -193,47 +190,21 @@ def _damaged_message(name: str, kind: Kind | None) -> str:
     )
 
 
-def _reader(kind: Kind, name: str) -> Callable[[io.BytesIO], Image.Image]:
-    from PIL import (  # noqa: PLC0415 - slow to import, and hardly ever needed
-        BmpImagePlugin,
-        GifImagePlugin,
-        JpegImagePlugin,
-        PngImagePlugin,
-        TiffImagePlugin,
-        WebPImagePlugin,
-    )
-
-    match kind:
-        case "avif":
-            return _avif_reader(name)
-        case "heic":
-            return _heic_reader(name)
-        case "bmp":
-            return BmpImagePlugin.BmpImageFile
-        case "gif":
-            return GifImagePlugin.GifImageFile
-        case "jpeg":
-            return JpegImagePlugin.JpegImageFile
-        case "tiff":
-            return TiffImagePlugin.TiffImageFile
-        case "webp":
-            return WebPImagePlugin.WebPImageFile
-        case _:
-            return PngImagePlugin.PngImageFile
-
-
-def _avif_reader(name: str) -> Callable[[io.BytesIO], Image.Image]:
-    from PIL import AvifImagePlugin  # noqa: PLC0415 - slow to import, and hardly used
-
-    if not AvifImagePlugin.SUPPORTED:
+def _reader(kind: Kind, name: str) -> Callable[[io.BytesIO], Picture]:
+    if kind == "heic":
+        return _heic_reader(name)
+    prefix = "WebP" if kind == "webp" else kind.capitalize()
+    plugin = pillow.load(f"{prefix}ImagePlugin")
+    if kind == "avif" and not plugin.SUPPORTED:
         raise InvalidImageError(
             f"{name} is an AVIF picture, which this build of Pillow cannot read. Save it as JPEG "
             "or PNG, or install Pillow from its wheels."
         )
-    return AvifImagePlugin.AvifImageFile
+    reader: Callable[[io.BytesIO], Picture] = getattr(plugin, f"{prefix}ImageFile")
+    return reader
 
 
-def _heic_reader(name: str) -> Callable[[io.BytesIO], Image.Image]:
+def _heic_reader(name: str) -> Callable[[io.BytesIO], Picture]:
     try:
         from pillow_heif import HeifImageFile  # noqa: PLC0415 - an optional extra
     except ImportError as error:

@@ -11,19 +11,18 @@ import re
 import sys
 import urllib.parse
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from imagesession._domain.wording import quote, show_path
 from imagesession.errors import InvalidImageError
 
+from . import pillow
 from .arrays import has_pixels, is_buffer, read_array
 from .color import strip_metadata
 from .convert import encode
 from .limits import MAX_BYTES, check_bytes, check_pixels
+from .pillow import Picture
 from .sniff import sniff_format
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 _URL = re.compile(r"(?:https?|ftp|s3|gs):", re.IGNORECASE)
 _FILE_URL = re.compile(r"file:", re.IGNORECASE)
@@ -182,24 +181,20 @@ def _read_path(name: str, what: str) -> tuple[bytes, str]:
     return data, str(path)
 
 
-def _as_pil_image(source: object) -> Image.Image | None:
+def _as_pil_image(source: object) -> Picture | None:
     # If PIL is not imported yet, `source` cannot be a PIL image.
     if "PIL.Image" not in sys.modules:
         return None
-    from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
-
-    return source if isinstance(source, Image.Image) else None
+    return source if isinstance(source, pillow.Image.Image) else None
 
 
-def _encode(picture: Image.Image, what: str) -> bytes:
-    from PIL import ImageFile  # noqa: PLC0415 - slow to import, and hardly ever needed
-
+def _encode(picture: Picture, what: str) -> bytes:
     check_pixels(picture.size, what)
     try:
         picture.load()
         # The orientation tag holds only for an image straight from a file. A processed image may
         # still carry the tag, but its pixels are already as its maker sees them.
-        if not isinstance(picture, ImageFile.ImageFile):
+        if not isinstance(picture, pillow.ImageFile.ImageFile):
             picture = strip_metadata(picture)
     except (OSError, ValueError, SyntaxError) as error:
         raise InvalidImageError(f"{what} is a PIL image that cannot be loaded: {error}.") from error

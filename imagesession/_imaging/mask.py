@@ -14,6 +14,7 @@ import attrs
 from imagesession._domain.wording import quote
 from imagesession.errors import InvalidImageError
 
+from . import pillow
 from .boxes import parse_box
 from .color import apply_orientation, encode_png
 from .decode import decode_image, decode_upright
@@ -21,10 +22,11 @@ from .inputs import read_image_input
 from .limits import check_pixels
 from .mask_ops import DilatedMask, FeatheredMask, Inverted, LoadedMask, MaskOp, Shape, combine
 from .mask_readers import OpenSide, from_alpha, from_alpha_or_luminance, from_luminance
-from .pillow_typing import apply_lut
+from .pillow import apply_lut
 
 if TYPE_CHECKING:
     from PIL import Image
+
 
 Size: TypeAlias = tuple[int, int]
 _TINT = (255, 0, 102)
@@ -244,12 +246,10 @@ class Mask:
         Raises:
             InvalidImageError: As for `alpha`; or no pixel may change, or every pixel may.
         """
-        from PIL import Image, ImageChops  # noqa: PLC0415 - slow to import, and hardly ever needed
-
         alpha = self.alpha(size, resize_mask=resize_mask)
         validate_alpha(alpha)
-        encoded = Image.new("RGBA", alpha.size, (0, 0, 0, 255))
-        encoded.putalpha(ImageChops.invert(alpha))
+        encoded = pillow.Image.new("RGBA", alpha.size, (0, 0, 0, 255))
+        encoded.putalpha(pillow.ImageChops.invert(alpha))
         return encode_png(encoded)
 
     def preview(self, picture: object, *, resize_mask: bool = False) -> Image.Image:
@@ -263,13 +263,11 @@ class Mask:
         Raises:
             InvalidImageError: As for `alpha`, or the image cannot be read.
         """
-        from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
-
         data, name = read_image_input(picture)
         image = decode_upright(data, name).convert("RGBA")
         alpha = self.alpha(image.size, resize_mask=resize_mask)
-        tint = Image.new("RGBA", image.size, (*_TINT, 255))
-        return Image.composite(tint, image, apply_lut(alpha, _TINT_OPACITY))
+        tint = pillow.Image.new("RGBA", image.size, (*_TINT, 255))
+        return pillow.Image.composite(tint, image, apply_lut(alpha, _TINT_OPACITY))
 
 
 # The module that users import it from.

@@ -7,17 +7,15 @@ Each operation draws an "L" image that says how far each pixel may change: 255 f
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import attrs
 
 from imagesession.errors import InvalidImageError
 
+from . import pillow
 from .boxes import Box
-from .pillow_typing import resize
-
-if TYPE_CHECKING:
-    from PIL import Image
+from .pillow import Picture, resize
 
 Size: TypeAlias = tuple[int, int]
 Sign: TypeAlias = Literal["|", "&"]
@@ -28,7 +26,7 @@ class MaskOp(Protocol):
     An operation that draws a mask.
     """
 
-    def draw(self, size: Size, *, resize_mask: bool) -> Image.Image:
+    def draw(self, size: Size, *, resize_mask: bool) -> Picture:
         """
         Draw the mask at an image's size. A mask of another size is rescaled only if `resize_mask`.
         """
@@ -44,15 +42,13 @@ class Shape:
     kind: Literal["rectangle", "ellipse"]
     box: Box
 
-    def draw(self, size: Size, *, resize_mask: bool) -> Image.Image:  # noqa: ARG002 - part of the protocol; a box needs no rescaling
+    def draw(self, size: Size, *, resize_mask: bool) -> Picture:  # noqa: ARG002 - part of the protocol; a box needs no rescaling
         """
         Draw the shape with a sharp edge.
         """
-        from PIL import Image, ImageDraw  # noqa: PLC0415 - slow to import, and hardly ever needed
-
         left, top, right, bottom = self.box.on(size)
-        alpha = Image.new("L", size, 0)
-        brush = ImageDraw.Draw(alpha)
+        alpha = pillow.Image.new("L", size, 0)
+        brush = pillow.ImageDraw.Draw(alpha)
         # Pillow draws no ellipse that is one pixel wide or high.
         thin = right - left == 1 or bottom - top == 1
         paint = brush.rectangle if thin or self.kind == "rectangle" else brush.ellipse
@@ -78,18 +74,16 @@ class LoadedMask:
     pixels: bytes = attrs.field(repr=False)
     origin: str = attrs.field(eq=False)
 
-    def draw(self, size: Size, *, resize_mask: bool) -> Image.Image:
+    def draw(self, size: Size, *, resize_mask: bool) -> Picture:
         """
         Draw the mask as it was read.
 
         Raises:
             InvalidImageError: The mask has another size, and `resize_mask` is False.
         """
-        from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
-
-        alpha = Image.frombytes("L", self.size, self.pixels)
+        alpha = pillow.Image.frombytes("L", self.size, self.pixels)
         check_size("mask", self.size, size, resize_mask=resize_mask)
-        return alpha if size == self.size else resize(alpha, size, Image.Resampling.BILINEAR)
+        return alpha if size == self.size else resize(alpha, size, pillow.Image.Resampling.BILINEAR)
 
     def __str__(self) -> str:
         return f"Mask.{self.origin}(<{self.size[0]}x{self.size[1]}>)"
@@ -104,13 +98,11 @@ class CombinedMask:
     sign: Sign
     parts: tuple[MaskOp, ...]
 
-    def draw(self, size: Size, *, resize_mask: bool) -> Image.Image:
+    def draw(self, size: Size, *, resize_mask: bool) -> Picture:
         """
         Draw the parts and combine them pixel by pixel.
         """
-        from PIL import ImageChops  # noqa: PLC0415 - slow to import, and hardly ever needed
-
-        join = ImageChops.lighter if self.sign == "|" else ImageChops.darker
+        join = pillow.ImageChops.lighter if self.sign == "|" else pillow.ImageChops.darker
         return functools.reduce(
             join, (part.draw(size, resize_mask=resize_mask) for part in self.parts)
         )
@@ -127,13 +119,11 @@ class Inverted:
 
     inner: MaskOp
 
-    def draw(self, size: Size, *, resize_mask: bool) -> Image.Image:
+    def draw(self, size: Size, *, resize_mask: bool) -> Picture:
         """
         Draw the inner operation and invert it.
         """
-        from PIL import ImageChops  # noqa: PLC0415 - slow to import, and hardly ever needed
-
-        return ImageChops.invert(self.inner.draw(size, resize_mask=resize_mask))
+        return pillow.ImageChops.invert(self.inner.draw(size, resize_mask=resize_mask))
 
     def __str__(self) -> str:
         return f"~{self.inner}"
@@ -152,16 +142,14 @@ class FeatheredMask:
     inner: MaskOp
     radius: float
 
-    def draw(self, size: Size, *, resize_mask: bool) -> Image.Image:
+    def draw(self, size: Size, *, resize_mask: bool) -> Picture:
         """
         Draw the inner operation and blur it.
         """
-        from PIL import ImageFilter  # noqa: PLC0415 - slow to import, and hardly ever needed
-
         alpha = self.inner.draw(size, resize_mask=resize_mask)
         # A radius beyond the image's size changes nothing more.
         radius = min(self.radius, max(size))
-        return alpha.filter(ImageFilter.GaussianBlur(radius))
+        return alpha.filter(pillow.ImageFilter.GaussianBlur(radius))
 
     def __str__(self) -> str:
         return f"{self.inner}.feather({self.radius:g})"
@@ -180,16 +168,14 @@ class DilatedMask:
     inner: MaskOp
     px: int
 
-    def draw(self, size: Size, *, resize_mask: bool) -> Image.Image:
+    def draw(self, size: Size, *, resize_mask: bool) -> Picture:
         """
         Draw the inner operation and move its edge.
         """
-        from PIL import ImageChops  # noqa: PLC0415 - slow to import, and hardly ever needed
-
         alpha = self.inner.draw(size, resize_mask=resize_mask)
         if self.px >= 0:
             return _dilate(alpha, self.px)
-        return ImageChops.invert(_dilate(ImageChops.invert(alpha), -self.px))
+        return pillow.ImageChops.invert(_dilate(pillow.ImageChops.invert(alpha), -self.px))
 
     def __str__(self) -> str:
         return f"{self.inner}.dilate({self.px})"
@@ -223,15 +209,13 @@ def check_size(what: str, actual: Size, expected: Size, *, resize_mask: bool) ->
         )
 
 
-def _dilate(alpha: Image.Image, px: int) -> Image.Image:
+def _dilate(alpha: Picture, px: int) -> Picture:
     """
     Give every pixel the greatest value within the square of radius `px` around it.
 
     Each pass about doubles the radius reached, so a wide dilation costs little more than a narrow
     one; Pillow's MaxFilter visits every pixel of the square.
     """
-    from PIL import ImageChops  # noqa: PLC0415 - slow to import, and hardly ever needed
-
     width, height = alpha.size
     for right, down, length in ((1, 0, width), (-1, 0, width), (0, 1, height), (0, -1, height)):
         radius, target = 0, min(px, length)
@@ -239,6 +223,6 @@ def _dilate(alpha: Image.Image, px: int) -> Image.Image:
             step = min(radius + 1, target - radius)
             left, top = -right * step, -down * step
             moved = alpha.crop((left, top, left + width, top + height))
-            alpha = ImageChops.lighter(alpha, moved)
+            alpha = pillow.ImageChops.lighter(alpha, moved)
             radius += step
     return alpha

@@ -4,18 +4,16 @@ Read masks from images: by brightness, or by transparency.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, cast
 
 from imagesession.errors import InvalidImageError
 
+from . import pillow
 from .color import has_alpha, to_8bit
-from .pillow_typing import apply_lut
-
-if TYPE_CHECKING:
-    from PIL import Image
+from .pillow import Picture, apply_lut
 
 OpenSide: TypeAlias = Literal["white", "black"]
-NamedImage: TypeAlias = "tuple[Image.Image, str]"
+NamedImage: TypeAlias = "tuple[Picture, str]"
 # JPEG tints greys a little, and a brush tints edges; a photo is coloured all over.
 _COLORED_SPREAD = 48
 _MAX_COLORED_FRACTION = 0.02
@@ -27,9 +25,7 @@ _MIN_SPREAD = 16
 _MAX_APART = 0.05
 
 
-def from_luminance(
-    source: NamedImage, opens: OpenSide, threshold: int | None = None
-) -> Image.Image:
+def from_luminance(source: NamedImage, opens: OpenSide, threshold: int | None = None) -> Picture:
     """
     Return which pixels may change by an image's brightness, as an L image.
 
@@ -38,35 +34,33 @@ def from_luminance(
         opens: Whether white or black may change; transparent pixels never do.
         threshold: Pixels at least this bright count as white, others as black; None keeps greys.
     """
-    from PIL import ImageChops  # noqa: PLC0415 - slow to import, and hardly ever needed
-
     picture = to_8bit(*source)
     grey = picture.convert("L")
     if threshold is not None:
         grey = apply_lut(grey, [0] * threshold + [255] * (256 - threshold))
-    alpha = grey if opens == "white" else ImageChops.invert(grey)
-    return ImageChops.multiply(alpha, picture.getchannel("A")) if has_alpha(picture) else alpha
+    alpha = grey if opens == "white" else pillow.ImageChops.invert(grey)
+    return (
+        pillow.ImageChops.multiply(alpha, picture.getchannel("A")) if has_alpha(picture) else alpha
+    )
 
 
-def from_alpha(source: NamedImage) -> Image.Image:
+def from_alpha(source: NamedImage) -> Picture:
     """
     Return which pixels may change by an image's transparency, as an L image.
 
     Raises:
         InvalidImageError: The image has no alpha channel.
     """
-    from PIL import ImageChops  # noqa: PLC0415 - slow to import, and hardly ever needed
-
     picture, name = to_8bit(*source), source[1]
     if not has_alpha(picture):
         raise InvalidImageError(
             f"{name} has no alpha channel, so no pixel of it is transparent. If its white may "
             "change, use Mask.from_luminance(picture)."
         )
-    return ImageChops.invert(picture.getchannel("A"))
+    return pillow.ImageChops.invert(picture.getchannel("A"))
 
 
-def from_alpha_or_luminance(source: NamedImage, opens: OpenSide) -> Image.Image:
+def from_alpha_or_luminance(source: NamedImage, opens: OpenSide) -> Picture:
     """
     Read a mask by the image's transparency if it has any, otherwise by its brightness.
 
@@ -89,7 +83,7 @@ def from_alpha_or_luminance(source: NamedImage, opens: OpenSide) -> Image.Image:
     return from_luminance((opaque, name), opens)
 
 
-def _check_brightness(grey: Image.Image, name: str) -> None:
+def _check_brightness(grey: Picture, name: str) -> None:
     """
     Reject a mask that looks black and is not, such as one whose values are numbers of segments.
 
@@ -105,7 +99,7 @@ def _check_brightness(grey: Image.Image, name: str) -> None:
         )
 
 
-def _check_transparency(picture: Image.Image, name: str) -> None:
+def _check_transparency(picture: Picture, name: str) -> None:
     """
     Reject a mask whose transparency says hardly anything, or the opposite of its brightness.
 
@@ -113,8 +107,6 @@ def _check_transparency(picture: Image.Image, name: str) -> None:
         InvalidImageError: It is nearly the same everywhere; or what is visible is white, so that
             either that or the transparent rest may be meant.
     """
-    from PIL import ImageChops, ImageStat  # noqa: PLC0415 - slow to import, and hardly ever needed
-
     alpha = picture.getchannel("A")
     lowest, highest = cast("tuple[int, int]", alpha.getextrema())
     if lowest and highest - lowest < _MIN_SPREAD:
@@ -123,9 +115,9 @@ def _check_transparency(picture: Image.Image, name: str) -> None:
             "To go by that, use Mask.from_alpha(picture); to go by its brightness, "
             "Mask.from_luminance(picture)."
         )
-    white = ImageChops.multiply(picture.convert("L"), alpha)
-    apart = ImageStat.Stat(ImageChops.difference(white, alpha)).mean[0]
-    if highest and apart < _MAX_APART * ImageStat.Stat(alpha).mean[0]:
+    white = pillow.ImageChops.multiply(picture.convert("L"), alpha)
+    apart = pillow.ImageStat.Stat(pillow.ImageChops.difference(white, alpha)).mean[0]
+    if highest and apart < _MAX_APART * pillow.ImageStat.Stat(alpha).mean[0]:
         raise InvalidImageError(
             f"{name} is white where it is visible, and transparent elsewhere: its brightness and "
             "its alpha open opposite parts. Use Mask.from_luminance(picture) to change the white "
@@ -133,14 +125,12 @@ def _check_transparency(picture: Image.Image, name: str) -> None:
         )
 
 
-def _colored_fraction(picture: Image.Image) -> float:
+def _colored_fraction(picture: Picture) -> float:
     """
     Return the fraction of pixels that are clearly coloured.
     """
-    from PIL import ImageChops  # noqa: PLC0415 - slow to import, and hardly ever needed
-
     red, green, blue = picture.split()
-    highest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
-    lowest = ImageChops.darker(ImageChops.darker(red, green), blue)
-    spread = ImageChops.subtract(highest, lowest)
+    highest = pillow.ImageChops.lighter(pillow.ImageChops.lighter(red, green), blue)
+    lowest = pillow.ImageChops.darker(pillow.ImageChops.darker(red, green), blue)
+    spread = pillow.ImageChops.subtract(highest, lowest)
     return sum(spread.histogram()[_COLORED_SPREAD:]) / (picture.width * picture.height)

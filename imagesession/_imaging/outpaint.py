@@ -4,19 +4,15 @@ Lay an image on a larger canvas, and draw the mask that opens the new part.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import attrs
 
 from imagesession.errors import InvalidImageError
 
+from . import pillow
 from .color import encode_png, has_alpha, icc_profile
 from .decode import decode_upright
 from .mask import Mask
-from .pillow_typing import resize
-
-if TYPE_CHECKING:
-    pass
+from .pillow import resize
 
 # How much of the image, on the sides that are extended, is drawn anew so that no seam shows.
 _OVERLAP = 0.02
@@ -75,8 +71,6 @@ def extend_canvas(
     Raises:
         InvalidImageError: The image cannot be read, or fills the canvas.
     """
-    from PIL import Image, ImageFilter  # noqa: PLC0415 - slow to import, and hardly ever needed
-
     plain = decode_upright(data, "The picture")
     mode, icc = ("RGBA" if has_alpha(plain) else "RGB"), icc_profile(plain)
     picture = plain.convert(mode)
@@ -86,10 +80,12 @@ def extend_canvas(
             f"The picture of {picture.width}x{picture.height} pixels fills {canvas[0]}x{canvas[1]} "
             "already, and leaves nothing to add. Choose another shape or a larger size with to=."
         )
-    ground = resize(picture, canvas, Image.Resampling.BILINEAR)
-    ground = ground.filter(ImageFilter.GaussianBlur(_BLUR * max(canvas)))
+    ground = resize(picture, canvas, pillow.Image.Resampling.BILINEAR)
+    ground = ground.filter(pillow.ImageFilter.GaussianBlur(_BLUR * max(canvas)))
     scaled = resize(
-        picture, (place.right - place.left, place.bottom - place.top), Image.Resampling.LANCZOS
+        picture,
+        (place.right - place.left, place.bottom - place.top),
+        pillow.Image.Resampling.LANCZOS,
     )
     ground.paste(scaled, (place.left, place.top))
     return encode_png(ground, icc), _new_part(place, canvas).png(canvas)

@@ -8,21 +8,19 @@ import bisect
 import functools
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 
 from imagesession._domain.image_header import PictureFormat, parse_header
 from imagesession._domain.previews import Preview
 
+from . import pillow
 from .color import has_alpha, icc_profile, to_srgb
 from .decode import decode_upright
-from .pillow_typing import resize
+from .pillow import Picture, resize
 from .sniff import sniff_format
 from .svg import render_svg
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 Box: TypeAlias = "tuple[int, int]"
 _PREVIEW_FORMATS = frozenset({"png", "jpeg", "webp"})
@@ -115,7 +113,7 @@ def preview(data: bytes, name: str, *, max_side: int, max_bytes: int) -> Preview
 
 def load_small(
     data: bytes, name: str, box: Box, *, squares: bool = False, enlarged: float = 1.0
-) -> Image.Image:
+) -> Picture:
     """
     Decode an image and scale it down, in sRGB and 8 bits a channel.
 
@@ -142,7 +140,7 @@ def load_small(
     return _over_checkerboard(shown) if squares and has_alpha(shown) else shown
 
 
-def resize_to_fit(picture: Image.Image, box: Box, *, enlarged: float = 1.0) -> Image.Image:
+def resize_to_fit(picture: Picture, box: Box, *, enlarged: float = 1.0) -> Picture:
     """
     Scale a plain image so that it just fits into a box.
 
@@ -151,19 +149,17 @@ def resize_to_fit(picture: Image.Image, box: Box, *, enlarged: float = 1.0) -> I
         box: As for `load_small`.
         enlarged: As for `load_small`.
     """
-    from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
-
     scale = min(box[0] / picture.width, box[1] / picture.height, enlarged)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     if size == picture.size:
         return picture
     if scale > 1:
-        return resize(picture, size, Image.Resampling.LANCZOS)
-    return resize(picture, size, Image.Resampling.HAMMING, _REDUCING_GAP)
+        return resize(picture, size, pillow.Image.Resampling.LANCZOS)
+    return resize(picture, size, pillow.Image.Resampling.HAMMING, _REDUCING_GAP)
 
 
 def encode_within(
-    picture: Image.Image, format: PictureFormat, steps: Sequence[EncodingStep], max_bytes: int
+    picture: Picture, format: PictureFormat, steps: Sequence[EncodingStep], max_bytes: int
 ) -> Preview:
     """
     Encode an image at the best quality that fits into `max_bytes`.
@@ -196,7 +192,7 @@ def encode_within(
     return encoded(steps[index])
 
 
-def encode(picture: Image.Image, format: PictureFormat, **options: Any) -> Preview:  # noqa: ANN401 - Pillow's own options
+def encode(picture: Picture, format: PictureFormat, **options: Any) -> Preview:  # noqa: ANN401 - Pillow's own options
     """
     Encode an image without any metadata.
 
@@ -212,23 +208,23 @@ def encode(picture: Image.Image, format: PictureFormat, **options: Any) -> Previ
     return Preview(data=buffer.getvalue(), format=format, width=width, height=height)
 
 
-def _over_checkerboard(picture: Image.Image) -> Image.Image:
+def _over_checkerboard(picture: Picture) -> Picture:
     background = _checkerboard(picture.size)
     background.paste(picture.convert("RGB"), mask=picture.getchannel("A"))
     return background
 
 
-def _checkerboard(size: Box) -> Image.Image:
-    from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
-
+def _checkerboard(size: Box) -> Picture:
     columns, rows = (-(-side // _SQUARE_PX) for side in size)
     shades = bytes(_SQUARE_SHADES[(x + y) % 2] for y in range(rows) for x in range(columns))
-    small = Image.frombytes("L", (columns, rows), shades)
-    scaled = resize(small, (columns * _SQUARE_PX, rows * _SQUARE_PX), Image.Resampling.NEAREST)
+    small = pillow.Image.frombytes("L", (columns, rows), shades)
+    scaled = resize(
+        small, (columns * _SQUARE_PX, rows * _SQUARE_PX), pillow.Image.Resampling.NEAREST
+    )
     return scaled.crop((0, 0, *size)).convert("RGB")
 
 
-def _to_srgb(picture: Image.Image) -> Image.Image:
+def _to_srgb(picture: Picture) -> Picture:
     """
     Convert an image to sRGB through its profile, if that is usable, and remove the profile.
     """

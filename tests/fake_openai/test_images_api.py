@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageDraw, ImageStat
 
 from imagesession._fake_openai.sketch.edit import mask_around
-from imagesession._fake_openai.sketch.pixels import resized
+from imagesession._imaging.pillow import resize
 from imagesession.testing import AsyncFakeTransport, FakeOpenAI, FakeTransport, tiny_image
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def photo() -> bytes:
     """
     An image that was not drawn here.
     """
-    image = resized(Image.linear_gradient("L").convert("RGB"), (SIDE, SIDE))
+    image = resize(Image.linear_gradient("L").convert("RGB"), (SIDE, SIDE))
     image.paste((180, 90, 40), (60, 60, 120, 140))
     return png(image)
 
@@ -253,8 +253,8 @@ def test_mask_confines_the_edit(talk: "Talk", photo: bytes, mask: bytes) -> None
     With a mask, only what it opens changes, sent as a form or as JSON.
     """
     body = {"model": "gpt-image-2.6-flare", "prompt": "a red cat", "size": "1024x1024"}
-    large = png(resized(Image.open(io.BytesIO(photo)), (1024, 1024)))
-    opening = png(resized(Image.open(io.BytesIO(mask)), (1024, 1024)))
+    large = png(resize(Image.open(io.BytesIO(photo)), (1024, 1024)))
+    opening = png(resize(Image.open(io.BytesIO(mask)), (1024, 1024)))
     over_form = talk.client.images.edit(
         model="gpt-image-2.6-flare",
         image=("a.png", large),
@@ -282,8 +282,8 @@ def test_markup_confines_the_edit(talk: "Talk", photo: bytes, markup: bytes) -> 
     """
     With a markup, the area within its strokes changes, the rest stays, and no stroke is left.
     """
-    large = resized(Image.open(io.BytesIO(photo)), (1024, 1024), Image.Resampling.NEAREST)
-    over = resized(Image.open(io.BytesIO(markup)), (1024, 1024), Image.Resampling.NEAREST)
+    large = resize(Image.open(io.BytesIO(photo)), (1024, 1024), Image.Resampling.NEAREST)
+    over = resize(Image.open(io.BytesIO(markup)), (1024, 1024), Image.Resampling.NEAREST)
     response = talk.client.images.edit(
         model="gpt-image-2.5-sunburst",
         image=("a.png", png(large)),
@@ -307,7 +307,7 @@ def test_every_marked_area_is_changed(talk: "Talk", photo: bytes) -> None:
     """
     Separate strokes mark separate areas, and what lies between them stays.
     """
-    large = resized(Image.open(io.BytesIO(photo)), (1024, 1024), Image.Resampling.NEAREST)
+    large = resize(Image.open(io.BytesIO(photo)), (1024, 1024), Image.Resampling.NEAREST)
     over = Image.new("RGBA", large.size, (0, 0, 0, 0))
     draw = ImageDraw.Draw(over)
     draw.rectangle((60, 60, 260, 260), outline=(0, 255, 0, 255), width=4)

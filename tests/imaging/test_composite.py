@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 
 from imagesession._imaging.composite import restore_unmasked, validate_markup
 from imagesession._imaging.mask import Mask
-from imagesession._imaging.pillow_typing import apply_lut, resize
+from imagesession._imaging.pillow import apply_lut, resize
 from imagesession.errors import InvalidImageError
 from tests.imaging.making import (
     SIZE,

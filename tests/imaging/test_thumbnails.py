@@ -15,7 +15,7 @@ from PIL import Image, ImageChops, ImageOps
 
 from imagesession._display.data_url import data_url
 from imagesession._domain.previews import Preview
-from imagesession._imaging.pillow_typing import resize, srgb
+from imagesession._imaging.pillow import resize, srgb
 from imagesession._imaging.thumbnails import load_small, page_thumbnail, preview, thumbnail
 from imagesession.errors import InvalidImageError
 from tests.imaging import making

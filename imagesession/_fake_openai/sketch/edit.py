@@ -14,11 +14,11 @@ from imagesession._fake_openai.sketch.canvas import UNIT, Drawing, Pen
 from imagesession._fake_openai.sketch.colour import changes_of, rgb
 from imagesession._fake_openai.sketch.compose import captions, compose, notes
 from imagesession._fake_openai.sketch.lexicon import RULES
-from imagesession._fake_openai.sketch.pixels import mapped, resized
 from imagesession._fake_openai.sketch.plan import Item, Plan, SketchState
 from imagesession._fake_openai.sketch.prompt import crc, parse_prompts, refine
 from imagesession._fake_openai.sketch.staging import put, shadow, tone_of
 from imagesession._fake_openai.sketch.symbols import TABLE
+from imagesession._imaging.pillow import apply_lut, resize
 
 _ANEW = frozenset({"icon", "button"})  # drawn, whatever image they go by
 _FLOATING = frozenset({"sky", "air", "space", "under", "plain"})
@@ -41,7 +41,7 @@ def edited(state: SketchState, base: bytes) -> Image.Image:
     if state.mask is not None:
         # Open, 255, is where the mask's alpha is 0.
         alpha = encode.decode(state.mask).convert("RGBA").getchannel("A")
-        opening = ImageOps.invert(resized(alpha, image.size, Image.Resampling.NEAREST))
+        opening = ImageOps.invert(resize(alpha, image.size, Image.Resampling.NEAREST))
         after = image.copy()
         if box := opening.getbbox():
             part = _fill_hole(image, opening, box, prompts[-1] if prompts else "", state.seed)
@@ -103,7 +103,7 @@ def border_of(image: Image.Image) -> svg.Box:
         return image.getchannel("A").getbbox() or (0, 0, *image.size)
     plain = Image.new("RGB", image.size, image.getpixel((0, 0)))
     most = ImageChops.difference(image, plain).convert("L")
-    return mapped(most, [0] * 12 + [255] * 244).getbbox() or (0, 0, *image.size)
+    return apply_lut(most, [0] * 12 + [255] * 244).getbbox() or (0, 0, *image.size)
 
 
 def _remove_ground(image: Image.Image) -> Image.Image:
@@ -113,7 +113,7 @@ def _remove_ground(image: Image.Image) -> Image.Image:
         for y in (0, work.height - 1):
             ImageDraw.floodfill(work, (x, y), magic, thresh=68)
     same = ImageChops.difference(work, Image.new("RGB", work.size, magic)).convert("L")
-    subject = mapped(same, [0] + [255] * 255).filter(ImageFilter.MinFilter(3))
+    subject = apply_lut(same, [0] + [255] * 255).filter(ImageFilter.MinFilter(3))
     out = image.convert("RGBA")
     soft = subject.filter(ImageFilter.GaussianBlur(0.8))
     out.putalpha(ImageChops.multiply(soft, out.getchannel("A")))
@@ -122,9 +122,9 @@ def _remove_ground(image: Image.Image) -> Image.Image:
 
 def _move(image: Image.Image, plan: Plan) -> Image.Image:
     w, h = image.size
-    inner = resized(image, (max(1, round(w * plan.zoom)), max(1, round(h * plan.zoom))))
-    out = resized(image, (max(1, w // 16), max(1, h // 16)), Image.Resampling.BOX)
-    out = resized(out.filter(ImageFilter.GaussianBlur(2)), (w, h))
+    inner = resize(image, (max(1, round(w * plan.zoom)), max(1, round(h * plan.zoom))))
+    out = resize(image, (max(1, w // 16), max(1, h // 16)), Image.Resampling.BOX)
+    out = resize(out.filter(ImageFilter.GaussianBlur(2)), (w, h))
     dx, dy = round(plan.shift[0] * w), round(plan.shift[1] * h)
     out.paste(inner, ((w - inner.width) // 2 + dx, (h - inner.height) // 2 + dy))
     return out
@@ -182,7 +182,7 @@ def _fill_hole(
     objects = [i for i in plan.items if TABLE[i.name].place not in {"land", "sky"}]
     ground = before.convert("RGB")
     if plan.removed or (objects and not RULES["adds"].search(prompt.lower())):
-        hole = mapped(opening, [0] * 128 + [255] * 128)
+        hole = apply_lut(opening, [0] * 128 + [255] * 128)
         ground = Image.composite(_heal(ground, hole), ground, hole)
     part = ground.crop(box)
     if objects:
@@ -204,14 +204,14 @@ def _fill_hole(
 def _heal(image: Image.Image, opening: Image.Image) -> Image.Image:
     # The hole is filled from its surroundings: ever coarser copies of the rest fill the gaps.
     clear = image.convert("RGBA")
-    around = mapped(opening.filter(ImageFilter.MaxFilter(5)), [0] + [255] * 255)
+    around = apply_lut(opening.filter(ImageFilter.MaxFilter(5)), [0] + [255] * 255)
     clear.putalpha(ImageOps.invert(around))
     levels = [clear.convert("RGBa")]
     while min(levels[-1].size) > 1:
         levels.append(levels[-1].reduce(2))
     out = Image.new("RGBA", image.size, (0, 0, 0, 255))
     for level in reversed(levels):
-        out.alpha_composite(resized(level, image.size, Image.Resampling.BILINEAR).convert("RGBA"))
+        out.alpha_composite(resize(level, image.size, Image.Resampling.BILINEAR).convert("RGBA"))
     return out.convert("RGB")
 
 
@@ -232,17 +232,19 @@ def mask_around(markup: bytes) -> bytes | None:
     None if there is no stroke or nothing else; ValueError if the bytes are no image.
     """
     image = encode.decode(markup)
-    drawn = mapped(image.getchannel("A"), [0] * 24 + [255] * 232) if image.mode == "RGBA" else None
-    if drawn is None or drawn.getextrema() != (0, 255):
+    if image.mode != "RGBA":
+        return None
+    drawn = apply_lut(image.getchannel("A"), [0] * 24 + [255] * 232)
+    if drawn.getextrema() != (0, 255):
         return None
     # A small copy joins the dashes of a stroke; its margin leads around all strokes.
     k = max(1, -(-max(image.size) // 160))
     few = (max(1, image.width // k), max(1, image.height // k))
-    small = mapped(resized(drawn, few, Image.Resampling.BOX), [0] + [255] * 255)
+    small = apply_lut(resize(drawn, few, Image.Resampling.BOX), [0] + [255] * 255)
     small = ImageOps.expand(small, 3).filter(ImageFilter.MaxFilter(5))
     ImageDraw.floodfill(small, (0, 0), 128)
-    inside = mapped(ImageOps.crop(small, 3), [0 if v == 128 else 255 for v in range(256)])
-    opened = ImageChops.lighter(resized(inside, image.size, Image.Resampling.NEAREST), drawn)
+    inside = apply_lut(ImageOps.crop(small, 3), [0 if v == 128 else 255 for v in range(256)])
+    opened = ImageChops.lighter(resize(inside, image.size, Image.Resampling.NEAREST), drawn)
     mask = Image.new("RGBA", image.size, (0, 0, 0, 255))
     mask.putalpha(ImageOps.invert(opened))
     out = io.BytesIO()

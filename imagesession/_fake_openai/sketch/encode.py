@@ -13,8 +13,8 @@ import attrs
 from PIL import ExifTags, Image, PngImagePlugin
 
 from imagesession._fake_openai.sketch.colour import Colour
-from imagesession._fake_openai.sketch.pixels import mapped
 from imagesession._fake_openai.sketch.plan import SketchState
+from imagesession._imaging.pillow import apply_lut
 
 Format: TypeAlias = Literal["png", "jpeg", "webp", "gif", "svg"]
 
@@ -80,7 +80,7 @@ def animate(frames: list[Image.Image], *, frame_ms: int, note: str) -> bytes:
                  for frame in frames[1:]]  # fmt: skip
     if clear:
         for picture, frame in zip(pictures, frames, strict=True):
-            hidden = mapped(frame.getchannel("A"), [255] * 128 + [0] * 128)
+            hidden = apply_lut(frame.getchannel("A"), [255] * 128 + [0] * 128)
             picture.paste(255, None, hidden)
     out = io.BytesIO()
     options = {"transparency": 255} if clear else {}

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 from imagesession._fake_openai.sketch.colour import Change, apply_changes
-from imagesession._fake_openai.sketch.pixels import mapped, resized
 from imagesession._fake_openai.sketch.plan import Plan
 from imagesession._fake_openai.sketch.words import SECTIONS
+from imagesession._imaging.pillow import apply_lut, resize
 
 
 def filter_of(plan: Plan, blur: float = 0) -> str:
@@ -57,11 +57,11 @@ def apply_to_colours(
 
 def _glow(image: Image.Image) -> Image.Image:
     # Only what is bright glows.
-    small = mapped(image.reduce(4), [max(0, v - 46) for v in range(256)] * 3)
+    small = apply_lut(image.reduce(4), [max(0, v - 46) for v in range(256)] * 3)
     k = min(small.size) / 256
     near = small.filter(ImageFilter.GaussianBlur(max(1.0, 3 * k)))
     far = small.filter(ImageFilter.GaussianBlur(max(2.0, 10 * k)))
-    halo = resized(ImageChops.add(near, far), image.size, Image.Resampling.BILINEAR)
+    halo = resize(ImageChops.add(near, far), image.size, Image.Resampling.BILINEAR)
     return ImageChops.add(image, halo)
 
 
@@ -69,7 +69,7 @@ def _paper(image: Image.Image, seed: int) -> Image.Image:
     w, h = -(-image.width // 3), -(-image.height // 3)
     noise = Image.frombytes("L", (w, h), random.Random(seed & 0xFF).randbytes(w * h))
     tones = [max(0, min(255, 246 + 4 * round((v - 128) * 0.025))) for v in range(256)]
-    grain = mapped(resized(noise, (w * 3, h * 3)), tones).crop((0, 0, *image.size))
+    grain = apply_lut(resize(noise, (w * 3, h * 3)), tones).crop((0, 0, *image.size))
     return ImageChops.multiply(image, Image.merge("RGB", (grain, grain, grain)))
 
 
@@ -78,7 +78,7 @@ def make_partial(image: Image.Image, share: float) -> Image.Image:
     share = max(0.0, min(1.0, share))
     k = max(2, round(2 + (1 - share) * min(image.size) / 26))
     few = (max(1, image.width // k), max(1, image.height // k))
-    coarse = resized(resized(image, few, Image.Resampling.BOX), image.size)
+    coarse = resize(resize(image, few, Image.Resampling.BOX), image.size)
     return coarse.filter(ImageFilter.GaussianBlur(k * 0.35))
 
 
@@ -90,7 +90,7 @@ _ON_PHOTOS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "pastel": lambda image: recolour(image, (Change(kind="bright", amount=0.4),)),
     "dark": lambda image: recolour(image, (Change(kind="bright", amount=-0.45),)),
     "3d": lambda image: image.filter(ImageFilter.DETAIL),
-    **dict.fromkeys(("geometric", "minimal", "flat"), lambda image: mapped(image, _POSTER)),
+    **dict.fromkeys(("geometric", "minimal", "flat"), lambda image: apply_lut(image, _POSTER)),
 }
 
 

@@ -11,9 +11,9 @@ from imagesession._fake_openai.sketch.caption import sentence
 from imagesession._fake_openai.sketch.compose import compose
 from imagesession._fake_openai.sketch.encode import Format
 from imagesession._fake_openai.sketch.lexicon import RULES, first_in
-from imagesession._fake_openai.sketch.pixels import resized
 from imagesession._fake_openai.sketch.plan import Plan, SketchState
 from imagesession._fake_openai.sketch.prompt import parse_prompts, without_kept
+from imagesession._imaging.pillow import resize
 
 _SHAPES = {"wide": (1536, 1024), "tall": (1024, 1536), "square": (1024, 1024)}
 
@@ -171,7 +171,7 @@ def _draw(state: SketchState, phase: float, share: float) -> Image.Image:
     drawing = compose(plan, state.size, transparent=state.transparent, phase=phase)
     size = (max(1, w // k), max(1, h // k))
     image = film.apply_effects(svg.pixels(drawing, size, transparent=state.transparent), plan)
-    return resized(image, state.size) if k > 1 else image
+    return resize(image, state.size) if k > 1 else image
 
 
 def _render_svg(state: SketchState, note: str, share: float) -> bytes:

@@ -15,7 +15,7 @@ from PIL import Image
 from imagesession._fake_openai.sketch import lettering, path
 from imagesession._fake_openai.sketch.canvas import Drawing, Linear, Mark, Paint, Radial
 from imagesession._fake_openai.sketch.colour import hexed
-from imagesession._fake_openai.sketch.pixels import resized
+from imagesession._imaging.pillow import resize
 
 # The factors by which light, land, land behind subjects, and weather are rendered smaller.
 _SOFT, _LAND, _BEHIND, _VEIL = 6, 1.5, 2.4, 3
@@ -109,14 +109,14 @@ def pixels(drawing: Drawing, size: tuple[int, int], *, transparent: bool = False
     alone = land == last and not drawing.loose
     small = size if land == soft else _reduce(size, _LAND if alone else _BEHIND)
     light = _render(drawing, _reduce(size, _SOFT), drawing.marks[:soft], paper=True)
-    image = resized(light.convert("RGB"), small, _BILINEAR)
+    image = resize(light.convert("RGB"), small, _BILINEAR)
     _add_layer(image, drawing, drawing.marks[soft:land])
     if small != size:
-        image = resized(image, size, Image.Resampling.BICUBIC if alone else _BILINEAR)
+        image = resize(image, size, Image.Resampling.BICUBIC if alone else _BILINEAR)
     _add_layer(image, drawing, drawing.marks[land:last])
     if last < len(drawing.marks):
         veil = _render(drawing, _reduce(size, _VEIL), drawing.marks[last:], paper=False)
-        veil = resized(veil, size, _BILINEAR)
+        veil = resize(veil, size, _BILINEAR)
         image.paste(veil, (0, 0), veil)
     return image
 

@@ -22,7 +22,7 @@ from imagesession._fake_openai.sketch import (
     render,
     start,
 )
-from imagesession._fake_openai.sketch.pixels import resized
+from imagesession._imaging.pillow import resize
 
 Format = Literal["png", "jpeg", "webp", "gif", "svg"]
 FORMATS: tuple[Format, ...] = ("png", "jpeg", "webp", "gif", "svg")
@@ -34,7 +34,7 @@ def raster(size: tuple[int, int] = (120, 90)) -> bytes:
     """
     Encode an image that the sketcher did not draw.
     """
-    image = resized(Image.linear_gradient("L"), size).convert("RGB")
+    image = resize(Image.linear_gradient("L"), size).convert("RGB")
     image.paste((200, 40, 40), (40, 30, 80, 60))
     out = io.BytesIO()
     image.save(out, "PNG")
