@@ -21,7 +21,7 @@ from imagesession import AsyncStudio, Studio
 from imagesession._engine.conversation_lookup import find_outcome
 from imagesession._fake_openai import sketch
 from imagesession.testing import FakeOpenAI
-from tests import clock
+from tests import clock, team_servers
 
 FAST = {"docs", "domain", "engine", "fake_openai", "imaging"}
 """
@@ -62,8 +62,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_configure(config: pytest.Config) -> None:
     """
     Give no property a deadline, as machines may be busy, and fewer examples unless slow tests are
-    selected.
+    selected. Name the folder of the servers that tests may start, before there are workers.
     """
+    team_servers.announce()
     if not config.getoption("--hypothesis-profile", default=None):
         there_is_time = config.getoption("--faults") or "CI" in os.environ
         examples = settings().max_examples if there_is_time else 40

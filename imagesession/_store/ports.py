@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["session", "turn", "intent", "batch", "upload", "provider", "quarantine"]
 """What a fact is about. Uploads and providers are disposable: losing them costs a request."""
+EXTENDED: frozenset[Kind] = frozenset({"intent", "batch"})
+"""The kinds of facts that are extended: implementations may keep them as lines that are merged."""
 
 
 @attrs.frozen(order=True)
@@ -124,6 +126,18 @@ class Facts(Protocol):
     def get(self, key: Key) -> bytes | None:
         """
         Return a fact; None if there is none.
+        """
+        ...
+
+    def get_many(self, keys: Iterable[Key]) -> dict[Key, bytes]:
+        """
+        Return those of some facts that there are.
+        """
+        ...
+
+    def unsettled(self) -> Iterator[tuple[Key, bytes]]:
+        """
+        Yield the intents whose turns are not settled, the oldest first.
         """
         ...
 
@@ -271,7 +285,7 @@ class Blobs(Protocol):
         ...
 
     def version(self, key: str) -> object:
-        """Return a value that differs after the image's bytes were changed; raises as `get`."""
+        """Return a value that differs after the image's bytes were changed; may raise as `get`."""
         ...
 
     def drop(self, key: str) -> None:
@@ -281,6 +295,23 @@ class Blobs(Protocol):
     def address(self, key: str) -> str:
         """
         Return where people and other programs find an image: a path, or a URL.
+        """
+        ...
+
+    def local_file(self, key: str) -> str:
+        """
+        Return the path of a file on this machine with an image's bytes; a copy that is fetched, if
+        images are kept elsewhere.
+
+        Raises:
+            OSError: It cannot be fetched; the `strerror` says why.
+        """
+        ...
+
+    def url(self, key: str, seconds: float) -> str:
+        """
+        Return a URL under which anybody can read an image for some seconds; on disk, that of its
+        file.
         """
         ...
 

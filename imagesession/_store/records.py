@@ -125,9 +125,12 @@ def read_intent(facts: Facts, key: Key) -> Intent | None:
     """
     Read an intent; None if it is missing or damaged.
     """
-    where = facts.describe(key)
+    return _parse_intent(facts.get(key) or b"{}", facts.describe(key))
+
+
+def _parse_intent(data: bytes, where: str) -> Intent | None:
     try:
-        members = parse_object(facts.get(key) or b"{}")
+        members = parse_object(data)
         changed = {name: members[name] for name in _LATER if name in members}
         turn = codec.to_turn({**members["turn"], **changed}, where)
         staged = codec.read_images(members, where)
@@ -158,8 +161,7 @@ def open_intents(facts: Facts) -> Iterator[tuple[Key, Intent]]:
     """
     Yield the intents whose turns are not settled, the oldest first.
     """
-    for key in facts.scan("intent"):
-        if is_open(facts, key):
-            intent = read_intent(facts, key)
-            if intent is not None:
-                yield key, intent
+    for key, data in facts.unsettled():
+        intent = _parse_intent(data, facts.describe(key))
+        if intent is not None:
+            yield key, intent

@@ -4,6 +4,7 @@ Read JSON objects strictly, as any file of a library may be damaged: errors name
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 from collections.abc import Callable, Iterable
@@ -36,6 +37,17 @@ def parse_object(data: bytes) -> dict[str, Any]:
     if data.count(b"{") + data.count(b"[") > _MAX_DEPTH and _is_deep(members):
         raise ValueError("it is nested too deeply")
     return members
+
+
+def merge_lines(data: bytes) -> bytes:
+    """
+    Return the members of all lines as one JSON object; lines that are damaged are ignored.
+    """
+    members: dict[str, Any] = {}
+    for line in data.split(b"\n"):
+        with contextlib.suppress(ValueError, TypeError):
+            members.update(parse_object(line))
+    return json.dumps(members).encode("ascii")
 
 
 def _is_deep(value: object) -> bool:

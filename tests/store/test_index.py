@@ -26,8 +26,9 @@ from imagesession._domain.reports import Grouping
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.store import ImageQuery, SpendingQuery
 from imagesession._store.disk.database import INDEX_VERSION, Database
-from imagesession._store.disk.index_schema import budget_cost, find_intent, tally
+from imagesession._store.disk.index_schema import find_intent, tally
 from imagesession._store.ids import first_id, timestamp_of
+from imagesession._store.index_rows import budget_cost
 from imagesession.errors import StorageIOError
 from tests import strategies
 

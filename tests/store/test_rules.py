@@ -4,7 +4,9 @@ The store's rules hold whatever a library is kept on.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +38,12 @@ COST = Cost(mainline=0.0, image=1.0, prices=dt.date(2026, 11, 24))
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
-def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Implementation:
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Implementation]:
     """
     An empty library, kept on each implementation of the ports in turn.
     """
-    return IMPLEMENTATIONS[request.param](tmp_path)
+    with contextlib.closing(IMPLEMENTATIONS[request.param](tmp_path)) as made:
+        yield made
 
 
 def new_turn(store: LibraryStore, **changes: Any) -> Turn:
@@ -145,9 +148,11 @@ def test_sessions_move_between_implementations(
     for kind, implementation in IMPLEMENTATIONS.items():
         folder = tmp_path / f"other {kind}"
         folder.mkdir()
-        other = LibraryStore(implementation(folder).open())
-        assert other.import_session(path) == store.find_session("Tea") == other.find_session("Tea")
-        (turn,) = other.tree(record).turns.values()
-        assert turn.id == settled.id
-        assert other.read(turn.images[0]) == PNG.data
-        assert other.find_image(turn.images[0].id) == (turn, 0)
+        with contextlib.closing(implementation(folder)) as made:
+            other = LibraryStore(made.open())
+            imported = other.import_session(path)
+            assert imported == store.find_session("Tea") == other.find_session("Tea")
+            (turn,) = other.tree(record).turns.values()
+            assert turn.id == settled.id
+            assert other.read(turn.images[0]) == PNG.data
+            assert other.find_image(turn.images[0].id) == (turn, 0)

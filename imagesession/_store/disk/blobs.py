@@ -128,6 +128,12 @@ class DiskBlobs(Blobs):
     def address(self, key: str) -> str:
         return str(self.layout.root / key)
 
+    def local_file(self, key: str) -> str:
+        return self.address(key)
+
+    def url(self, key: str, seconds: float) -> str:  # noqa: ARG002 - a path has no end
+        return (self.layout.root / key).as_uri()
+
     def annotate(self, key: str, metadata: Mapping[str, Any]) -> None:
         """
         Write an image's metadata into a file beside it.

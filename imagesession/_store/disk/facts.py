@@ -15,7 +15,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,21 @@ from imagesession._store.files.atomic_write import (
     write_atomic,
     write_lines,
 )
-from imagesession._store.ports import FactExistsError, Facts, Key, Kind, Lease, LeaseLostError
-from imagesession._store.strict_reader import parse_object
+from imagesession._store.ports import (
+    EXTENDED,
+    FactExistsError,
+    Facts,
+    Key,
+    Kind,
+    Lease,
+    LeaseLostError,
+)
+from imagesession._store.strict_reader import merge_lines
 from imagesession.errors import StorageIOError
 
 from .index import DiskIndex
 from .layout import Layout
 
-_LINES = frozenset({"intent", "batch"})
 _DISPOSABLE = frozenset({"upload", "provider"})
 _STALE_SECONDS = 3600.0
 
@@ -76,7 +83,7 @@ class DiskFacts(Facts):
         kind = next(iter(facts)).kind
         try:
             with translate_os_errors(next(iter(files)).parent):
-                if kind in _LINES:
+                if kind in EXTENDED:
                     write_lines(files)
                     written.extend(files)
                     return
@@ -130,8 +137,19 @@ class DiskFacts(Facts):
         file = self._file(key)
         with translate_os_errors(file), contextlib.suppress(FileNotFoundError):
             data = file.read_bytes()
-            return _merged(data) if key.kind in _LINES else data
+            return merge_lines(data) if key.kind in EXTENDED else data
         return None
+
+    def get_many(self, keys: Iterable[Key]) -> dict[Key, bytes]:
+        found = ((key, self.get(key)) for key in keys)
+        return {key: data for key, data in found if data is not None}
+
+    def unsettled(self) -> Iterator[tuple[Key, bytes]]:
+        for key in self.scan("intent"):
+            is_settled = self.has(Key("turn", key.id, key.session))
+            data = None if is_settled else self.get(key)
+            if data is not None:
+                yield key, data
 
     def has(self, key: Key) -> bool:
         file = self._file(key)
@@ -205,14 +223,3 @@ class DiskFacts(Facts):
                 return layout.limits / f"{key.id}.json"
             case "quarantine":
                 return layout.quarantine / f"{key.id}.bin"
-
-
-def _merged(data: bytes) -> bytes:
-    """
-    Return the members of all lines as one JSON object; lines that are damaged are ignored.
-    """
-    members: dict[str, Any] = {}
-    for line in data.split(b"\n"):
-        with contextlib.suppress(ValueError, TypeError):
-            members.update(parse_object(line))
-    return json.dumps(members).encode("ascii")

@@ -22,6 +22,7 @@ from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
 from imagesession._store import codec
 from imagesession._store.files.atomic_write import translate_os_errors
 from imagesession._store.ids import timestamp_of
+from imagesession._store.index_rows import budget_cost
 from imagesession._store.ports import ImageLocation, Index, Key
 from imagesession.errors import StorageError
 
@@ -71,12 +72,8 @@ class DiskIndex(Index):
                 lambda connection: index_schema.spent(connection, day, session, without)
             )
         counted = [turn for turn in unindexed if turn.id not in without]
-        today = sum(
-            index_schema.budget_cost(turn)
-            for turn in counted
-            if timestamp_of(turn.id).date() == day
-        )
-        own = sum(index_schema.budget_cost(turn) for turn in counted if turn.session == session)
+        today = sum(budget_cost(turn) for turn in counted if timestamp_of(turn.id).date() == day)
+        own = sum(budget_cost(turn) for turn in counted if turn.session == session)
         return known[0] + today, known[1] + own
 
     def settled_under(self, idempotency_keys: Collection[str]) -> dict[str, list[Key]]:

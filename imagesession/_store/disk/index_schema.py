@@ -9,9 +9,9 @@ import datetime as dt
 import sqlite3
 from collections.abc import Collection, Iterable
 
-from imagesession._domain.turn import ImageRecord, Turn
-from imagesession._domain.wording import fold
+from imagesession._domain.turn import Turn
 from imagesession._engine.store import CostTotals, SpendingQuery
+from imagesession._store.index_rows import cost_columns, day_of, search_text, utf8
 
 _SCHEMA = """
 CREATE TABLE turns (
@@ -54,6 +54,7 @@ CREATE INDEX turns_of_intent ON turns (intent) WHERE intent IS NOT NULL;
 CREATE INDEX sessions_of_name ON sessions (name, id);
 CREATE INDEX open_sessions ON sessions (touched) WHERE open = 1;
 """
+_COSTS = ("images", "cost", "uncertain", "spent", "context", "context_tokens")
 # From then on, names without a schema mean the temporary views.
 _PENDING_SCHEMA = """
 PRAGMA temp_store = MEMORY;
@@ -167,17 +168,6 @@ def owners(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, str 
     return found
 
 
-def budget_cost(turn: Turn) -> float:
-    """
-    Return the US dollars that a budget counts for a turn: if a price is unknown, at least the
-    reserved amount.
-    """
-    if turn.cost is None:
-        return 0.0
-    known = turn.cost.known
-    return known if turn.cost.total is not None else max(known, turn.reserved or 0.0)
-
-
 def where(optional: Iterable[tuple[str, object]]) -> tuple[str, list[object]]:
     """
     Combine conditions with AND, and leave out those whose value is None.
@@ -206,13 +196,14 @@ def insert(connection: sqlite3.Connection, turns: Iterable[Turn], prefix: str = 
         connection.executemany(
             f"INSERT OR REPLACE INTO {prefix}images VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608 - as above
             [
-                (image.id, turn.id, turn.session, position, turn.kind, _search_text(turn, image))
+                (image.id, turn.id, turn.session, position, turn.kind, search_text(turn, image))
                 for position, image in enumerate(turn.images)
             ],
         )
 
 
 def _turn_row(turn: Turn) -> tuple[object, ...]:
+    costs = cost_columns(turn)
     return (
         turn.id,
         turn.session,
@@ -220,26 +211,7 @@ def _turn_row(turn: Turn) -> tuple[object, ...]:
         turn.status,
         utf8(turn.model or ""),
         utf8(turn.provider),
-        turn.started.astimezone(dt.UTC).date().isoformat(),
+        day_of(turn).isoformat(),
         None if turn.idempotency_key is None else utf8(turn.idempotency_key),
-        sum(image.source == "reply" for image in turn.images),
-        turn.cost.known if turn.cost else 0.0,
-        int(turn.cost is not None and turn.cost.total is None),
-        budget_cost(turn),
-        turn.cost.context if turn.cost else 0.0,
-        turn.cost.context_tokens if turn.cost else 0,
+        *(costs[name] for name in _COSTS),
     )
-
-
-def _search_text(turn: Turn, image: ImageRecord) -> str:
-    """
-    Return the text by which an image is searched.
-    """
-    return utf8(fold("\n".join((turn.prompt, image.revised_prompt or "", turn.label))))
-
-
-def utf8(text: str) -> str:
-    """
-    Replace lone surrogates, which a record can hold and a database cannot.
-    """
-    return text.encode("utf-8", "replace").decode("utf-8")

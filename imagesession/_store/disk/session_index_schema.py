@@ -12,11 +12,10 @@ import sqlite3
 from collections.abc import Iterable
 
 from imagesession._domain.sessions import SessionRecord
-from imagesession._domain.turn import is_id
 from imagesession._domain.wording import fold
-from imagesession._store.ids import first_id
+from imagesession._store.index_rows import touched, utf8
 
-from .index_schema import utf8, where
+from .index_schema import where
 
 # From then on, names without a schema mean the temporary table.
 _TEMP_SCHEMA = """
@@ -68,14 +67,14 @@ def put(
         record: Its record; None if that cannot be read.
         file: The identity of the record's file.
     """
-    name, is_open, touched = None, False, ""
+    name, is_open, last = None, False, ""
     if record is not None:
-        name, is_open, touched = (
+        name, is_open, last = (
             utf8(fold(record.name or "")),
             record.closed is None,
-            _touched(record),
+            touched(record),
         )
-    row = session_id, name, int(is_open), touched, file
+    row = session_id, name, int(is_open), last, file
     connection.execute("REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)", row)
 
 
@@ -134,11 +133,3 @@ def active(connection: sqlite3.Connection, since: str) -> list[tuple[str, str]]:
         FROM sessions WHERE open = 1 AND id IN recent
     """
     return list(connection.execute(sql, {"since": since}))
-
-
-def _touched(record: SessionRecord) -> str:
-    """
-    Return the id of a session's last move, or else the first id of the time of its creation.
-    """
-    moves = (move.id for move in record.moves.values() if is_id(move.id))
-    return max((first_id(record.created), *moves))

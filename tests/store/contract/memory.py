@@ -11,11 +11,13 @@ import datetime as dt
 import hashlib
 import itertools
 import json
+import tempfile
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import quote_from_bytes
 
 import attrs
 
@@ -177,6 +179,20 @@ class MemoryFacts:
         """
         return self.state.facts.get(key)
 
+    def get_many(self, keys: Iterable[Key]) -> dict[Key, bytes]:
+        """
+        Return those that are there.
+        """
+        return {key: self.state.facts[key] for key in keys if key in self.state.facts}
+
+    def unsettled(self) -> Iterator[tuple[Key, bytes]]:
+        """
+        Yield the intents without a turn.
+        """
+        for key in self.scan("intent"):
+            if not self.has(Key("turn", key.id, key.session)):
+                yield key, self.state.facts[key]
+
     def has(self, key: Key) -> bool:
         """
         Tell whether it is there.
@@ -271,6 +287,20 @@ class MemoryBlobs:
         Return an address that means nothing elsewhere.
         """
         return f"memory:{key}"
+
+    def local_file(self, key: str) -> str:
+        """
+        Write it into a temporary file.
+        """
+        with tempfile.NamedTemporaryFile(delete=False) as file:
+            file.write(self.get(key))
+        return file.name
+
+    def url(self, key: str, seconds: float) -> str:  # noqa: ARG002 - nobody waits
+        """
+        Return the image in its URL.
+        """
+        return f"data:,{quote_from_bytes(self.get(key))}"
 
     def annotate(self, key: str, metadata: Mapping[str, Any]) -> None:
         """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -29,11 +29,12 @@ from tests.store.contract.promises import PROMISES
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
-def library(request: pytest.FixtureRequest, tmp_path: Path) -> Implementation:
+def library(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Implementation]:
     """
     An empty library, of each implementation in turn.
     """
-    return IMPLEMENTATIONS[request.param](tmp_path)
+    with contextlib.closing(IMPLEMENTATIONS[request.param](tmp_path)) as made:
+        yield made
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)

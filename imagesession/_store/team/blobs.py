@@ -1,0 +1,245 @@
+"""
+Images in a bucket: objects that are named by their turn and content, and so written twice without
+harm. An image counts once a fact names it; nothing rests on conditions that a server may ignore.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import errno
+import hashlib
+import json
+import os
+import re
+import uuid
+from collections.abc import Collection, Generator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import obstore
+import platformdirs
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import S3Store
+
+from imagesession._domain.image_header import MIME_TYPES, SUFFIXES
+from imagesession._domain.turn import Turn
+from imagesession._engine.http import ReceivedImage
+from imagesession._store.files.atomic_write import ensure_dir, write_atomic
+from imagesession._store.ports import Blobs
+from imagesession._store.strict_reader import parse_object
+from imagesession.errors import StorageIOError
+
+from .address import TeamAddress
+
+IMAGES = "images/"
+_INNER = ".imagesession/"
+_RETRY: Any = {"max_retries": 6, "retry_timeout": dt.timedelta(seconds=30)}
+_CLIENT: Any = {"timeout": "60s", "connect_timeout": "5s", "allow_http": True}
+_CODE = re.compile(r"<Code>(\w+)</Code>\s*(?:<Message>([^<]*)</Message>)?")
+_first_process: set[int] = set()
+_TYPES: Any = {suffix: MIME_TYPES[kind] for kind, suffix in SUFFIXES.items()}
+
+
+class TeamBlobs(Blobs):
+    """
+    The images of a library in a bucket.
+
+    Args:
+        address: Where it is.
+    """
+
+    def __init__(self, address: TeamAddress) -> None:
+        self.name = address.blobs
+        self._prefix = f"{address.prefix}/" if address.prefix else ""
+        self._bucket = address.bucket
+        self._client: S3Store | None = None
+        self._is_writable = False
+        digest = hashlib.sha256(address.public.encode()).hexdigest()[:16]
+        self._cache = platformdirs.user_cache_path("imagesession") / "images" / digest
+
+    def check_room(self, turns: Collection[Turn], pending: int) -> None:  # noqa: ARG002 - a bucket is never full
+        """
+        Write a small object, once a process: those who may not write learn it before they pay.
+        """
+        if not self._is_writable:
+            self.write(f"{_INNER}writable", b"")
+            self._is_writable = True
+
+    def put_new(
+        self,
+        turn: Turn,
+        at: dt.datetime,  # noqa: ARG002 - names are contents
+        image: ReceivedImage,
+        recorded: Collection[str] | None = None,  # noqa: ARG002 - the same image has the same name
+    ) -> str:
+        digest = hashlib.sha256(image.data).hexdigest()
+        key = f"{IMAGES}{turn.id}/{digest}{SUFFIXES[image.facts.format]}"
+        self.write(key, image.data, MIME_TYPES[image.facts.format])
+        return key
+
+    def get(self, key: str) -> bytes:
+        with _os_errors():
+            return obstore.get(self._store, key).bytes().to_bytes()
+
+    def version(self, key: str) -> object:  # noqa: ARG002 - each answer is compared with its record
+        return object()
+
+    def drop(self, key: str) -> None:
+        with self._storage_errors():
+            for name in (key, _beside(key)):  # some servers cannot delete several at once
+                obstore.delete(self._store, name)
+        with contextlib.suppress(OSError):
+            (self._cache / key).unlink(missing_ok=True)
+
+    def address(self, key: str) -> str:
+        return f"{self.name}/{key}"
+
+    def local_file(self, key: str) -> str:
+        """
+        Return the path of a copy on this machine, which is fetched if there is none.
+        """
+        path = self._cache / key
+        if not path.exists():
+            data = self.get(key)
+            ensure_dir(path.parent)
+            ensure_dir(self._cache / "tmp")
+            write_atomic(path, data, self._cache / "tmp")
+        return str(path)
+
+    def url(self, key: str, seconds: float) -> str:
+        with self._storage_errors():
+            return obstore.sign(self._store, "GET", key, dt.timedelta(seconds=seconds))
+
+    def annotate(self, key: str, metadata: Mapping[str, Any]) -> None:
+        with contextlib.suppress(StorageIOError):
+            data = json.dumps(metadata, indent=1).encode("ascii")
+            self.write(_beside(key), data, "application/json")
+
+    def annotation(self, key: str) -> dict[str, Any] | None:
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            return parse_object(self.get(_beside(key)))
+        return None
+
+    def keys(self) -> Iterator[str]:
+        for key, _, _ in self.objects():
+            if Path(key).suffix in _TYPES:
+                yield key
+
+    def objects(self) -> Iterator[tuple[str, int, dt.datetime]]:
+        """
+        Yield name, size in bytes and time of all objects that belong to images.
+        """
+        with self._storage_errors():
+            for chunk in obstore.list(self._store, IMAGES, chunk_size=1000):  # pyright: ignore[reportUnknownMemberType] - of another overload
+                for item in chunk:
+                    yield item["path"], item["size"], item["last_modified"]
+
+    def write(self, name: str, data: bytes, media_type: str = "application/octet-stream") -> None:
+        """
+        Write an object, whether or not there is one.
+
+        Raises:
+            StorageIOError: It cannot be written.
+        """
+        with self._storage_errors():
+            obstore.put(self._store, name, data, attributes={"Content-Type": media_type})
+
+    def owner(self) -> str | None:
+        """
+        Return the id of the library to which the prefix belongs; None if it belongs to none.
+        """
+        try:
+            with _os_errors():
+                return obstore.get(self._store, f"{_INNER}library").bytes().to_bytes().decode()
+        except FileNotFoundError as error:
+            if "NoSuchBucket" in str(error):
+                raise self._failed(error) from error
+            return None
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def set_owner(self, library: str) -> None:
+        """
+        Mark the prefix as that of a library.
+        """
+        self.write(f"{_INNER}library", library.encode(), "text/plain")
+
+    def honours_conditions(self) -> bool:
+        """
+        Tell whether the server refuses to replace an object when it is asked to.
+        """
+        name = f"{_INNER}probe/{uuid.uuid4().hex}"
+        with self._storage_errors():
+            try:
+                for _ in range(2):
+                    obstore.put(self._store, name, b"", mode="create")
+            except AlreadyExistsError:
+                return True
+            finally:
+                obstore.delete(self._store, name)
+        return False
+
+    @property
+    def _store(self) -> S3Store:
+        if _first_process and _first_process != {os.getpid()}:
+            # The client's threads are the parent's, and calls would never return.
+            raise OSError(
+                errno.ENOTSUP,
+                "this process was forked from one that used S3; start processes with 'spawn', or "
+                "open the library after the fork",
+            )
+        if self._client is None:
+            _first_process.add(os.getpid())
+            self._client = S3Store(
+                self._bucket,
+                prefix=self._prefix or None,
+                client_options=_CLIENT,
+                retry_config=_RETRY,
+            )
+        return self._client
+
+    @contextlib.contextmanager
+    def _storage_errors(self) -> Generator[None, None, None]:
+        try:
+            with _os_errors():
+                yield
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> StorageIOError:
+        reason = (error.strerror or str(error)).rstrip(".")
+        return StorageIOError(
+            f"The bucket of {self.name} cannot be used: {reason}. Check its name and region, and "
+            "the keys in the environment (AWS_ACCESS_KEY_ID, AWS_REGION, AWS_ENDPOINT_URL)."
+        )
+
+
+@contextlib.contextmanager
+def _os_errors() -> Generator[None, None, None]:
+    """
+    Turn errors of the client into those of the operating system.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FileNotFoundError(errno.ENOENT, _reason(error)) from None
+    except (BaseError, PermissionError) as error:
+        raise OSError(errno.EIO, _reason(error)) from None
+
+
+def _reason(error: Exception) -> str:
+    """
+    Return what a server said, without the whole document.
+    """
+    text = str(error)
+    code = _CODE.search(text)
+    if code is not None:
+        return ": ".join(filter(None, code.groups())).rstrip(".")
+    return (
+        text.rsplit(" - ", maxsplit=1)[-1].split("\n", maxsplit=1)[0][:200] or type(error).__name__
+    )
+
+
+def _beside(key: str) -> str:
+    return f"{key.rpartition('.')[0]}.json"

@@ -1,0 +1,168 @@
+"""
+The index in PostgreSQL: tables that are written together with the facts.
+
+Costs by day, model, kind and provider come from sums that each turn adds to, so that they take as
+long after a million images as after a thousand. Money is `numeric`, and so exact.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from imagesession._domain.turn import is_id
+from imagesession._domain.wording import fold
+from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
+from imagesession._store.ids import first_id
+from imagesession._store.ports import ImageLocation, Index, Key
+
+from . import rows
+from .database import Database
+from .schema import facts, images, sessions, totals, turns
+
+_LOCATION = (images.c.id, images.c.turn, images.c.session, images.c.position)
+
+
+class TeamIndex(Index):
+    """
+    The index of a library in PostgreSQL; what it promises is said in `Index`.
+
+    Args:
+        database: Its database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, image_id: str) -> ImageLocation | None:
+        ending = sa.func.reverse(images.c.id).startswith(
+            rows.plain(image_id)[::-1], autoescape=True
+        )
+        which = images.c.id == image_id if is_id(image_id) else ending
+        found = self._database.all(sa.select(*_LOCATION).where(which).limit(2))
+        return ImageLocation(*found[0]) if len(found) == 1 else None
+
+    def page(self, query: ImageQuery) -> list[ImageLocation]:
+        conditions = (
+            (images.c.session.__eq__, query.session),
+            (images.c.kind.__eq__, query.kind),
+            (_contains, rows.plain(fold(query.text)) if query.text else None),
+            (images.c.id.__ge__, first_id(query.since) if query.since else None),
+            (images.c.id.__lt__, first_id(query.until) if query.until else None),
+            (images.c.id.__lt__, query.before),
+        )
+        wanted = [compare(value) for compare, value in conditions if value is not None]
+        statement = sa.select(*_LOCATION).where(*wanted).order_by(images.c.id.desc())
+        return [ImageLocation(*row) for row in self._database.all(statement.limit(query.limit))]
+
+    def tally(self, query: SpendingQuery) -> list[CostTotals]:
+        by_session = query.by == "session" or query.session is not None
+        source = turns if by_session else totals
+        count = sa.func.count() if by_session else sa.func.sum(totals.c.turns)
+        group = sa.func.coalesce(sa.cast(source.c[query.by], sa.Text), "")
+        summed = [
+            sa.func.coalesce(sa.func.sum(source.c[name]), 0)
+            for name in ("cost", "spent", "uncertain", "images")
+        ]
+        context = [sa.func.sum(source.c[name]) for name in ("context", "context_tokens")]
+        conditions = [] if query.since is None else [source.c.day >= query.since]
+        conditions += [] if query.until is None else [source.c.day <= query.until]
+        conditions += [] if query.session is None else [turns.c.session == query.session]
+        statement = sa.select(group, *summed, count, *context).where(*conditions)
+        grouped = statement.group_by(group).having(count > 0).order_by(group)
+        return [_to_totals(row) for row in self._database.all(grouped)]
+
+    def spent(
+        self, day: dt.date, session: str | None, without: Collection[str] = ()
+    ) -> tuple[float, float]:
+        whole = _spent(totals).where(totals.c.day == day)
+        less = _spent(turns).where(turns.c.id.in_(tuple(without)), turns.c.day == day)
+        own = _spent(turns).where(turns.c.session == session, turns.c.id.not_in(tuple(without)))
+        today = whole.scalar_subquery() - less.scalar_subquery()
+        ((of_day, of_session),) = self._database.all(sa.select(today, own.scalar_subquery()))
+        return float(of_day), float(of_session)
+
+    def settled_under(self, idempotency_keys: Collection[str]) -> dict[str, list[Key]]:
+        found: dict[str, list[Key]] = {key: [] for key in idempotency_keys}
+        names = {rows.exact_bytes(key): key for key in idempotency_keys}
+        statement = (
+            sa.select(turns.c.idempotency_key, turns.c.id, turns.c.session)
+            .where(turns.c.idempotency_key.in_(names))
+            .order_by(turns.c.id.desc())
+        )
+        for name, turn, session in self._database.all(statement):
+            found[names[bytes(name)]].append(Key("turn", turn, session))
+        return found
+
+    def owners(self, ids: Iterable[str]) -> dict[str, str | None]:
+        wanted = tuple(set(ids))
+        both = sa.union_all(
+            *(
+                sa.select(table.c.id, table.c.session).where(table.c.id.in_(wanted))
+                for table in (turns, images)
+            )
+        )
+        return {row.id: row.session for row in self._database.all(sa.select(both.subquery()))}
+
+    def sessions(
+        self, name: str | None = None, limit: int | None = None, before: str | None = None
+    ) -> list[str]:
+        statement = sa.select(sessions.c.id).order_by(sessions.c.id.desc()).limit(limit)
+        if name is not None:
+            named = sessions.c.name == rows.plain(fold(name))
+            statement = statement.where(sa.or_(named, sessions.c.name.is_(None)))
+        if before is not None:
+            statement = statement.where(sessions.c.id < before)
+        return [row.id for row in self._database.all(statement)]
+
+    def count_sessions(self) -> int:
+        return int(self._database.all(sa.select(sa.func.count()).select_from(sessions))[0][0])
+
+    def active(self, since: str) -> list[tuple[str, str]]:
+        own = turns.c.session == sessions.c.id
+        latest = sa.select(sa.func.max(turns.c.id)).where(own).scalar_subquery()
+        last = sa.func.greatest(sessions.c.touched, sa.func.coalesce(latest, ""))
+        recent = sa.select(turns.c.session).where(turns.c.id >= since)
+        is_recent = sa.or_(sessions.c.touched >= since, sessions.c.id.in_(recent))
+        statement = sa.select(sessions.c.id, last).where(sessions.c.open, is_recent)
+        return [(row[0], row[1]) for row in self._database.all(statement)]
+
+    def rebuild(self) -> None:
+        """
+        Make all rows again from the facts, in one transaction.
+        """
+
+        def work(connection: sa.Connection) -> None:
+            rows.clear(connection)
+            which = facts.c.kind.in_(("turn", "session"))
+            statement = sa.select(facts).where(which).execution_options(yield_per=1000)
+            for row in connection.execute(statement):
+                key = Key(row.kind, row.id, row.session or None)
+                rows.put(connection, key, bytes(row.data), is_new=True)
+
+        self._database.write(work)
+
+
+def _spent(table: sa.Table) -> sa.Select[Any]:
+    return sa.select(sa.func.coalesce(sa.func.sum(table.c.spent), 0))
+
+
+def _contains(text: str) -> sa.ColumnElement[bool]:
+    return images.c.words.contains(text, autoescape=True)
+
+
+def _to_totals(row: Sequence[Any]) -> CostTotals:
+    group, cost, spent, uncertain, pictures, count, context, tokens = row
+    return CostTotals(
+        group=group,
+        cost=float(cost),
+        spent=float(spent),
+        uncertain=int(uncertain),
+        images=int(pictures),
+        turns=int(count),
+        context=float(context),
+        context_tokens=int(tokens),
+    )

@@ -1,0 +1,217 @@
+"""
+A library on PostgreSQL and S3: opened, or made if the database is empty.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import uuid
+from collections.abc import Callable
+from weakref import WeakValueDictionary
+
+import attrs
+import sqlalchemy as sa
+
+from imagesession._domain.health import HealthCheck
+from imagesession._domain.reports import PendingRequest
+from imagesession._store.library import LibraryStore
+from imagesession.errors import StorageIOError, UnsupportedFormatVersionError
+
+from .address import TeamAddress, parse_address
+from .blobs import TeamBlobs
+from .database import Database
+from .facts import TeamFacts
+from .index import TeamIndex
+from .rights import LEASE_SECONDS, TeamRights
+from .schema import FORMAT
+from .schema import facts as facts_table
+from .schema import library as library_table
+
+_A_DAY = dt.timedelta(days=1)
+_MANY = 1000
+_SETUP = "imagesession setup"
+
+
+def open_library(url: str) -> LibraryStore:
+    """
+    Open the library in a database and a bucket, and make its tables if they are missing.
+
+    Raises:
+        InvalidRequestError: The address is malformed.
+        StorageIOError: The database or the bucket cannot be used, or belong to other libraries.
+        UnsupportedFormatVersionError: A newer imagesession wrote it.
+    """
+    return LibraryStore(TeamLibrary(url))
+
+
+class TeamLibrary:
+    """
+    The ports of a library on PostgreSQL and S3.
+
+    Args:
+        url: `postgresql://user:password@host/database?blobs=s3://bucket/prefix`.
+        lease_seconds: How long a right lasts without being renewed.
+
+    Attributes:
+        facts: Its records.
+        rights: Who works on what.
+        blobs: Its images.
+        index: Its index.
+
+    Raises:
+        InvalidRequestError: The address is malformed.
+        StorageIOError: The database or the bucket cannot be used, or belong to other libraries.
+        UnsupportedFormatVersionError: A newer imagesession wrote it.
+    """
+
+    def __init__(self, url: str, lease_seconds: float = LEASE_SECONDS) -> None:
+        address = parse_address(url)
+        self.address = address.public
+        self._shared = _share(address, lease_seconds)
+        self.database, self.rights = self._shared.database, self._shared.rights
+        self.facts = TeamFacts(self.database)
+        self.blobs = TeamBlobs(address)
+        self.index = TeamIndex(self.database)
+        self._prepare()
+
+    def check_health(
+        self, pending: Callable[[], tuple[PendingRequest, ...]], *, verify: bool
+    ) -> tuple[HealthCheck, ...]:
+        from . import health  # noqa: PLC0415 - hardly ever needed
+
+        return health.run_checks(self.database, self.blobs, pending, verify=verify)
+
+    def close(self) -> None:
+        self.rights.close()
+        self.database.close()
+
+    # --- opening --------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """
+        Bring the schema up to date, and check that database and bucket belong together.
+        """
+        if self.database.run(_format, patience=0.0) < FORMAT:
+            self._migrate()
+        known = next(iter(self.database.all(_LIBRARY)), None)
+        owner = self.blobs.owner()
+        if known is None:
+            with self.database.transaction(_SETUP):
+                self._found(owner)
+        elif owner != known.id:
+            raise self._mismatch(owner, known.blobs)
+        elif known.blobs != self.blobs.name:  # the bucket was copied elsewhere, mark and all
+            moved = sa.update(library_table).values(blobs=self.blobs.name)
+            self.database.run(lambda connection: connection.execute(moved))
+
+    def _migrate(self) -> None:
+        from .migrate import upgrade  # noqa: PLC0415 - Alembic is rarely needed
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(_ALONE)
+            if _format(connection) < FORMAT:
+                upgrade(connection)
+
+        self.database.write(work)
+
+    def _found(self, owner: str | None) -> None:
+        """
+        Note which library this is, in the database and in the bucket.
+        """
+        known = next(iter(self.database.all(_LIBRARY)), None)
+        if known is not None and self.blobs.owner() == known.id:
+            return  # another program was faster
+        if known is not None or owner is not None:
+            raise self._mismatch(owner, self.blobs.name if known is None else known.blobs)
+        name = uuid.uuid4().hex
+        row = {"id": name, "blobs": self.blobs.name}
+        self.database.run(lambda connection: connection.execute(sa.insert(library_table), row))
+        self.blobs.set_owner(name)
+
+    def _mismatch(self, owner: str | None, recorded: str) -> StorageIOError:
+        if owner is not None:
+            return StorageIOError(
+                f"{self.blobs.name} holds the images of another library than the database "
+                f"{self.address}. Give each library a prefix of its own."
+            )
+        return StorageIOError(
+            f"The library {self.address} keeps its images in {recorded}, and {self.blobs.name} is "
+            "no copy of that. Correct ?blobs= in the address."
+        )
+
+    # --- images that no fact names ----------------------------------------------------------------
+
+    def sweep(self) -> int:
+        """
+        Remove the images that were written a day ago or earlier, and whose turn no fact knows; tell
+        how many. Those that have metadata beside them were recorded once, and stay.
+        """
+        before = self.facts.now() - _A_DAY
+        objects = [(name, at) for name, _, at in self.blobs.objects()]
+        recorded = {name.rpartition(".")[0] for name, _ in objects if name.endswith(".json")}
+        old = [
+            name for name, at in objects if at < before and name.rpartition(".")[0] not in recorded
+        ]
+        known = self._known([name.split("/")[1] for name in old])
+        swept = [name for name in old if name.split("/")[1] not in known]
+        for name in swept:
+            self.blobs.drop(name)
+        return len(swept)
+
+    def _known(self, turns: list[str]) -> set[str]:
+        known: set[str] = set()
+        for start in range(0, len(turns), _MANY):
+            some = facts_table.c.id.in_(turns[start : start + _MANY])
+            statement = sa.select(facts_table.c.id).where(some).distinct()
+            known.update(row[0] for row in self.database.all(statement))
+        return known
+
+
+_LIBRARY = sa.select(library_table.c.id, library_table.c.blobs)
+_ALONE = sa.select(sa.func.pg_advisory_xact_lock(0x696D616765))  # for those that migrate
+_HAS_FORMAT = sa.text("SELECT to_regclass('format') IS NOT NULL")
+_FORMAT = sa.text("SELECT format, min_reader FROM format")
+
+
+def _format(connection: sa.Connection) -> int:
+    """
+    Return the format of a database; 0 if it is empty.
+
+    Raises:
+        UnsupportedFormatVersionError: This program cannot use it.
+    """
+    if not connection.scalar(_HAS_FORMAT):
+        return 0
+    (found,) = connection.execute(_FORMAT)
+    if found.min_reader > FORMAT:
+        raise UnsupportedFormatVersionError(
+            f"The library's database was changed by a newer imagesession (format {found.format}; "
+            f"this one uses {FORMAT}). Update: pip install -U 'imagesession[team]'."
+        )
+    return int(found.format)
+
+
+@attrs.frozen(eq=False)
+class _Shared:
+    """
+    What all studios of this process on one library share: its connections, and the thread that
+    renews leases.
+    """
+
+    database: Database
+    rights: TeamRights
+
+
+_open: WeakValueDictionary[tuple[str, str | None, float], _Shared] = WeakValueDictionary()
+_opening = threading.Lock()
+
+
+def _share(address: TeamAddress, lease_seconds: float) -> _Shared:
+    with _opening:
+        key = address.public, address.password.value, lease_seconds
+        found = _open.get(key)
+        if found is None:
+            database = Database(address)
+            found = _open[key] = _Shared(database, TeamRights(database, lease_seconds))
+        return found

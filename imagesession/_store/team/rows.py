@@ -1,0 +1,136 @@
+"""
+The rows of the index, written in the transactions of the facts that they reflect.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from imagesession._domain.turn import Turn
+from imagesession._domain.wording import fold
+from imagesession._store import codec
+from imagesession._store.index_rows import cost_columns, day_of, search_text, touched, utf8
+from imagesession._store.ports import Key
+from imagesession.errors import StorageError
+
+from .schema import images, sessions, totals, turns
+
+# Programs that settle turns at the same moment add to one row of a sum with a chance of 1 in 8.
+_PARTS = 8
+_SUMS = ("cost", "spent", "context", "images", "turns", "uncertain", "context_tokens")
+_GROUP = ("day", "kind", "model", "provider")
+
+
+def put(connection: sa.Connection, key: Key, data: bytes, *, is_new: bool = False) -> None:
+    """
+    Write the rows of a fact, in place of those that it had.
+
+    Args:
+        connection: The transaction in which the fact was written.
+        key: Its key.
+        data: Its content; if that cannot be read, a turn has no rows, and a session no name.
+        is_new: Whether there was none before.
+    """
+    if key.kind == "turn":
+        if not is_new:
+            drop(connection, key)
+        with contextlib.suppress(StorageError):
+            _add_turn(connection, codec.read_turn(data, key.id))
+    elif key.kind == "session":
+        _put_session(connection, key, data)
+
+
+def drop(connection: sa.Connection, key: Key) -> None:
+    """
+    Remove the rows of a fact that was dropped.
+    """
+    if key.kind == "session":
+        connection.execute(sa.delete(sessions).where(sessions.c.id == key.id))
+    if key.kind != "turn":
+        return
+    statement = sa.delete(turns).where(turns.c.id == key.id).returning(turns)
+    for row in connection.execute(statement).mappings():
+        _add_to_totals(connection, {**row, "turns": 1}, sign=-1)
+    connection.execute(sa.delete(images).where(images.c.turn == key.id))
+
+
+def clear(connection: sa.Connection) -> None:
+    """
+    Remove all rows, and keep other programs from writing some.
+    """
+    for table in (turns, images, sessions, totals):
+        connection.execute(sa.text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
+        connection.execute(sa.delete(table))
+
+
+def exact_bytes(idempotency_key: str) -> bytes:
+    """
+    Return a key as bytes: a text in PostgreSQL cannot have NUL and lone surrogates.
+    """
+    return idempotency_key.encode("utf-8", "surrogatepass")
+
+
+def plain(text: str) -> str:
+    """
+    Return a text as PostgreSQL can hold it; the record has it as it is.
+    """
+    return utf8(text).replace("\0", " ")
+
+
+def _add_turn(connection: sa.Connection, turn: Turn) -> None:
+    row: dict[str, Any] = {
+        "id": turn.id,
+        "session": turn.session,
+        "kind": turn.kind,
+        "model": plain(turn.model or ""),
+        "provider": plain(turn.provider),
+        "day": day_of(turn),
+        **cost_columns(turn),
+    }
+    key = turn.idempotency_key
+    with_key = {**row, "idempotency_key": None if key is None else exact_bytes(key)}
+    connection.execute(insert(turns), with_key)
+    if turn.images:
+        pictures = [_image_row(turn, position) for position in range(len(turn.images))]
+        connection.execute(insert(images), pictures)
+    _add_to_totals(connection, {**row, "turns": 1}, sign=1)
+
+
+def _image_row(turn: Turn, position: int) -> dict[str, Any]:
+    image = turn.images[position]
+    return {
+        "id": image.id,
+        "turn": turn.id,
+        "session": turn.session,
+        "position": position,
+        "kind": turn.kind,
+        "words": plain(search_text(turn, image)),
+    }
+
+
+def _add_to_totals(connection: sa.Connection, row: Mapping[str, Any], *, sign: int) -> None:
+    added = {name: sign * row[name] for name in _SUMS}
+    group = {name: row[name] for name in _GROUP}
+    new = insert(totals).values({**group, "part": secrets.randbelow(_PARTS), **added})
+    sums = {name: totals.c[name] + new.excluded[name] for name in _SUMS}
+    connection.execute(new.on_conflict_do_update(index_elements=totals.primary_key, set_=sums))
+
+
+def _put_session(connection: sa.Connection, key: Key, data: bytes) -> None:
+    row: dict[str, Any] = {"id": key.id, "name": None, "open": False, "touched": ""}
+    with contextlib.suppress(StorageError):
+        record = codec.read_session(data, key.id)
+        row |= {
+            "name": plain(fold(record.name or "")),
+            "open": record.closed is None,
+            "touched": touched(record),
+        }
+    new = insert(sessions).values(row)
+    others = {name: new.excluded[name] for name in row if name != "id"}
+    connection.execute(new.on_conflict_do_update(index_elements=[sessions.c.id], set_=others))
