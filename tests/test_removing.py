@@ -22,7 +22,15 @@ from imagesession.errors import (
     NotFoundError,
     StorageIOError,
 )
-from imagesession.testing import FakeOpenAI
+from imagesession.testing import (
+    ConnectionReset,
+    FakeOpenAI,
+    FakeRequest,
+    FakeResponse,
+    Fault,
+    serve,
+    tiny_image,
+)
 from tests.clock import HoldingProvider
 from tests.conftest import MakeStudio
 
@@ -468,4 +476,149 @@ def test_read_only_library_keeps_everything(studio: Any) -> None:
     finally:
         for folder in folders:
             folder.chmod(0o700)
+    assert healthy(studio)
+
+
+# --- the provider's copies --------------------------------------------------------------------
+
+
+def read(provider: FakeOpenAI, path: str, **query: str) -> str:
+    """
+    Return what the provider has under a path.
+    """
+    answer = provider.handle(
+        FakeRequest(method="GET", path=path, query=query, headers={"authorization": "Bearer x"})
+    )
+    parts = [part for part in answer.parts if isinstance(part, bytes)]
+    return b"".join(parts).decode()
+
+
+def deleted_at_provider(provider: FakeOpenAI) -> list[str]:
+    """
+    Return the paths that were deleted.
+    """
+    return [call.path for call in provider.requests if call.method == "DELETE"]
+
+
+@pytest.mark.parametrize("verb", ["responses", "sessions", "bin"])
+def test_responses_and_files_are_erased_at_the_provider(
+    studio: Any, provider: FakeOpenAI, tmp_path: Path, verb: str
+) -> None:
+    """
+    The response of an erased turn and the files that were uploaded for it are deleted there; what
+    other turns use is not.
+    """
+    photo, shared = tmp_path / "photo.png", tmp_path / "shared.png"
+    photo.write_bytes(tiny_image(colour=(250, 0, 0)))
+    shared.write_bytes(tiny_image(colour=(0, 0, 250)))
+    session = studio.session("x")
+    first = session.generate("a fox", references=[photo, shared])
+    second = session.generate("a hat", references=[shared])
+    sent = session.turns()[0].references
+    if verb == "responses":
+        report = studio.images.erase(first)
+    elif verb == "sessions":
+        report = studio.sessions.erase(session)
+    else:
+        first.delete()
+        assert deleted_at_provider(provider) == []
+        report = studio.empty_bin()
+    assert report.remaining == {}
+    paths = deleted_at_provider(provider)
+    assert f"/responses/{first.turn.response_id}" in paths
+    files = [path for path in paths if path.startswith("/files/")]
+    assert len(files) == (2 if verb == "sessions" else 1), sent
+    assert (f"/responses/{second.turn.response_id}" in paths) == (verb == "sessions")
+    assert len(paths) == len(set(paths))
+    assert list((studio.library / ".imagesession" / "removals").iterdir()) == []
+    if verb != "sessions":
+        assert session.generate("blue").parent == second.turn.id
+
+
+def test_items_of_a_conversation_are_erased(studio: Any, provider: FakeOpenAI) -> None:
+    """
+    Of a turn in a conversation, prompt and answer are deleted; with its last turn, the conversation
+    is deleted too.
+    """
+    session, images = draw(studio, provider_state="conversation")
+    conversation = images[0].turn.conversation
+    assert images[2].turn.conversation == conversation
+    studio.images.erase(images[2])
+    items = read(provider, f"/conversations/{conversation}/items", limit="100")
+    assert [prompt for prompt in PROMPTS if f'"{prompt}"' in items] == list(PROMPTS[:2])
+    assert images[2].turn.item_ids
+    assert not any(item in items for item in images[2].turn.item_ids)
+    assert f"/conversations/{conversation}" not in deleted_at_provider(provider)
+    studio.sessions.erase(session)
+    assert f"/conversations/{conversation}" in deleted_at_provider(provider)
+    assert len(deleted_at_provider(provider)) == len(set(deleted_at_provider(provider)))
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 0])
+def test_what_the_provider_keeps_is_tried_again(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, status: int
+) -> None:
+    """
+    If the provider is down, the library is erased all the same; what remains there is reported, the
+    doctor tells, and another program's recovery erases it.
+    """
+    studio = make_studio(tmp_path / "library", provider=provider)
+    image = studio.generate("a fox")
+    if status:
+        provider.fail_next(status=status, method="DELETE")
+    else:
+        lost = FakeResponse(headers={}, parts=iter([ConnectionReset()]))
+        provider.enqueue_fault(Fault(method="DELETE", response=lambda _: lost))
+    report = studio.images.erase(image)
+    copy = f"response {image.turn.response_id}"
+    assert list(report.remaining) == [copy]
+    assert copy in str(report)
+    assert files_with(studio.library, "a fox") == []
+    check = studio.doctor().check("erasures")
+    assert (check.state, copy in check.message) == ("warning", True)
+    other = make_studio(tmp_path / "library", provider=provider)
+    other.recover()
+    assert f"/responses/{image.turn.response_id}" in deleted_at_provider(provider)
+    assert healthy(studio)
+
+
+def test_copy_at_another_provider_remains_there(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    Ids are sent to the provider that gave them, and to no other one.
+    """
+    elsewhere = FakeOpenAI()
+    with serve(elsewhere) as there:
+        first = make_studio(tmp_path / "library", online=True, api_key="x", base_url=there.base_url)
+        image = first.generate("a fox")
+        provider = FakeOpenAI()
+        second = make_studio(tmp_path / "library", provider=provider)
+        report = second.images.erase(image.id)
+        assert "not at" in next(iter(report.remaining.values()))
+        assert deleted_at_provider(provider) == []
+        first.recover()
+        assert len(deleted_at_provider(elsewhere)) == 1
+
+
+def test_batch_goes_with_its_images_and_files(studio: Any, provider: FakeOpenAI) -> None:
+    """
+    A batch is deleted, restored and erased with its images, and its files at the provider.
+    """
+    batch = studio.batches.create({"a": "a fox", "b": "a hat"}, name="two")
+    with pytest.raises(InvalidRequestError, match="not settled"):
+        studio.batches.delete(batch)
+    batch.wait()
+    images = studio.images.list()
+    assert len(images) == 2
+    studio.batches.delete("two")
+    assert studio.batches.list() == studio.images.list() == ()
+    with pytest.raises(NotFoundError, match="in the bin"):
+        studio.batches.get(batch.id)
+    studio.batches.restore(batch)
+    assert studio.batches.get("two").id == batch.id
+    assert studio.images.list() == images
+    report = studio.batches.erase(batch)
+    assert report.remaining == {}
+    assert {batch.id, *ids(images)} == set(report.erased)
+    assert len([path for path in deleted_at_provider(provider) if "/files/" in path]) == 2
+    assert files_with(studio.library, "a fox", "a hat", "two") == []
     assert healthy(studio)

@@ -9,20 +9,25 @@ from __future__ import annotations
 
 import datetime as dt
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
+
+import attrs
 
 from imagesession._domain.removal import ErasureReport, ProviderCopy, Removal, Targets, Verb
 from imagesession._domain.wording import quote
 from imagesession.errors import ImageSessionError, InvalidRequestError, NotFoundError
 
+from .coerce import Json, as_list, as_mapping, as_text
 from .effects import GetProviderName, NewId, Send, StoreCall, Workflow
 from .http import HttpRequest, HttpResponse, TransportError
 from .provider_errors import map_error_response
-from .responses import is_success
+from .responses import is_success, parse_json_object
 from .validate import validate_label
 
 _TIMEOUT = 30.0
+_PAGE_SIZE = 3
 _GONE = frozenset({404, 410})
+_OTHERS_LEFT = "others are left"
 _PATHS = {"response": "/responses", "conversation": "/conversations", "file": "/files"}
 
 
@@ -153,19 +158,100 @@ def _erase_copy(copy: ProviderCopy, provider: str) -> Workflow[str]:
     """
     if copy.provider != provider:
         return f"it is at {copy.provider}, not at {provider}"
-    return _reason((yield from Send(_delete(_PATHS[copy.kind], copy.id))))
+    if copy.kind == "conversation" and (reason := (yield from _erase_items(copy))):
+        return "" if reason == _OTHERS_LEFT else reason
+    return (yield from _delete(_PATHS[copy.kind], copy.id))
 
 
-def _delete(*parts: str) -> HttpRequest:
+def _delete(*parts: str) -> Workflow[str]:
     """
-    Build the free request that deletes something.
+    Delete something, which is free; return why it remains.
 
     Source: https://developers.openai.com/api/reference/resources/responses/methods/delete, and its
     likes for files, conversations and their items
     """
-    first, *ids = parts
-    path = "/".join([first, *(urllib.parse.quote(part, safe="", errors="replace") for part in ids)])
-    return HttpRequest(method="DELETE", path=path, timeout=_TIMEOUT)
+    path = _path(*parts)
+    return _reason((yield from Send(HttpRequest(method="DELETE", path=path, timeout=_TIMEOUT))))
+
+
+def _path(first: str, *ids: str) -> str:
+    return "/".join([first, *(urllib.parse.quote(item, safe="", errors="replace") for item in ids)])
+
+
+def _erase_items(copy: ProviderCopy) -> Workflow[str]:
+    """
+    Erase the items of a turn in its conversation, which the conversation's own deletion leaves.
+
+    Returns:
+        Why some remain; `_OTHERS_LEFT` if there are others; an empty text if none is left.
+    """
+    items: list[_Item] = []
+    has_more = True
+    while has_more:
+        reply = yield from _list_items(copy.id, items[-1].id if items else "")
+        if not is_success(reply):
+            return _reason(reply)
+        page = parse_json_object(reply)
+        new = [_Item.read(as_mapping(item)) for item in as_list(page.get("data"))]
+        items += new
+        has_more = page.get("has_more") is True and bool(new)
+    erased = _items_of_turn(items, copy.items)
+    for item in erased:
+        if reason := (yield from _delete(_PATHS["conversation"], copy.id, "items", item)):
+            return reason
+    return _OTHERS_LEFT if len(erased) < len(items) else ""
+
+
+def _list_items(conversation: str, after: str) -> Workflow[HttpResponse]:
+    """
+    List some items of a conversation, the oldest first. Each may have several megabytes.
+
+    Source: https://developers.openai.com/api/reference/resources/conversations/subresources/items
+    """
+    path = _path(_PATHS["conversation"], conversation, "items")
+    query = {"order": "asc", "limit": _PAGE_SIZE, **({"after": after} if after else {})}
+    request = HttpRequest(
+        method="GET", path=f"{path}?{urllib.parse.urlencode(query)}", timeout=_TIMEOUT
+    )
+    return (yield from Send(request))
+
+
+@attrs.frozen
+class _Item:
+    """
+    An item of a conversation.
+
+    Attributes:
+        id: The provider's id for it.
+        is_prompt: Whether it is part of what was sent, and not of an answer.
+    """
+
+    id: str
+    is_prompt: bool
+
+    @classmethod
+    def read(cls, item: Json) -> _Item:
+        return cls(as_text(item.get("id")), item.get("role") in {"user", "developer", "system"})
+
+
+def _items_of_turn(items: Sequence[_Item], answer: Collection[str]) -> list[str]:
+    """
+    Return the ids of the items of a turn: its answer, and what was sent before that.
+
+    Args:
+        items: All items of its conversation, the oldest first.
+        answer: The ids of its answer's items; empty if the whole conversation is its own.
+    """
+    turns: list[list[str]] = [[]]
+    was_prompt = True
+    for item in items:
+        if item.is_prompt and not was_prompt:
+            turns.append([])
+        was_prompt = item.is_prompt
+        turns[-1].append(item.id)
+    return [
+        item for turn in turns if not answer or not set(turn).isdisjoint(answer) for item in turn
+    ]
 
 
 def _reason(reply: HttpResponse) -> str:

@@ -39,6 +39,7 @@ class Conversation:
     metadata: Json
     records: list[StoredResponse] = attrs.field(factory=list[StoredResponse])
     organization: str = attrs.field(factory=current_organization)
+    deleted: set[str] = attrs.field(factory=set[str])
 
     @property
     def delivered(self) -> bool:
@@ -91,6 +92,8 @@ class ConversationsEndpoint:
                 return self._delete(conversation_id)
             case ("GET", conversation_id, "items"):
                 return self._list(conversation_id, call)
+            case ("DELETE", conversation_id, "items", item_id):
+                return self._delete_item(self._find(conversation_id), item_id)
             case _:
                 raise no_such_url(call.method, call.path)
 
@@ -177,6 +180,20 @@ class ConversationsEndpoint:
             {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
         )
 
+    def _delete_item(self, conversation: Conversation, item_id: str) -> FakeResponse:
+        """
+        Take an item out of a conversation, and return the conversation.
+        """
+        records = self._records(conversation)
+        items = (
+            item
+            for record in records
+            for item in (*record.listed, *self._writer.output(record, results=False))
+        )
+        _index_of([item for item in items if item.get("id") not in conversation.deleted], item_id)
+        conversation.deleted.add(item_id)
+        return json_response(conversation.as_json())
+
     def _list(self, conversation_id: str, call: FakeRequest) -> FakeResponse:
         """
         List the items, by default the latest first. The input and output of a request appear once
@@ -186,7 +203,8 @@ class ConversationsEndpoint:
         results = self._settings().conversation_items_include_image
         limit = page_limit(call)
         newest = call.query.get("order") != "asc"
-        records = self._records(self._find(conversation_id))
+        conversation = self._find(conversation_id)
+        records = self._records(conversation)
         after = call.query.get("after")
         items: list[Json] = []
         for record in reversed(records) if newest else records:
@@ -195,7 +213,8 @@ class ConversationsEndpoint:
             if self._writer.status(record, now) == "completed":
                 record.delivered = True
                 turn = [*record.listed, *self._writer.output(record, results=results)]
-                items += reversed(turn) if newest else turn
+                kept = [item for item in turn if item.get("id") not in conversation.deleted]
+                items += reversed(kept) if newest else kept
         if after is not None:
             items = items[_index_of(items, after) + 1 :]
         return list_response(items[:limit], has_more=len(items) > limit)

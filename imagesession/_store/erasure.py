@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import attrs
 
@@ -74,22 +74,16 @@ class ErasureStore(MarkStore, SessionStore, ImageStore, BatchStore, UploadStore)
                 yield ProviderCopy(provider=batch.provider, kind="file", id=file)
         turns = tuple(self.turns_of(owner, ids))
         gone = {turn.id for turn in turns if self._is_whole(turn, ids)}
-        others = self._references_elsewhere(owner, gone)
+        others = tuple(self._other_turns(owner, gone))
         for turn in turns:
             if turn.response_id is not None and not turn.response_id.startswith("http"):
                 yield ProviderCopy(provider=turn.provider, kind="response", id=turn.response_id)
-            if turn.conversation is not None:
-                yield ProviderCopy(
-                    provider=turn.provider,
-                    kind="conversation",
-                    id=turn.conversation,
-                    items=turn.item_ids,
-                )
+            conversation = _conversation(turn, others)
+            if conversation is not None:
+                yield conversation
             images = {image.sha256 for image in turn.images if turn.id in gone or image.id in ids}
-            given = (
-                {reference.sha256 for reference in turn.references} if turn.id in gone else set()
-            )
-            for digest in sorted(images | (given - others)):
+            given = _references((turn,)) - _references(others) if turn.id in gone else set[str]()
+            for digest in sorted(images | given):
                 upload = self.find_upload(digest, turn.provider, self.facts.now())
                 if upload is not None:
                     yield ProviderCopy(provider=turn.provider, kind="file", id=upload.file_id)
@@ -102,17 +96,14 @@ class ErasureStore(MarkStore, SessionStore, ImageStore, BatchStore, UploadStore)
             bool(turn.images) and all(image.id in ids for image in turn.images)
         )
 
-    def _references_elsewhere(self, session: str, gone: Collection[str]) -> set[str]:
+    def _other_turns(self, session: str, gone: Collection[str]) -> Iterator[Turn]:
         """
-        Return the digests of the input images of a session's other turns.
+        Yield a session's turns but for some.
         """
-        digests: set[str] = set()
         for key in self.facts.scan("turn", session):
             if key.id not in gone:
                 with contextlib.suppress(StorageError):
-                    references = read_turn(self.facts, key).references
-                    digests.update(reference.sha256 for reference in references)
-        return digests
+                    yield read_turn(self.facts, key)
 
     def erase_records(self, removal: Removal) -> None:
         """
@@ -166,3 +157,23 @@ class ErasureStore(MarkStore, SessionStore, ImageStore, BatchStore, UploadStore)
             with contextlib.suppress(StorageError, ValueError, TypeError):
                 if json.loads(self.facts.get(key) or b"{}").get("file_id") in file_ids:
                     self.facts.drop(key)
+
+
+def _conversation(turn: Turn, others: Iterable[Turn]) -> ProviderCopy | None:
+    """
+    Return what a conversation has of a turn; None if that cannot be told from what it has of
+    others.
+    """
+    is_shared = any(other.conversation == turn.conversation for other in others)
+    if turn.conversation is None or (is_shared and not turn.item_ids):
+        return None
+    return ProviderCopy(
+        provider=turn.provider,
+        kind="conversation",
+        id=turn.conversation,
+        items=turn.item_ids if is_shared else (),
+    )
+
+
+def _references(turns: Iterable[Turn]) -> set[str]:
+    return {reference.sha256 for turn in turns for reference in turn.references}

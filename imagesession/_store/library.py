@@ -39,7 +39,8 @@ class LibraryStore(RemovalStore, SessionExport, TurnStore, ProviderStore, Upload
                 changed.
         """
         repaired = (self.repair(),) if repair else ()
-        return repaired + self.ports.check_health(self.pending, verify=verify)
+        checks = self.ports.check_health(self.pending, verify=verify)
+        return (*repaired, *checks, self.check_removals())
 
     def close(self) -> None:
         """

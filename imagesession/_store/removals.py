@@ -16,9 +16,11 @@ from typing import get_args
 
 import attrs
 
+from imagesession._domain.health import HealthCheck
 from imagesession._domain.marks import UNMARKED, Mark, is_deleted
 from imagesession._domain.removal import CopyKind, ProviderCopy, Removal, Targets, Verb
 from imagesession._domain.turn import ImageRecord, Turn, is_id
+from imagesession._domain.wording import list_some
 from imagesession._engine.store import ImageQuery
 from imagesession.errors import InvalidRequestError, NotFoundError, StorageError
 
@@ -150,6 +152,24 @@ class RemovalStore(ErasureStore):
         else:
             self.facts.drop(key)
         return remaining
+
+    def check_removals(self) -> HealthCheck:
+        """
+        Tell which removals are not finished.
+        """
+        left: list[str] = []
+        for key in self.facts.scan("removal"):
+            with contextlib.suppress(StorageError, ValueError, TypeError):
+                removal = _read(self.facts.get(key) or b"{}", self.facts.describe(key))
+                left += list(map(str, removal.copies)) or [f"{removal.verb} {removal.id}"]
+        if not left:
+            return HealthCheck(name="erasures", message="nothing is left to be erased.")
+        return HealthCheck(
+            name="erasures",
+            state="warning",
+            message=f"{len(left)} are not finished: {list_some(left)}.",
+            remedy="studio.recover() tries again, with a studio for the provider that has them.",
+        )
 
     # --- the steps --------------------------------------------------------------------------------
 
