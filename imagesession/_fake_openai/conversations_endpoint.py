@@ -31,6 +31,7 @@ class Conversation:
     metadata: Json
     records: list[StoredResponse] = attrs.field(factory=list[StoredResponse])
     organization: str = attrs.field(factory=current_organization)
+    deleted: set[str] = attrs.field(factory=set[str])
 
     @property
     def delivered(self) -> bool:
@@ -83,6 +84,8 @@ class ConversationsEndpoint:
                 return self._delete(conversation_id)
             case ("GET", conversation_id, "items"):
                 return self._list(conversation_id, call)
+            case ("DELETE", conversation_id, "items", item_id):
+                return self._delete_item(self._find(conversation_id), item_id)
             case _:
                 raise RefusalError("no_such_url", method=call.method, path=call.path)
 
@@ -155,6 +158,21 @@ class ConversationsEndpoint:
             {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
         )
 
+    def _delete_item(self, conversation: Conversation, item_id: str) -> FakeResponse:
+        """
+        Take an item out of a conversation, and return the conversation.
+        """
+        records = self._records(conversation)
+        items = (
+            item
+            for record in records
+            for item in (*record.listed, *self._writer.output(record, results=False))
+        )
+        if item_id not in {item.get("id") for item in items} - conversation.deleted:
+            raise RefusalError("no_such_listed_item", id=item_id)
+        conversation.deleted.add(item_id)
+        return json_response(conversation.as_json())
+
     def _list(self, conversation_id: str, call: FakeRequest) -> FakeResponse:
         """
         List the items, by default the latest first. The input and output of a request appear once
@@ -164,7 +182,8 @@ class ConversationsEndpoint:
         results = self._settings.conversation_items_include_image
         limit = page_limit(call)
         newest = call.query.get("order") != "asc"
-        records = self._records(self._find(conversation_id))
+        conversation = self._find(conversation_id)
+        records = self._records(conversation)
         items: list[Json] = []
         for record in reversed(records) if newest else records:
             if "after" not in call.query and len(items) > limit:
@@ -172,5 +191,6 @@ class ConversationsEndpoint:
             if self._writer.status(record, now) == "completed":
                 record.delivered = True
                 turn = [*record.listed, *self._writer.output(record, results=results)]
-                items += reversed(turn) if newest else turn
+                kept = [item for item in turn if item.get("id") not in conversation.deleted]
+                items += reversed(kept) if newest else kept
         return page(call, items, missing="no_such_listed_item")

@@ -92,6 +92,16 @@ class TeamBlobs(Blobs):
         with contextlib.suppress(OSError):
             (self._cache / key).unlink(missing_ok=True)
 
+    def set_aside(self, key: str) -> None:
+        """
+        Do nothing: people do not come upon images in a bucket.
+        """
+
+    def put_back(self, key: str) -> None:
+        """
+        Do nothing: it is where it was.
+        """
+
     def address(self, key: str) -> str:
         return f"{self.name}/{key}"
 

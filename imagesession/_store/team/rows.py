@@ -19,7 +19,7 @@ from imagesession._store.index_rows import cost_columns, day_of, search_text, to
 from imagesession._store.ports import Key
 from imagesession.errors import StorageError
 
-from .schema import images, sessions, totals, turns
+from .schema import images, marks, sessions, totals, turns
 
 # Programs that settle turns at the same moment add to one row of a sum with a chance of 1 in 8.
 _PARTS = 8
@@ -44,6 +44,9 @@ def put(connection: sa.Connection, key: Key, data: bytes, *, is_new: bool = Fals
             _add_turn(connection, codec.read_turn(data, key.id))
     elif key.kind == "session":
         _put_session(connection, key, data)
+    elif key.kind == "marks":
+        drop(connection, key)
+        _add_marks(connection, key, data)
 
 
 def drop(connection: sa.Connection, key: Key) -> None:
@@ -52,6 +55,8 @@ def drop(connection: sa.Connection, key: Key) -> None:
     """
     if key.kind == "session":
         connection.execute(sa.delete(sessions).where(sessions.c.id == key.id))
+    if key.kind == "marks":
+        connection.execute(sa.delete(marks).where(marks.c.owner == key.id))
     if key.kind != "turn":
         return
     statement = sa.delete(turns).where(turns.c.id == key.id).returning(turns)
@@ -64,7 +69,7 @@ def clear(connection: sa.Connection) -> None:
     """
     Remove all rows, and keep other programs from writing some.
     """
-    for table in (turns, images, sessions, totals):
+    for table in (turns, images, sessions, marks, totals):
         connection.execute(sa.text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
         connection.execute(sa.delete(table))
 
@@ -134,3 +139,20 @@ def _put_session(connection: sa.Connection, key: Key, data: bytes) -> None:
     new = insert(sessions).values(row)
     others = {name: new.excluded[name] for name in row if name != "id"}
     connection.execute(new.on_conflict_do_update(index_elements=[sessions.c.id], set_=others))
+
+
+def _add_marks(connection: sa.Connection, key: Key, data: bytes) -> None:
+    with contextlib.suppress(StorageError):
+        added = [
+            {
+                "id": plain(marked_id),
+                "owner": key.id,
+                "deleted": mark.deleted is not None,
+                "erased": mark.erased,
+                "starred": mark.starred,
+                "tags": [plain(fold(tag)) for tag in mark.tags],
+            }
+            for marked_id, mark in codec.read_marks(data, key.id).items()
+        ]
+        if added:
+            connection.execute(insert(marks), added)
