@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -381,11 +381,11 @@ class AsyncRequestsResource:
 
 
 def to_recovery_report(
-    settled: Iterable[RecoveredIntent], wrap: Callable[[Turn], ImageT]
+    settled: Iterable[RecoveredIntent],
+    wrap: Callable[[Turn], ImageT],
+    damaged: Mapping[str, str] | None = None,
 ) -> RecoveryReport[ImageT]:
-    """
-    Build the report of settled and pending requests, with their images.
-    """
+    """Build the report of settled and pending requests, with their images."""
     outcomes = tuple(settled)
     return RecoveryReport(
         images=tuple(wrap(outcome.turn) for outcome in outcomes if outcome.has_image),
@@ -395,6 +395,7 @@ def to_recovery_report(
             for outcome in outcomes
             if outcome.pending_reason
         },
+        quarantined=damaged or {},
     )
 
 

@@ -123,7 +123,7 @@ class Facts(Protocol):
 
     def get(self, key: Key) -> bytes | None:
         """
-        Return a fact; None if there is none.
+        Return a fact with whatever is damaged in it; `{}` if unfinished, and None if there is none.
         """
         ...
 

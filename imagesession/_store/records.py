@@ -14,7 +14,7 @@ import attrs
 
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.coerce import as_id
-from imagesession.errors import StorageError, StorageIOError
+from imagesession.errors import CorruptRecordError, StorageError, StorageIOError
 
 from . import codec
 from .ports import Facts, Key, Ports
@@ -116,18 +116,34 @@ def read_intent(facts: Facts, key: Key) -> Intent | None:
     """
     Read an intent; None if it is missing or damaged.
     """
-    where = facts.describe(key)
     try:
-        members = parse_object(facts.get(key) or b"{}")
+        return to_intent(facts.get(key) or b"{}", facts.describe(key))
+    except StorageError:
+        return None
+
+
+def to_intent(data: bytes, where: str) -> Intent:
+    """
+    Read an intent.
+
+    Args:
+        data: The intent, with the members that were added.
+        where: Its path, for errors.
+
+    Raises:
+        CorruptRecordError: It is damaged.
+        UnsupportedFormatVersionError: A newer imagesession wrote it.
+    """
+    try:
+        members = parse_object(data)
         changed = {name: members[name] for name in _LATER if name in members}
         turn = codec.to_turn({**members["turn"], **changed}, where)
-        staged = codec.read_images(members, where)
-    except (StorageError, LookupError, TypeError, ValueError):
-        return None
+    except (LookupError, TypeError, ValueError) as error:
+        raise CorruptRecordError(f"{where} is damaged: {error}.") from error
     return Intent(
         turn=turn,
         response_id=as_id(members.get("response_id")),
-        staged=staged,
+        staged=codec.read_images(members, where),
         absent_since=_absent_since(members, where),
     )
 
