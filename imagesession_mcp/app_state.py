@@ -152,7 +152,7 @@ class AppState:
         except ImageSessionError as error:
             log.info("Nothing was recovered: %s", error)
         else:
-            if recovered.images or recovered.failed or recovered.still_pending:
+            if recovered != type(recovered)():
                 log.info("Recovered from an earlier run: %s", recovered)
 
 

@@ -313,8 +313,9 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         Same as `Studio.recover`, but awaits.
         """
         seconds = engine_bulk.validate_timeout(timeout)
-        settled = await self._runtime.run(recovery.reconcile_all(self._runtime.config, seconds))
-        return to_recovery_report(settled, self._wrap)
+        workflow = recovery.reconcile_all(self._runtime.config, seconds)
+        settled, damaged = await self._runtime.run(workflow)
+        return to_recovery_report(settled, self._wrap, damaged)
 
     async def costs(
         self,

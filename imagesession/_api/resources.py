@@ -403,11 +403,11 @@ def _webhook_workflow(
 
 
 def to_recovery_report(
-    settled: Iterable[RecoveredIntent], wrap: Callable[[Turn], ImageT]
+    settled: Iterable[RecoveredIntent],
+    wrap: Callable[[Turn], ImageT],
+    damaged: Mapping[str, str] | None = None,
 ) -> RecoveryReport[ImageT]:
-    """
-    Build the report of settled and pending requests, with their images.
-    """
+    """Build the report of settled and pending requests, with their images."""
     outcomes = tuple(settled)
     return RecoveryReport(
         images=tuple(wrap(outcome.turn) for outcome in outcomes if outcome.has_image),
@@ -417,6 +417,7 @@ def to_recovery_report(
             for outcome in outcomes
             if outcome.pending_reason
         },
+        quarantined=damaged or {},
     )
 
 

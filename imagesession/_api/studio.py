@@ -459,8 +459,9 @@ class Studio(GenerationVerbs[SavedImage]):
             AuthenticationError: There is no key, or it lacks the permission.
         """
         seconds = engine_bulk.validate_timeout(timeout)
-        settled = self._runtime.run(recovery.reconcile_all(self._runtime.config, seconds))
-        return to_recovery_report(settled, self._wrap)
+        workflow = recovery.reconcile_all(self._runtime.config, seconds)
+        settled, damaged = self._runtime.run(workflow)
+        return to_recovery_report(settled, self._wrap, damaged)
 
     def costs(
         self,

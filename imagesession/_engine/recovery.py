@@ -76,16 +76,20 @@ class RecoveredIntent:
 
 def reconcile_all(
     config: StudioConfig, retry_timeout: float
-) -> Workflow[tuple[RecoveredIntent, ...]]:
+) -> Workflow[tuple[list[RecoveredIntent], dict[str, str]]]:
     """
-    Settle all intents that no running program holds.
+    Settle all intents that no running program holds, and set damaged ones aside.
 
     Args:
         config: The studio's configuration.
         retry_timeout: Seconds to poll, in all, for images that are not finished yet.
+
+    Returns:
+        The outcomes, and where damaged records were set aside, by their ids.
     """
     start = yield from MonotonicTime()
     yield from removal.finish_removals()
+    damaged = yield from StoreCall(lambda store: store.quarantine_damaged())
     intents = yield from StoreCall(lambda store: store.pending())
     settled: list[RecoveredIntent] = []
     from .batches import poll  # noqa: PLC0415 - rarely needed
@@ -95,7 +99,7 @@ def reconcile_all(
     settled += yield from _keep_late_images(config)
     alone = [pending for pending in intents if pending.turn.batch is None]
     settled += yield from reconcile_each(alone, config, start + retry_timeout)
-    return tuple(settled)
+    return settled, damaged
 
 
 def reconcile_each(

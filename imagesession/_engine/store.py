@@ -172,6 +172,10 @@ class Store(BatchStore, Protocol):
         """Take over an orphaned intent; None if it is held by a program, or settled."""
         ...
 
+    def quarantine_damaged(self) -> dict[str, str]:
+        """Move damaged records of requests into quarantine; return their new places by id."""
+        ...
+
     def absent_since(self, turn: Turn, date: dt.datetime) -> dt.datetime:
         """Return when the provider first showed nothing of a request; by default, remember now."""
         ...

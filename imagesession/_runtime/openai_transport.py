@@ -34,6 +34,7 @@ from .outgoing import (
     redirect_target,
     start_deadline,
 )
+from .threads import ARRIVING
 from .unanswered import RequestTrace, install_trace, install_trace_async, tracing, transport_errors
 
 _ByLoop: TypeAlias = WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI]
@@ -338,6 +339,8 @@ async def _read_events_async(
             for data in stream.feed(first_chunk):
                 yield data
         while True:
+            if stream.is_large:
+                yield ARRIVING
             with anyio.fail_after(max(0.0, deadline.left + _GRACE)):
                 chunk = await anext(chunks, None)
             for data in stream.end() if chunk is None else stream.feed(chunk):

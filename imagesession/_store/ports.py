@@ -127,7 +127,9 @@ class Facts(Protocol):
         ...
 
     def get(self, key: Key) -> bytes | None:
-        """Return a fact; None if there is none."""
+        """
+        Return a fact with whatever is damaged in it; `{}` if unfinished, and None if there is none.
+        """
         ...
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, bytes]:

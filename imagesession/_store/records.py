@@ -16,7 +16,7 @@ from imagesession._domain.marks import Marks, without_deleted
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.coerce import as_id
 from imagesession._engine.store import IdAndTime
-from imagesession.errors import StorageError, StorageIOError
+from imagesession.errors import CorruptRecordError, StorageError, StorageIOError
 
 from . import codec
 from .ids import UlidFactory
@@ -145,21 +145,34 @@ def read_intent(facts: Facts, key: Key) -> Intent | None:
     """
     Read an intent; None if it is missing or damaged.
     """
-    return _parse_intent(facts.get(key) or b"{}", facts.describe(key))
+    try:
+        return to_intent(facts.get(key) or b"{}", facts.describe(key))
+    except StorageError:
+        return None
 
 
-def _parse_intent(data: bytes, where: str) -> Intent | None:
+def to_intent(data: bytes, where: str) -> Intent:
+    """
+    Read an intent.
+
+    Args:
+        data: The intent, with the members that were added.
+        where: Its path, for errors.
+
+    Raises:
+        CorruptRecordError: It is damaged.
+        UnsupportedFormatVersionError: A newer imagesession wrote it.
+    """
     try:
         members = parse_object(data)
         changed = {name: members[name] for name in _LATER if name in members}
         turn = codec.to_turn({**members["turn"], **changed}, where)
-        staged = codec.read_images(members, where)
-    except (StorageError, LookupError, TypeError, ValueError):
-        return None
+    except (LookupError, TypeError, ValueError) as error:
+        raise CorruptRecordError(f"{where} is damaged: {error}.") from error
     return Intent(
         turn=turn,
         response_id=as_id(members.get("response_id")),
-        staged=staged,
+        staged=codec.read_images(members, where),
         absent_since=_absent_since(members, where),
     )
 
@@ -182,6 +195,5 @@ def open_intents(facts: Facts) -> Iterator[tuple[Key, Intent]]:
     Yield the intents whose turns are not settled, the oldest first.
     """
     for key, data in facts.unsettled():
-        intent = _parse_intent(data, facts.describe(key))
-        if intent is not None:
-            yield key, intent
+        with contextlib.suppress(StorageError):
+            yield key, to_intent(data, facts.describe(key))

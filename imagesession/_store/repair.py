@@ -1,5 +1,5 @@
 """
-Records that are gone or damaged, brought back from the metadata beside their images.
+Records that are gone or damaged: brought back from the metadata beside their images, or set aside.
 
 Nothing is dropped: a damaged record is kept in quarantine.
 """
@@ -18,12 +18,12 @@ from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
 from imagesession._domain.wording import list_some
 from imagesession._version import __version__
-from imagesession.errors import CorruptRecordError
+from imagesession.errors import CorruptRecordError, StorageError
 
 from . import codec, sidecar
 from .ids import timestamp_of
 from .ports import Blobs, Key
-from .records import StorePart, turn_key
+from .records import StorePart, is_open, to_intent, turn_key
 
 
 @attrs.frozen
@@ -140,6 +140,46 @@ class RepairStore(StorePart):
         with contextlib.suppress(CorruptRecordError):
             read(present, self.facts.describe(key))
             return False
-        self.facts.replace(Key("quarantine", f"{key.id}.{key.kind}"), present)
+        self._quarantine(key, present)
         self.facts.replace(key, data)
         return True
+
+    def quarantine_damaged(self) -> dict[str, str]:
+        """
+        Move the records of requests and batches that are damaged, and that no program holds, into
+        quarantine, so that they are told of once; return where each is kept, by its id.
+        """
+        moved: dict[str, str] = {}
+        for key in (*self.facts.scan("intent"), *self.facts.scan("batch")):
+            if key.kind == "batch" or is_open(self.facts, key):
+                with contextlib.suppress(StorageError):  # where nothing can be written, it stays
+                    moved |= self._set_aside(key)
+        return moved
+
+    def _set_aside(self, key: Key) -> dict[str, str]:
+        right = self.rights.hold(f"{key.kind} {key.id}")
+        if right is None:
+            return {}
+        try:
+            # What was not finished is no record yet; see `Facts.get`.
+            data = self.facts.get(key) or b"{}"
+            if data != b"{}" and self._is_damaged(key, data):
+                where = self._quarantine(key, data)
+                self.facts.drop(key)
+                return {key.id: where}
+        finally:
+            right.release()
+        return {}
+
+    def _is_damaged(self, key: Key, data: bytes) -> bool:
+        read = to_intent if key.kind == "intent" else codec.read_batch
+        try:
+            read(data, self.facts.describe(key))
+        except CorruptRecordError:
+            return True
+        return False
+
+    def _quarantine(self, key: Key, data: bytes) -> str:
+        kept = Key("quarantine", f"{key.id}.{key.kind}")
+        self.facts.replace(kept, data)
+        return self.facts.describe(kept)

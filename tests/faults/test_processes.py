@@ -23,6 +23,7 @@ import pytest
 from imagesession import Studio
 from imagesession.testing import FakeOpenAI, tiny_image
 from tests.bench.server import FixedSketcher
+from tests.faults.pace import HANG
 from tests.faults.users import PROGRAMS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="programs are forked")
@@ -117,7 +118,7 @@ def use(
     command = [sys.executable, "-m", "tests.faults.users", str(studio.library), str(room)]
     command += [str(count), habit, str(cap), *ways]
     # Images that a broken twin cannot store are written to the temporary folder.
-    subprocess.run(command, check=True, timeout=230, env={**os.environ, "TMPDIR": str(folder)})
+    subprocess.run(command, check=True, timeout=HANG, env={**os.environ, "TMPDIR": str(folder)})
     reports = tuple(json.loads(file.read_text()) for file in sorted(room.iterdir()))
     assert len(reports) == PROGRAMS
     return Use(studio, reports)

@@ -26,6 +26,7 @@ from imagesession._store.files.atomic_write import (
     create_durable,
     ensure_dir,
     replace_durable,
+    stale_test,
     translate_os_errors,
     write_atomic,
     write_lines,
@@ -46,7 +47,6 @@ from .index import DiskIndex
 from .layout import Layout
 
 _DISPOSABLE = frozenset({"upload", "provider"})
-_STALE_SECONDS = 3600.0
 
 
 class DiskFacts(Facts):
@@ -207,11 +207,12 @@ class DiskFacts(Facts):
         Remove intents whose first line was not finished, an hour ago or more. Nothing is sent
         before an intent is complete.
         """
-        for file in self._layout.journal.iterdir():
-            with contextlib.suppress(OSError):
-                old = time.time() - file.stat().st_mtime > _STALE_SECONDS
-                if old and b"\n" not in file.read_bytes():
-                    file.unlink()
+        with contextlib.suppress(OSError):  # on a read-only disk they stay
+            is_stale = stale_test(self._layout.tmp)
+            for file in self._layout.journal.iterdir():
+                with contextlib.suppress(OSError):
+                    if is_stale(file) and b"\n" not in file.read_bytes():
+                        file.unlink()
 
     def _file(self, key: Key) -> Path:
         layout = self._layout

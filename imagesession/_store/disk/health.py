@@ -339,13 +339,26 @@ def _describe_interrupted(requests: list[PendingRequest]) -> str:
 
 
 def _check_replies(layout: Layout) -> Finding:
-    # A damaged record that was brought back is kept there too, and is no reply.
-    names = sorted(file.name for file in layout.quarantine.iterdir() if len(file.suffixes) == 1)
-    if not names:
+    # A damaged record that was brought back is kept there too, and is neither.
+    names = sorted(file.name for file in layout.quarantine.iterdir())
+    findings = (
+        (
+            [name for name in names if name.count(".") == 1],
+            "{} were paid for and could not be read",
+        ),
+        (
+            [name for name in names if name.endswith((".intent.bin", ".batch.bin"))],
+            "{} records of requests that may have been billed are damaged",
+        ),
+    )
+    parts = [f"{text.format(len(kept))}: {list_some(kept)}" for kept, text in findings if kept]
+    if not parts:
         return _ok("none are in quarantine.")
-    message = f"{len(names)} were paid for and could not be read: {list_some(names)}."
-    remedy = f"Their bytes are in {layout.quarantine}; the pictures in them may be saved by hand."
-    return "warning", message, remedy
+    remedy = (
+        f"Their bytes are in {layout.quarantine}; pictures and ids in them may be saved by hand. "
+        "Remove what is not needed any more."
+    )
+    return "warning", f"{'; '.join(parts)}.", remedy
 
 
 def _check_scratch(layout: Layout) -> Finding:

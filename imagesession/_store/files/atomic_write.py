@@ -12,9 +12,8 @@ import contextlib
 import errno
 import os
 import sys
-import time
 import uuid
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 from imagesession._domain.wording import show_path
@@ -266,10 +265,25 @@ def remove_stale_temps(scratch: Path) -> None:
     """
     Remove unfinished files that were last written more than an hour ago.
     """
-    for leftover in scratch.iterdir():
-        with contextlib.suppress(OSError):  # it is gone, or stays on a read-only disk
-            if time.time() - leftover.stat().st_mtime > _STALE_SECONDS:
-                leftover.unlink()
+    with contextlib.suppress(OSError):  # on a read-only disk they stay
+        is_stale = stale_test(scratch)
+        for leftover in scratch.iterdir():
+            with contextlib.suppress(OSError):  # it is gone
+                if is_stale(leftover):
+                    leftover.unlink()
+
+
+def stale_test(folder: Path) -> Callable[[Path], bool]:
+    """
+    Return the function that tells whether a file was last written more than an hour ago, by the
+    clock of its disk: that of this machine, or of another one that shares it, may be wrong.
+
+    Args:
+        folder: A folder on the same disk that can be written; it is touched.
+    """
+    os.utime(folder)
+    now = folder.stat().st_mtime
+    return lambda file: now - file.stat().st_mtime > _STALE_SECONDS
 
 
 def fsync_dir(path: Path) -> None:
