@@ -79,6 +79,7 @@ class StudioParams(OptionParams, total=False):
     extra_body: Mapping[str, Any] | None
     filename: str | None
     embed_metadata: bool
+    mode: int | None
 
 
 _DEFAULTS: dict[str, Any] = {
@@ -98,8 +99,9 @@ _DEFAULTS: dict[str, Any] = {
     "extra_body": None,
     "filename": None,
     "embed_metadata": False,
+    "mode": None,
 }
-_OF_LIBRARY = ("filename", "embed_metadata")
+_OF_LIBRARY = ("filename", "embed_metadata", "mode")
 takes_studio_params = expand_signature(StudioParams, **_DEFAULTS)
 
 

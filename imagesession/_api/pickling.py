@@ -33,6 +33,7 @@ _SETTINGS = frozenset(
         "max_concurrency",
         "filename",
         "embed_metadata",
+        "mode",
     }
 )
 

@@ -119,6 +119,9 @@ class Studio(GenerationVerbs[SavedImage]):
             are made: as XMP with IPTC's fields into PNG, JPEG and WebP, and as "parameters" into
             PNG. A signature in the file (C2PA) no longer matches it then; `SavedImage.verify`
             checks the bytes that were received. Files of other formats stay as received.
+        mode: Who may read and write what is written, such as 0o640 for your group to read: images,
+            records, exports, galleries. The library keeps it for all programs. Default: what it
+            has, at first 0o600 for you alone. No effect on Windows.
         **options: The default options of every image; see `GenerateOptions`. Those of a session or
             a call have precedence.
 

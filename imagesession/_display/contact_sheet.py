@@ -18,6 +18,7 @@ from imagesession._engine.store import Store
 from imagesession._imaging.thumbnails import load_small
 from imagesession._store.files.archive_files import resolve_path
 from imagesession._store.files.atomic_write import translate_os_errors, write_atomic
+from imagesession._store.files.modes import library_mode
 from imagesession.errors import ImageSessionError, InvalidRequestError
 
 from . import formatting
@@ -69,7 +70,8 @@ def write(
     with translate_os_errors(file):
         check_replaceable(file, "contact sheet", _is_sheet)
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(file, _encode(sheet, sheet_layout, _FORMATS[file.suffix.lower()]), file.parent)
+        data = _encode(sheet, sheet_layout, _FORMATS[file.suffix.lower()])
+        write_atomic(file, data, file.parent, mode=library_mode(store.address))
     return str(file)
 
 

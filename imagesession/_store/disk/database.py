@@ -21,7 +21,8 @@ import attrs
 from imagesession._domain.turn import Turn, is_id
 from imagesession._domain.wording import fold
 from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
-from imagesession._store.files.atomic_write import PRIVATE_FILE, check_writable
+from imagesession._store.files.atomic_write import check_writable
+from imagesession._store.files.modes import mode_within
 from imagesession._store.ids import first_id
 from imagesession._store.ports import ImageLocation
 from imagesession.errors import StorageIOError
@@ -344,7 +345,7 @@ class Database:
         connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             if missing:
-                self.path.chmod(PRIVATE_FILE)
+                self.path.chmod(mode_within(self.path.parent))
             # Before SQLite 3.51.3, WAL can lose commits of two processes; so a rollback journal.
             # https://sqlite.org/releaselog/3_51_3.html
             connection.execute("PRAGMA synchronous = EXTRA")
