@@ -87,8 +87,9 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             api: "responses" or "images"; see `Studio`. Default: the session's or studio's choice.
             idempotency_key: Your own name for this image. A second call with the same key returns
                 the image from the library and sends nothing.
-            on_progress: Called with a `ProgressEvent` at every stage, and twice a second while the
-                call waits; `print` works.
+            on_progress: True shows stage, seconds and cost on a line that renews itself, in
+                terminals and notebooks. Or a function, such as `print`: called with a
+                `ProgressEvent` at every stage, and twice a second while the call waits.
             timeout: Seconds for this image in all. Default: the studio's.
             extra_headers: Headers of the paid request, such as those of a gateway; not recorded.
             extra_body: Fields of its body that this library has no option for; not recorded.
@@ -539,7 +540,10 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         return self._wrap(self._runtime.run(workflow, on_progress))
 
     def _generate_several(
-        self, call: GenerateRequest | PresetCall, n: int | None, on_progress: OnProgress | None
+        self,
+        call: GenerateRequest | PresetCall,
+        n: int | None,
+        on_progress: OnProgress | None,
     ) -> ImageT | Results[ImageT]:
         if n is None:
             return self._generate(call, on_progress)

@@ -17,7 +17,6 @@ from imagesession.errors import ImageSessionError
 
 T = TypeVar("T")
 Job = TypeVar("Job")
-Report = Callable[[], object]
 
 
 @attrs.define
@@ -53,12 +52,6 @@ class RateLimiter:
             return start - now
 
 
-def no_report() -> None:
-    """
-    Ignore the end of a job.
-    """
-
-
 def gather(
     run: Callable[[Job], T],
     jobs: Sequence[Job],
@@ -66,7 +59,6 @@ def gather(
     concurrency: int,
     pace: RateLimiter,
     free: Collection[int] = (),
-    report: Report = no_report,
 ) -> list[T | ImageSessionError]:
     """
     Run jobs; return each job's result, or its error in its place.
@@ -77,7 +69,6 @@ def gather(
         concurrency: How many run at once.
         pace: When each may start.
         free: The positions of jobs that are exempt from the pace.
-        report: Called when a job has ended.
     """
     stop = threading.Event()
 
@@ -88,8 +79,6 @@ def gather(
             return run(job)
         except ImageSessionError as error:
             return error
-        finally:
-            report()
 
     pool = ThreadPoolExecutor(max_workers=max(1, min(concurrency, len(jobs))))
     try:
@@ -107,7 +96,6 @@ async def gather_async(
     concurrency: int,
     pace: RateLimiter,
     free: Collection[int] = (),
-    report: Report = no_report,
 ) -> list[T | ImageSessionError]:
     """
     Same as `gather`, but awaits.
@@ -122,8 +110,6 @@ async def gather_async(
                 results[position] = await run(job)
             except ImageSessionError as error:
                 results[position] = error
-            finally:
-                report()
 
     async with anyio.create_task_group() as group:
         for position, job in enumerate(jobs):
