@@ -214,6 +214,7 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         *,
         columns: int | None = None,
         captions: bool = True,
+        costs: bool = True,
     ) -> Path:
         """
         Same as `ImageSession.contact_sheet`, but awaits.
@@ -222,7 +223,9 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
 
         return Path(
             await self._runtime.call_store(
-                lambda store: sheet.write(store, self.id, path, columns=columns, captions=captions)
+                lambda store: sheet.write(
+                    store, self.id, path, columns=columns, captions=captions, costs=costs
+                )
             )
         )
 

@@ -406,6 +406,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         *,
         columns: int | None = None,
         captions: bool = True,
+        costs: bool = True,
     ) -> Path:
         """
         Draw all images of the session on a contact sheet, for a chat or for print, numbered in the
@@ -417,6 +418,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
                 needed; other formats are one page of any height.
             columns: How many images are in a row, 1 to 12. Default: chosen by the number of images.
             captions: Whether to write prompt, size and cost below each image.
+            costs: Whether costs are shown; False for a sheet that clients see.
 
         Returns:
             The absolute path.
@@ -430,7 +432,9 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
 
         return Path(
             self._runtime.call_store(
-                lambda store: sheet.write(store, self.id, path, columns=columns, captions=captions)
+                lambda store: sheet.write(
+                    store, self.id, path, columns=columns, captions=captions, costs=costs
+                )
             )
         )
 
