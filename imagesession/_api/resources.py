@@ -13,6 +13,7 @@ import attrs
 
 from imagesession._api.async_session import AsyncImageSession, AsyncSavedImage, async_last_image
 from imagesession._api.image import ImageFacts
+from imagesession._api.results import Images
 from imagesession._api.session import ImageSession, SavedImage, SessionFacts, last_image
 from imagesession._api.types import ImageInput, to_source
 from imagesession._api.workflows import ImageT
@@ -129,7 +130,7 @@ class ImagesResource:
             since=since, until=until, limit=limit, before=id_or_name(before),
         )  # fmt: skip
         page = self._runtime.run(queries.list_images(query))
-        return tuple(SavedImage(turn, position, self._runtime) for turn, position in page)
+        return Images(SavedImage(turn, position, self._runtime) for turn, position in page)
 
     def get(self, image_id: str) -> SavedImage:
         """
@@ -303,7 +304,7 @@ class AsyncImagesResource:
             since=since, until=until, limit=limit, before=id_or_name(before),
         )  # fmt: skip
         page = await self._runtime.run(queries.list_images(query))
-        return tuple(AsyncSavedImage(turn, position, self._runtime) for turn, position in page)
+        return Images(AsyncSavedImage(turn, position, self._runtime) for turn, position in page)
 
     async def get(self, image_id: str) -> AsyncSavedImage:
         """

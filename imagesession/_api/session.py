@@ -13,6 +13,7 @@ import attrs
 
 from imagesession._api.generation import GenerationVerbs
 from imagesession._api.image import ImageFacts
+from imagesession._api.results import Images
 from imagesession._api.signatures import public_base
 from imagesession._api.types import GenerateParams, SessionParams, takes_keywords
 from imagesession._api.workflows import session_settings
@@ -148,7 +149,7 @@ class SavedImage(ImageFacts[Runtime]):
         Return the images that led to it, from the first to this one.
         """
         if self.turn.session is None:
-            return (self,)
+            return Images((self,))
         return self.session().lineage(self)
 
     def branch(self, name: str | None = None) -> ImageSession:
@@ -336,7 +337,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         """
         Return all images of all branches, the oldest first.
         """
-        return tuple(image for turn in self.turns() for image in self._images_of(turn))
+        return Images(image for turn in self.turns() for image in self._images_of(turn))
 
     def lineage(self, target: ImageOrTurn) -> tuple[SavedImage, ...]:
         """
@@ -349,7 +350,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
             NotFoundError: The session has no such turn or image.
         """
         path = self._runtime.run(self._lineage(target))
-        return tuple(self._wrap(turn) for turn in path if turn.images)
+        return Images(self._wrap(turn) for turn in path if turn.images)
 
     def status(self) -> SessionStatus:
         """
