@@ -418,8 +418,7 @@ class Studio(GenerationVerbs[SavedImage]):
                 Default: only in a terminal or notebook.
             on_progress: As for `generate`; the event's `position` is the image's number, from 0.
             timeout: Seconds for each image, as for `generate`.
-            extra_headers: As for `generate`.
-            extra_body: As for `generate`.
+            extra_headers, extra_body: As for `generate`.
             **options: The default options of all requests; see `GenerateOptions`.
 
         Returns:

@@ -477,7 +477,7 @@ def test_reports_are_shown_as_they_are_printed(tmp_path: Path) -> None:
         values = [
             session.tree(), session.cost(), session.status(), studio.costs(), studio.stats(),
             studio.estimate("a fox"), studio.doctor(), studio.analyze(session.head()), pending,
-            studio.recover(), session.head().turn, *studio.models.list(),
+            studio.recover(), session.turns()[0], *studio.models.list(),
             *map(presets.get, presets.names()),
         ]  # fmt: skip
     for value in values:
