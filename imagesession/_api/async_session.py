@@ -12,6 +12,7 @@ import attrs
 
 from imagesession._api.async_generation import AsyncGenerationVerbs
 from imagesession._api.image import ImageFacts
+from imagesession._api.results import Images
 from imagesession._api.session import ImageOrTurn, SessionFacts, id_of
 from imagesession._api.types import GenerateParams, SessionParams, takes_keywords
 from imagesession._api.workflows import session_settings
@@ -59,7 +60,7 @@ class AsyncSavedImage(ImageFacts[AsyncRuntime]):
         Same as `SavedImage.lineage`, but awaits.
         """
         if self.turn.session is None:
-            return (self,)
+            return Images((self,))
         return await (await self.session()).lineage(self)
 
     async def branch(self, name: str | None = None) -> AsyncImageSession:
@@ -202,14 +203,14 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         """
         Same as `ImageSession.images`, but awaits.
         """
-        return tuple(image for turn in await self.turns() for image in self._images_of(turn))
+        return Images(image for turn in await self.turns() for image in self._images_of(turn))
 
     async def lineage(self, target: ImageOrTurn) -> tuple[AsyncSavedImage, ...]:
         """
         Same as `ImageSession.lineage`, but awaits.
         """
         path = await self._runtime.run(self._lineage(target))
-        return tuple(self._wrap(turn) for turn in path if turn.images)
+        return Images(self._wrap(turn) for turn in path if turn.images)
 
     async def status(self) -> SessionStatus:
         """
@@ -249,6 +250,7 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         *,
         columns: int | None = None,
         captions: bool = True,
+        costs: bool = True,
     ) -> Path:
         """
         Same as `ImageSession.contact_sheet`, but awaits.
@@ -257,7 +259,9 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
 
         return Path(
             await self._runtime.call_store(
-                lambda store: sheet.write(store, self.id, path, columns=columns, captions=captions)
+                lambda store: sheet.write(
+                    store, self.id, path, columns=columns, captions=captions, costs=costs
+                )
             )
         )
 

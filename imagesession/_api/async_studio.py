@@ -41,7 +41,7 @@ from imagesession._api.results import Results
 from imagesession._api.types import CallParams, ImageInput, SessionParams, takes_keywords
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
 from imagesession._display import gallery
-from imagesession._display.progress import bar
+from imagesession._display.progress import ProgressLine, for_many
 from imagesession._domain.health import HealthReport
 from imagesession._domain.model_catalog import Prices
 from imagesession._domain.options import OptionParams
@@ -113,6 +113,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
             config=config,
             provider=provider,
             connect=self._connection,
+            show_progress=ProgressLine,
             reopen=(
                 type(self)._reopen,  # noqa: SLF001 - it is our own
                 (store.address, provider, pickling.public_settings(options)),
@@ -293,15 +294,13 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
             max_concurrency=max_concurrency, images_per_minute=images_per_minute, api=api,
         )  # fmt: skip
         completed = await self._runtime.run(plan.completed())
-        with bar(len(plan.workflows), enabled=progress) as advance:
-            outcomes = await self._runtime.gather(
-                plan.workflows,
-                concurrency=plan.concurrency,
-                pace=plan.pace,
-                free=completed,
-                report=advance,
-                on_progress=on_progress,
-            )
+        outcomes = await self._runtime.gather(
+            plan.workflows,
+            concurrency=plan.concurrency,
+            pace=plan.pace,
+            free=completed,
+            on_progress=for_many(enabled=progress, on_progress=on_progress),
+        )
         return workflows.to_results(outcomes, self._wrap, plan.keys)
 
     async def recover(

@@ -33,7 +33,7 @@ from imagesession.errors import InvalidRequestError
 if TYPE_CHECKING:
     from typing import Unpack
 
-OnBatch = Callable[[BatchStatus], object]
+OnBatch = Callable[[BatchStatus], object] | bool
 """Called with the status of a batch after every poll."""
 
 
@@ -144,7 +144,7 @@ class ImageBatch(BatchFacts[Runtime]):
             timeout: The most seconds to wait; None for no limit (a batch takes up to 24 hours).
             progress: Whether to show a progress bar on standard error. Default: only in a terminal
                 or notebook.
-            on_progress: Called with the batch's status after every poll.
+            on_progress: Called with the batch's status after every poll; True for the bar.
 
         Raises:
             BatchNotReadyError: It did not end within the timeout.
@@ -344,22 +344,20 @@ def _report_progress(
     total: int,
     show_bar: bool | None,  # noqa: FBT001 - private
     on_progress: OnBatch | None,
-) -> Generator[OnBatch, None, None]:
+) -> Generator[Callable[[BatchStatus], object]]:
     """
     Show the progress of a batch on a bar, and pass its status to the caller's callback.
     """
+    if isinstance(on_progress, bool):
+        show_bar, on_progress = on_progress or show_bar, None
     if on_progress is not None and not callable(on_progress):
         raise InvalidRequestError(
             f"on_progress={quote(on_progress)} cannot be called; pass a function."
         )
-    shown = 0
-    with bar(total, enabled=show_bar) as advance:
+    with bar(total, enabled=show_bar) as show:
 
         def report_status(status: BatchStatus) -> None:
-            nonlocal shown
-            for _ in range(max(status.completed + status.failed, status.saved) - shown):
-                advance()
-                shown += 1
+            show(max(status.completed + status.failed, status.saved), status.cost.known)
             if on_progress is not None:
                 on_progress(status)
 

@@ -16,8 +16,9 @@ import attrs
 
 from imagesession._api.signatures import expand_signature
 from imagesession._domain.call_settings import CallSettings
+from imagesession._domain.foreign_words import unknown_option
 from imagesession._domain.model_catalog import ModelCatalog, load_catalogue
-from imagesession._domain.options import GenerateOptions, OptionParams
+from imagesession._domain.options import OPTION_NAMES, GenerateOptions, OptionParams
 from imagesession._domain.prices import read_prices
 from imagesession._domain.servers import (
     ServerProfile,
@@ -81,6 +82,7 @@ class StudioParams(OptionParams, total=False):
     extra_body: Mapping[str, Any] | None
     filename: str | None
     embed_metadata: bool
+    mode: int | None
 
 
 _DEFAULTS: dict[str, Any] = {
@@ -101,8 +103,9 @@ _DEFAULTS: dict[str, Any] = {
     "extra_body": None,
     "filename": None,
     "embed_metadata": False,
+    "mode": None,
 }
-_OF_LIBRARY = ("filename", "embed_metadata")
+_OF_LIBRARY = ("filename", "embed_metadata", "mode")
 takes_studio_params = expand_signature(StudioParams, **_DEFAULTS)
 
 
@@ -122,6 +125,8 @@ def build_config(
     """
     values: dict[str, Any] = {**_DEFAULTS, **keywords}
     options = {name: keywords[name] for name in keywords if name not in _DEFAULTS}
+    for name in options.keys() - {*OPTION_NAMES, "aspect_ratio"}:
+        raise unknown_option(name, options[name], (*_DEFAULTS, *OPTION_NAMES))
     per_minute, in_flight = (
         validate_per_minute(values["images_per_minute"]),
         values["max_concurrency"],

@@ -34,6 +34,7 @@ _SETTINGS = frozenset(
         "telemetry",
         "filename",
         "embed_metadata",
+        "mode",
     }
 )
 

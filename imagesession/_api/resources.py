@@ -14,6 +14,7 @@ import attrs
 from imagesession._api.async_session import AsyncImageSession, AsyncSavedImage, async_last_image
 from imagesession._api.image import ImageFacts
 from imagesession._api.removing import AsyncRemovableResource, RemovableResource
+from imagesession._api.results import Images
 from imagesession._api.session import (
     ImageOrTurn,
     ImageSession,
@@ -151,7 +152,7 @@ class ImagesResource(RemovableResource[ImageOrTurn]):
             starred=starred, tags=tags, deleted=deleted,
         )  # fmt: skip
         page = self._runtime.run(queries.list_images(query))
-        return tuple(SavedImage(turn, position, self._runtime) for turn, position in page)
+        return Images(SavedImage(turn, position, self._runtime) for turn, position in page)
 
     def get(self, image_id: str) -> SavedImage:
         """
@@ -327,7 +328,7 @@ class AsyncImagesResource(AsyncRemovableResource[ImageOrTurn]):
             starred=starred, tags=tags, deleted=deleted,
         )  # fmt: skip
         page = await self._runtime.run(queries.list_images(query))
-        return tuple(AsyncSavedImage(turn, position, self._runtime) for turn, position in page)
+        return Images(AsyncSavedImage(turn, position, self._runtime) for turn, position in page)
 
     async def get(self, image_id: str) -> AsyncSavedImage:
         """

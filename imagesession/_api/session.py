@@ -13,6 +13,7 @@ import attrs
 
 from imagesession._api.generation import GenerationVerbs
 from imagesession._api.image import ImageFacts
+from imagesession._api.results import Images
 from imagesession._api.signatures import public_base
 from imagesession._api.types import GenerateParams, SessionParams, takes_keywords
 from imagesession._api.workflows import session_settings
@@ -158,7 +159,7 @@ class SavedImage(ImageFacts[Runtime]):
         Return the images that led to it, from the first to this one.
         """
         if self.turn.session is None:
-            return (self,)
+            return Images((self,))
         return self.session().lineage(self)
 
     def branch(self, name: str | None = None) -> ImageSession:
@@ -398,7 +399,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         """
         Return all images of all branches, the oldest first.
         """
-        return tuple(image for turn in self.turns() for image in self._images_of(turn))
+        return Images(image for turn in self.turns() for image in self._images_of(turn))
 
     def lineage(self, target: ImageOrTurn) -> tuple[SavedImage, ...]:
         """
@@ -411,7 +412,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
             NotFoundError: The session has no such turn or image.
         """
         path = self._runtime.run(self._lineage(target))
-        return tuple(self._wrap(turn) for turn in path if turn.images)
+        return Images(self._wrap(turn) for turn in path if turn.images)
 
     def status(self) -> SessionStatus:
         """
@@ -468,6 +469,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         *,
         columns: int | None = None,
         captions: bool = True,
+        costs: bool = True,
     ) -> Path:
         """
         Draw all images of the session on a contact sheet, for a chat or for print, numbered in the
@@ -479,6 +481,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
                 needed; other formats are one page of any height.
             columns: How many images are in a row, 1 to 12. Default: chosen by the number of images.
             captions: Whether to write prompt, size and cost below each image.
+            costs: Whether costs are shown; False for a sheet that clients see.
 
         Returns:
             The absolute path.
@@ -492,7 +495,9 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
 
         return Path(
             self._runtime.call_store(
-                lambda store: sheet.write(store, self.id, path, columns=columns, captions=captions)
+                lambda store: sheet.write(
+                    store, self.id, path, columns=columns, captions=captions, costs=costs
+                )
             )
         )
 

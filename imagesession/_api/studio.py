@@ -41,7 +41,7 @@ from imagesession._api.session import ImageSession, SavedImage, last_image
 from imagesession._api.types import CallParams, ImageInput, SessionParams, takes_keywords
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
 from imagesession._display import gallery
-from imagesession._display.progress import bar
+from imagesession._display.progress import ProgressLine, for_many
 from imagesession._domain.health import HealthReport
 from imagesession._domain.model_catalog import Prices
 from imagesession._domain.options import OptionParams
@@ -123,6 +123,9 @@ class Studio(GenerationVerbs[SavedImage]):
             are made: as XMP with IPTC's fields into PNG, JPEG and WebP, and as "parameters" into
             PNG. A signature in the file (C2PA) no longer matches it then; `SavedImage.verify`
             checks the bytes that were received. Files of other formats stay as received.
+        mode: Who may read and write what is written, such as 0o640 for your group to read: images,
+            records, exports, galleries. The library keeps it for all programs. Default: what it
+            has, at first 0o600 for you alone. No effect on Windows.
         **options: The default options of every image; see `GenerateOptions`. Those of a session or
             a call have precedence.
 
@@ -167,6 +170,7 @@ class Studio(GenerationVerbs[SavedImage]):
             config=config,
             provider=provider,
             connect=self._connection,
+            show_progress=ProgressLine,
             reopen=(
                 type(self)._reopen,  # noqa: SLF001 - it is our own
                 (store.address, provider, pickling.public_settings(options)),
@@ -414,12 +418,11 @@ class Studio(GenerationVerbs[SavedImage]):
             images_per_minute: How many may be started per minute, according to your account's
                 limit; images from the library do not count. None for no limit.
             api: As for `generate`.
-            progress: Whether to show a progress bar on standard error. Default: only in a terminal
-                or notebook.
+            progress: Whether to show a progress bar with the cost so far on standard error.
+                Default: only in a terminal or notebook.
             on_progress: As for `generate`; the event's `position` is the image's number, from 0.
             timeout: Seconds for each image, as for `generate`.
-            extra_headers: As for `generate`.
-            extra_body: As for `generate`.
+            extra_headers, extra_body: As for `generate`.
             **options: The default options of all requests; see `GenerateOptions`.
 
         Returns:
@@ -433,15 +436,13 @@ class Studio(GenerationVerbs[SavedImage]):
             max_concurrency=max_concurrency, images_per_minute=images_per_minute, api=api,
         )  # fmt: skip
         completed = self._runtime.run(plan.completed())
-        with bar(len(plan.workflows), enabled=progress) as advance:
-            outcomes = self._runtime.gather(
-                plan.workflows,
-                concurrency=plan.concurrency,
-                pace=plan.pace,
-                free=completed,
-                report=advance,
-                on_progress=on_progress,
-            )
+        outcomes = self._runtime.gather(
+            plan.workflows,
+            concurrency=plan.concurrency,
+            pace=plan.pace,
+            free=completed,
+            on_progress=for_many(enabled=progress, on_progress=on_progress),
+        )
         return workflows.to_results(outcomes, self._wrap, plan.keys)
 
     def recover(self, *, timeout: float = 30.0) -> RecoveryReport[SavedImage]:

@@ -185,7 +185,7 @@ def _identifier(_: object, attribute: attrs.Attribute[Any], value: object) -> No
     )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class GenerateOptions:
     """
     The options of an image request: everything beside its prompt and images.
@@ -292,6 +292,10 @@ class GenerateOptions:
         Return the options that differ from the defaults, by name.
         """
         return attrs.asdict(self, filter=lambda field, value: value != field.default)
+
+    def __repr__(self) -> str:
+        changed = ", ".join(f"{name}={value!r}" for name, value in self.changed().items())
+        return f"{type(self).__name__}({changed})"
 
 
 OPTION_NAMES: tuple[str, ...] = tuple(field.name for field in attrs.fields(GenerateOptions))

@@ -280,6 +280,11 @@ class Store(BatchStore, Protocol):
         """Return an image's bytes as they were received."""
         ...
 
+    @property
+    def address(self) -> str:
+        """Where people find the library: a folder, or a URL."""
+        ...
+
     def path(self, image: ImageRecord) -> str:
         """Return the path of an image's file."""
         ...

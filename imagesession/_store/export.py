@@ -39,6 +39,7 @@ from .files.archive_files import (
     open_archive_writer,
     resolve_path,
 )
+from .files.modes import library_mode
 from .images import ImageStore
 from .ports import Blobs, Key
 from .records import intent_fact, intent_key, read_turn, turn_key
@@ -68,7 +69,8 @@ class SessionExport(SessionStore, ImageStore):
             _check_size(tree, target)
         latest = max((turn.finished or turn.started for turn in tree.turns.values()), default=None)
         board = tuple(self._find_board(record, tree))
-        with open_archive_writer(target, latest or record.created) as add:
+        mode = library_mode(self.ports.address)
+        with open_archive_writer(target, latest or record.created, mode) as add:
             _ExportWriter(self.blobs, add, Manifest(session=record.id)).write(record, tree, board)
         return str(target)
 

@@ -287,7 +287,7 @@ def test_times_are_clamped_to_the_range_of_zip(tmp_path: Path, year: int, expect
     A session with times from a wrong clock can be exported.
     """
     with archive_files.open_archive_writer(
-        tmp_path / "x.zip", dt.datetime(year, 1, 1, tzinfo=dt.UTC)
+        tmp_path / "x.zip", dt.datetime(year, 1, 1, tzinfo=dt.UTC), 0o600
     ) as add:
         add("x", b"x")
     with zipfile.ZipFile(tmp_path / "x.zip") as archive:

@@ -28,6 +28,7 @@ from imagesession._domain.wording import show_path
 from imagesession._engine.store import ImageQuery, Store
 from imagesession._store.files.archive_files import resolve_path
 from imagesession._store.files.atomic_write import ensure_dir, translate_os_errors, write_atomic
+from imagesession._store.files.modes import folder_mode, library_mode
 from imagesession._version import __version__
 from imagesession.errors import InvalidRequestError
 
@@ -75,8 +76,9 @@ def write(store: Store, path: object, session_id: str | None = None) -> str:
             "written": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         }
         text = _render(_title(views[0].record) if session_id else "Gallery", data)
-        ensure_dir(page.parent)
-        write_atomic(page, text.encode("utf-8", "replace"), page.parent)
+        mode = library_mode(store.address)
+        ensure_dir(page.parent, folder_mode(mode))
+        write_atomic(page, text.encode("utf-8", "replace"), page.parent, mode=mode)
     return str(page)
 
 
@@ -141,9 +143,7 @@ def _library_href(store: Store, page: Path) -> str:
     Return the URL of the library's folder: relative if one of the page's folder and the library
     contains the other, so that they can be moved together; otherwise absolute.
     """
-    # A record with a made-up name, to learn the folder's path.
-    probe = ImageRecord(id="", file="-", format="png", width=0, height=0, bytes=0, sha256="")
-    root = Path(store.path(probe)).parent
+    root = Path(store.address)
     if root.is_relative_to(page.parent) or page.parent.is_relative_to(root):
         relative = Path(os.path.relpath(root, page.parent)).as_posix()
         return f"./{quote(relative)}/"

@@ -71,10 +71,11 @@ class DiskBlobs(Blobs):
 
     def _check_target_dirs(self, turn: Turn) -> None:
         records_folder = self.layout.turn_file(turn.session, turn.id).parent
-        ensure_dir(records_folder)
+        ensure_dir(records_folder, self.layout.folder_mode)
         check_writable(records_folder)
         pictures_folder = image_dir(turn)
-        with open_dir_within(self.layout.root, pictures_folder, make=True) as folder:
+        mode = self.layout.folder_mode
+        with open_dir_within(self.layout.root, pictures_folder, make=mode) as folder:
             check_writable(self.layout.root / pictures_folder, folder)
 
     def put_new(
@@ -217,7 +218,7 @@ class DiskBlobs(Blobs):
 def _write(layout: Layout, turn: Turn, now: dt.datetime, received: ReceivedImage) -> str:
     with (
         write_temp(received.data, layout.tmp) as unfinished,
-        open_dir_within(layout.root, image_dir(turn), make=True) as folder,
+        open_dir_within(layout.root, image_dir(turn), make=layout.folder_mode) as folder,
     ):
         for number in range(1, _MAX_NUMBER + 1):
             file = layout.image_file(turn, now, number, received.facts.format)

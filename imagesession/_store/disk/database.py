@@ -20,7 +20,8 @@ import attrs
 
 from imagesession._domain.turn import Turn, is_id
 from imagesession._engine.store import CostTotals, SpendingQuery
-from imagesession._store.files.atomic_write import PRIVATE_FILE, check_writable
+from imagesession._store.files.atomic_write import check_writable
+from imagesession._store.files.modes import mode_within
 from imagesession._store.ports import ImageLocation
 from imagesession.errors import StorageIOError
 
@@ -319,7 +320,7 @@ class Database:
         connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             if missing:
-                self.path.chmod(PRIVATE_FILE)
+                self.path.chmod(mode_within(self.path.parent))
             # Before SQLite 3.51.3, WAL can lose commits of two processes; so a rollback journal.
             # https://sqlite.org/releaselog/3_51_3.html
             connection.execute("PRAGMA synchronous = EXTRA")

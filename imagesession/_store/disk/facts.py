@@ -91,7 +91,7 @@ class DiskFacts(Facts):
                     if kind == "session":
                         self._index.session_index.create(key.id, data)
                     else:
-                        ensure_dir(file.parent)
+                        ensure_dir(file.parent, self._layout.folder_mode)
                         create_durable(file, data, self._layout.tmp)
                     written.append(file)
         except StorageIOError as error:

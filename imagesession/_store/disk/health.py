@@ -23,6 +23,7 @@ from imagesession._domain.turn import ImageRecord, Turn, is_id
 from imagesession._domain.wording import list_some
 from imagesession._store import codec
 from imagesession._store.files.atomic_write import translate_os_errors, write_temp
+from imagesession._store.files.modes import PRIVATE_FILE, library_mode
 from imagesession._store.records import open_intents, turn_key
 from imagesession._store.repair import read_descriptions
 from imagesession._store.strict_reader import parse_object
@@ -118,10 +119,14 @@ def _check_free_space(layout: Layout) -> Finding:
 
 
 def _check_permissions(layout: Layout) -> Finding:
-    if sys.platform == "win32" or not layout.root.stat().st_mode & _OTHER_USERS:
-        return _ok("the folder is for you alone.")
-    folders = (layout.inner, *(path for path in layout.root.iterdir() if path.is_dir()))
-    shared = sorted({folder.name for folder in folders if folder.stat().st_mode & _OTHER_USERS})
+    wanted = layout.folder_mode
+    others = _OTHER_USERS & ~wanted
+    if sys.platform == "win32" or not layout.root.stat().st_mode & others:
+        mode = library_mode(str(layout.root))
+        alone = mode == PRIVATE_FILE
+        return _ok("the folder is for you alone." if alone else f"files have the mode {mode:#o}.")
+    folders = (path for path in layout.root.iterdir() if path.is_dir())
+    shared = sorted({folder.name for folder in folders if folder.stat().st_mode & others})
     within = f", and so are {list_some(shared)} in it" if shared else ""
     message = f"{layout.root} is open to other users of this machine{within}."
     return "warning", message, f"If that is not wanted: chmod -R go= '{layout.root}'"

@@ -38,6 +38,7 @@ import attrs
 
 from imagesession._domain.image_header import SUFFIXES, PictureFormat
 from imagesession._domain.turn import Kind, Turn
+from imagesession._store.files.modes import folder_mode, library_mode
 from imagesession._store.slug import slugify
 
 from .file_names import FileNames
@@ -85,6 +86,13 @@ class Layout:
         The folder of everything but images and their sidecars.
         """
         return self.root / ".imagesession"
+
+    @property
+    def folder_mode(self) -> int:
+        """
+        The mode of new folders, which is that of the folder of records.
+        """
+        return folder_mode(library_mode(str(self.root)))
 
     @property
     def format(self) -> Path:
