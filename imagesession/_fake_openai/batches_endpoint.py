@@ -88,9 +88,6 @@ class Batch:
 
     @property
     def ended(self) -> bool:
-        """
-        Whether the batch is in a final state.
-        """
         return self.state in _ENDED
 
     @property
@@ -102,16 +99,10 @@ class Batch:
         return count if self.speed.done is None else min(self.speed.done, count)
 
     def enter(self, state: State, now: float) -> None:
-        """
-        Change the state.
-        """
         self.state = state
         self.times[state] = now
 
     def as_json(self) -> Json:
-        """
-        Write the batch object.
-        """
         moments = {
             f"{state}_at": int(self.times[state]) if state in self.times else None
             for state in get_args(State)[1:]
@@ -169,9 +160,6 @@ class BatchesEndpoint:
         self._lock = threading.RLock()
 
     def answer(self, call: FakeRequest) -> FakeResponse:
-        """
-        Answer a request below `/batches`.
-        """
         match (call.method, *call.path.split("/")[2:]):
             case ("POST",):
                 return self._create(call)

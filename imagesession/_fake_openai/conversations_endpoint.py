@@ -40,9 +40,6 @@ class Conversation:
         return all(record.delivered for record in reversed(self.records))
 
     def as_json(self) -> Json:
-        """
-        Write the conversation object.
-        """
         return {
             "id": self.id,
             "object": "conversation",
@@ -71,9 +68,6 @@ class ConversationsEndpoint:
         self._lock = threading.Lock()
 
     def answer(self, call: FakeRequest) -> FakeResponse:
-        """
-        Answer a request below `/conversations`.
-        """
         match (call.method, *call.path.split("/")[2:]):
             case ("POST",):
                 return self._create(call)
@@ -96,9 +90,6 @@ class ConversationsEndpoint:
         return records[-1] if records else None
 
     def add(self, conversation_id: str, record: StoredResponse) -> None:
-        """
-        Add a response to a conversation.
-        """
         with self._lock:
             conversation = self._conversations.get(conversation_id)
             if conversation is not None:
@@ -106,9 +97,6 @@ class ConversationsEndpoint:
                 self._conversations.move_to_end(conversation_id)
 
     def clear(self) -> None:
-        """
-        Drop all conversations.
-        """
         with self._lock:
             self._conversations.clear()
 

@@ -125,9 +125,6 @@ class ImagesServer(Dialect):
         return self.error(404, "Not Found")
 
     def error(self, status: int, message: str) -> FakeResponse:
-        """
-        Answer with an error, in the server's form.
-        """
         return json_response({"detail": message}, status=status)
 
     def _make(self, call: FakeRequest, serve: Serve) -> FakeResponse:
@@ -192,9 +189,6 @@ class ImagesServer(Dialect):
         return {"created": 1_764_374_400, "data": items}
 
     def item(self, data: bytes, url: str | None) -> Json:
-        """
-        Return an image as the reply has it.
-        """
         return {"url": url} if url else {"b64_json": base64.b64encode(data)}
 
     def _reshape(
@@ -214,9 +208,6 @@ class ImagesServer(Dialect):
         yield dump(self.reply(items, body["usage"]))
 
     def encode(self, image: Image.Image) -> bytes:
-        """
-        Encode an image in the server's format.
-        """
         return _encoded(image, "PNG")
 
     def _publish(self, call: FakeRequest, data: bytes) -> str:

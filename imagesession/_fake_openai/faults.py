@@ -115,9 +115,6 @@ FaultDraw: TypeAlias = Callable[[FakeRequest, bool], Fault]
 
 
 def no_random_fault(_call: FakeRequest, _streaming: bool) -> Fault:  # noqa: FBT001 - the signature of FaultDraw
-    """
-    Inject no random faults.
-    """
     return NO_FAULT
 
 
@@ -136,9 +133,6 @@ class Faults:
         self._lock = threading.Lock()
 
     def enqueue(self, fault: Fault, *, times: int = 1) -> None:
-        """
-        Queue a fault for the next matching requests.
-        """
         with self._lock:
             self._waiting.extend([fault] * times)
 

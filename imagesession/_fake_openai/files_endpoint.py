@@ -27,19 +27,12 @@ _MIN_LIFETIME, _MAX_LIFETIME = 3_600, 2_592_000
 
 @attrs.frozen(kw_only=True)
 class Field:
-    """
-    One field of a form.
-    """
-
     name: str
     filename: str | None
     content: bytes = attrs.field(repr=False)
 
     @property
     def text(self) -> str:
-        """
-        The field as text.
-        """
         return self.content.decode(errors="replace")
 
 
@@ -47,9 +40,6 @@ Form: TypeAlias = tuple[Field, ...]
 
 
 def read_form(call: FakeRequest) -> Form:
-    """
-    Read a `multipart/form-data` body.
-    """
     match = re.search(
         r'multipart/form-data;.*boundary="?([^";]+)', call.headers.get("content-type", "")
     )
@@ -73,10 +63,6 @@ def _fields(pieces: list[bytes]) -> Iterator[Field]:
 
 @attrs.frozen(kw_only=True)
 class File:
-    """
-    An uploaded file.
-    """
-
     id: str
     name: str
     purpose: str
@@ -85,15 +71,9 @@ class File:
     content: bytes = attrs.field(repr=False)
 
     def is_alive(self, now: float) -> bool:
-        """
-        Tell whether the file has not expired yet.
-        """
         return self.lifetime is None or now < self.created + self.lifetime
 
     def as_json(self) -> Json:
-        """
-        Write the file object.
-        """
         return {
             "id": self.id,
             "object": "file",
@@ -119,9 +99,6 @@ class FilesEndpoint:
         self._lock = threading.Lock()
 
     def answer(self, call: FakeRequest) -> FakeResponse:
-        """
-        Answer a call below `/files`.
-        """
         match (call.method, *call.path.split("/")[2:]):
             case ("POST",):
                 return self._upload(read_form(call))

@@ -165,9 +165,6 @@ def dump(value: Json) -> bytes:
 def json_response(
     value: Json, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> FakeResponse:
-    """
-    Answer with a JSON body.
-    """
     return FakeResponse(
         status=status,
         headers={**JSON_HEADERS, **(headers or {})},
@@ -208,8 +205,4 @@ class Provider(Protocol):
     What transports and the server need of a provider.
     """
 
-    def handle(self, call: FakeRequest) -> FakeResponse:
-        """
-        Answer a request.
-        """
-        ...
+    def handle(self, call: FakeRequest) -> FakeResponse: ...

@@ -80,16 +80,10 @@ class ImageToolParams:
 
     @property
     def drawn_quality(self) -> str:
-        """
-        Return the quality that replies report.
-        """
         return "medium" if self.quality == "auto" else self.quality
 
 
 def read_tool(node: JsonNode) -> ImageToolParams:
-    """
-    Read one `image_generation` tool.
-    """
     node.only(_KNOWN)
     return _read(node, "auto", _INVALID)
 

@@ -45,9 +45,6 @@ def stored_for(organization: str) -> Generator[None, None, None]:
 
 
 def current_organization() -> str:
-    """
-    Return the organization whose request is answered.
-    """
     return _organization.get()
 
 
@@ -163,9 +160,6 @@ class Memory:
         self._lock = threading.Lock()
 
     def add(self, record: StoredResponse) -> None:
-        """
-        Store a response.
-        """
         with self._lock:
             self._records[record.id] = record
             self._weight += record.weight
@@ -181,9 +175,6 @@ class Memory:
             self._unstored.extend(record.output_ids)
 
     def get(self, response_id: str) -> StoredResponse | None:
-        """
-        Find a response.
-        """
         with self._lock:
             return _own(self._records.get(response_id))
 
@@ -225,9 +216,6 @@ class Memory:
                 record.cancelled = True
 
     def clear(self) -> None:
-        """
-        Drop everything.
-        """
         with self._lock:
             self._records.clear()
             self._owners.clear()

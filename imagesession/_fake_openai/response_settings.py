@@ -15,9 +15,6 @@ _WINDOWS = ("soonest", "2h", "8h")
 
 
 def read_effort(node: JsonNode) -> str | None:
-    """
-    Read the effort of reasoning.
-    """
     reasoning = node.get("reasoning")
     effort = None if reasoning is None else reasoning.get("effort")
     return None if effort is None else effort.choice(_EFFORTS)

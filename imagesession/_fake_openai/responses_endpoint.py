@@ -56,10 +56,6 @@ _CLOSING = tuple(f"event: response.{end}".encode() for end in ("completed", "fai
 
 @attrs.frozen(kw_only=True)
 class ResponsesEndpoint:
-    """
-    Serve the Responses endpoints.
-    """
-
     memory: Memory
     conversations: ConversationsEndpoint
     resolver: HistoryResolver
@@ -68,9 +64,6 @@ class ResponsesEndpoint:
     settings: Settings
 
     def answer(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
-        """
-        Answer a request below `/responses`.
-        """
         match (call.method, *call.path.split("/")[2:]):
             case ("POST",):
                 return self._create(call, ending)

@@ -132,9 +132,6 @@ class ResponsesRequest:
 
     @property
     def resumable(self) -> bool:
-        """
-        Whether the stream can be resumed.
-        """
         return self.background and self.stream
 
     @property
@@ -146,9 +143,6 @@ class ResponsesRequest:
 
 
 def parse_request(call: FakeRequest) -> ResponsesRequest:
-    """
-    Read a request to create a response.
-    """
     node = parse(call)
     node.only(_KNOWN)
     model = _read_model(node)
