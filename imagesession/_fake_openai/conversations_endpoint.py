@@ -48,24 +48,20 @@ class Conversation:
         }
 
 
+@attrs.define(kw_only=True, eq=False)
 class ConversationsEndpoint:
     """
     Serve the Conversations endpoints, and keep the conversations that were used last. One with an
     undelivered response is never dropped.
     """
 
-    def __init__(
-        self,
-        *,
-        writer: ResponseWriter,
-        clock: Callable[[], float],
-        settings: Settings,
-    ) -> None:
-        self._writer = writer
-        self._clock = clock
-        self._settings = settings
-        self._conversations: OrderedDict[str, Conversation] = OrderedDict()
-        self._lock = threading.Lock()
+    writer: ResponseWriter
+    clock: Callable[[], float]
+    settings: Settings
+    _conversations: OrderedDict[str, Conversation] = attrs.field(
+        factory=OrderedDict[str, Conversation], init=False
+    )
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def answer(self, call: FakeRequest) -> FakeResponse:
         match (call.method, *call.path.split("/")[2:]):
@@ -85,7 +81,7 @@ class ConversationsEndpoint:
         Return the response that a new one in a conversation continues, if it is not in progress.
         """
         records = self._records(self._find(conversation_id))
-        if records and not records[-1].finished(self._clock()):
+        if records and not records[-1].finished(self.clock()):
             raise RefusalError("conversation_locked", id=conversation_id)
         return records[-1] if records else None
 
@@ -119,7 +115,7 @@ class ConversationsEndpoint:
             raise items.wrong("The offline provider takes items only with a response.")
         conversation = Conversation(
             id=new_id("conv_"),
-            created=self._clock(),
+            created=self.clock(),
             metadata=read_metadata(body) or {},
         )
         with self._lock:
@@ -148,8 +144,8 @@ class ConversationsEndpoint:
         List the items, by default the latest first. The input and output of a request appear once
         its response is completed.
         """
-        now = self._clock()
-        results = self._settings.conversation_items_include_image
+        now = self.clock()
+        results = self.settings.conversation_items_include_image
         limit = page_limit(call)
         newest = call.query.get("order") != "asc"
         records = self._records(self._find(conversation_id))
@@ -157,8 +153,8 @@ class ConversationsEndpoint:
         for record in reversed(records) if newest else records:
             if "after" not in call.query and len(items) > limit:
                 break
-            if self._writer.status(record, now) == "completed":
+            if self.writer.status(record, now) == "completed":
                 record.delivered = True
-                turn = [*record.listed, *self._writer.output(record, results=results)]
+                turn = [*record.listed, *self.writer.output(record, results=results)]
                 items += reversed(turn) if newest else turn
         return page(call, items, missing="no_such_listed_item")

@@ -4,6 +4,7 @@ The Files endpoints: upload, list, retrieve, download, delete.
 Reference: https://platform.openai.com/docs/api-reference/files
 """
 
+import contextlib
 import re
 import threading
 from collections import OrderedDict
@@ -120,9 +121,9 @@ class FilesEndpoint:
         """
         Return a file's bytes, or None if there is no such file.
         """
-        with self._lock:
-            file = self._files.get(file_id)
-        return file.content if file and file.is_alive(self._clock()) else None
+        with contextlib.suppress(RefusalError):
+            return self._find(file_id).content
+        return None
 
     def _find(self, file_id: str) -> File:
         with self._lock:
@@ -154,12 +155,10 @@ class FilesEndpoint:
         with self._lock:
             self._files[file.id] = file
             self._bytes += len(file.content)
-            while self._is_full():
+            while len(self._files) > _MIN_KEPT and (
+                len(self._files) > _MAX_KEPT or self._bytes > _KEPT_BYTES
+            ):
                 self._drop(next(iter(self._files)))
-
-    def _is_full(self) -> bool:
-        count = len(self._files)
-        return count > _MIN_KEPT and (count > _MAX_KEPT or self._bytes > _KEPT_BYTES)
 
     def _drop(self, file_id: str) -> None:
         file = self._files.pop(file_id, None)

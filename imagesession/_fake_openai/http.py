@@ -85,8 +85,8 @@ class FakeRequest:
         The members of the body; none if it is not a JSON object.
         """
         with contextlib.suppress(ValueError):
-            if isinstance(self.json, dict):
-                return cast("Json", self.json)
+            body: object = self.json
+            return cast("Json", body) if isinstance(body, dict) else {}
         return {}
 
     @classmethod

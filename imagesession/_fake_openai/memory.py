@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterator
 import attrs
 
 from imagesession._fake_openai.analysis import LazyAnalysis
+from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.faults import Ending, Scripted
 from imagesession._fake_openai.http import Json
 from imagesession._fake_openai.image_tool import ImageToolParams
@@ -164,8 +165,11 @@ class Memory:
             self._records[record.id] = record
             self._weight += record.weight
             self._owners.update((item_id, record) for item_id in _item_ids(record))
-            while self._is_full() and (oldest := self._oldest_delivered()):
-                self._drop(oldest)
+            while len(self._records) > KEPT_RESPONSES or self._weight > _KEPT_BYTES:
+                oldest = (key for key, stored in self._records.items() if stored.delivered)
+                if (dropped := next(oldest, None)) is None:
+                    return
+                self._drop(dropped)
 
     def add_unstored(self, record: StoredResponse) -> None:
         """
@@ -174,9 +178,15 @@ class Memory:
         with self._lock:
             self._unstored.extend(record.output_ids)
 
-    def get(self, response_id: str) -> StoredResponse | None:
+    def find(self, response_id: str, missing: str = "no_such_response") -> StoredResponse:
+        """
+        Find a response, or refuse the request with an error by its name.
+        """
         with self._lock:
-            return _own(self._records.get(response_id))
+            record = _own(self._records.get(response_id))
+        if record is None:
+            raise RefusalError(missing, id=response_id)
+        return record
 
     def owner(self, item_id: str) -> StoredResponse | None:
         """
@@ -200,12 +210,14 @@ class Memory:
         drawings = record.drawings if record else ()
         return next((drawing.sketch for drawing in drawings if drawing.id == item_id), None)
 
-    def remove(self, response_id: str) -> bool:
+    def remove(self, response_id: str) -> None:
         """
-        Drop one response, and tell whether it was stored.
+        Drop one response, or refuse the request if it is not stored.
         """
         with self._lock:
-            return self._drop(response_id)
+            if response_id not in self._records:
+                raise RefusalError("no_such_response", id=response_id)
+            self._drop(response_id)
 
     def cancel(self, record: StoredResponse, now: float) -> None:
         """
@@ -222,20 +234,11 @@ class Memory:
             self._unstored.clear()
             self._weight = 0
 
-    def _is_full(self) -> bool:
-        return len(self._records) > KEPT_RESPONSES or self._weight > _KEPT_BYTES
-
-    def _oldest_delivered(self) -> str | None:
-        return next((key for key, record in self._records.items() if record.delivered), None)
-
-    def _drop(self, response_id: str) -> bool:
-        record = self._records.pop(response_id, None)
-        if record is None:
-            return False
+    def _drop(self, response_id: str) -> None:
+        record = self._records.pop(response_id)
         self._weight -= record.weight
         for item_id in _item_ids(record):
             del self._owners[item_id]
-        return True
 
 
 def _own(record: StoredResponse | None) -> StoredResponse | None:

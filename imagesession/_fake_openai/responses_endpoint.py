@@ -70,11 +70,12 @@ class ResponsesEndpoint:
             case ("GET", response_id):
                 return self._retrieve(call, response_id)
             case ("DELETE", response_id):
-                return self._delete(response_id)
+                self.memory.remove(response_id)
+                return json_response({"id": response_id, "object": "response", "deleted": True})
             case ("POST", response_id, "cancel"):
                 return self._cancel(response_id)
             case ("GET", response_id, "input_items"):
-                return self._list_input(response_id)
+                return list_response(list(self.memory.find(response_id).listed))
             case _:
                 raise RefusalError("no_such_url", method=call.method, path=call.path)
 
@@ -135,14 +136,8 @@ class ResponsesEndpoint:
         results = self.settings.retrieve_includes_image or record.request.window != "soonest"
         return json_response(self.writer.at(record, now, results=results))
 
-    def _find(self, response_id: str) -> StoredResponse:
-        record = self.memory.get(response_id)
-        if record is None:
-            raise RefusalError("no_such_response", id=response_id)
-        return record
-
     def _retrieve(self, call: FakeRequest, response_id: str) -> FakeResponse:
-        record = self._find(response_id)
+        record = self.memory.find(response_id)
         if call.query.get("stream") != "true":
             return self._show(record)
         if not record.request.resumable:
@@ -155,19 +150,11 @@ class ResponsesEndpoint:
         return FakeResponse(headers=EVENT_HEADERS, parts=self._stream(record, after=number))
 
     def _cancel(self, response_id: str) -> FakeResponse:
-        record = self._find(response_id)
+        record = self.memory.find(response_id)
         if not record.request.background:
             raise RefusalError("synchronous")
         self.memory.cancel(record, self.clock())
         return self._show(record)
-
-    def _delete(self, response_id: str) -> FakeResponse:
-        if not self.memory.remove(response_id):
-            raise RefusalError("no_such_response", id=response_id)
-        return json_response({"id": response_id, "object": "response", "deleted": True})
-
-    def _list_input(self, response_id: str) -> FakeResponse:
-        return list_response(list(self._find(response_id).listed))
 
     def _plan(self, request: ResponsesRequest, ending: Ending | None) -> StoredResponse:
         """
@@ -224,10 +211,7 @@ class ResponsesEndpoint:
             return self.conversations.last(request.conversation)
         if request.previous is None:
             return None
-        record = self.memory.get(request.previous)
-        if record is None:
-            raise RefusalError("no_previous_response", id=request.previous)
-        return record
+        return self.memory.find(request.previous, missing="no_previous_response")
 
 
 def _call_before_end(parts: Iterator[Part], do: Callable[[], None]) -> Iterator[Part]:
