@@ -12,7 +12,6 @@ from imagesession._fake_openai.analysis import LazyAnalysis
 from imagesession._fake_openai.conversations_endpoint import ConversationsEndpoint
 from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.faults import Blocked, Broken, Ending, Refused
-from imagesession._fake_openai.groups import check_groups
 from imagesession._fake_openai.history import (
     HistoryResolver,
     InspectedImage,
@@ -32,7 +31,7 @@ from imagesession._fake_openai.http import (
     json_response,
     list_response,
 )
-from imagesession._fake_openai.memory import ImageItem, Memory, StoredResponse, new_id
+from imagesession._fake_openai.memory import ImageItem, Memory, StoredResponse, check_groups, new_id
 from imagesession._fake_openai.models_endpoint import reasons
 from imagesession._fake_openai.render_cache import RenderKey
 from imagesession._fake_openai.response_writer import ResponseWriter
