@@ -48,10 +48,7 @@ class ImagesJob:
 
     @property
     def usage(self) -> ImageUsage:
-        total = ImageUsage()
-        for drawing in self.drawings:
-            total = total.plus(self.usage_of(drawing))
-        return total
+        return sum(map(self.usage_of, self.drawings), ImageUsage())
 
     def usage_of(self, drawing: ImageItem) -> ImageUsage:
         tool = self.request.tool

@@ -289,19 +289,15 @@ def _text_tokens(request: ResponsesRequest) -> int:
 def _image_usage(
     request: ResponsesRequest, sketch_plan: SketchPlan | None, drawings: tuple[ImageItem, ...]
 ) -> ImageUsage:
-    total = ImageUsage()
-    if sketch_plan is None:
-        return total
-    for drawing in drawings:
+    def usage_of(drawing: ImageItem) -> ImageUsage:
         partials = drawing.tool.partial_images if request.stream else 0
-        total = total.plus(
-            ImageUsage(
-                text_in=sum(text_tokens(prompt) for prompt in drawing.sketch.prompts),
-                image_in=sketch_plan.image_tokens,
-                image_out=drawn_tokens(drawing.tool, drawing.sketch.size, partials),
-            )
+        return ImageUsage(
+            text_in=sum(map(text_tokens, drawing.sketch.prompts)),
+            image_in=sketch_plan.image_tokens if sketch_plan else 0,
+            image_out=drawn_tokens(drawing.tool, drawing.sketch.size, partials),
         )
-    return total
+
+    return sum(map(usage_of, drawings), ImageUsage())
 
 
 def _list_item(item: Message | EarlierImage) -> Json:

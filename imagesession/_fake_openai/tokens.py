@@ -49,7 +49,7 @@ class ImageUsage:
     image_in: int = 0
     image_out: int = 0
 
-    def plus(self, other: "ImageUsage") -> "ImageUsage":
+    def __add__(self, other: "ImageUsage") -> "ImageUsage":
         return ImageUsage(
             text_in=self.text_in + other.text_in,
             image_in=self.image_in + other.image_in,
