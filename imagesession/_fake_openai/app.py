@@ -128,11 +128,13 @@ class FakeOpenAI(ScriptingMixin, RecordingMixin):
         }
         self._disabled_endpoints = frozenset(name for name, on in served.items() if not on)
         self._clock = clock
-        self._memory = Memory()
-        self._files = FilesEndpoint(clock=clock)
         self._recorded: deque[RecordedRequest] = deque(maxlen=_MAX_REQUESTS)
         self._lock = threading.Lock()
-        sketcher = sketching if sketcher is None else sketcher
+        self._connect(sketching if sketcher is None else sketcher, seed, clock)
+
+    def _connect(self, sketcher: Sketcher, seed: int, clock: Callable[[], float]) -> None:
+        self._memory = Memory()
+        self._files = FilesEndpoint(clock=clock)
         pictures = RenderCache(sketcher)
         writer = ResponseWriter(sketcher=sketcher, pictures=pictures)
         self._conversations = ConversationsEndpoint(writer=writer, clock=clock, settings=self)
