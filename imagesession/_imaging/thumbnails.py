@@ -16,7 +16,7 @@ from imagesession._domain.image_header import PictureFormat, parse_header
 from imagesession._domain.previews import Preview
 
 from . import pillow
-from .color import has_alpha, icc_profile, to_srgb
+from .color import convert_profile, has_alpha, icc_profile
 from .decode import decode_upright
 from .pillow import Picture, resize
 from .sniff import sniff_format
@@ -216,7 +216,7 @@ def _to_srgb(picture: Picture) -> Picture:
     """
     icc, alpha = icc_profile(picture), picture.getchannel("A") if has_alpha(picture) else None
     opaque = picture if alpha is None else picture.convert(picture.mode.removesuffix("A"))
-    shown = (to_srgb(opaque, icc) if icc else None) or opaque
+    shown = (convert_profile(opaque, icc, None) if icc else None) or opaque
     shown = shown if shown.mode == "RGB" else shown.convert("RGB")
     if alpha is not None:
         shown.putalpha(alpha)
