@@ -13,7 +13,7 @@ from imagesession._domain.model_catalog import ModelInfo, SizeRule
 from imagesession._fake_openai.errors import USER_ERROR, RefusalError
 from imagesession._fake_openai.http import Json
 from imagesession._fake_openai.json_reader import JsonNode, words
-from imagesession._fake_openai.models_endpoint import DEFAULT_IMAGE_MODEL, image_model
+from imagesession._fake_openai.models_endpoint import DEFAULT_IMAGE_MODEL, available_model
 from imagesession._fake_openai.sketch.encode import Format
 
 _KNOWN = words(
@@ -80,16 +80,10 @@ class ImageToolParams:
 
     @property
     def drawn_quality(self) -> str:
-        """
-        Return the quality that replies report.
-        """
         return "medium" if self.quality == "auto" else self.quality
 
 
 def read_tool(node: JsonNode) -> ImageToolParams:
-    """
-    Read one `image_generation` tool.
-    """
     node.only(_KNOWN)
     return _read(node, "auto", _INVALID)
 
@@ -131,7 +125,7 @@ def _read(node: JsonNode, action: str, error_type: str) -> ImageToolParams:
 def _model(node: JsonNode, error_type: str) -> ModelInfo:
     named = node.get_text("model")
     name = DEFAULT_IMAGE_MODEL if named is None else named
-    model = image_model(name)
+    model = available_model(name, "image")
     if model is None:
         raise RefusalError("no_such_image_model", node.at("model"), type=error_type, model=name)
     return model

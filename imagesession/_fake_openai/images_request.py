@@ -64,9 +64,6 @@ class _ParsedRequest:
 
 
 def parse_request(call: FakeRequest, kind: Kind, uploads: Uploads) -> ImagesRequest:
-    """
-    Read a request to generate or edit images.
-    """
     parsed = _read(call, kind, uploads)
     node = parsed.node
     prompt = _prompt(node)
