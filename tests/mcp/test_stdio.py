@@ -31,7 +31,7 @@ from imagesession.testing import FakeOpenAI, serve
 from imagesession_mcp.stdio import StdinReader, StdioTransport, StdoutWriter
 from tests.clock import HoldingProvider
 from tests.mcp.processes import ROOT, SERVER_MODULE, connect_stdio, environment
-from tests.mcp.serving import BOTH_ERAS, Era, text
+from tests.mcp.serving import Era, text
 
 pytestmark = pytest.mark.anyio
 unix = pytest.mark.skipif(sys.platform == "win32", reason="pipes and signals are others there")
@@ -82,7 +82,6 @@ def _count_requests(provider: FakeOpenAI) -> int:
     return sum((call.method, call.path) == ("POST", "/responses") for call in provider.requests)
 
 
-@BOTH_ERAS
 async def test_client_generates_an_image(tmp_path: Path, era: Era) -> None:
     """
     A client that starts the server gets an image, whose file is on disk and valid.
