@@ -217,6 +217,7 @@ def count_pages(pdf: bytes) -> int:
     return int(re.findall(rb"/Count (\d+)", pdf)[-1])
 
 
+@pytest.mark.detailed
 def test_png_sheet(session: Any, tmp_path: Path) -> None:
     """
     A PNG shows transparency on a checkerboard, and has the library's name in its metadata.

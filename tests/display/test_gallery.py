@@ -165,6 +165,7 @@ def test_turns_without_session_record_are_shown(studio: Any, tmp_path: Path) -> 
 # --- images -----------------------------------------------------------------------------------
 
 
+@pytest.mark.detailed
 def test_thumbnail_is_a_small_webp(studio: Any, tmp_path: Path) -> None:
     """
     A thumbnail is a WebP of a few kilobytes, with the image's aspect ratio and colours.

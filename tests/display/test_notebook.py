@@ -152,6 +152,7 @@ def test_partial_images_are_shown(studio: Any) -> None:
 # --- libraries ----------------------------------------------------------------------------------
 
 
+@pytest.mark.detailed
 def test_studio_shows_an_overview(studio: Any) -> None:
     """
     A studio of either twin shows its sessions, its latest images and its costs.

@@ -30,6 +30,7 @@ def noise(size: tuple[int, int]) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.detailed
 async def test_result_of_one_image_is_small(room: Room) -> None:
     """
     A result has at most 110 kB with its preview, and a text of 200 tokens at 2.85 bytes each, as
@@ -51,6 +52,7 @@ async def test_result_of_one_image_is_small(room: Room) -> None:
             assert len(payload) - len(folder) <= (570 if picture is None else 640)
 
 
+@pytest.mark.detailed
 async def test_results_of_all_generating_tools_are_small(room: Room) -> None:
     """
     Results of every generating tool are small; the images of a batch share the limit.
@@ -69,6 +71,7 @@ async def test_results_of_all_generating_tools_are_small(room: Room) -> None:
         assert len(images(batch)) == 4
 
 
+@pytest.mark.detailed
 async def test_preview_size_is_a_setting(room: Room) -> None:
     """
     Previews respect the configured limit, and 0 disables them.
