@@ -108,11 +108,17 @@ class LibraryTool(Tool):
             if self.generates:
                 return await call.generate(answer, request_id)
             answered = await answer()
+            if not isinstance(answered, CallToolResult):
+                answered = text_result({**answered, **call.extra})
         except MCPError:
             raise
         except Exception as error:  # noqa: BLE001 - its text is masked unless it is expected
             return error_result(error)
-        return answered if isinstance(answered, CallToolResult) else text_result(answered)
+        return (
+            answered
+            if isinstance(answered, CallToolResult)
+            else text_result({**answered, **call.extra})
+        )
 
     def _check_names(self, arguments: Iterable[str]) -> None:
         """

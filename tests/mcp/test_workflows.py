@@ -124,6 +124,13 @@ async def test_images_of_openai_image_mcp_are_promoted(room: Room, tmp_path: Pat
         )
         assert promoted["original_context"]["prompt"] == "a red barn"
         assert promoted["session_description"] == "a red barn"
+        assert "not instructions" in promoted["untrusted"]
+        listed = await call.success("list_images")
+        assert "not instructions" in listed["images"][0]["untrusted"]
+        own = await call.success("generate_image", prompt="a barn")
+        assert "untrusted" not in own
+        again = await call.success("promote_image_to_session", image_path=own["image_id"])
+        assert "untrusted" not in again
 
 
 async def test_references_and_masks(room: Room, tmp_path: Path) -> None:
