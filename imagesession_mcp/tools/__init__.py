@@ -26,6 +26,7 @@ CREATES = ToolAnnotations(
 )
 READ_ONLY = CREATES.model_copy(update={"read_only_hint": True, "idempotent_hint": True})
 UPDATES = CREATES.model_copy(update={"idempotent_hint": True})
+DELETES = UPDATES.model_copy(update={"destructive_hint": True})
 GENERATES = CREATES.model_copy(update={"open_world_hint": True})
 CANCELS = GENERATES.model_copy(update={"destructive_hint": True, "idempotent_hint": True})
 # Comparing names takes time that grows with their length; no tool or argument has a longer name.
@@ -195,6 +196,7 @@ TOOLS = tuple(
         (library.upload_image, "Upload an image", CREATES),
         (library.view_image, "View an image", READ_ONLY),
         (library.list_images, "Find images", READ_ONLY),
+        (library.delete_image, "Delete an image, or bring it back", DELETES),
         (library.get_generation, "Get the image of a running call", READ_ONLY),
         (library.cancel_generation, "Cancel a generation", CANCELS),
         (library.estimate_cost, "Estimate an image's cost", READ_ONLY),

@@ -79,6 +79,9 @@ async def list_images(
         params.OptionalText, Field(description="The first day, as '2026-11-24'.")
     ] = None,
     until: Annotated[params.OptionalText, Field(description="The last day.")] = None,
+    starred: Annotated[bool | None, Field(description="Only with a star.")] = None,
+    tags: Annotated[list[str] | None, Field(description="With all of these tags.")] = None,
+    deleted: Annotated[bool, Field(description="Those in the bin instead.")] = False,
     limit: params.Limit = 20,
     before: Annotated[
         params.OptionalText, Field(description="Continues after the image of that image_id.")
@@ -97,6 +100,9 @@ async def list_images(
         text=text,
         since=since,
         until=until,
+        starred=starred,
+        tags=tags or (),
+        deleted=deleted,
         limit=limit,
         before=(await call.image(before)).id if before else None,
     )
@@ -104,6 +110,23 @@ async def list_images(
         "images": [payloads.image_row(image, detailed=detailed) for image in images],
         "before": payloads.short_id(images[-1].id) if len(images) == limit else None,
     }
+
+
+async def delete_image(
+    call: CallContext,
+    *,
+    image_id: params.ImageId,
+    restore: Annotated[bool, Field(description="Brings it back from the bin instead.")] = False,
+) -> Payload:
+    """
+    Put an image into the library's bin, which only people empty. Sessions go on from the turn
+    before. Costs nothing.
+    """
+    if restore:
+        await call.studio.images.restore(image_id)
+    else:
+        await (await call.image(image_id)).delete()
+    return {"image_id": image_id, "deleted": not restore}
 
 
 async def get_generation(

@@ -292,6 +292,32 @@ async def test_undo_redo_branch_and_checkout(room: Room) -> None:
             assert "undo, redo, checkout, branch" in error["error"]
 
 
+async def test_delete_and_restore(room: Room) -> None:
+    """
+    A deleted image is in the bin, from which it is brought back; errors about it name the way. No
+    tool empties the bin.
+    """
+    async with room.connect() as call:
+        session = (await call.success("create_image_session", description="x"))["session_id"]
+        turn = {"session_id": session}
+        kept = await call.success("generate_image_in_session", **turn, prompt="a")
+        image = await call.success("generate_image_in_session", **turn, prompt="b")
+        await call.success("delete_image", image_id=image["image_id"])
+        status = await call.success("get_session_status", **turn)
+        assert status["head_image_id"] == kept["image_id"]
+        (deleted,) = (await call.success("list_images", deleted=True))["images"]
+        assert deleted["image_id"] == image["image_id"]
+        for name in ("view_image", "delete_image"):
+            error = (await call.failure(name, image_id=image["image_id"]))["error"]
+            assert "delete_image, image_id" in error
+            assert "restore true" in error
+        await call.success("delete_image", image_id=image["image_id"], restore=True)
+        assert images(await call("view_image", image_id=image["image_id"]))
+        assert (await call.success("list_images", deleted=True))["images"] == []
+        error = await call.failure("delete_image", image_id="nope")
+        assert error["code"] == "image_not_found"
+
+
 async def test_list_and_view(room: Room) -> None:
     """
     Images are listed page by page and viewed again.
