@@ -142,18 +142,6 @@ class CallContext:
             known = {"available_images": [payloads.short_id(image) for image in error.known]}
             raise ToolCallError("image_not_found", error.message, known) from error
 
-    async def turn_or_image(
-        self, session: imagesession.AsyncImageSession, name: str | None
-    ) -> str | None:
-        """
-        Return the whole id of an image that a call names within a session; a turn's is whole.
-        """
-        if name is None or name in (await session.tree()).turns:
-            return name
-        with suppress(ToolCallError):
-            return (await self.image(name)).id
-        return name
-
     def download_address(self, image: imagesession.AsyncSavedImage) -> dict[str, str]:
         """
         Return the address of an image's file, as a field of a result; nothing without HTTP.

@@ -129,7 +129,7 @@ class ToolCallError(Exception):
         return self.message
 
 
-def to_payload(error: Exception) -> dict[str, Any]:
+def to_payload(error: BaseException | None) -> dict[str, Any]:
     """
     Return the payload of an error; for an unexpected one, only a reference to the log.
     """

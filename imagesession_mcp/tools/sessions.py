@@ -169,16 +169,15 @@ async def navigate_session(
     Nothing is deleted. Costs nothing.
     """
     session = await call.session(session_id, branch)
-    target = await call.turn_or_image(session, at)
     match action:
         case "undo":
             head = await session.undo(steps)
         case "redo":
             head = await session.redo(steps)
-        case "checkout" if target is not None:
-            head = await session.checkout(target)
+        case "checkout" if at is not None:
+            head = await session.checkout(at)
         case "branch":
-            session = await session.branch(name, at=target)
+            session = await session.branch(name, at=at)
             head = await session.head()
         case _:
             lacks = "checkout needs at, an image_id" if action == "checkout" else "No such action"
