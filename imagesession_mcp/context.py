@@ -153,11 +153,7 @@ class CallContext:
 
     async def resolve_image(self, reference: str, argument: str) -> InputImage:
         """
-        Return an image that a call names by its id, its URI, or the path of a file.
-
-        Args:
-            reference: The argument's value.
-            argument: The argument's name.
+        Return an image that an argument names by its id, its URI, or the path of a file.
 
         Raises:
             ToolCallError: The image does not exist, or the file may not be read.
@@ -237,8 +233,7 @@ class CallContext:
         handle if it takes too long.
 
         Args:
-            prepare: Resolves what the call names. It returns the generation to run, or a payload
-                if there is none.
+            prepare: Returns the generation to run, or a payload if there is none.
             request_id: The client's name for the call.
 
         Raises:
@@ -280,10 +275,6 @@ class CallContext:
         Wait for a task and return its result, or a handle for get_generation if it takes too long.
 
         If the client cancels the call, the waiting ends but the task continues.
-
-        Args:
-            task: The task.
-            note: Further fields of the result.
         """
         settings = self.state.settings
         max_seconds = float("inf") if no_time_limit.get() else settings.wait_seconds

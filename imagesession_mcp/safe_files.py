@@ -50,15 +50,10 @@ class AllowedFolders:
 
 def resolve_allowed(path_text: str, folders: AllowedFolders, argument: str) -> Path:
     """
-    Resolve a path that a call names.
-
-    Args:
-        path_text: The path in the call.
-        folders: The allowed folders.
-        argument: The argument's name.
+    Resolve a path that an argument names.
 
     Returns:
-        The path without links, within one of them.
+        The path without links, within one of the folders.
 
     Raises:
         ToolCallError: It is outside of them, or does not exist; the error does not say which.

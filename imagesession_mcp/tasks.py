@@ -141,14 +141,7 @@ class TaskRegistry:
 
     def start(self, task: GenerationTask, generation: Generation) -> GenerationTask:
         """
-        Start a task, unless a repeated call has started it meanwhile.
-
-        Args:
-            task: The task.
-            generation: What it runs; called without arguments.
-
-        Returns:
-            The task that runs.
+        Start a task, unless a repeated call has started it meanwhile, and return the one that runs.
 
         Raises:
             ToolCallError: The earlier call had other arguments, or the server is stopping.

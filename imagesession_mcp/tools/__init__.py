@@ -92,13 +92,8 @@ class LibraryTool(Tool):
     ) -> CallToolResult:
         """
         Answer a call; an exception becomes an error result.
-
-        Args:
-            arguments: The call's arguments.
-            context: Its request.
-            convert_result: Has no effect, as the result is one of the protocol already.
         """
-        del convert_result
+        del convert_result  # the result is one of the protocol already
         try:
             self._check_names(arguments)
             called_parameters.set(self.arguments)
