@@ -12,7 +12,7 @@ from pydantic import Field
 
 import imagesession
 from imagesession.errors import ImageSessionError
-from imagesession_mcp import guide, payloads, results, safe_files
+from imagesession_mcp import guide, payloads, results
 from imagesession_mcp.context import STILL_PENDING, CallContext
 from imagesession_mcp.errors import ToolCallError
 from imagesession_mcp.payloads import Payload
@@ -23,6 +23,7 @@ from imagesession_mcp.tools.params import build_options
 # The most bytes of a view of this size.
 _VIEW_BYTES = 75_000
 _VIEW_SIDE = 768
+_MAX_UPLOAD = 10_000_000
 _CANCEL_TIMEOUT = 12.0
 
 
@@ -35,8 +36,14 @@ async def upload_image(
     """
     Add an image of your own to the library, when the server cannot read its file. Costs nothing.
     """
-    content = await asyncio.to_thread(safe_files.decode_upload, data)
-    image = await call.studio.images.import_file(content, prompt=prompt)
+    if len(data) > _MAX_UPLOAD * 4 // 3 + 100:
+        raise ToolCallError(
+            "invalid_input_image",
+            f"data has more than {_MAX_UPLOAD / 1e6:.0f} MB. Make the image smaller.",
+        )
+    # As a URL of its own content, it can be nothing else, such as the path of a file.
+    url = data if data.startswith("data:") else f"data:;base64,{data}"
+    image = await call.studio.images.import_file(url, prompt=prompt)
     return payloads.view_payload(image, shown=True)
 
 
