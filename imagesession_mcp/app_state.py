@@ -8,6 +8,7 @@ import asyncio
 import gc
 import logging
 import re
+from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from pathlib import Path
@@ -62,12 +63,14 @@ class AppState:
         open: Opens a studio.
         tasks: The running generations.
         downloads: Makes addresses of images; None if there is no HTTP.
+        noted: Set for each principal once what an earlier run left pending is known.
     """
 
     settings: Settings
     open: OpenStudio = open_studio
     tasks: TaskRegistry = attrs.field(factory=TaskRegistry)
     downloads: DownloadAddresses | None = None
+    noted: defaultdict[str, asyncio.Event] = attrs.field(factory=lambda: defaultdict(asyncio.Event))
     _studios: dict[str, imagesession.AsyncStudio] = attrs.field(factory=dict[str, Any])
     _background: set[asyncio.Task[None]] = attrs.field(factory=set[asyncio.Task[None]])
 
@@ -95,7 +98,7 @@ class AppState:
                 )
             settings = attrs.evolve(self.settings, daily_budget=self.settings.budget_of(principal))
             self._studios[principal] = studio = self.open(settings, library)
-            self._spawn(self._recover_library(studio))
+            self._spawn(self._recover_library(principal, studio))
         return self._studios[principal]
 
     def allowed_folders(self, principal: str) -> AllowedFolders:
@@ -138,11 +141,18 @@ class AppState:
         except Exception:
             log.exception("The library cannot be loaded")
 
-    async def _recover_library(self, studio: imagesession.AsyncStudio) -> None:
+    async def _recover_library(self, principal: str, studio: imagesession.AsyncStudio) -> None:
         """
-        Create the provider's client before a call needs it, and recover pending requests.
+        Note what an earlier run left pending, create the provider's client before a call needs it,
+        and recover what is pending.
         """
         try:
+            try:
+                for pending in await studio.requests.pending():
+                    if not pending.running:
+                        self.tasks.leave(principal, pending.turn)
+            finally:
+                self.noted[principal].set()
             await studio._connect()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - creates the client ahead of the first call
             if self.settings.owns_process:
                 # All modules are loaded by now. Without this, each full garbage collection scans

@@ -54,13 +54,8 @@ class BearerTokens:
 
     async def verify_token(self, token: str) -> AccessToken | None:
         """
-        Return the access of a token's principal. The comparison takes constant time.
-
-        Args:
-            token: The token that the caller sent.
-
-        Returns:
-            The principal, without the token, which is not needed further; None if it is unknown.
+        Return the access of a token's principal, without the token, which is not needed further;
+        None if it is unknown. The comparison takes constant time.
         """
         given = _digest(token)
         names = [name for digest, name in self._names.items() if hmac.compare_digest(digest, given)]

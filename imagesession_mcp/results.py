@@ -66,6 +66,8 @@ async def build_result(
     if settings.links:
         content += [link(image) for image in images[:_MAX_LINKS]]
     result = text_result({**payload, **extra}, *content)
+    if settings.image_first:
+        result.content = [*content, result.content[0]]
     result.is_error = not images
     return result
 

@@ -175,6 +175,11 @@ class Settings:
         help="Add a link to each image's resource, for clients that show such links to people. "
         "Some frameworks take a link for an image's URL, which a provider refuses.",
     )
+    image_first: bool = _setting(
+        default=False,
+        help="Put the picture before the text in results, for frameworks that pass on only the "
+        "first part, such as smolagents and CrewAI.",
+    )
     http: bool = _setting(
         default=False,
         help="Serve over streamable HTTP, at /mcp, rather than over stdin and stdout.",

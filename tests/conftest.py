@@ -20,6 +20,7 @@ import anyio.from_thread
 import attrs
 import pytest
 from hypothesis import settings
+from imagesession._fake_openai.sketch.pixels import resized
 from PIL import Image
 
 from imagesession import AsyncStudio, Studio
@@ -27,7 +28,6 @@ from imagesession._engine.conversation_lookup import find_outcome
 from imagesession._fake_openai import sketch
 from imagesession._fake_openai.sketch import edit
 from imagesession._fake_openai.sketch import sketch as sketching
-from imagesession._fake_openai.sketch.pixels import resized
 from imagesession.testing import FakeOpenAI
 from tests import clock, team_servers
 

@@ -11,7 +11,7 @@ import attrs
 
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import MAIN, HeadMove, Tree
-from imagesession._domain.turn import Api, ProviderState, Reference, Turn
+from imagesession._domain.turn import SHORT_ID, Api, ProviderState, Reference, Turn
 from imagesession._domain.wording import quote
 from imagesession.errors import (
     InvalidRequestError,
@@ -346,14 +346,16 @@ def close(session_id: str) -> Workflow[None]:
 
 def resolve_turn_id(tree: Tree, turn_or_image_id: str) -> str:
     """
-    Return the turn's id for the id of a turn or of one of its images; an unknown id unchanged.
+    Return the turn's id for the id of a turn or of one of its images, whole or its last characters;
+    an unknown id unchanged.
 
     Raises:
         InvalidRequestError: It is not text.
     """
     validate_label("The turn's or picture's id", turn_or_image_id)
+    end = turn_or_image_id.upper()
     for turn in tree.turns.values():
-        if any(image.id == turn_or_image_id for image in turn.images):
+        if len(end) >= SHORT_ID and any(image.id.endswith(end) for image in turn.images):
             return turn.id
     return turn_or_image_id
 

@@ -106,6 +106,17 @@ async def test_link_is_the_full_size_image(room: Room) -> None:
         assert payload["cost_usd"] > 0
 
 
+async def test_picture_can_come_first(room: Room) -> None:
+    """
+    If the server is asked to, results begin with their pictures, and end with their text.
+    """
+    async with room.connect(image_first=True) as call:
+        single = await call("generate_image", prompt="a hare")
+        batch = await call("generate_product_image", product_description="mug", batch_count=2)
+        assert [block.type for block in single.content] == ["image", "text"]
+        assert [block.type for block in batch.content] == ["image", "image", "text"]
+
+
 async def test_svg_is_not_shown_unsafely(room: Room) -> None:
     """
     Its preview, view_image and its resource return a raster rendering.
