@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from imagesession._display import formatting
 from imagesession._display.data_url import encoded
 from imagesession._domain.cost import Cost
 from imagesession._domain.image_header import parse_header
+from imagesession._domain.model_catalog import load_catalogue
 from imagesession._domain.previews import Preview
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
@@ -24,6 +26,8 @@ from imagesession._domain.turn import ImageRecord, Turn
 from .code_snippet import code_for, literal
 
 _PROMPT_PLACEHOLDER = "\x00"
+_WITHOUT_MODEL = frozenset({"import", "promotion", "analysis"})
+_OPENAI = "api.openai.com"
 
 
 @attrs.frozen(kw_only=True)
@@ -60,8 +64,54 @@ def to_payload(views: Iterable[SessionView], thumbnails: Mapping[str, Preview]) 
         if view.record:
             sessions.append(_session(view.record, view.tree, has_record=view.has_record))
     turns.sort(key=operator.itemgetter("id"))
-    total = _total_cost(turn for view in views for turn in view.tree.turns.values())
-    return {"sessions": sessions, "turns": turns, "cost": str(total) if total else ""}
+    return {"sessions": sessions, "turns": turns}
+
+
+def to_facts(views: Iterable[SessionView]) -> dict[str, Any]:
+    """
+    Return what the page knows of turns before they are loaded: how many images each filter has, the
+    ids and times between which they are, and their cost.
+    """
+    pairs = [(view.record, turn) for view in views for turn in view.tree.turns.values()]
+    turns = [turn for _, turn in pairs]
+    ids = [turn.id for turn in turns] + [image.id for turn in turns for image in turn.images]
+    times = [turn.finished or turn.started for turn in turns]
+    models = ((name, turn) for turn in turns for name in {turn.model, image_model(turn)} if name)
+    total = _total_cost(turns)
+    return {
+        "pictures": sum(len(turn.images) for turn in turns),
+        "loose": sum(len(turn.images) for record, turn in pairs if record is None),
+        "sketches": sum(len(turn.images) for turn in turns if formatting.is_sketch(turn)),
+        "paid": sum(bool(turn.cost) and not formatting.is_sketch(turn) for turn in turns),
+        "starred": 0,
+        "kinds": _count((turn.kind, turn) for turn in turns),
+        "models": _count(models),
+        "tags": {},
+        "oldest": min(ids, default=""),
+        "newest": max(ids, default=""),
+        "since": min(times).isoformat() if times else "",
+        "until": max(times).isoformat() if times else "",
+        "cost": total.plain() if total else None,
+    }
+
+
+def image_model(turn: Turn) -> str | None:
+    """
+    Return the image model of a turn's images, or what OpenAI takes where none was named; None if
+    that is not known.
+    """
+    name = turn.options.image_model
+    if turn.kind in _WITHOUT_MODEL or not turn.images or name != "auto":
+        return None if turn.kind in _WITHOUT_MODEL or not turn.images else name
+    is_openai = _OPENAI in turn.provider or formatting.is_sketch(turn)
+    return load_catalogue().image if is_openai else None
+
+
+def _count(named: Iterable[tuple[str, Turn]]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for name, turn in named:
+        counts[name] += len(turn.images)
+    return {name: count for name, count in counts.items() if count}
 
 
 def _session(record: SessionRecord, tree: Tree, *, has_record: bool) -> dict[str, Any]:
@@ -104,6 +154,7 @@ def _turn(
                 "masked": turn.masked,
                 "origin": turn.origin.file if turn.origin else None,
                 "model": turn.model,
+                "image_model": image_model(turn),
                 "sketch": formatting.is_sketch(turn),
                 "provider": "" if formatting.is_sketch(turn) else turn.provider,
                 "context": "" if turn.context == "fresh" else turn.context,
@@ -140,13 +191,12 @@ def _has_alpha(thumbnail: Preview) -> bool:
 
 def _description(turn: Turn) -> str | None:
     """
-    Return the caller's text that a preset or improvement put into its prompt, if it differs.
+    Return the caller's text that a preset, variation or improvement put into its prompt, if it
+    differs.
     """
-    for name in ("description", "improvement_goals"):
-        description = turn.parameters.get(name)
-        if isinstance(description, str) and description.strip() and description != turn.prompt:
-            return description
-    return None
+    goals = turn.parameters.get("improvement_goals")
+    text = goals if isinstance(goals, str) and goals.strip() else formatting.display_prompt(turn)
+    return text if turn.prompt.strip() and text != turn.prompt else None
 
 
 def _code_snippet(turn: Turn, session: SessionRecord | None) -> str:

@@ -20,6 +20,7 @@ import markupsafe
 from imagesession._display import formatting
 from imagesession._display.overwrite_guard import check_replaceable
 from imagesession._display.templates import render, source
+from imagesession._domain.cost import Cost
 from imagesession._domain.previews import Preview
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
@@ -68,8 +69,12 @@ def write(store: Store, path: object, session_id: str | None = None) -> str:
     with translate_os_errors(page):
         check_replaceable(page, "gallery", _is_gallery)
         views = tuple(_session_view(store, session_id) if session_id else _library_views(store))
+        facts = payload.to_facts(views)
         data = {
             **payload.to_payload(views, _thumbnails(store, views)),
+            "facts": facts,
+            "cost": str(Cost.read(facts["cost"])) if facts["cost"] else "",
+            "parts": [],
             "alone": session_id is not None,
             "place": _library_href(store, page),
             "written": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
