@@ -299,6 +299,18 @@ class Store(BatchStore, Protocol):
         """Return turns with the position of an image in each."""
         ...
 
+    def locate_images(self, query: ImageQuery) -> tuple[tuple[str | None, str, str], ...]:
+        """Return the ids of session, turn and image, without reading a record."""
+        ...
+
+    def turn_ids(self, session: str) -> tuple[str, ...]:
+        """Return the ids of a session's turns, without reading a record."""
+        ...
+
+    def read_turns(self, session: str | None, ids: Iterable[str]) -> tuple[Turn, ...]:
+        """Read turns of a session, or standalone ones; those that are gone are left out."""
+        ...
+
     def find_image(self, image_id: str) -> tuple[Turn, int]:
         """Return the turn of an image, and its position there."""
         ...

@@ -19,6 +19,7 @@ from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from imagesession import Studio, errors
+from imagesession._display.gallery import parts, writer
 from imagesession._fake_openai.faults import Refused
 from imagesession.testing import FakeOpenAI, Fault
 from tests.display.browser import Opened, launch_browser, needs_axe, needs_chromium, opened
@@ -44,6 +45,7 @@ class Pages:
     session: Path
     empty: Path
     hostile: Path
+    hostile_parts: Path
 
 
 @pytest.fixture(scope="module", name="browser")
@@ -82,15 +84,20 @@ def sample_pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
         session = tea.gallery(root / "session.html")
     with Studio.offline(root / "nothing") as studio:
         empty = studio.gallery(root / "empty.html")
-    hostile = _write_hostile(root)
+    hostile, hostile_parts = _write_hostile(root)
     return Pages(
-        library=root / "library", gallery=gallery, session=session, empty=empty, hostile=hostile
+        library=root / "library",
+        gallery=gallery,
+        session=session,
+        empty=empty,
+        hostile=hostile,
+        hostile_parts=hostile_parts,
     )
 
 
-def _write_hostile(root: Path) -> Path:
+def _write_hostile(root: Path) -> tuple[Path, Path]:
     """
-    Write the gallery of a library in which every text is an attack.
+    Write the galleries of a library in which every text is an attack: as one page, and in parts.
     """
     provider = FakeOpenAI()
     with Studio.offline(root / "hostile", provider=provider, retry_timeout=0) as studio:
@@ -105,7 +112,11 @@ def _write_hostile(root: Path) -> Path:
             with pytest.raises(errors.RefusalError):
                 session.generate(payload)
         studio.product("<img src=x onerror=window.ran=1>")
-        return studio.gallery(root / "hostile.html")
+        whole = studio.gallery(root / "hostile.html")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(writer, "LARGE", 9)
+            patch.setattr(parts, "TURNS", 9)
+            return whole, studio.gallery(root / "hostile in parts.html")
 
 
 @pytest.fixture(name="gallery")
@@ -577,12 +588,13 @@ def test_page_is_accessible(
 # --- no script runs ---------------------------------------------------------------------------
 
 
-def test_no_payload_runs(browser: Browser, pages: Pages) -> None:
+@pytest.mark.parametrize("page_name", ["hostile", "hostile_parts"])
+def test_no_payload_runs(browser: Browser, pages: Pages, page_name: str) -> None:
     """
     Scripts and elements in prompts, names, file names and messages stay text in every view: nothing
     runs, is fetched, or becomes an element.
     """
-    with opened(browser, pages.hostile) as gallery:
+    with opened(browser, getattr(pages, page_name)) as gallery:
         page = gallery.page
         for view in ("#show-pictures", "#show-trees"):
             page.click(view)
@@ -592,7 +604,7 @@ def test_no_payload_runs(browser: Browser, pages: Pages) -> None:
         page.locator(".node .frame").first.click()
         count = int(page.locator("#count").inner_text().split(" of ")[1])
         assert count >= 3
-        ids = page.evaluate("data.turns.map(turn => turn.id)")
+        ids = page.evaluate("Promise.all(parts.map(load)).then(() => [...turns.keys()])")
         assert len(ids) == 3 * len(PAYLOADS) + 3
         for turn_id in ids:
             page.evaluate("id => { goTo(turns.get(id).stops[0]); compare(); }", turn_id)

@@ -51,12 +51,12 @@ const found = {
   // The next part to load: the latest one that may have a match.
   next() {
     const left = parts.filter((part) => !part.loaded && mayMatch(part));
-    return left.reduce((best, part) => (!best || part.newest > best.newest ? part : best), null);
+    return left.reduce((best, part) => (!best || part.latest > best.latest ? part : best), null);
   },
 
   extend() {
     const part = this.next();
-    const far = part ? part.newest : "";
+    const far = part ? part.latest : "";
     for (const stop of stops) {
       if (stop.turn.id > this.until) continue;
       if (stop.turn.id <= far) break;

@@ -89,10 +89,19 @@ def to_facts(views: Iterable[SessionView]) -> dict[str, Any]:
         "tags": {},
         "oldest": min(ids, default=""),
         "newest": max(ids, default=""),
+        "latest": max((turn.id for turn in turns), default=""),
         "since": min(times).isoformat() if times else "",
         "until": max(times).isoformat() if times else "",
         "cost": total.plain() if total else None,
     }
+
+
+def images(views: Iterable[SessionView]) -> list[ImageRecord]:
+    """
+    Return all images.
+    """
+    turns = (turn for view in views for turn in view.tree.turns.values())
+    return [image for turn in turns for image in turn.images]
 
 
 def image_model(turn: Turn) -> str | None:

@@ -90,6 +90,7 @@ function paint() {
   const stop = current();
   one("stage").replaceChildren(seen.comparing ? pairOf(seen.before, seen.after) : onlyOf(stop));
   one("lineage").replaceChildren(...(seen.comparing ? choicesOf(stop) : stripOf(stop)));
+  one("lineage").querySelector("[aria-current]")?.scrollIntoView({block: "nearest", inline: "center"});
 }
 
 function step(by) {
