@@ -17,11 +17,12 @@ from imagesession._api.types import GenerateParams, SessionParams, takes_keyword
 from imagesession._api.workflows import session_settings
 from imagesession._display import gallery
 from imagesession._domain.cost import Cost
+from imagesession._domain.marks import validate_tags
 from imagesession._domain.provenance import Provenance
 from imagesession._domain.reports import SessionStatus
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import Turn
-from imagesession._engine import provenance, reports, sessions
+from imagesession._engine import provenance, removal, reports, sessions
 from imagesession._runtime.runtime import AsyncRuntime
 
 if TYPE_CHECKING:
@@ -80,6 +81,40 @@ class AsyncSavedImage(ImageFacts[AsyncRuntime]):
         Same as `SavedImage.verify`, but awaits.
         """
         return await self._runtime.run(provenance.verify(self.record))
+
+    async def star(self) -> None:
+        """
+        Same as `SavedImage.star`, but awaits.
+        """
+        await self._runtime.call_store(self._marking(lambda mark: attrs.evolve(mark, starred=True)))
+
+    async def unstar(self) -> None:
+        """
+        Same as `SavedImage.unstar`, but awaits.
+        """
+        await self._runtime.call_store(
+            self._marking(lambda mark: attrs.evolve(mark, starred=False))
+        )
+
+    async def tag(self, *tags: str) -> None:
+        """
+        Same as `SavedImage.tag`, but awaits.
+        """
+        valid = validate_tags(tags)
+        await self._runtime.call_store(self._marking(lambda mark: mark.with_tags(valid)))
+
+    async def untag(self, *tags: str) -> None:
+        """
+        Same as `SavedImage.untag`, but awaits.
+        """
+        valid = validate_tags(tags)
+        await self._runtime.call_store(self._marking(lambda mark: mark.without_tags(valid)))
+
+    async def delete(self) -> None:
+        """
+        Same as `SavedImage.delete`, but awaits.
+        """
+        await self._runtime.run(removal.remove("delete", images=(self.id,)))
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -224,6 +259,12 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         Same as `ImageSession.close`, but awaits.
         """
         await self._runtime.run(sessions.close(self.id))
+
+    async def delete(self, *targets: ImageOrTurn) -> None:
+        """
+        Same as `ImageSession.delete`, but awaits.
+        """
+        await self._runtime.run(self._removing(targets))
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         return self._display_bundle(self._runtime)

@@ -28,9 +28,9 @@ from imagesession._api.config import (
     resolve_library_path,
     takes_studio_params,
 )
+from imagesession._api.models import AsyncModelsResource
 from imagesession._api.resources import (
     AsyncImagesResource,
-    AsyncModelsResource,
     AsyncRequestsResource,
     AsyncSessionsResource,
     id_or_name,
@@ -44,11 +44,12 @@ from imagesession._display.progress import bar
 from imagesession._domain.health import HealthReport
 from imagesession._domain.model_catalog import Prices
 from imagesession._domain.options import OptionParams
+from imagesession._domain.removal import ErasureReport
 from imagesession._domain.reports import CostReport, Grouping, LibraryStats, RecoveryReport
 from imagesession._domain.tree import MAIN
 from imagesession._domain.turn import Turn
 from imagesession._engine import bulk as engine_bulk
-from imagesession._engine import queries, recovery, reports, sessions
+from imagesession._engine import queries, recovery, removal, reports, sessions
 from imagesession._engine.effects import Workflow
 from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import BranchHead
@@ -356,6 +357,12 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
             online=online,
         )
         return await self._runtime.run(workflow)
+
+    async def empty_bin(self, *, older_than: dt.timedelta | None = None) -> ErasureReport:
+        """
+        Same as `Studio.empty_bin`, but awaits.
+        """
+        return await self._runtime.run(removal.empty_bin(older_than))
 
     async def gallery(self, path: str | os.PathLike[str]) -> Path:
         """

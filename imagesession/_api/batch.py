@@ -7,12 +7,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, ClassVar, Generic
 
 import attrs
 
 from imagesession._api.async_session import AsyncSavedImage, async_last_image
 from imagesession._api.bulk import ImageRequests, plan_batch
+from imagesession._api.removing import AsyncRemovableResource, RemovableResource
 from imagesession._api.results import Results
 from imagesession._api.session import SavedImage, last_image
 from imagesession._api.signatures import public_base
@@ -221,11 +222,12 @@ class AsyncImageBatch(BatchFacts[AsyncRuntime]):
 
 
 @attrs.frozen(eq=False, repr=False)
-class BatchesResource:
+class BatchesResource(RemovableResource[ImageBatch | str]):
     """
     The batches of a library: `studio.batches`.
     """
 
+    _what: ClassVar[str] = "batches"
     _runtime: Runtime
 
     @takes_keywords(OptionParams)
@@ -286,11 +288,12 @@ class BatchesResource:
 
 
 @attrs.frozen(eq=False, repr=False)
-class AsyncBatchesResource:
+class AsyncBatchesResource(AsyncRemovableResource[AsyncImageBatch | str]):
     """
     Same as `BatchesResource`, but awaits.
     """
 
+    _what: ClassVar[str] = "batches"
     _runtime: AsyncRuntime
 
     @takes_keywords(OptionParams)

@@ -16,6 +16,7 @@ import attrs
 from imagesession._api.signatures import public_base
 from imagesession._domain.cost import Cost
 from imagesession._domain.image_header import MIME_TYPES, PictureFormat
+from imagesession._domain.marks import UNMARKED, Mark
 from imagesession._domain.turn import ImageRecord, Kind, Turn
 from imagesession._runtime.runtime import AnyRuntime, AsyncRuntime, Runtime
 from imagesession.errors import InvalidImageError, InvalidRequestError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from imagesession._domain.previews import Preview
+    from imagesession._engine.store import Store
 
 _LABEL = 40
 
@@ -165,6 +167,34 @@ class ImageFacts(Generic[AnyRuntime]):
                 that were made.
         """
         return self._runtime.library.read(self.record)
+
+    @property
+    def starred(self) -> bool:
+        """
+        Whether it has a star now.
+        """
+        return self._mark.starred
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """
+        Its tags now, in the order of the alphabet.
+        """
+        return self._mark.tags
+
+    @property
+    def _mark(self) -> Mark:
+        return self._runtime.library.marks(self._owner).get(self.id, UNMARKED)
+
+    @property
+    def _owner(self) -> str:
+        return self.turn.session or self.turn.id
+
+    def _marking(self, change: Callable[[Mark], Mark]) -> Callable[[Store], None]:
+        """
+        Return the call of the library that changes its mark.
+        """
+        return lambda store: store.change_marks(self._owner, (self.id,), change)
 
     def open(self) -> Image.Image:
         """

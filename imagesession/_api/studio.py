@@ -27,9 +27,9 @@ from imagesession._api.config import (
     takes_studio_params,
 )
 from imagesession._api.generation import GenerationVerbs
+from imagesession._api.models import ModelsResource
 from imagesession._api.resources import (
     ImagesResource,
-    ModelsResource,
     RequestsResource,
     SessionsResource,
     id_or_name,
@@ -44,11 +44,12 @@ from imagesession._display.progress import bar
 from imagesession._domain.health import HealthReport
 from imagesession._domain.model_catalog import Prices
 from imagesession._domain.options import OptionParams
+from imagesession._domain.removal import ErasureReport
 from imagesession._domain.reports import CostReport, Grouping, LibraryStats, RecoveryReport
 from imagesession._domain.tree import MAIN
 from imagesession._domain.turn import Turn
 from imagesession._engine import bulk as engine_bulk
-from imagesession._engine import queries, recovery, reports, sessions
+from imagesession._engine import queries, recovery, removal, reports, sessions
 from imagesession._engine.effects import Workflow
 from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import BranchHead
@@ -512,6 +513,23 @@ class Studio(GenerationVerbs[SavedImage]):
             online=online,
         )
         return self._runtime.run(workflow)
+
+    def empty_bin(self, *, older_than: dt.timedelta | None = None) -> ErasureReport:
+        """
+        Erase what is in the bin for good; see `ImagesResource.erase`.
+
+        Args:
+            older_than: Only what was deleted longer ago than this, such as `timedelta(days=30)`.
+                Default: everything.
+
+        Returns:
+            What was erased, and what the provider still has.
+
+        Raises:
+            InvalidRequestError: `older_than` is not a duration.
+            StorageIOError: The library cannot be written.
+        """
+        return self._runtime.run(removal.empty_bin(older_than))
 
     def gallery(self, path: str | os.PathLike[str]) -> Path:
         """

@@ -185,6 +185,8 @@ class Turn:
         failure: Why it has no image.
         started: When the request was prepared.
         finished: When it was settled; None while it is pending.
+        deleted: When it was deleted, and its words with it; None if it was not. Its place in the
+            tree and its cost stay.
         version: The version of imagesession that wrote it.
     """
 
@@ -224,6 +226,7 @@ class Turn:
     failure: Failure | None = None
     started: dt.datetime
     finished: dt.datetime | None = None
+    deleted: dt.datetime | None = None
     version: str = ""
 
     @property

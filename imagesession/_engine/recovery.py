@@ -29,7 +29,7 @@ from imagesession.errors import (
     StorageError,
 )
 
-from . import acceptance, payloads
+from . import acceptance, payloads, removal
 from .effects import GetProviderName, MonotonicTime, NewId, Send, StoreCall, Workflow
 from .generation import apply_response, commit_failure, commit_turn
 from .http import TransportError
@@ -90,6 +90,7 @@ def reconcile_all(
         retry_timeout: Seconds to poll, in all, for images that are not finished yet.
     """
     start = yield from MonotonicTime()
+    yield from removal.finish_removals()
     intents = yield from StoreCall(lambda store: store.pending())
     settled: list[RecoveredIntent] = []
     from .batches import poll  # noqa: PLC0415 - rarely needed
@@ -194,6 +195,7 @@ def reconcile_orphans(config: StudioConfig) -> Workflow[None]:
     # A batch goes on at the provider; its results are collected on request.
     alone = [pending for pending in orphans if pending.turn.batch is None]
     with contextlib.suppress(ImageSessionError):
+        yield from StoreCall(lambda store: store.finish_removals())
         yield from _keep_late_images(config)
         yield from _reconcile_each(alone, config, (yield from MonotonicTime()))
 

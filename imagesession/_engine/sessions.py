@@ -53,9 +53,9 @@ class BranchHead:
     @property
     def past(self) -> tuple[Turn, ...]:
         """
-        The turns that the next one continues, the oldest first.
+        The turns that the next one continues, the oldest first, without those that were deleted.
         """
-        return self.tree.lineage(self.head)
+        return tuple(turn for turn in self.tree.lineage(self.head) if turn.has_image)
 
 
 def session_config(

@@ -119,15 +119,14 @@ class OpenAITransport:
     def _call(
         self, request: HttpRequest, url: str, deadline: RemainingTimeout, trace: RequestTrace
     ) -> httpx2.Response:
-        call: Any = self._client.get if request.method == "GET" else self._client.post
+        call: Any = getattr(self._client, request.method.lower())
         try:
             with tracing(trace):
                 response: httpx2.Response = (
                     call(
                         url,
                         cast_to=httpx2.Response,
-                        stream=True,
-                        stream_cls=openai.Stream[Any],
+                        **_streamed(request, openai.Stream[Any]),
                         **call_arguments(request, deadline),
                     )
                     if request.keyed
@@ -235,15 +234,14 @@ class AsyncOpenAITransport:
         self, request: HttpRequest, url: str, deadline: RemainingTimeout, trace: RequestTrace
     ) -> httpx2.Response:
         client = self._client()
-        call: Any = client.get if request.method == "GET" else client.post
+        call: Any = getattr(client, request.method.lower())
         try:
             with tracing(trace):
                 response: httpx2.Response = await (
                     call(
                         url,
                         cast_to=httpx2.Response,
-                        stream=True,
-                        stream_cls=openai.AsyncStream[Any],
+                        **_streamed(request, openai.AsyncStream[Any]),
                         **call_arguments(request, deadline),
                     )
                     if request.keyed
@@ -261,6 +259,13 @@ class AsyncOpenAITransport:
         """
         if self.owned:
             await self._client().close()
+
+
+def _streamed(request: HttpRequest, kind: type) -> dict[str, Any]:
+    """
+    Return the arguments by which a response is read piece by piece; the client has none to delete.
+    """
+    return {} if request.method == "DELETE" else {"stream": True, "stream_cls": kind}
 
 
 def _body() -> Body:

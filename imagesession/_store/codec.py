@@ -14,6 +14,7 @@ import attrs
 
 from imagesession._domain.cost import Cost
 from imagesession._domain.image_header import PictureFormat
+from imagesession._domain.marks import Mark, Marks
 from imagesession._domain.model_catalog import CompletionWindow
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
@@ -81,6 +82,25 @@ def dump_batch(record: BatchRecord) -> bytes:
     return _dump(_record("batch", facts))
 
 
+def dump_marks(marks: Marks) -> bytes:
+    """
+    Write the marks of an owner as JSON, without those that say nothing.
+    """
+    return _dump(_record("marks", {"marks": marks_to_dict(marks)}))
+
+
+def marks_to_dict(marks: Marks) -> dict[str, Any]:
+    """
+    Return marks as a dictionary for JSON.
+    """
+    plain = {marked_id: _plain(mark) for marked_id, mark in marks.items()}
+    set_members = {
+        marked_id: {name: value for name, value in members.items() if value}
+        for marked_id, members in plain.items()
+    }
+    return {marked_id: members for marked_id, members in set_members.items() if members}
+
+
 def read_turn(data: bytes, where: str) -> Turn:
     """
     Read a turn's record.
@@ -138,6 +158,7 @@ def to_turn(members: dict[str, Any], where: str) -> Turn:
         failure=_read_failure(record),
         started=record.time("started"),
         finished=record.optional_time("finished"),
+        deleted=record.optional_time("deleted"),
         version=record.text("version"),
     )
 
@@ -183,6 +204,22 @@ def read_session(data: bytes, where: str) -> SessionRecord:
         moves={name: _read_move(moves.inner(name)) for name in moves.data},
         version=record.text("version"),
     )
+
+
+def read_marks(data: bytes, where: str) -> Marks:
+    """
+    Read the marks of an owner.
+
+    Args:
+        data: The record.
+        where: Its path, for errors.
+
+    Raises:
+        CorruptRecordError: It is damaged.
+        UnsupportedFormatVersionError: A newer imagesession wrote it.
+    """
+    marks = _open(_parse(data, where), where, "marks").inner("marks")
+    return {marked_id: _read_mark(marks.inner(marked_id)) for marked_id in marks.data}
 
 
 def read_batch(data: bytes, where: str) -> BatchRecord:
@@ -306,6 +343,15 @@ def _read_image(record: StrictReader) -> ImageRecord:
         revised_prompt=record.optional("revised_prompt", str),
         call_id=record.optional("call_id", str),
         source=record.choice("source", get_args(Source), "reply"),
+    )
+
+
+def _read_mark(record: StrictReader) -> Mark:
+    return Mark(
+        deleted=record.optional_time("deleted"),
+        erased=record.optional("erased", bool) or False,
+        starred=record.optional("starred", bool) or False,
+        tags=record.texts("tags"),
     )
 
 

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
+from imagesession._domain.marks import without_deleted
 from imagesession._domain.turn import ImageRecord, Turn, is_id_ending
 from imagesession._domain.wording import quote
 from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
@@ -15,7 +16,7 @@ from imagesession.errors import InvalidImageError, NotFoundError, StorageError
 
 from . import codec, sidecar
 from .ports import ImageLocation, Key, Ports
-from .records import StorePart, read_turn, session_name
+from .records import StorePart, read_marks, read_turn, session_name
 from .sessions import HINTS
 
 
@@ -71,10 +72,11 @@ class ImageStore(StorePart):
         """
         Return images, each as its turn and its position there, the newest first.
         """
-        found = [self._read_location(row) for row in self.index.page(query)]
+        read = self._read_location if query.deleted else self._read_current
+        found = [read(row) for row in self.index.page(query)]
         if None in found:
             self.index.rebuild()
-            found = [self._read_location(row) for row in self.index.page(query)]
+            found = [read(row) for row in self.index.page(query)]
         return tuple(item for item in found if item is not None)
 
     def find_image(self, image_id: str) -> tuple[Turn, int]:
@@ -85,7 +87,22 @@ class ImageStore(StorePart):
             image_id: Its id, or eight or more of the last characters of it, in any case.
 
         Raises:
-            NotFoundError: There is no such image.
+            NotFoundError: There is no such image, or it was deleted.
+        """
+        turn, position = self.find_recorded(image_id)
+        found = self._find_current(turn, turn.images[position].id)
+        if found is None:
+            raise NotFoundError(
+                f"Picture {turn.images[position].id} is in the bin. Bring it back with "
+                f"studio.images.restore({turn.images[position].id!r}).",
+                image_id,
+            )
+        return found
+
+    def find_recorded(self, image_id: str) -> tuple[Turn, int]:
+        """
+        Return the turn of an image as it is recorded, and its position there, even if the image is
+        deleted; see `find_image`.
         """
         wanted = image_id.upper()
         found = self._find_via_index(wanted) if is_id_ending(wanted) else None
@@ -109,6 +126,22 @@ class ImageStore(StorePart):
         self.index.rebuild()
         row = self.index.find(image_id)
         return None if row is None else self._read_location(row)
+
+    def _read_current(self, row: ImageLocation) -> tuple[Turn, int] | None:
+        """
+        Read the turn of an image without what was deleted; None if the index is wrong.
+        """
+        recorded = self._read_location(row)
+        return None if recorded is None else self._find_current(recorded[0], row.image)
+
+    def _find_current(self, turn: Turn, image_id: str) -> tuple[Turn, int] | None:
+        """
+        Return a turn without what was deleted, and an image's position there; None if the image, or
+        its session, is deleted.
+        """
+        current = without_deleted(turn, read_marks(self.facts, turn.session or turn.id))
+        ids = [image.id for image in current.images]
+        return (current, ids.index(image_id)) if image_id in ids else None
 
     def _read_location(self, row: ImageLocation) -> tuple[Turn, int] | None:
         """

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 from imagesession._domain.health import HealthCheck
 
-from .batches import BatchStore
 from .export import SessionExport
 from .pacing import ProviderStore
+from .removals import RemovalStore
 from .repair import RepairStore
 from .turns import TurnStore
 from .uploads import UploadStore
 
 
-class LibraryStore(SessionExport, TurnStore, BatchStore, ProviderStore, UploadStore, RepairStore):
+class LibraryStore(RemovalStore, SessionExport, TurnStore, ProviderStore, UploadStore, RepairStore):
     """
     Images and their records.
 

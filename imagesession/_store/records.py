@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from imagesession._domain.marks import Marks, without_deleted
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.coerce import as_id
 from imagesession.errors import StorageError, StorageIOError
@@ -74,6 +75,25 @@ def read_turn(facts: Facts, key: Key) -> Turn:
     if data is None:
         raise StorageIOError(f"The library has no record {facts.describe(key)}.")
     return codec.read_turn(data, facts.describe(key))
+
+
+def read_marks(facts: Facts, owner: str) -> Marks:
+    """
+    Read the marks of a session, of a batch, or of a standalone image by its turn's id.
+
+    Raises:
+        CorruptRecordError: They are damaged.
+    """
+    key = Key("marks", owner)
+    data = facts.get(key)
+    return {} if data is None else codec.read_marks(data, facts.describe(key))
+
+
+def read_current_turn(facts: Facts, key: Key) -> Turn:
+    """
+    Read a settled turn as it is now: without what was deleted. Raises as `read_turn`.
+    """
+    return without_deleted(read_turn(facts, key), read_marks(facts, key.session or key.id))
 
 
 def session_name(facts: Facts, turn: Turn) -> str | None:

@@ -34,7 +34,7 @@ from imagesession._store.ports import Blobs
 from imagesession._store.strict_reader import parse_object
 from imagesession.errors import StorageIOError
 
-from .layout import IMAGE_FOLDERS, IMAGE_PREFIX, Layout, image_dir
+from .layout import BIN, IMAGE_FOLDERS, IMAGE_PREFIX, Layout, image_dir
 
 MIN_FREE_BYTES = 64_000_000
 BYTES_PER_PENDING_IMAGE = 4_000_000
@@ -94,19 +94,69 @@ class DiskBlobs(Blobs):
             return orphan or _write(self.layout, turn, at, image)
 
     def get(self, key: str) -> bytes:
-        return read_within(self.layout.root, key)
+        with self.open(key) as descriptor, open(descriptor, "rb", closefd=False) as file:
+            return file.read()
 
     def version(self, key: str) -> object:
-        with open_within(self.layout.root, key) as descriptor:
+        with self.open(key) as descriptor:
             status = os.fstat(descriptor)
         return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
+    def open(self, key: str) -> contextlib.AbstractContextManager[int]:
+        """
+        Open an image's file for reading, in its folder or in the bin; see `open_within`.
+        """
+        return open_within(self.layout.root, self._place(key))
+
     def drop(self, key: str) -> None:
         with translate_os_errors(self.layout.root):
-            (self.layout.root / key).unlink(missing_ok=True)
+            for place in (key, f"{BIN}/{key}"):
+                for name in (_sidecar(place), place):
+                    (self.layout.root / name).unlink(missing_ok=True)
+
+    def set_aside(self, key: str) -> None:
+        """
+        Move an image into the bin, with the metadata beside it.
+        """
+        with translate_os_errors(self.layout.root / key):
+            for name in (key, _sidecar(key)):
+                self._move(name, f"{BIN}/{name}")
+
+    def put_back(self, key: str) -> None:
+        """
+        Move an image out of the bin, with the metadata beside it.
+        """
+        with translate_os_errors(self.layout.root / key):
+            for name in (key, _sidecar(key)):
+                self._move(f"{BIN}/{name}", name)
+
+    def _move(self, source: str, target: str) -> None:
+        """
+        Move a file within the library, if it is there, in place of none.
+        """
+        root = self.layout.root
+        if not name_exists(root / source):
+            return
+        with open_dir_within(root, target.rpartition("/")[0], make=True) as folder:
+            try:
+                link_into_place(root / source, root / target, folder)
+            except FileExistsError as error:
+                if not (root / source).samefile(root / target):  # else it was interrupted
+                    raise StorageIOError(
+                        f"{root / target} is taken by another file. Move that away, then try again."
+                    ) from error
+        (root / source).unlink(missing_ok=True)
 
     def address(self, key: str) -> str:
-        return str(self.layout.root / key)
+        return str(self.layout.root / self._place(key))
+
+    def _place(self, key: str) -> str:
+        """
+        Return where an image's file is within the library: in its folder, or in the bin.
+        """
+        aside = f"{BIN}/{key}"
+        is_aside = not name_exists(self.layout.root / key) and name_exists(self.layout.root / aside)
+        return aside if is_aside else key
 
     def annotate(self, key: str, metadata: Mapping[str, Any]) -> None:
         """
@@ -123,7 +173,7 @@ class DiskBlobs(Blobs):
 
     def annotation(self, key: str) -> dict[str, Any] | None:
         with contextlib.suppress(OSError, ValueError, TypeError):
-            return parse_object(read_within(self.layout.root, f"{key.rpartition('.')[0]}.json"))
+            return parse_object(read_within(self.layout.root, _sidecar(key)))
         return None
 
     def keys(self) -> Iterator[str]:
@@ -145,22 +195,31 @@ def _write(layout: Layout, turn: Turn, now: dt.datetime, received: ReceivedImage
         for number in range(1, _MAX_NUMBER + 1):
             file = layout.image_file(turn, now, number, received.facts.format)
             path = layout.root / file
-            if _stem_in_use(path, folder):
+            if _stem_in_use(layout, path, folder):
                 continue
             with contextlib.suppress(FileExistsError):
                 link_into_place(unfinished, path, folder)
-                if not _stem_in_use(path, folder):
+                if not _stem_in_use(layout, path, folder):
                     return file
                 unlink_unused(path, folder)  # another program took the stem at the same moment
     raise StorageIOError(f"{layout.root} has {_MAX_NUMBER:,} pictures of this second already.")
 
 
-def _stem_in_use(path: Path, folder: int | None) -> bool:
+def _stem_in_use(layout: Layout, path: Path, folder: int | None) -> bool:
     """
-    Tell whether a name is in use with another suffix: both images would share a sidecar.
+    Tell whether a name is in use with another suffix, as both images would share a sidecar, or by
+    an image in the bin.
     """
     suffixes = {*SUFFIXES.values(), ".json"} - {path.suffix}
-    return any(name_exists(path.with_suffix(suffix), folder) for suffix in suffixes)
+    if any(name_exists(path.with_suffix(suffix), folder) for suffix in suffixes):
+        return True
+    # Otherwise a deleted image that had the name could not be restored.
+    aside = layout.root / BIN / path.relative_to(layout.root)
+    return any(name_exists(aside.with_suffix(suffix)) for suffix in SUFFIXES.values())
+
+
+def _sidecar(key: str) -> str:
+    return f"{key.rpartition('.')[0]}.json"
 
 
 def _find_orphan_file(

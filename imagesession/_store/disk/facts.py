@@ -113,6 +113,10 @@ class DiskFacts(Facts):
         with translate_os_errors(file):
             if key.kind == "session":
                 self._index.session_index.replace(key.id, data)
+            elif key.kind == "marks":
+                self._index.session_index.replace_marks(key.id, data)
+            elif key.kind == "turn":
+                self._index.replace_turn(codec.read_turn(data, str(file)), data)
             elif key.kind in _DISPOSABLE:
                 write_atomic(file, data, self._layout.tmp)
             else:
@@ -141,7 +145,10 @@ class DiskFacts(Facts):
     def drop(self, key: Key) -> None:
         file = self._file(key)
         with translate_os_errors(file):
-            file.unlink(missing_ok=True)
+            if key.kind == "marks":
+                self._index.session_index.drop_marks(key.id)
+            else:
+                file.unlink(missing_ok=True)
 
     def scan(self, kind: Kind, session: str | None = None) -> Iterator[Key]:
         if kind == "intent":
@@ -199,6 +206,10 @@ class DiskFacts(Facts):
                 return layout.journal_file(key.id, key.session)
             case "batch":
                 return layout.batch_file(key.id)
+            case "marks":
+                return layout.marks_file(key.id)
+            case "removal":
+                return layout.removals / f"{key.id}.json"
             case "upload":
                 return layout.uploads / f"{key.id}.json"
             case "provider":

@@ -23,7 +23,6 @@ from imagesession._domain.turn import ImageRecord, Turn, is_id, short_id
 from imagesession._domain.wording import list_some
 from imagesession._store import codec
 from imagesession._store.files.atomic_write import translate_os_errors, write_temp
-from imagesession._store.files.safe_open import open_within
 from imagesession._store.records import open_intents, turn_key
 from imagesession._store.repair import read_descriptions
 from imagesession._store.strict_reader import parse_object
@@ -186,6 +185,9 @@ class _Records:
         for file in sessions:
             with self._noting_damage(file):
                 codec.read_session(file.read_bytes(), str(file))
+        for file in sorted(self.layout.sessions.glob("*.marks")):
+            with self._noting_damage(file):
+                codec.read_marks(file.read_bytes(), str(file))
         for folder in sorted(self.layout.turns.iterdir()):
             self._read_turns(folder, self.layout)
         return f"sessions: {len(sessions):,}, turns: {len(self.turns):,}"
@@ -224,8 +226,9 @@ def _check_index(layout: Layout, index: DiskIndex, known: set[str]) -> Finding:
         with index.database.locked() as connection:
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             rows = dict(connection.execute("SELECT id, session FROM turns").fetchall())
-            sessions = session_index_schema.files(connection).keys()
-            recorded = {file.stem for file in layout.sessions.glob("*.json") if is_id(file.stem)}
+            rows_of = session_index_schema.files(connection).keys()
+            sessions = {name for name in rows_of if name.endswith(".json")}
+            recorded = {file.name for file in layout.sessions.glob("*.json") if is_id(file.stem)}
     except (StorageError, OSError) as error:
         message = f"it cannot be written, so lists are made in memory: {error}"
         return "warning", message, "What the checks above say of the folder is the cause."
@@ -266,7 +269,7 @@ def _image_state(layout: Layout, image: ImageRecord, *, verify: bool) -> str:
     Return the state of an image's file: "whole", "missing", "damaged" or "unreadable".
     """
     try:
-        with open_within(layout.root, image.file) as descriptor:
+        with DiskBlobs(layout).open(image.file) as descriptor:
             sound = os.fstat(descriptor).st_size == image.bytes and (
                 not verify or _digest(descriptor) == image.sha256
             )

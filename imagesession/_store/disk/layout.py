@@ -13,9 +13,13 @@ The files and folders of a library.
         FORMAT                       the version of this layout
         journal/<turn>.<session>.jsonl   intents whose turns are not settled, or not indexed, yet
         sessions/<session>.json      a session's name, options and branch heads
+        sessions/<owner>.marks       stars, tags and what is deleted of a session, of a batch, or
+                                     of a standalone image by its turn's id
         turns/<session>/<turn>.json  requests and their outcomes: the authoritative records
         turns/one-shots/<turn>.json  those of standalone images
         batches/<batch>.jsonl        batches and their updates
+        removals/<removal>.json      deletions and erasures that are not finished
+        bin/<folder>/<image>         deleted images, each with its metadata
         quarantine/<turn>.bin        paid replies that could not be read
         locks/<name>                 locked by each open library, while its process lives
         locks/<right>.<place>        another name of the lock of the library that holds a right
@@ -51,6 +55,8 @@ _FOLDERS: dict[Kind, str] = {
 IMAGE_FOLDERS = tuple(dict.fromkeys(_FOLDERS.values()))
 """The folders that hold images, some of them in folders of their own."""
 IMAGE_PREFIX = "session_"
+BIN = ".imagesession/bin"
+"""The folder of deleted images, which lie there as they did in the library's."""
 _PLURALS = {
     "icon": "icons",
     "illustration": "illustrations",
@@ -128,6 +134,13 @@ class Layout:
         return self.inner / "batches"
 
     @property
+    def removals(self) -> Path:
+        """
+        The folder of deletions and erasures that are not finished.
+        """
+        return self.inner / "removals"
+
+    @property
     def quarantine(self) -> Path:
         """
         The folder of paid replies that could not be read.
@@ -167,6 +180,7 @@ class Layout:
             self.turns,
             self.turns / STANDALONE,
             self.batches,
+            self.removals,
             self.quarantine,
             self.locks,
             self.limits,
@@ -185,6 +199,12 @@ class Layout:
         Return the path of a turn's record.
         """
         return self.turns.joinpath(session_id or STANDALONE, f"{turn_id}.json")
+
+    def marks_file(self, owner: str) -> Path:
+        """
+        Return the path of the marks of a session, batch or standalone turn.
+        """
+        return self.sessions / f"{owner}.marks"
 
     def batch_file(self, batch_id: str) -> Path:
         """
