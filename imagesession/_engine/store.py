@@ -5,7 +5,7 @@ The interface of a library's store, as workflows use it.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
@@ -305,6 +305,10 @@ class Store(BatchStore, Protocol):
 
     def marks(self, owner: str) -> Marks:
         """Return the marks of a session, a batch, or a standalone turn."""
+        ...
+
+    def all_marks(self) -> Mapping[str, Marks]:
+        """Return the marks of all that have any, by owner."""
         ...
 
     def change_marks(self, owner: str, ids: Iterable[str], change: Callable[[Mark], Mark]) -> None:

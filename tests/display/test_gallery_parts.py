@@ -93,6 +93,30 @@ def test_unchanged_parts_are_written_once(studio: Any, tmp_path: Path) -> None:
     assert (parts.folder_of(page) / "mine.txt").read_text() == "mine"
 
 
+def test_starred_image_is_written_again(studio: Any, tmp_path: Path) -> None:
+    """
+    A part is written again when an image in it gets a star, in a session or outside; a deleted
+    image is no more in its part.
+    """
+    session = studio.session("A logo", name="Old")
+    inside = [session.generate("a teapot"), session.generate("bluer")]
+    alone = [studio.generate("a lake"), studio.generate("a house")]
+    page = studio.gallery(tmp_path / "page.html")
+    for image in (inside[0], alone[0]):
+        image.star()
+    for image in (inside[1], alone[1]):
+        studio.images.delete(image.id)
+    session.generate("rounder")
+    written = [part_data(file) for file in part_files(studio.gallery(page)).values()]
+    images = [image for data in written for turn in data["turns"] for image in turn["images"]]
+    assert sorted(image["id"] for image in images if image.get("starred")) == [
+        inside[0].id,
+        alone[0].id,
+    ]
+    assert len(images) == 3
+    assert sum(part["starred"] for part in page_data(page)["parts"]) == 2
+
+
 def test_renamed_session_is_written_again(studio: Any, tmp_path: Path) -> None:
     """
     A part is written again when a session in it is changed.

@@ -50,6 +50,7 @@ function weight(bytes) {
 
 function said(turn) {
   if (turn.said || turn.prompt) return turn.said || turn.prompt;
+  if (turn.deleted) return "(deleted)";
   return turn.origin ? `${turn.origin} (imported)` : `(${KINDS[turn.kind] || turn.kind}, no prompt)`;
 }
 

@@ -168,7 +168,7 @@ one("clear-picked").addEventListener("click", () => {
 });
 one("copy-stars").addEventListener("click", (event) => {
   const ids = (wantedStar) => Object.keys(stars.own).filter((id) => stars.own[id] === wantedStar);
-  const line = (verb, list) => (list.length ? [`studio.images.${verb}([${list.map((id) => `"${id}"`).join(", ")}])`] : []);
+  const line = (verb, list) => (list.length ? [`for image_id in [${list.map((id) => `"${id}"`).join(", ")}]:\n    studio.images.get(image_id).${verb}()`] : []);
   copy([...line("star", ids(true)), ...line("unstar", ids(false))].join("\n"), event.target);
 });
 one("starred").addEventListener("click", () => look({starred: !wanted.starred}));
@@ -246,11 +246,12 @@ document.addEventListener("keydown", (event) => {
 
 // --- filters ----------------------------------------------------------------------------
 
-const total = {pictures: 0, sketches: 0, paid: 0, loose: 0, starred: 0, kinds: {}, models: {}, tags: {}};
+const counts = () => Object.create(null); // a tag may be called __proto__
+const total = {pictures: 0, sketches: 0, paid: 0, loose: 0, starred: 0, kinds: counts(), models: counts(), tags: counts()};
 for (const facts of parts.length ? parts : [data.facts]) {
   for (const [name, value] of Object.entries(total)) {
     if (typeof value === "number") total[name] += facts[name];
-    else for (const [key, number] of Object.entries(facts[name])) value[key] = (Object.hasOwn(value, key) ? value[key] : 0) + number;
+    else for (const [key, number] of Object.entries(facts[name])) value[key] = (value[key] || 0) + number;
   }
 }
 
@@ -259,8 +260,8 @@ function option(value, text) {
 }
 
 // A field of choices with how many images each has; hidden if there is nothing to choose.
-function choices(name, all, counts, label = (value) => value) {
-  const entries = Object.entries(counts).sort((a, b) => b[1] - a[1]);
+function choices(name, all, numbersOf, label = (value) => value) {
+  const entries = Object.entries(numbersOf).sort((a, b) => b[1] - a[1]);
   one(name).append(option("", all), ...entries.map(([value, number]) => option(value, `${shorten(label(value), 48)} (${numbers.format(number)})`)));
   one(name).parentElement.hidden = entries.length < (name === "tag" ? 1 : 2);
 }

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
+from imagesession._domain.marks import Marks, without_deleted
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
 from imagesession._engine.store import ImageQuery, Store
@@ -28,13 +29,15 @@ class Outline:
         record: The session; None for standalone images.
         has_record: Whether the session's record exists, and not only turns that refer to it.
         turns: The ids of its turns, the oldest first.
-        images: The ids of the turn and of the image, of each of its images.
+        images: The ids of the turn and of the image, of each of its images that is not deleted.
+        marks: The marks of its images.
     """
 
     record: SessionRecord | None
     has_record: bool = True
     turns: tuple[str, ...]
     images: tuple[tuple[str, str], ...]
+    marks: Marks
 
 
 def of_session(store: Store, session_id: str) -> tuple[Outline, ...]:
@@ -43,8 +46,14 @@ def of_session(store: Store, session_id: str) -> tuple[Outline, ...]:
     """
     record = store.find_session(session_id)
     located = store.locate_images(ImageQuery(session=record.id, limit=_UNLIMITED))
-    images = tuple((turn, image) for _, turn, image in located)
-    return (Outline(record=record, turns=store.turn_ids(record.id), images=images),)
+    return (
+        Outline(
+            record=record,
+            turns=store.turn_ids(record.id),
+            images=tuple((turn, image) for _, turn, image in located),
+            marks=store.marks(record.id),
+        ),
+    )
 
 
 def of_library(store: Store) -> tuple[Outline, ...]:
@@ -59,13 +68,24 @@ def _outlines(store: Store) -> Iterator[Outline]:
     located: defaultdict[str | None, list[tuple[str, str]]] = defaultdict(list)
     for session, turn, image in store.locate_images(ImageQuery(limit=_UNLIMITED)):
         located[session].append((turn, image))
+    marks = store.all_marks()
     for record in store.list_sessions():
-        images = tuple(located.pop(record.id, ()))
-        yield Outline(record=record, turns=store.turn_ids(record.id), images=images)
+        yield Outline(
+            record=record,
+            turns=store.turn_ids(record.id),
+            images=tuple(located.pop(record.id, ())),
+            marks=marks.get(record.id, {}),
+        )
     for session, pairs in located.items():
         turns = tuple(sorted({turn for turn, _ in pairs}))
-        placeholder = None if session is None else _placeholder_record(session, turns[0])
-        yield Outline(record=placeholder, has_record=False, turns=turns, images=tuple(pairs))
+        owners = turns if session is None else (session,)
+        yield Outline(
+            record=None if session is None else _placeholder_record(session, turns[0]),
+            has_record=False,
+            turns=turns,
+            images=tuple(pairs),
+            marks={key: mark for owner in owners for key, mark in marks.get(owner, {}).items()},
+        )
 
 
 def _placeholder_record(session_id: str, first: str) -> SessionRecord:
@@ -82,5 +102,9 @@ def read(store: Store, outlines: Iterable[Outline]) -> Iterator[SessionView]:
     for outline in outlines:
         record = outline.record
         turns = store.read_turns(record.id if record else None, outline.turns)
-        tree = Tree(moves=record.moves if record else {}).with_turn(turns)
-        yield SessionView(record=record, tree=tree, has_record=outline.has_record)
+        tree = Tree(moves=record.moves if record else {}).with_turn(
+            without_deleted(turn, outline.marks) for turn in turns
+        )
+        yield SessionView(
+            record=record, tree=tree, marks=outline.marks, has_record=outline.has_record
+        )

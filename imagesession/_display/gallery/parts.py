@@ -73,7 +73,10 @@ def _slices(standalone: Outline) -> Iterator[tuple[Outline]]:
     for start in range(0, len(standalone.turns), TURNS):
         turns = standalone.turns[start : start + TURNS]
         first, after = (bisect.bisect(images, (turns[at], end)) for at, end in ((0, ""), (-1, "~")))
-        yield (attrs.evolve(standalone, turns=turns, images=tuple(images[first:after])),)
+        pairs = tuple(images[first:after])
+        ids = {*turns, *(image for _, image in pairs)}
+        marks = {key: mark for key, mark in standalone.marks.items() if key in ids}
+        yield (attrs.evolve(standalone, turns=turns, images=pairs, marks=marks),)
 
 
 def _write_part(store: Store, group: tuple[Outline, ...], folder: Path) -> dict[str, Any]:

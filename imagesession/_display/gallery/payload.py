@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ from imagesession._display import formatting
 from imagesession._display.data_url import encoded
 from imagesession._domain.cost import Cost
 from imagesession._domain.image_header import parse_header
+from imagesession._domain.marks import UNMARKED, Mark, Marks
 from imagesession._domain.model_catalog import load_catalogue
 from imagesession._domain.previews import Preview
 from imagesession._domain.sessions import SessionRecord
@@ -38,11 +39,13 @@ class SessionView:
     Attributes:
         record: The session; None for standalone images.
         tree: The turns.
+        marks: The marks of its images.
         has_record: Whether the session's record exists, and not only turns that refer to it.
     """
 
     record: SessionRecord | None
     tree: Tree
+    marks: Marks = attrs.field(factory=dict[str, Mark])
     has_record: bool = True
 
 
@@ -59,7 +62,7 @@ def to_payload(views: Iterable[SessionView], thumbnails: Mapping[str, Preview]) 
     for view in views:
         session_index = len(sessions) if view.record else -1
         turns.extend(
-            _turn(turn, view.record, session_index, thumbnails) for turn in view.tree.turns.values()
+            _turn(turn, view, session_index, thumbnails) for turn in view.tree.turns.values()
         )
         if view.record:
             sessions.append(_session(view.record, view.tree, has_record=view.has_record))
@@ -67,7 +70,7 @@ def to_payload(views: Iterable[SessionView], thumbnails: Mapping[str, Preview]) 
     return {"sessions": sessions, "turns": turns}
 
 
-def to_facts(views: Iterable[SessionView]) -> dict[str, Any]:
+def to_facts(views: Sequence[SessionView]) -> dict[str, Any]:
     """
     Return what the page knows of turns before they are loaded: how many images each filter has, the
     ids and times between which they are, and their cost.
@@ -77,16 +80,18 @@ def to_facts(views: Iterable[SessionView]) -> dict[str, Any]:
     ids = [turn.id for turn in turns] + [image.id for turn in turns for image in turn.images]
     times = [turn.finished or turn.started for turn in turns]
     models = ((name, turn) for turn in turns for name in {turn.model, image_model(turn)} if name)
+    shown = {image.id for turn in turns for image in turn.images}
+    marks = [mark for view in views for key, mark in view.marks.items() if key in shown]
     total = _total_cost(turns)
     return {
         "pictures": sum(len(turn.images) for turn in turns),
         "loose": sum(len(turn.images) for record, turn in pairs if record is None),
         "sketches": sum(len(turn.images) for turn in turns if formatting.is_sketch(turn)),
         "paid": sum(bool(turn.cost) and not formatting.is_sketch(turn) for turn in turns),
-        "starred": 0,
+        "starred": sum(mark.starred for mark in marks),
         "kinds": _count((turn.kind, turn) for turn in turns),
         "models": _count(models),
-        "tags": {},
+        "tags": dict(Counter(tag for mark in marks for tag in mark.tags)),
         "oldest": min(ids, default=""),
         "newest": max(ids, default=""),
         "latest": max((turn.id for turn in turns), default=""),
@@ -141,8 +146,9 @@ def _session(record: SessionRecord, tree: Tree, *, has_record: bool) -> dict[str
 
 
 def _turn(
-    turn: Turn, session: SessionRecord | None, session_index: int, thumbnails: Mapping[str, Preview]
+    turn: Turn, view: SessionView, session_index: int, thumbnails: Mapping[str, Preview]
 ) -> dict[str, Any]:
+    session = view.record
     return {
         "id": turn.id,
         "session": session_index,
@@ -170,14 +176,18 @@ def _turn(
                 "text": turn.text,
                 "failure": attrs.asdict(turn.failure) if turn.failure else None,
                 "cost": str(turn.cost) if turn.cost else None,
-                "call": _code_snippet(turn, session),
+                "deleted": turn.deleted is not None,
+                "call": None if turn.deleted else _code_snippet(turn, session),
             }
         ),
-        "images": [_image(image, thumbnails.get(image.id)) for image in turn.images],
+        "images": [
+            _image(image, thumbnails.get(image.id), view.marks.get(image.id, UNMARKED))
+            for image in turn.images
+        ],
     }
 
 
-def _image(image: ImageRecord, thumbnail: Preview | None) -> dict[str, Any]:
+def _image(image: ImageRecord, thumbnail: Preview | None, mark: Mark) -> dict[str, Any]:
     fields = {
         "id": image.id,
         "file": quote(image.file, errors="replace"),
@@ -185,6 +195,8 @@ def _image(image: ImageRecord, thumbnail: Preview | None) -> dict[str, Any]:
         "width": image.width,
         "height": image.height,
         "bytes": image.bytes,
+        "starred": mark.starred,
+        "tags": list(mark.tags),
         "revised": image.revised_prompt,
         "source": None if image.source == "reply" else image.source,
         "thumb": encoded(thumbnail.data) if thumbnail else None,

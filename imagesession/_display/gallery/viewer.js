@@ -282,7 +282,7 @@ function factsOf(stop) {
   const session = sessionOf(turn);
   const sent = [turn.references ? count(turn.references, "picture") : "", turn.masked ? "a mask" : ""];
   const facts = [
-    ["Session", session && !data.alone ? visit(session) : ""],
+    ["Session", session && !data.alone ? linked(nameOf(session), {view: "trees", session: session.id}) : ""],
     ["Branch", session ? turn.branch : ""],
     ["Kind", [KINDS[turn.kind] || turn.kind, turn.label].filter(Boolean).join(": ")],
     ["Made", moments.format(new Date(turn.time))],
@@ -290,7 +290,7 @@ function factsOf(stop) {
     ["Format", image ? `${image.format.toUpperCase()}, ${weight(image.bytes)}` : ""],
     ["Image model", turn.image_model || ""],
     ["Chat model", turn.model || ""],
-    ["Tags", chips(Object.fromEntries(((image && image.tags) || []).map((tag) => [tag, ""])))],
+    ["Tags", image && image.tags ? tagsOf(image) : ""],
     ["Options", chips(turn.options)],
     ["Parameters", chips(turn.parameters)],
     ["Inputs", sent.filter(Boolean).join(" and ")],
@@ -308,11 +308,17 @@ function chips(pairs) {
   return make("span", {className: "chips"}, ...entries.map(([name, value]) => make("span", {}, make("b", {}, name), ` ${shorten(value, 120)}`)));
 }
 
-function visit(session) {
-  const button = make("button", {type: "button", className: "link", dir: "auto"}, nameOf(session));
+function tagsOf(image) {
+  return make("span", {className: "chips"}, ...image.tags.map((tag) => linked(tag, {tag})));
+}
+
+// A button that closes the image and shows what fits a filter.
+function linked(text, filter) {
+  const button = make("button", {type: "button", className: "link", dir: "auto"}, text);
   button.addEventListener("click", () => {
     shut();
-    look({...NOTHING_WANTED, view: "trees", session: session.id});
+    unfold(true);
+    look({...NOTHING_WANTED, ...filter});
   });
   return button;
 }
