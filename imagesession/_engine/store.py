@@ -5,7 +5,7 @@ The interface of a library's store, as workflows use it.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
@@ -324,6 +324,10 @@ class Store(BatchStore, Protocol):
         """Return the marks of a session, a batch, or a standalone turn."""
         ...
 
+    def all_marks(self) -> Mapping[str, Marks]:
+        """Return the marks of all that have any, by owner."""
+        ...
+
     def change_marks(self, owner: str, ids: Iterable[str], change: Callable[[Mark], Mark]) -> None:
         """Change marks of one owner durably, all at once."""
         ...
@@ -356,6 +360,18 @@ class Store(BatchStore, Protocol):
 
     def list_images(self, query: ImageQuery) -> tuple[tuple[Turn, int], ...]:
         """Return turns with the position of an image in each."""
+        ...
+
+    def locate_images(self, query: ImageQuery) -> tuple[tuple[str | None, str, str], ...]:
+        """Return the ids of session, turn and image, without reading a record."""
+        ...
+
+    def turn_ids(self, session: str) -> tuple[str, ...]:
+        """Return the ids of a session's turns, without reading a record."""
+        ...
+
+    def read_turns(self, session: str | None, ids: Iterable[str]) -> tuple[Turn, ...]:
+        """Read turns of a session, or standalone ones; those that are gone are left out."""
         ...
 
     def find_image(self, image_id: str) -> tuple[Turn, int]:

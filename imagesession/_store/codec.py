@@ -5,6 +5,7 @@ Records as JSON: a writer and a strict reader for each kind, whose errors name t
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast, get_args
@@ -315,9 +316,17 @@ def _open(members: dict[str, Any], where: str, kind: str) -> StrictReader:
 
 def _read_options(record: StrictReader, where: str) -> GenerateOptions:
     try:
-        return GenerateOptions().updated(record.data)
+        return _parse_options(json.dumps(record.data))
     except InvalidOptionError as error:
         raise CorruptRecordError(f"{where}: {error}") from error
+
+
+@functools.lru_cache(maxsize=256)
+def _parse_options(text: str) -> GenerateOptions:
+    """
+    Read options; most turns of a library have the same few.
+    """
+    return GenerateOptions().updated(json.loads(text))
 
 
 def _read_image(record: StrictReader) -> ImageRecord:

@@ -5,15 +5,16 @@ Images in a library: find them, read them and their metadata, and sum their cost
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 from imagesession._domain.marks import without_deleted
 from imagesession._domain.turn import ImageRecord, Turn, is_id_ending
 from imagesession._domain.wording import quote
 from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
-from imagesession.errors import InvalidImageError, NotFoundError
+from imagesession.errors import InvalidImageError, NotFoundError, StorageError
 
-from . import sidecar
+from . import codec, sidecar
 from .ports import ImageLocation, Key, Ports
 from .records import StorePart, read_marks, read_turn, session_name
 from .sessions import HINTS
@@ -169,6 +170,38 @@ class ImageStore(StorePart):
         turn = read_turn(self.facts, key)
         ids = [image.id for image in turn.images]
         return (turn, row.position) if ids[row.position : row.position + 1] == [row.image] else None
+
+    def locate_images(self, query: ImageQuery) -> tuple[tuple[str | None, str, str], ...]:
+        """
+        Return where images are, the newest first, as the index says and without reading a record:
+        the ids of the session, of the turn and of the image.
+        """
+        return tuple((row.session, row.turn, row.image) for row in self.index.page(query))
+
+    def turn_ids(self, session: str) -> tuple[str, ...]:
+        """
+        Return the ids of a session's turns, the oldest first, without reading a record.
+        """
+        return tuple(key.id for key in self.facts.scan("turn", session))
+
+    def read_turns(self, session: str | None, ids: Iterable[str]) -> tuple[Turn, ...]:
+        """
+        Read turns of a session, or standalone ones; those that are gone are left out.
+        """
+        keys = [Key("turn", turn_id, session) for turn_id in ids]
+        return tuple(turn for turn in map(self._read_present, keys) if turn is not None)
+
+    def _read_present(self, key: Key) -> Turn | None:
+        try:
+            data = self.facts.get(key)
+        except ValueError:  # the index holds something that cannot be a name
+            return None
+        if data is None:
+            return None
+        try:
+            return codec.read_turn(data, key.id)
+        except StorageError:  # again, for an error that names the record
+            return codec.read_turn(data, self.facts.describe(key))
 
     def spending(self, query: SpendingQuery) -> tuple[CostTotals, ...]:
         """

@@ -4,9 +4,11 @@ Marks in a library: stars, tags, and what is deleted.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 
 from imagesession._domain.marks import UNMARKED, Mark, Marks
+from imagesession.errors import StorageError
 
 from . import codec
 from .ports import Key
@@ -23,6 +25,17 @@ class MarkStore(StorePart):
         Return the marks of a session, of a batch, or of a standalone image by its turn's id.
         """
         return read_marks(self.facts, owner)
+
+    def all_marks(self) -> dict[str, Marks]:
+        """
+        Return the marks of all that have any, by owner; damaged ones, which doctor reports, are
+        left out.
+        """
+        found: dict[str, Marks] = {}
+        for key in self.facts.scan("marks"):
+            with contextlib.suppress(StorageError):
+                found[key.id] = self.marks(key.id)
+        return found
 
     def change_marks(self, owner: str, ids: Iterable[str], change: Callable[[Mark], Mark]) -> None:
         """

@@ -77,17 +77,16 @@ class RemovalStore(ErasureStore):
         Args:
             before: Only what was deleted before this time; None for all.
         """
-        content: dict[str, tuple[str, ...]] = {}
-        for key in self.facts.scan("marks"):
-            with contextlib.suppress(StorageError):  # doctor reports the damage
-                marks = self.marks(key.id)
-                content[key.id] = tuple(
-                    marked_id
-                    for marked_id, mark in marks.items()
-                    if mark.deleted is not None
-                    and not mark.erased
-                    and (before is None or mark.deleted < before)
-                )
+        content = {
+            owner: tuple(
+                marked_id
+                for marked_id, mark in marks.items()
+                if mark.deleted is not None
+                and not mark.erased
+                and (before is None or mark.deleted < before)
+            )
+            for owner, marks in self.all_marks().items()
+        }
         return {owner: ids for owner, ids in content.items() if ids}
 
     def begin_removal(self, verb: Verb, targets: Targets) -> Removal:

@@ -32,6 +32,7 @@ The files and folders of a library.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from pathlib import Path
 
 import attrs
@@ -129,7 +130,7 @@ class Layout:
         """
         return self.inner / "sessions"
 
-    @property
+    @functools.cached_property
     def turns(self) -> Path:
         """
         The folder of turns' records, in a folder for each session.
@@ -208,7 +209,7 @@ class Layout:
         """
         Return the path of a turn's record.
         """
-        return self.turns / (session_id or STANDALONE) / f"{turn_id}.json"
+        return self.turns.joinpath(session_id or STANDALONE, f"{turn_id}.json")
 
     def marks_file(self, owner: str) -> Path:
         """
