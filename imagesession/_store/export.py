@@ -12,6 +12,7 @@ from pathlib import PurePath, PurePosixPath
 import attrs
 
 from imagesession._domain.image_header import SUFFIXES, ImageHeader
+from imagesession._domain.marks import Marks
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import ImageRecord, Turn
@@ -31,7 +32,7 @@ from .files.archive_files import (
 )
 from .images import ImageStore
 from .ports import Blobs, Key
-from .records import intent_fact, intent_key, read_turn, turn_key
+from .records import intent_fact, intent_key, read_marks, read_turn, turn_key
 from .sessions import SessionStore
 
 # The recorded folder of images whose files were missing from the export; nothing is stored there.
@@ -58,7 +59,8 @@ class SessionExport(SessionStore, ImageStore):
             _check_size(tree, target)
         latest = max((turn.finished or turn.started for turn in tree.turns.values()), default=None)
         with open_archive_writer(target, latest or record.created) as add:
-            _ExportWriter(self.blobs, add, Manifest(session=record.id)).write(record, tree)
+            writer = _ExportWriter(self.blobs, add, Manifest(session=record.id))
+            writer.write(record, tree, read_marks(self.facts, record.id))
         return str(target)
 
     def import_session(self, path: object) -> SessionRecord:
@@ -92,7 +94,7 @@ class SessionExport(SessionStore, ImageStore):
             with self.facts.transaction("admission"):
                 self._check_new(exported.record)
                 self._check_ids(turns, exported.record.id)
-                self._write_records(turns, exported.record)
+                self._write_records(turns, exported)
         except BaseException:
             for file in reversed(written):
                 self.blobs.drop(file)
@@ -100,7 +102,9 @@ class SessionExport(SessionStore, ImageStore):
         return turns
 
     def _check_new(self, record: SessionRecord) -> None:
-        if self.facts.has(Key("session", record.id)):
+        known = self.read_session(record.id)
+        if known is not None:
+            self.check_session_present(known)
             raise InvalidRequestError(
                 f"This library has session {record.id} already, so nothing was imported. Open it "
                 f"with studio.open({record.id!r})."
@@ -161,14 +165,21 @@ class SessionExport(SessionStore, ImageStore):
             return None
         return existing if complete else None
 
-    def _write_records(self, turns: Sequence[Turn], record: SessionRecord) -> None:
+    def _write_records(self, turns: Sequence[Turn], exported: ExportedSession) -> None:
         new = {turn_key(turn): codec.dump_turn(turn) for turn in turns}
         for key in filter(self.facts.has, tuple(new)):
             self.facts.replace(key, new.pop(key))
         # The turns are settled, so these are no requests; an index learns of the turns from them.
         intents = (intent_fact(turn) for turn in turns if not self.facts.has(intent_key(turn)))
-        session = {Key("session", record.id): codec.dump_session(record)}
-        self.facts.put_new({**new, **dict(intents), **session})
+        session_id, marks = exported.record.id, Key("marks", exported.record.id)
+        session = {Key("session", session_id): codec.dump_session(exported.record)}
+        if exported.marks:
+            self.facts.replace(marks, codec.dump_marks(exported.marks))
+        try:
+            self.facts.put_new({**new, **dict(intents), **session})
+        except BaseException:
+            self.facts.drop(marks)
+            raise
 
 
 @attrs.frozen
@@ -181,9 +192,10 @@ class _ExportWriter:
     add_file: AddFile
     manifest: Manifest
 
-    def write(self, record: SessionRecord, tree: Tree) -> None:
+    def write(self, record: SessionRecord, tree: Tree, marks: Marks) -> None:
         """
-        Write a session's images, each with its sidecar, then its records, then the manifest.
+        Write a session's images, each with its sidecar, then its records, then the manifest. What
+        is deleted is not exported.
         """
         turns = tuple(tree.turns.values())
         for turn, copy in zip(turns, export_format.with_export_names(turns), strict=True):
@@ -194,6 +206,8 @@ class _ExportWriter:
                 self._write(sidecar_name, json.dumps(facts, indent=1).encode("ascii"))
             self._write(export_format.turn_name(turn.id), codec.dump_turn(copy))
         self._write(export_format.SESSION, codec.dump_session(record))
+        if kept := {image: mark for image, mark in marks.items() if mark.deleted is None}:
+            self._write(export_format.MARKS, codec.dump_marks(kept))
         self.add_file(export_format.MANIFEST, self.manifest.dump())
 
     def _write_image(self, image: ImageRecord, name: str) -> None:
