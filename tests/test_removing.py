@@ -141,6 +141,21 @@ def test_stars_and_tags_survive_a_new_index_and_other_programs(
         (tmp_path / "library" / ".imagesession" / "index.sqlite").unlink()
 
 
+def test_deleted_turn_is_no_context_any_more(studio: Any, provider: FakeOpenAI) -> None:
+    """
+    If the provider's state has a deleted turn, the history is sent anew without it, once.
+    """
+    session, images = draw(studio)
+    images[1].delete()
+    turns = [session.generate(prompt).turn for prompt in ("at night", "in the rain")]
+    assert [turn.context for turn in turns] == ["rebuilt", "continued"]
+    anew, then = (call.body for call in provider.requests[-2:])
+    assert "previous_response_id" not in anew
+    assert repr(PROMPTS[0]) in str(anew)
+    assert repr(PROMPTS[1]) not in str(anew)
+    assert then["previous_response_id"] == turns[0].response_id
+
+
 # --- the bin ----------------------------------------------------------------------------------
 
 
