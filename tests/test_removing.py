@@ -17,6 +17,7 @@ import pytest
 from imagesession import Budget
 from imagesession.errors import (
     BudgetExceededError,
+    InvalidImageError,
     InvalidRequestError,
     KeyReusedError,
     NotFoundError,
@@ -138,6 +139,21 @@ def test_stars_and_tags_survive_a_new_index_and_other_programs(
         assert ids(other.images.list(deleted=True)) == [images[2].id]
         assert ids(other.images.list()) == [images[1].id, images[0].id]
         (tmp_path / "library" / ".imagesession" / "index.sqlite").unlink()
+
+
+def test_deleted_turn_is_no_context_any_more(studio: Any, provider: FakeOpenAI) -> None:
+    """
+    If the provider's state has a deleted turn, the history is sent anew without it, once.
+    """
+    session, images = draw(studio)
+    images[1].delete()
+    turns = [session.generate(prompt).turn for prompt in ("at night", "in the rain")]
+    assert [turn.context for turn in turns] == ["rebuilt", "continued"]
+    anew, then = (call.body for call in provider.requests[-2:])
+    assert "previous_response_id" not in anew
+    assert repr(PROMPTS[0]) in str(anew)
+    assert repr(PROMPTS[1]) not in str(anew)
+    assert then["previous_response_id"] == turns[0].response_id
 
 
 # --- the bin ----------------------------------------------------------------------------------
@@ -622,3 +638,74 @@ def test_batch_goes_with_its_images_and_files(studio: Any, provider: FakeOpenAI)
     assert len([path for path in deleted_at_provider(provider) if "/files/" in path]) == 2
     assert files_with(studio.library, "a fox", "a hat", "two") == []
     assert healthy(studio)
+
+
+# --- files that a person moved or removed -----------------------------------------------------
+
+
+def test_renamed_file_is_recognised(studio: Any) -> None:
+    """
+    A file that was renamed or moved in a file manager is recognised by its bytes: errors and doctor
+    name it, and a repair records its new name, for good.
+    """
+    images = draw(studio)[1]
+    twin = images[0].save(studio.library / "general" / "copy.png")
+    data = images[1].bytes
+    new = studio.library / "Tea, the best one.png"
+    images[1].path.rename(new)
+    with pytest.raises(InvalidImageError, match=r"is now .*Tea, the best one\.png"):
+        _ = images[1].bytes
+    check = studio.doctor().check("pictures")
+    assert (check.state, "backup" in str(check)) == ("warning", False)
+    assert new.name in check.message
+    repaired = studio.doctor(repair=True)
+    assert images[1].id in repaired.check("repair").message
+    assert healthy(studio)
+    assert studio.images.get(images[1].id).path == new
+    assert studio.images.get(images[1].id).bytes == data
+    (studio.library / ".imagesession" / "index.sqlite").unlink()
+    assert studio.images.get(images[1].id).path == new
+    assert twin.exists()
+
+
+def test_removed_file_is_offered_for_deletion(studio: Any) -> None:
+    """
+    A file that was removed in a file manager is a problem until it is put back, or its image is
+    deleted; then the library is sound.
+    """
+    session, images = draw(studio)
+    images[1].path.unlink()
+    with pytest.raises(InvalidImageError, match=r"studio.images.delete\('"):
+        _ = images[1].bytes
+    check = studio.doctor().check("pictures")
+    assert check.state == "problem"
+    assert f"studio.images.delete({images[1].id!r})" in check.remedy
+    studio.images.delete(images[1].id)
+    assert healthy(studio)
+    studio.empty_bin()
+    assert healthy(studio)
+    assert ids(session.images()) == [images[0].id, images[2].id]
+
+
+def test_stars_and_tags_go_along_with_an_export(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    An exported session has its stars and tags in another library, and nothing of what was deleted.
+    """
+    studio, other = make_studio(tmp_path / "a"), make_studio(tmp_path / "b")
+    session, images = draw(studio)
+    images[0].star()
+    images[0].tag("Grey", "bank")
+    images[2].tag("lost")
+    images[2].delete()
+    path = session.export(tmp_path / "herons.zip")
+    folder = session.export(tmp_path / "herons")
+    assert files_with(folder, PROMPTS[2], "lost") == []
+    imported = other.sessions.import_archive(path)
+    assert ids(imported.images()) == ids(images[:2])
+    assert ids(other.images.list(starred=True)) == [images[0].id]
+    assert other.images.get(images[0].id).tags == ("bank", "Grey")
+    assert imported.head().id == images[1].id
+    assert healthy(other)
+    other.sessions.erase(imported)
+    with pytest.raises(NotFoundError, match="erased"):
+        other.sessions.import_archive(path)

@@ -40,6 +40,8 @@ class ImageStore(StorePart):
         try:
             state = self.blobs.version(image.file)
             data = self.blobs.get(image.file)
+        except FileNotFoundError as error:
+            raise self._missing(image) from error
         except OSError as error:
             raise InvalidImageError(
                 f"Picture {image.id} cannot be read from {self.path(image)}: {error.strerror}. Its "
@@ -69,6 +71,22 @@ class ImageStore(StorePart):
         from imagesession._imaging.embedding import without_embedded  # noqa: PLC0415 - rarely needed
 
         return without_embedded(data, image.received_sha256) or data
+
+    def _missing(self, image: ImageRecord) -> InvalidImageError:
+        """
+        Build the error for an image whose file was removed, or renamed, in a file manager.
+        """
+        moved = self.blobs.find_moved((image,)).get(image.id)
+        if moved is not None:
+            return InvalidImageError(
+                f"The file of picture {image.id} is now {self.blobs.address(moved)}. "
+                "studio.doctor(repair=True) records that; or give it its old name, "
+                f"{self.path(image)}."
+            )
+        return InvalidImageError(
+            f"The file of picture {image.id} is gone: {self.path(image)} does not exist. Put it "
+            f"back under that name, or delete the picture: studio.images.delete({image.id!r})."
+        )
 
     def path(self, image: ImageRecord) -> str:
         """

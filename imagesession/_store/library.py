@@ -11,10 +11,9 @@ from .pacing import ProviderStore
 from .removals import RemovalStore
 from .repair import RepairStore
 from .turns import TurnStore
-from .uploads import UploadStore
 
 
-class LibraryStore(RemovalStore, SessionExport, TurnStore, ProviderStore, UploadStore, RepairStore):
+class LibraryStore(RepairStore, RemovalStore, SessionExport, TurnStore, ProviderStore):
     """
     Images and their records.
 

@@ -22,7 +22,7 @@ from imagesession.errors import StorageIOError
 if TYPE_CHECKING:
     from imagesession._domain.health import HealthCheck
     from imagesession._domain.reports import PendingRequest
-    from imagesession._domain.turn import Turn
+    from imagesession._domain.turn import ImageRecord, Turn
     from imagesession._engine.http import ReceivedImage
     from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
 
@@ -294,6 +294,13 @@ class Blobs(Protocol):
 
         Raises:
             StorageIOError: Another file has taken its place.
+        """
+        ...
+
+    def find_moved(self, images: Iterable[ImageRecord]) -> dict[str, str]:
+        """
+        Return the keys of files, by images' ids, that have exactly the bytes of an image whose own
+        file is gone, because a person moved or renamed it; without those that are not found.
         """
         ...
 

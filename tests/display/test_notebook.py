@@ -131,7 +131,7 @@ def test_missing_image_is_shown_as_text(studio: Any) -> None:
     image.path.unlink()
     mime_data = bundle(image)
     assert set(mime_data) == {"text/plain"}
-    assert "put the file back" in mime_data["text/plain"]
+    assert "Put it back under that name" in mime_data["text/plain"]
 
 
 def test_partial_images_are_shown(studio: Any) -> None:

@@ -96,7 +96,8 @@ class Place:
         """
         session, images = self.prepare(removal)
         name = f"{removal}:{self.target(removal, session, images)}"
-        assert self.kill(name, step, when) == KILLED
+        code = self.kill(name, step, when)
+        assert code == KILLED or 0 <= code < step  # folders are made once, so there may be fewer
         self.studio.recover()
         assert list((self.studio.library / ".imagesession" / "removals").iterdir()) == []
         seen = self.see(session, images)

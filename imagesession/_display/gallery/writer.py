@@ -22,7 +22,6 @@ from imagesession._display.overwrite_guard import check_replaceable
 from imagesession._display.templates import render, source
 from imagesession._domain.cost import Cost
 from imagesession._domain.sessions import SessionRecord
-from imagesession._domain.turn import ImageRecord
 from imagesession._domain.wording import show_path
 from imagesession._engine.store import Store
 from imagesession._store.files.archive_files import resolve_path

@@ -6,17 +6,18 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from imagesession._domain.image_header import SUFFIXES
-from imagesession._domain.turn import Turn
+from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.http import ReceivedImage
 from imagesession._store.files.atomic_write import (
     check_writable,
@@ -167,6 +168,34 @@ class DiskBlobs(Blobs):
                         f"{root / target} is taken by another file. Move that away, then try again."
                     ) from error
         (root / source).unlink(missing_ok=True)
+
+    def find_moved(self, images: Iterable[ImageRecord]) -> dict[str, str]:
+        """
+        Look through all files that people see, except those that are in their own places.
+        """
+        wanted = {(image.bytes, image.sha256): image.id for image in images}
+        sizes = {size for size, _ in wanted}
+        found: dict[str, str] = {}
+        for key, size in self._files():
+            if size in sizes and (self.annotation(key) or {}).get("image_path") != key:
+                with contextlib.suppress(OSError):
+                    image_id = wanted.pop((size, hashlib.sha256(self.get(key)).hexdigest()), None)
+                    if image_id is not None:
+                        found[image_id] = key
+        return found
+
+    def _files(self) -> Iterator[tuple[str, int]]:
+        """
+        Yield the files that may be an image's, each with its size in bytes.
+        """
+        for folder, folders, names in os.walk(self.layout.root):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                path = Path(folder, name)
+                key = path.relative_to(self.layout.root).as_posix()
+                if not set(key) & set(":\\"):  # a record cannot name it
+                    with contextlib.suppress(OSError):
+                        yield key, path.lstat().st_size
 
     def address(self, key: str) -> str:
         return str(self.layout.root / self._place(key))

@@ -11,13 +11,14 @@ import os
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from pathlib import Path
 from typing import TypeAlias
 
 import attrs
 
 from imagesession._domain.health import Health, HealthCheck
+from imagesession._domain.marks import is_deleted
 from imagesession._domain.reports import PendingRequest
 from imagesession._domain.turn import ImageRecord, Turn, is_id
 from imagesession._domain.wording import list_some
@@ -73,7 +74,7 @@ def run_checks(
         "format": lambda: _check_format(layout),
         "records": records.check,
         "index": lambda: _check_index(layout, index, set(records.turns)),
-        "pictures": lambda: _check_images(layout, records.turns, verify=verify),
+        "pictures": lambda: _check_images(layout, records.turns, records.deleted, verify=verify),
         "requests": lambda: _check_requests(layout, index, pending()),
         "replies": lambda: _check_replies(layout),
         "scratch": lambda: _check_scratch(layout),
@@ -155,6 +156,7 @@ class _Records:
     turns: dict[str, Turn] = attrs.field(factory=dict[str, Turn])
     damaged: list[str] = attrs.field(factory=list[str])
     orphans: list[str] = attrs.field(factory=list[str])
+    deleted: set[str] = attrs.field(factory=set[str])
 
     def check(self) -> Finding:
         """
@@ -194,7 +196,8 @@ class _Records:
                 codec.read_session(file.read_bytes(), str(file))
         for file in sorted(self.layout.sessions.glob("*.marks")):
             with self._noting_damage(file):
-                codec.read_marks(file.read_bytes(), str(file))
+                marks = codec.read_marks(file.read_bytes(), str(file))
+                self.deleted.update(item for item in marks if is_deleted(marks, item))
         for folder in sorted(self.layout.turns.iterdir()):
             self._read_turns(folder, self.layout)
         return f"sessions: {len(sessions):,}, turns: {len(self.turns):,}"
@@ -250,18 +253,40 @@ def _check_index(layout: Layout, index: DiskIndex, known: set[str]) -> Finding:
     return "problem", message, f"Delete {index.database.path}: it is rebuilt from the records."
 
 
-def _check_images(layout: Layout, turns: dict[str, Turn], *, verify: bool) -> Finding:
-    states: dict[str, list[str]] = {}
-    for image in (image for turn in turns.values() for image in turn.images):
-        states.setdefault(_image_state(layout, image, verify=verify), []).append(image.file)
-    sound = len(states.pop("whole", []))
-    if not states:
-        return _ok(f"all {sound:,} {'are unchanged' if verify else 'are there'}.")
-    damaged = (
-        f"{len(files):,} {state}: {list_some(files)}" for state, files in sorted(states.items())
-    )
-    remedy = f"Put them back under these names in {layout.root}, from a backup."
-    return "problem", f"{sound:,} are sound; {'; '.join(damaged)}.", remedy
+def _check_images(
+    layout: Layout, turns: dict[str, Turn], deleted: Collection[str], *, verify: bool
+) -> Finding:
+    states: dict[str, list[ImageRecord]] = {}
+    for turn in turns.values():
+        for image in turn.images:
+            states.setdefault(_image_state(layout, image, verify=verify), []).append(image)
+    missing = [image for image in states.pop("missing", []) if image.id not in deleted]
+    moved = DiskBlobs(layout).find_moved(missing) if missing else {}
+    gone = [image for image in missing if image.id not in moved]
+    whole = len(states.pop("whole", []))
+    damaged = [
+        f"{len(images):,} {state}: {list_some([image.file for image in images])}"
+        for state, images in sorted(states.items())
+    ]
+    if gone:
+        damaged.append(f"{len(gone):,} missing: {list_some([image.file for image in gone])}")
+    renamed = [f"{image.file} is now {moved[image.id]}" for image in missing if image.id in moved]
+    if not damaged and not renamed:
+        return _ok(f"all {whole:,} {'are unchanged' if verify else 'are there'}.")
+    if renamed:
+        damaged.append(f"{len(renamed):,} moved or renamed: {list_some(renamed)}")
+    message = f"{whole:,} are sound; {'; '.join(damaged)}."
+    remedies = [
+        "studio.doctor(repair=True) records the new names." if renamed else "",
+        "Put what is damaged back from a backup." if states else "",
+        f"Put what is missing back under these names in {layout.root}; or, if it was removed on "
+        f"purpose, delete it: studio.images.delete({', '.join(repr(item.id) for item in gone[:3])}"
+        f"{', …' if len(gone) > 3 else ''})."  # noqa: PLR2004 - as many as are listed
+        if gone
+        else "",
+    ]
+    state: Health = "problem" if gone or states else "warning"
+    return state, message, " ".join(filter(None, remedies))
 
 
 def _image_state(layout: Layout, image: ImageRecord, *, verify: bool) -> str:

@@ -23,7 +23,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from imagesession._domain.image_header import MIME_TYPES, SUFFIXES
-from imagesession._domain.turn import Turn
+from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.http import ReceivedImage
 from imagesession._store.files.atomic_write import ensure_dir, write_atomic
 from imagesession._store.ports import Blobs
@@ -101,6 +101,12 @@ class TeamBlobs(Blobs):
         """
         Do nothing: it is where it was.
         """
+
+    def find_moved(self, images: Collection[ImageRecord]) -> dict[str, str]:  # noqa: ARG002 - as on disk
+        """
+        Find nothing: people rename no objects, whose names are their contents.
+        """
+        return {}
 
     def address(self, key: str) -> str:
         return f"{self.name}/{key}"

@@ -24,7 +24,7 @@ import attrs
 from imagesession._domain.health import HealthCheck
 from imagesession._domain.marks import UNMARKED, Mark
 from imagesession._domain.reports import PendingRequest
-from imagesession._domain.turn import Turn, is_id
+from imagesession._domain.turn import ImageRecord, Turn, is_id
 from imagesession._domain.wording import fold
 from imagesession._engine.http import ReceivedImage
 from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
@@ -293,6 +293,13 @@ class MemoryBlobs:
         """
         It is where it was.
         """
+
+    def find_moved(self, images: Iterable[ImageRecord]) -> dict[str, str]:
+        """
+        Nobody moves images in memory.
+        """
+        del images
+        return {}
 
     def address(self, key: str) -> str:
         """

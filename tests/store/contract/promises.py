@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import gc
+import hashlib
 import itertools
 import json
 import threading
@@ -589,6 +590,16 @@ def replaced_turns_are_indexed_anew(library: Implementation) -> None:
     assert here.index.find(image) is None
 
 
+def _read(program: Ports, key: str) -> bytes | None:
+    """
+    Read an image; None if it is gone.
+    """
+    try:
+        return program.blobs.get(key)
+    except FileNotFoundError:
+        return None
+
+
 def images_set_aside_stay_readable(library: Implementation) -> None:
     """
     An image that is set aside is read by its key as before, also when it was put back again; to do
@@ -600,14 +611,32 @@ def images_set_aside_stay_readable(library: Implementation) -> None:
     for change in (here.blobs.set_aside, there.blobs.put_back):
         for _ in range(2):
             change(key)
-            assert there.blobs.get(key) == here.blobs.get(key) == b"first"
+            assert _read(there, key) == _read(here, key) == b"first"
     assert there.blobs.annotation(key) == {"a": 1}
     here.blobs.set_aside(key)
     there.blobs.drop(key)
     here.blobs.put_back(key)
-    with pytest.raises(FileNotFoundError):
-        here.blobs.get(key)
+    assert _read(here, key) is None
     assert here.blobs.annotation(key) is None
+
+
+def image_in_its_place_is_not_taken_for_a_moved_one(library: Implementation) -> None:
+    """
+    An image whose file is gone is not found in that of another image, even if they are equal.
+    """
+    here, there = library.open(), library.open()
+    keys = [
+        here.blobs.put_new(new_turn(), NOW, ReceivedImage(data=b"same", facts=PNG))
+        for _ in range(2)
+    ]
+    for key in keys:
+        here.blobs.annotate(key, {"image_path": key})
+    here.blobs.drop(keys[0])
+    lost = ImageRecord(
+        id=IDS.new(), file=keys[0], format="png", width=1, height=1, bytes=4,
+        sha256=hashlib.sha256(b"same").hexdigest(),
+    )  # fmt: skip
+    assert there.blobs.find_moved([lost]) == {}
 
 
 PROMISES: tuple[Callable[[Implementation], None], ...] = (
@@ -642,4 +671,5 @@ PROMISES: tuple[Callable[[Implementation], None], ...] = (
     deleted_sessions_are_apart,
     replaced_turns_are_indexed_anew,
     images_set_aside_stay_readable,
+    image_in_its_place_is_not_taken_for_a_moved_one,
 )
