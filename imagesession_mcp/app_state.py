@@ -31,11 +31,11 @@ _PRINCIPAL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RECOVERY_TIMEOUT = 30.0
 
 log = logging.getLogger("imagesession_mcp")
-OpenStudio: TypeAlias = "Callable[[Settings, Path | None], imagesession.AsyncStudio]"
+OpenStudio: TypeAlias = "Callable[[Settings, Path | str | None], imagesession.AsyncStudio]"
 Ctx: TypeAlias = Context[Any, Any]
 
 
-def open_studio(settings: Settings, library: Path | None) -> imagesession.AsyncStudio:
+def open_studio(settings: Settings, library: Path | str | None) -> imagesession.AsyncStudio:
     """
     Open a studio with the server's settings.
     """
@@ -88,16 +88,22 @@ class AppState:
         if principal not in self._studios:
             library = self.settings.library
             if principal != LOCAL_PRINCIPAL:
-                library = (
-                    self.studio(LOCAL_PRINCIPAL).library
-                    / "principals"
-                    / _validate_principal(principal)
-                )
+                library = self._principals_folder() / _validate_principal(principal)
             self._studios[principal] = studio = self.open(
                 self.settings.for_principal(principal), library
             )
             self._spawn(self._recover_library(studio))
         return self._studios[principal]
+
+    def _principals_folder(self) -> Path:
+        library = self.studio(LOCAL_PRINCIPAL).library
+        if isinstance(library, str):
+            raise ToolCallError(
+                "no_access",
+                "Several callers share this server, and each needs a library of its own, which one "
+                "on PostgreSQL cannot give them. Start the server with a folder as --library.",
+            )
+        return library / "principals"
 
     def allowed_folders(self, principal: str) -> AllowedFolders:
         """
@@ -108,9 +114,10 @@ class AppState:
             self.studio(principal).library,
             self.studio(LOCAL_PRINCIPAL).library,
         )
+        own = (library,) if isinstance(library, Path) else ()
         return AllowedFolders(
-            tuple(folder.resolve() for folder in (library, *self.settings.allow_dirs)),
-            None if principal == LOCAL_PRINCIPAL else server_library.resolve(),
+            tuple(folder.resolve() for folder in (*own, *self.settings.allow_dirs)),
+            None if principal == LOCAL_PRINCIPAL else Path(server_library).resolve(),
         )
 
     async def close(self) -> None:

@@ -65,6 +65,13 @@ def parse_path(text: str) -> Path:
     return Path(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111 - never raises
 
 
+def parse_library(text: str) -> Path | str:
+    """
+    Read a library's folder, or its URL.
+    """
+    return text if text.startswith(("postgresql://", "postgres://")) else parse_path(text)
+
+
 def parse_folder(text: str) -> Path:
     """
     Read the path of a folder that exists.

@@ -13,7 +13,7 @@ from typing import cast
 import attrs
 
 import imagesession
-from imagesession_mcp.results import Payload, dollars, short_id, shorten, uri_of
+from imagesession_mcp.results import Payload, dollars, path_of, short_id, shorten, uri_of
 
 _MAX_PROMPT = 80
 
@@ -62,7 +62,7 @@ def branch_head_payload(
         "session_id": session.id,
         "branch": session.branch_name,
         "head_image_id": None if head is None else short_id(head.id),
-        "head_image_path": None if head is None else str(head.path),
+        "head_image_path": None if head is None else path_of(head),
     }
 
 
@@ -85,7 +85,7 @@ def promoted_payload(
             "created_at": _minute(head.turn.started),
         },
         "promoted_image": {
-            "path": str(head.path),
+            "path": path_of(head),
             "generation_id": head.record.call_id,
             "image_id": short_id(head.id),
         },
@@ -109,7 +109,7 @@ def image_row(image: imagesession.AsyncSavedImage, *, detailed: bool = False) ->
     }
     if detailed:
         row |= {
-            "image_path": str(image.path),
+            "image_path": path_of(image),
             "kind": image.kind,
             "session_id": image.session_id,
             "created_at": _minute(image.turn.started),

@@ -148,7 +148,7 @@ def view_payload(image: imagesession.AsyncSavedImage, *, shown: bool) -> Payload
     payload: Payload = {
         "success": True,
         "image_id": short_id(image.id),
-        "image_path": str(image.path),
+        "image_path": path_of(image),
         "size": "x".join(map(str, image.size)),
     }
     if not shown:
@@ -163,11 +163,20 @@ def link(image: imagesession.AsyncSavedImage) -> ResourceLink:
     return ResourceLink(
         type="resource_link",
         uri=uri_of(image.id),
-        name=image.path.name,
+        name=Path(image.record.file).name,
         mime_type=mime_type_of(image),
         size=None if image.format == "svg" else image.record.bytes,
         annotations=_FOR_USER,
     )
+
+
+def path_of(image: imagesession.AsyncSavedImage) -> str:
+    """
+    Return the path of an image's file; of one that is not kept on this computer, a URL that is
+    valid for an hour.
+    """
+    url = image.url()
+    return str(image.path) if url.startswith("file:") else url
 
 
 def mime_type_of(image: imagesession.AsyncSavedImage) -> str:
@@ -184,7 +193,7 @@ def image_payload(image: imagesession.AsyncSavedImage) -> Payload:
     turn = image.turn
     payload: Payload = {
         "success": True,
-        "image_path": str(image.path),
+        "image_path": path_of(image),
         "image_id": short_id(image.id),
         "uri": uri_of(image.id),
         "image_generation_id": image.record.call_id,

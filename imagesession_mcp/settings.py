@@ -26,8 +26,8 @@ from imagesession_mcp.option_values import (
     parse_budget,
     parse_folder,
     parse_host,
+    parse_library,
     parse_origin,
-    parse_path,
     parse_provider_state,
     parse_server,
     parse_switch,
@@ -91,13 +91,14 @@ class Settings:
         parse=parse_switch,
         help="Draw sketches on this computer, without a key, a network or cost.",
     )
-    library: Path | None = _setting(
+    library: Path | str | None = _setting(
         default=None,
         name="library",
         variable="IMAGESESSION_LIBRARY",
         metavar="FOLDER",
-        parse=parse_path,
-        help="The folder where images are saved. The default is in your Pictures folder.",
+        parse=parse_library,
+        help="The folder where images are saved, or the URL of a library on PostgreSQL and S3. "
+        "The default is in your Pictures folder.",
     )
     allow_dirs: tuple[Path, ...] = _setting(
         default=(),

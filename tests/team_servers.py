@@ -18,6 +18,7 @@ import tempfile
 import time
 import urllib.request
 import uuid
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -86,9 +87,10 @@ def announce() -> None:
     os.environ.setdefault(FOLDER, folder)
 
 
-def skip_if_missing() -> None:
+def skip_if_missing(*, whole_module: bool = False) -> None:
     """
-    Skip a test where there can be no servers; where all tests have to run, fail.
+    Skip a test, or a module of them, where there can be no servers; where all tests have to run,
+    fail.
     """
     missing = [name for name in ("sqlalchemy", "psycopg", "obstore", "moto") if not find_spec(name)]
     if find_program("postgres") is None:
@@ -96,7 +98,7 @@ def skip_if_missing() -> None:
     if missing and "CI" in os.environ:
         pytest.fail(f"not installed: {', '.join(missing)}")
     if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
+        pytest.skip(f"not installed: {', '.join(missing)}", allow_module_level=whole_module)
 
 
 def servers() -> Servers:
@@ -128,6 +130,25 @@ def servers() -> Servers:
         AWS_REGION="us-east-1",
     )
     return found
+
+
+@contextlib.contextmanager
+def in_place_of_folders() -> Iterator[Callable[[Any], str]]:
+    """
+    Yield what returns the URL of a library for a folder, the same one each time.
+    """
+    skip_if_missing()
+    urls: dict[str, str] = {}
+
+    def place(library: Any) -> str:
+        folder = str(library)
+        if "://" not in folder and folder not in urls:
+            urls[folder] = servers().new_library()
+        return urls.get(folder, folder)
+
+    yield place
+    for url in urls.values():
+        servers().drop_library(url)
 
 
 # --- the process that runs them ---------------------------------------------------------------

@@ -1,5 +1,5 @@
 """
-The configuration of a studio: credentials, the library's path, and settings of all requests.
+The configuration of a studio: credentials, the library, and settings of all requests.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ from imagesession._engine.bulk import validate_per_minute
 from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import validate_api, validate_memory
 from imagesession._runtime.lazy_client import Credentials
+from imagesession._store.disk.library import open_library
+from imagesession._store.library import LibraryStore
+from imagesession._store.team.address import is_team_address
 from imagesession.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -277,11 +280,32 @@ def describe_provider(
     return "OpenAI"
 
 
-def resolve_library_path(library: str | os.PathLike[str] | None, *, offline: bool = False) -> Path:
+def open_store(library: str | os.PathLike[str] | None, *, offline: bool = False) -> LibraryStore:
     """
-    Return the library's path: the caller's, else the environment's, else one in the user's Pictures
-    folder.
+    Open a library: in the folder or under the URL that the caller names, else the environment's,
+    else one in the user's Pictures folder.
     """
+    chosen = _resolve_library(library, offline=offline)
+    if isinstance(chosen, Path):
+        return open_library(chosen)
+    try:
+        from imagesession._store.team.library import open_library as open_team_library  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise InvalidRequestError(
+            f"A library on PostgreSQL needs a package that is not installed ({error.name}). Run "
+            "pip install 'imagesession[team]'."
+        ) from None
+    return open_team_library(chosen)
+
+
+def shown_library(address: str) -> Path | str:
+    """
+    Return a library's address as people get it: a folder as a path, and a URL as it is.
+    """
+    return address if is_team_address(address) else Path(address)
+
+
+def _resolve_library(library: str | os.PathLike[str] | None, *, offline: bool) -> Path | str:
     # Its text is a secret, which must not become the name of a folder, nor stand in a message.
     if isinstance(library, str) and library.startswith("sk-") and not Path(library).exists():
         raise InvalidRequestError(
@@ -289,6 +313,8 @@ def resolve_library_path(library: str | os.PathLike[str] | None, *, offline: boo
             "argument is the folder in which images are saved."
         )
     chosen = library or _pasted(os.environ.get("IMAGESESSION_LIBRARY"))
+    if isinstance(chosen, str) and is_team_address(chosen):
+        return chosen
     if chosen:
         return Path(chosen)
     import platformdirs  # noqa: PLC0415 - only needed without an explicit path

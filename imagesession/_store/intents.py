@@ -69,7 +69,7 @@ class IntentStore(StorePart):
 
     def __init__(self, ports: Ports) -> None:
         super().__init__(ports)
-        self.ids = UlidFactory()
+        self.ids = UlidFactory(ports.facts.now)
         self.leases: WeakValueDictionary[str, IntentLease] = WeakValueDictionary()
         self.taken_over: set[str] = set()
         self._late_response_ids: dict[str, str] = {}

@@ -91,7 +91,7 @@ class Room:
         Build a server with this provider.
         """
 
-        def open_studio(settings: Settings, library: Path | None) -> AsyncStudio:
+        def open_studio(settings: Settings, library: Path | str | None) -> AsyncStudio:
             daily_budget = settings.daily_budget
             budget = None if daily_budget is None else Budget(per_day=daily_budget)
             return AsyncStudio.offline(

@@ -135,7 +135,7 @@ async def test_library_that_cannot_be_loaded_is_reported(
     answered with an error, and the log has the reason.
     """
 
-    def fail(_: Settings, __: Path | None) -> AsyncStudio:
+    def fail(_: Settings, __: Path | str | None) -> AsyncStudio:
         raise ModuleNotFoundError("No module named 'PIL'")
 
     server = build_server(room.settings(), open=fail)

@@ -108,7 +108,7 @@ async def _connect(
     tasks_client = _TasksClient()
     server_settings = Settings(library=folder, offline=True, **settings)
 
-    def open_studio(_: Settings, library: Path | None) -> AsyncStudio:
+    def open_studio(_: Settings, library: Path | str | None) -> AsyncStudio:
         return AsyncStudio.offline(library, provider=provider, retry_timeout=0)
 
     server = build_server(

@@ -143,6 +143,8 @@ def _library_href(store: Store, page: Path) -> str:
     """
     # A record with a made-up name, to learn the folder's path.
     probe = ImageRecord(id="", file="-", format="png", width=0, height=0, bytes=0, sha256="")
+    if "://" in store.path(probe):
+        return f"{store.path(probe).removesuffix('-')}"
     root = Path(store.path(probe)).parent
     if root.is_relative_to(page.parent) or page.parent.is_relative_to(root):
         relative = Path(os.path.relpath(root, page.parent)).as_posix()
