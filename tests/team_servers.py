@@ -162,6 +162,22 @@ def find_program(name: str) -> str | None:
     return str(versions[-1]) if versions else shutil.which(name)
 
 
+def find_pgbouncer() -> str | None:
+    """
+    Return the path of PgBouncer, if it is installed.
+    """
+    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+def open_folder() -> str:
+    """
+    Return a folder of this run that PostgreSQL's user may read.
+    """
+    folder = tempfile.mkdtemp(dir=os.environ[FOLDER])
+    Path(folder).chmod(0o755)
+    return folder
+
+
 def free_port() -> int:
     """
     Return a port that is free now.
@@ -192,11 +208,19 @@ def start_postgres(data: Path, port: int) -> subprocess.Popen[bytes]:
     for name, value in options.items():
         command += ["-c", f"{name}={value}"]
     server = subprocess.Popen[bytes](command, cwd=data.parent, **as_postgres())
-    ready = [str(find_program("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(port)]
-    while subprocess.run(ready, check=False).returncode:
-        assert server.poll() is None, "PostgreSQL has ended"
-        time.sleep(0.05)
+    wait_for_port(port)
     return server
+
+
+def wait_for_port(port: int) -> None:
+    """
+    Wait until a PostgreSQL server, or a pooler, answers.
+    """
+    ready = [str(find_program("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(port)]
+    end = time.monotonic() + _START_SECONDS
+    while subprocess.run(ready, check=False).returncode:
+        assert time.monotonic() < end, "PostgreSQL does not answer"
+        time.sleep(0.05)
 
 
 def make_cluster(data: Path) -> None:

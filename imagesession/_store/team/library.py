@@ -73,7 +73,11 @@ class TeamLibrary:
         self.facts = TeamFacts(self.database)
         self.blobs = TeamBlobs(address)
         self.index = TeamIndex(self.database)
-        self._prepare()
+        try:
+            self._prepare()
+        except BaseException:
+            self.database.close()
+            raise
 
     def check_health(
         self, pending: Callable[[], tuple[PendingRequest, ...]], *, verify: bool
