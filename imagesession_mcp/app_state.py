@@ -91,28 +91,36 @@ class AppState:
         if principal not in self._studios:
             library = self.settings.library
             if principal != LOCAL_PRINCIPAL:
-                library = (
-                    self.studio(LOCAL_PRINCIPAL).library
-                    / "principals"
-                    / _validate_principal(principal)
-                )
+                library = self._principals_folder() / _validate_principal(principal)
             settings = attrs.evolve(self.settings, daily_budget=self.settings.budget_of(principal))
             self._studios[principal] = studio = self.open(settings, library)
             self._spawn(self._recover_library(principal, studio))
         return self._studios[principal]
+
+    def _principals_folder(self) -> Path:
+        library = self.studio(LOCAL_PRINCIPAL).library
+        if isinstance(library, str):
+            raise ToolCallError(
+                "no_access",
+                "Several callers share this server, and each needs a library of its own, which one "
+                "on PostgreSQL cannot give them. Start the server with a folder as --library.",
+            )
+        return library / "principals"
 
     def allowed_folders(self, principal: str) -> AllowedFolders:
         """
         Return the folders from which a principal's files may be read: its library and those that
         the operator allowed, without the other principals' libraries in them.
         """
-        server_library = self.studio(LOCAL_PRINCIPAL).library
+        library, server_library = (
+            self.studio(principal).library,
+            self.studio(LOCAL_PRINCIPAL).library,
+        )
         # A library that is not a folder has no files that calls could name.
-        is_folder = not isinstance(self.settings.library, str)
-        own = (self.studio(principal).library,) if is_folder else ()
+        own = (library,) if isinstance(library, Path) else ()
         return AllowedFolders(
             tuple(folder.resolve() for folder in (*own, *self.settings.allow_dirs)),
-            None if principal == LOCAL_PRINCIPAL else server_library.resolve(),
+            None if principal == LOCAL_PRINCIPAL else Path(server_library).resolve(),
         )
 
     async def close(self) -> None:

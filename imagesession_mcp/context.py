@@ -211,7 +211,7 @@ class CallContext:
         """
         Return the image of the library whose file is at a path, by its metadata file.
         """
-        library = self.studio.library.resolve()
+        library = await asyncio.to_thread(Path(self.studio.library).resolve)
         if not real_path.is_relative_to(library):
             return None
         image_id = await asyncio.to_thread(_recorded_id, real_path, AllowedFolders((library,)))

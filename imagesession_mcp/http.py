@@ -10,6 +10,7 @@ import hmac
 import logging
 import socket
 import sys
+from pathlib import PurePosixPath
 from typing import Any
 
 import uvicorn
@@ -140,7 +141,7 @@ async def _download(server: Server, request: Request) -> Response:
         data = await asyncio.to_thread(lambda: image.bytes)
     except ImageSessionError as error:
         return JSONResponse({"error": in_words_of_tools(error.message)}, 404)
-    name = f'attachment; filename="{image.path.name}"'
+    name = f'attachment; filename="{PurePosixPath(image.record.file).name}"'
     return Response(
         data, media_type=image.mime_type, headers={**_SAFE, "Content-Disposition": name}
     )

@@ -10,6 +10,7 @@ import base64
 import functools
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from mcp.types import (
@@ -118,7 +119,7 @@ def link(image: imagesession.AsyncSavedImage) -> ResourceLink:
     return ResourceLink(
         type="resource_link",
         uri=uri_of(image.id),
-        name=image.path.name,
+        name=PurePosixPath(image.record.file).name,
         mime_type=mime_type_of(image),
         size=None if image.format == "svg" else image.record.bytes,
         annotations=_FOR_USER,

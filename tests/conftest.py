@@ -71,6 +71,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run MCP's own suites, which tests/mcp/conformance/install.sh fetches",
     )
     parser.addoption(
+        "--team",
+        action="store_true",
+        help="keep the libraries of studios on PostgreSQL and S3, not in folders",
+    )
+    parser.addoption(
         "--figures",
         type=float,
         nargs="?",
@@ -391,8 +396,23 @@ def _awaiting(coroutine: Coroutine[Any, Any, Any]) -> Callable[[], Coroutine[Any
 MakeStudio = Callable[..., Any]
 
 
+@pytest.fixture
+def place(pytestconfig: pytest.Config) -> Iterator[Callable[[Any], Any]]:
+    """
+    Return where the studio of a test is, given the folder that the test names: there; with
+    `--team`, a library on PostgreSQL and S3 that takes the folder's place.
+    """
+    if not pytestconfig.getoption("--team"):
+        yield lambda library: library
+        return
+    with team_servers.in_place_of_folders() as place:
+        yield place
+
+
 @pytest.fixture(params=["sync", "async"])
-def make_studio(request: pytest.FixtureRequest) -> Iterator[MakeStudio]:
+def make_studio(
+    request: pytest.FixtureRequest, place: Callable[[Any], Any]
+) -> Iterator[MakeStudio]:
     """
     Make studios of one twin; tests that use this run over both. `make_studio(library,
     provider=...)` is offline; `make_studio(library, online=True, ...)` calls the constructor. By
@@ -404,7 +424,8 @@ def make_studio(request: pytest.FixtureRequest) -> Iterator[MakeStudio]:
 
         def make(*args: Any, online: bool = False, **kwargs: Any) -> Any:
             kwargs.setdefault("retry_timeout", 0)
-            made.append((Studio if online else Studio.offline)(*args, **kwargs))
+            where = tuple(map(place, args))
+            made.append((Studio if online else Studio.offline)(*where, **kwargs))
             clients.extend(item for item in [kwargs.get("client")] if hasattr(item, "close"))
             return made[-1]
 
@@ -416,7 +437,8 @@ def make_studio(request: pytest.FixtureRequest) -> Iterator[MakeStudio]:
 
         def make_async(*args: Any, online: bool = False, **kwargs: Any) -> Any:
             kwargs.setdefault("retry_timeout", 0)
-            studio = (AsyncStudio if online else AsyncStudio.offline)(*args, **kwargs)
+            where = tuple(map(place, args))
+            studio = (AsyncStudio if online else AsyncStudio.offline)(*where, **kwargs)
             made.append(Awaited(studio, portal))
             clients.extend(item for item in [kwargs.get("client")] if hasattr(item, "close"))
             return made[-1]

@@ -24,9 +24,9 @@ from imagesession._api.config import (
     has_key,
     headers_of,
     host_of,
-    open_studio_library,
+    open_store,
     resolve_credentials,
-    resolve_library_path,
+    shown_library,
     takes_studio_params,
 )
 from imagesession._api.models import AsyncModelsResource
@@ -56,6 +56,7 @@ from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import BranchHead
 from imagesession._runtime.lazy_client import AsyncClosableTransport, LazyClient
 from imagesession._runtime.runtime import AsyncRuntime
+from imagesession._store.library import LibraryStore
 
 if TYPE_CHECKING:
     from typing import NoReturn, Self, Unpack
@@ -96,17 +97,16 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
 
         provider = describe_provider(access, client)
         config = build_config(options, host_of(access, client), headers_of(client))
-        self._initialize(resolve_library_path(library), connect, provider, config, options)
+        self._initialize(open_store(library, options), connect, provider, config, options)
 
     def _initialize(
         self,
-        library: Path,
+        store: LibraryStore,
         connect: Callable[[], AsyncClosableTransport],
         provider: str,
         config: StudioConfig,
         options: StudioParams,
     ) -> None:
-        store = open_studio_library(library, options)
         self._connection = LazyClient(connect)
         self._runtime = AsyncRuntime(
             library=store,
@@ -163,8 +163,8 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
             return openai_clients.connect_with_transport_async(AsyncFakeTransport(fake))
 
         studio = cls.__new__(cls)
-        path = resolve_library_path(library, offline=True)
-        studio._initialize(path, connect, OFFLINE, config, options)  # noqa: SLF001 - it is our own
+        store = open_store(library, options, offline=True)
+        studio._initialize(store, connect, OFFLINE, config, options)  # noqa: SLF001 - it is our own
         return studio
 
     @classmethod
@@ -178,11 +178,12 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         return cls(library, **options) if has_key() else cls.offline(library, **options)
 
     @property
-    def library(self) -> Path:
+    def library(self) -> Path | str:
         """
-        The folder where images are saved.
+        Where images are saved: a folder; or the URL of a library on PostgreSQL and S3, without its
+        password.
         """
-        return Path(self._runtime.library.address)
+        return shown_library(self._runtime.library.address)
 
     @property
     def provider(self) -> str:

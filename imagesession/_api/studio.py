@@ -22,9 +22,9 @@ from imagesession._api.config import (
     has_key,
     headers_of,
     host_of,
-    open_studio_library,
+    open_store,
     resolve_credentials,
-    resolve_library_path,
+    shown_library,
     takes_studio_params,
 )
 from imagesession._api.generation import GenerationVerbs
@@ -56,6 +56,7 @@ from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import BranchHead
 from imagesession._runtime.lazy_client import ClosableTransport, LazyClient
 from imagesession._runtime.runtime import Runtime
+from imagesession._store.library import LibraryStore
 
 if TYPE_CHECKING:
     from typing import NoReturn, Self, Unpack
@@ -73,8 +74,9 @@ class Studio(GenerationVerbs[SavedImage]):
     The entry point: opens a library, makes images and sessions, and finds them again.
 
     Args:
-        library: The folder where images are saved. Default: the environment variable
-            IMAGESESSION_LIBRARY, or `imagesession` in the user's Pictures folder.
+        library: The folder where images are saved, or the URL of a library that many machines
+            share: `postgresql://host/database?blobs=s3://bucket/prefix`. Default: the environment
+            variable IMAGESESSION_LIBRARY, or `imagesession` in the user's Pictures folder.
         api_key: The API key. Default: the environment variable OPENAI_API_KEY.
         base_url: The address of a server with OpenAI's API. Default: the environment variable
             OPENAI_BASE_URL, or OpenAI.
@@ -153,17 +155,16 @@ class Studio(GenerationVerbs[SavedImage]):
 
         provider = describe_provider(access, client)
         config = build_config(options, host_of(access, client), headers_of(client))
-        self._initialize(resolve_library_path(library), connect, provider, config, options)
+        self._initialize(open_store(library, options), connect, provider, config, options)
 
     def _initialize(
         self,
-        library: Path,
+        store: LibraryStore,
         connect: Callable[[], ClosableTransport],
         provider: str,
         config: StudioConfig,
         options: StudioParams,
     ) -> None:
-        store = open_studio_library(library, options)
         self._connection = LazyClient(connect)
         self._runtime = Runtime(
             library=store,
@@ -230,8 +231,8 @@ class Studio(GenerationVerbs[SavedImage]):
             return openai_clients.connect_with_transport(FakeTransport(fake))
 
         studio = cls.__new__(cls)
-        path = resolve_library_path(library, offline=True)
-        studio._initialize(path, connect, OFFLINE, config, options)  # noqa: SLF001 - it is our own
+        store = open_store(library, options, offline=True)
+        studio._initialize(store, connect, OFFLINE, config, options)  # noqa: SLF001 - it is our own
         return studio
 
     @classmethod
@@ -251,11 +252,12 @@ class Studio(GenerationVerbs[SavedImage]):
         return cls(library, **options) if has_key() else cls.offline(library, **options)
 
     @property
-    def library(self) -> Path:
+    def library(self) -> Path | str:
         """
-        The folder where images are saved.
+        Where images are saved: a folder; or the URL of a library on PostgreSQL and S3, without its
+        password.
         """
-        return Path(self._runtime.library.address)
+        return shown_library(self._runtime.library.address)
 
     @property
     def provider(self) -> str:

@@ -12,12 +12,14 @@ from imagesession._domain.marks import without_deleted
 from imagesession._domain.turn import ImageRecord, Turn, is_id_ending
 from imagesession._domain.wording import quote
 from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
-from imagesession.errors import InvalidImageError, NotFoundError, StorageError
+from imagesession.errors import InvalidImageError, InvalidRequestError, NotFoundError, StorageError
 
 from . import codec, sidecar
 from .ports import ImageLocation, Key, Ports
 from .records import StorePart, read_marks, read_turn, session_name
 from .sessions import HINTS
+
+_LONGEST_URL = 604_800  # seconds; S3 signs no longer
 
 
 class ImageStore(StorePart):
@@ -43,10 +45,7 @@ class ImageStore(StorePart):
         except FileNotFoundError as error:
             raise self._missing(image) from error
         except OSError as error:
-            raise InvalidImageError(
-                f"Picture {image.id} cannot be read from {self.path(image)}: {error.strerror}. Its "
-                "record is still there; put the file back under that name."
-            ) from error
+            raise self._unreadable(image, error) from error
         known = image.file, image.sha256
         if len(data) == image.bytes and self._verified.get(known) == state:
             return data
@@ -90,9 +89,40 @@ class ImageStore(StorePart):
 
     def path(self, image: ImageRecord) -> str:
         """
-        Return the path of an image's file.
+        Return where an image is kept: the path of its file, or a URL.
         """
         return self.blobs.address(image.file)
+
+    def local_file(self, image: ImageRecord) -> str:
+        """
+        Return the path of an image's file, or of a copy if it is kept elsewhere.
+
+        Raises:
+            InvalidImageError: It cannot be fetched.
+        """
+        try:
+            return self.blobs.local_file(image.file)
+        except OSError as error:
+            raise self._unreadable(image, error) from error
+
+    def url(self, image: ImageRecord, seconds: float) -> str:
+        """
+        Return a URL under which an image can be read for some seconds.
+
+        Raises:
+            InvalidRequestError: It is no time that a URL can be valid.
+        """
+        if not 1 <= seconds <= _LONGEST_URL:
+            raise InvalidRequestError(
+                f"expires={quote(seconds)} is not a number of seconds from 1 to {_LONGEST_URL:,}."
+            )
+        return self.blobs.url(image.file, seconds)
+
+    def _unreadable(self, image: ImageRecord, error: OSError) -> InvalidImageError:
+        return InvalidImageError(
+            f"Picture {image.id} cannot be read from {self.path(image)}: {error.strerror}. Its "
+            "record is still there; put the file back under that name."
+        )
 
     def metadata(self, turn: Turn, position: int) -> dict[str, Any]:
         """

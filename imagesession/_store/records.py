@@ -41,7 +41,7 @@ class StorePart:
         self.rights = ports.rights
         self.blobs = ports.blobs
         self.index = ports.index
-        self.ids = UlidFactory()
+        self.ids = UlidFactory(ports.facts.now)
 
     def new_id(self, after: str = "") -> IdAndTime:
         """

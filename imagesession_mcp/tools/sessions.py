@@ -134,7 +134,7 @@ async def promote_image_to_session(
             "created_at": payloads.minute(head.turn.started),
         },
         "promoted_image": {
-            "path": str(head.path),
+            "path": payloads.path_of(head),
             "generation_id": head.record.call_id,
             "image_id": payloads.short_id(head.id),
         },
@@ -190,5 +190,5 @@ async def navigate_session(
         "session_id": session.id,
         "branch": session.branch_name,
         "head_image_id": head and payloads.short_id(head.id),
-        "head_image_path": head and str(head.path),
+        "head_image_path": head and payloads.path_of(head),
     }

@@ -68,9 +68,9 @@ class Use:
         """
         Describe possible causes of a wrong count: turns that share an id, or missing rows.
         """
-        files = self.studio.library.glob(".imagesession/turns/*/*.json")
+        files = Path(self.studio.library).glob(".imagesession/turns/*/*.json")
         shared = [text for text, count in Counter(file.stem for file in files).items() if count > 1]
-        path = self.studio.library / ".imagesession" / "index.sqlite"
+        path = Path(self.studio.library) / ".imagesession" / "index.sqlite"
         with contextlib.closing(sqlite3.connect(path)) as index:
             verdict = index.execute("PRAGMA integrity_check").fetchall()
             alone = index.execute("SELECT turn FROM images EXCEPT SELECT id FROM turns").fetchall()
@@ -112,7 +112,7 @@ def use(
     for number in range(4):
         studio.session(f"session {number}").generate("a teapot")
     if damaged:
-        (studio.library / ".imagesession" / "index.sqlite").write_bytes(b"no index" * 2000)
+        (Path(studio.library) / ".imagesession" / "index.sqlite").write_bytes(b"no index" * 2000)
     room = folder / "reports"
     room.mkdir()
     command = [sys.executable, "-m", "tests.faults.users", str(studio.library), str(room)]

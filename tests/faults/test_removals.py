@@ -99,7 +99,7 @@ class Place:
         code = self.kill(name, step, when)
         assert code == KILLED or 0 <= code < step  # folders are made once, so there may be fewer
         self.studio.recover()
-        assert list((self.studio.library / ".imagesession" / "removals").iterdir()) == []
+        assert list((Path(self.studio.library) / ".imagesession" / "removals").iterdir()) == []
         seen = self.see(session, images)
         if removal != "erase:sessions" or seen.listed:
             self.studio.sessions.erase(session)  # so that the next one is alone
@@ -110,7 +110,7 @@ class Place:
         Look at everything that shows images.
         """
         ids = [image.id for image in images]
-        root, pattern = self.studio.library, f"session_{short_id(session.id)}_*"
+        root, pattern = Path(self.studio.library), f"session_{short_id(session.id)}_*"
         records = (root / ".imagesession" / "turns" / session.id).glob("*.json")
         return Sight(
             listed=tuple(sorted(ids.index(image.id) for image in self.studio.images.list())),

@@ -142,6 +142,8 @@ def _library_href(store: Store, page: Path) -> str:
     Return the URL of the library's folder: relative if one of the page's folder and the library
     contains the other, so that they can be moved together; otherwise absolute.
     """
+    if "://" in store.address:
+        return f"{store.address}/"
     root = Path(store.address)
     if root.is_relative_to(page.parent) or page.parent.is_relative_to(root):
         relative = Path(os.path.relpath(root, page.parent)).as_posix()

@@ -13,7 +13,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,7 @@ class TeamBlobs(Blobs):
         Do nothing: it is where it was.
         """
 
-    def find_moved(self, images: Collection[ImageRecord]) -> dict[str, str]:  # noqa: ARG002 - as on disk
+    def find_moved(self, images: Iterable[ImageRecord]) -> dict[str, str]:  # noqa: ARG002 - as on disk
         """
         Find nothing: people rename no objects, whose names are their contents.
         """

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -16,7 +16,7 @@ from imagesession._domain.turn import Turn
 from imagesession._domain.wording import fold
 from imagesession._store import codec
 from imagesession._store.index_rows import cost_columns, day_of, search_text, touched, utf8
-from imagesession._store.ports import Key
+from imagesession._store.ports import Key, Kind
 from imagesession.errors import StorageError
 
 from .schema import images, marks, sessions, totals, turns
@@ -25,6 +25,53 @@ from .schema import images, marks, sessions, totals, turns
 _PARTS = 8
 _SUMS = ("cost", "spent", "context", "images", "turns", "uncertain", "context_tokens")
 _GROUP = ("day", "kind", "model", "provider")
+UNINDEXED: frozenset[Kind] = frozenset(get_args(Kind)) - {"turn", "session"}
+"""The kinds of facts that have no rows."""
+# What is added for each row of `new`, which is the turn, or nothing.
+_ROWS = """
+    turn AS (
+        INSERT INTO turns (id, session, kind, model, provider, day, idempotency_key, cost, spent,
+            context, images, uncertain, context_tokens)
+        SELECT new.id, :session, :kind, :model, :provider, :day, :idempotency_key, :cost, :spent,
+            :context, :images, :uncertain, :context_tokens FROM new
+    ), picture AS (
+        INSERT INTO images (id, turn, session, position, kind, words)
+        SELECT item.id, new.id, :session, item.number - 1, :kind, item.words
+        FROM new, unnest(CAST(:pictures AS text[]), CAST(:words AS text[]))
+            WITH ORDINALITY AS item (id, words, number)
+    ), summed AS (
+        INSERT INTO totals AS known (day, kind, model, provider, part, cost, spent, context,
+            images, turns, uncertain, context_tokens)
+        SELECT :day, :kind, :model, :provider, :part, :cost, :spent, :context, :images, 1,
+            :uncertain, :context_tokens FROM new
+        ON CONFLICT (day, kind, model, provider, part) DO UPDATE SET
+            cost = known.cost + excluded.cost,
+            spent = known.spent + excluded.spent,
+            context = known.context + excluded.context,
+            images = known.images + excluded.images,
+            turns = known.turns + excluded.turns,
+            uncertain = known.uncertain + excluded.uncertain,
+            context_tokens = known.context_tokens + excluded.context_tokens
+    )
+"""
+ADD_ROWS = sa.text(f"WITH new AS (SELECT CAST(:id AS text) AS id), {_ROWS} SELECT 1")
+"""Adds the rows of a turn."""
+SETTLE = sa.text(f"""
+    WITH held AS (
+        SELECT fence FROM rights WHERE fence = :fence FOR SHARE
+    ), new AS (
+        INSERT INTO facts (kind, session, id, data)
+        SELECT 'turn', :owner, :id, :data
+        WHERE CAST(:fence AS bigint) IS NULL OR EXISTS (SELECT FROM held)
+        ON CONFLICT DO NOTHING RETURNING id
+    ), done AS (
+        DELETE FROM facts USING new
+        WHERE facts.kind = 'intent' AND facts.session = :owner AND facts.id = new.id
+    ), {_ROWS}
+    SELECT CAST(:fence AS bigint) IS NULL OR EXISTS (SELECT FROM held), EXISTS (SELECT FROM new)
+""")  # noqa: S608 - our own words
+"""Writes a turn and its rows in place of its intent; returns whether the lease is held, and whether
+the turn is new."""
 
 
 def put(connection: sa.Connection, key: Key, data: bytes, *, is_new: bool = False) -> None:
@@ -88,35 +135,29 @@ def plain(text: str) -> str:
     return utf8(text).replace("\0", " ")
 
 
-def _add_turn(connection: sa.Connection, turn: Turn) -> None:
-    row: dict[str, Any] = {
+def settling(turn: Turn) -> dict[str, Any]:
+    """
+    Return the values of a turn for `SETTLE`, but for its record and fence.
+    """
+    key = turn.idempotency_key
+    return {
         "id": turn.id,
         "session": turn.session,
+        "owner": turn.session or "",
         "kind": turn.kind,
         "model": plain(turn.model or ""),
         "provider": plain(turn.provider),
         "day": day_of(turn),
+        "idempotency_key": None if key is None else exact_bytes(key),
+        "part": secrets.randbelow(_PARTS),
+        "pictures": [image.id for image in turn.images],
+        "words": [plain(search_text(turn, image)) for image in turn.images],
         **cost_columns(turn),
     }
-    key = turn.idempotency_key
-    with_key = {**row, "idempotency_key": None if key is None else exact_bytes(key)}
-    connection.execute(insert(turns), with_key)
-    if turn.images:
-        pictures = [_image_row(turn, position) for position in range(len(turn.images))]
-        connection.execute(insert(images), pictures)
-    _add_to_totals(connection, {**row, "turns": 1}, sign=1)
 
 
-def _image_row(turn: Turn, position: int) -> dict[str, Any]:
-    image = turn.images[position]
-    return {
-        "id": image.id,
-        "turn": turn.id,
-        "session": turn.session,
-        "position": position,
-        "kind": turn.kind,
-        "words": plain(search_text(turn, image)),
-    }
+def _add_turn(connection: sa.Connection, turn: Turn) -> None:
+    connection.execute(ADD_ROWS, settling(turn))
 
 
 def _add_to_totals(connection: sa.Connection, row: Mapping[str, Any], *, sign: int) -> None:
