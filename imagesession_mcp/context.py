@@ -257,7 +257,7 @@ class CallContext:
             return await self.result_or_handle(earlier, note)
         prepared = await prepare()
         if not callable(prepared):
-            return results.text_result(prepared)
+            return results.text_result({**prepared, **self.extra})
         running = self.state.tasks.start(task, partial(self._perform, task, prepared))
         return await self.result_or_handle(running, note if left else _NO_NOTE)
 
