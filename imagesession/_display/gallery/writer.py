@@ -73,7 +73,7 @@ def write(store: Store, path: object, session_id: str | None = None) -> str:
         is_large = sum(len(each.images) for each in outlines) > LARGE
         ensure_dir(page.parent)
         content = _in_parts(store, outlines, folder) if is_large else _whole(store, outlines)
-        data = {
+        data: dict[str, Any] = {
             **content,
             "alone": session_id is not None,
             "place": _library_href(store, page),
