@@ -551,8 +551,9 @@ class Studio(GenerationVerbs[SavedImage]):
         """
         Write an HTML page of the whole library, for any browser.
 
-        It shows sessions as trees, has search and filters, and compares two images of a lineage. It
-        is a single file that needs no network; it contains the thumbnails and links to the images.
+        It shows sessions as trees, has search and filters, and compares any two images. It is a
+        single file that needs no network; it contains the thumbnails and links to the images. Of
+        more than 5,000 images, their data is in a folder beside it, such as `page-data`.
 
         Args:
             path: The file to write, ending in .html; an existing gallery is replaced.

@@ -321,11 +321,8 @@ def _read_options(record: StrictReader, where: str) -> GenerateOptions:
         raise CorruptRecordError(f"{where}: {error}") from error
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=256)  # most turns of a library have the same few
 def _parse_options(text: str) -> GenerateOptions:
-    """
-    Read options; most turns of a library have the same few.
-    """
     return GenerateOptions().updated(json.loads(text))
 
 

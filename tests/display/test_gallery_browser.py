@@ -140,7 +140,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
     Serves a folder without a log.
     """
 
-    def log_message(self, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """
         Log nothing.
         """

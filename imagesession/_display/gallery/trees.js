@@ -3,7 +3,7 @@
 
 const WIDE = 132;
 const GAP = 44;
-const TALL = 206;
+const TALL = 224;
 const SVG_SPACE = "http://www.w3.org/2000/svg";
 const SESSIONS_AT_ONCE = 6;
 

@@ -74,7 +74,7 @@ def write(store: Store, path: object, session_id: str | None = None) -> str:
         mode = library_mode(store.address)
         ensure_dir(page.parent, folder_mode(mode))
         content = _in_parts(store, outlines, folder) if is_large else _whole(store, outlines)
-        data = {
+        data: dict[str, Any] = {
             **content,
             "alone": session_id is not None,
             "place": _library_href(store, page),
