@@ -28,7 +28,7 @@ _RENAMED = {
     "version": "library_version",
 }
 _IMAGE_RENAMED = {"id": "image_id", "file": "image_path", "call_id": "generation_call_id"}
-_LEFT_OUT = {*_RENAMED, "images", "record", "format"}
+_LEFT_OUT = {*_RENAMED, "images", "record", "format", "deleted", "erased_images"}
 # Only an image that was made has a sidecar.
 _DEFAULTS = {"text": "", "label": "", "masked": False, "status": "completed", "context": "fresh"}
 

@@ -9,7 +9,7 @@ import datetime as dt
 import sqlite3
 from collections.abc import Collection, Iterable
 
-from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._domain.turn import ImageRecord, Turn, count_made
 from imagesession._domain.wording import fold
 from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
 from imagesession._store.ids import first_id
@@ -279,7 +279,7 @@ def _turn_row(turn: Turn) -> tuple[object, ...]:
         utf8(turn.provider),
         turn.started.astimezone(dt.UTC).date().isoformat(),
         None if turn.idempotency_key is None else utf8(turn.idempotency_key),
-        sum(image.source == "reply" for image in turn.images),
+        count_made(turn.images) + turn.erased_images,
         turn.cost.known if turn.cost else 0.0,
         int(turn.cost is not None and turn.cost.total is None),
         budget_cost(turn),
