@@ -5,6 +5,7 @@ What is kept can go: into a bin, out of it again, or for good. Stars and tags fi
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import sys
 import threading
@@ -231,11 +232,22 @@ def test_turn_is_deleted_with_its_last_image(studio: Any, provider: FakeOpenAI) 
         ]
     session.images()[0].delete()
     assert [(item.prompt, item.images) for item in session.turns()] == [("", ())]
+    assert studio.costs().total.images == 3
     studio.images.restore(turn)
     assert session.turns() == (turn,)
     session.delete(turn.id)
     assert session.images() == ()
     assert len(studio.images.list(deleted=True)) == 3
+    studio.images.restore(turn)
+    studio.images.erase(turn.images[1].id)
+    assert ids(session.images()) == [turn.images[0].id, turn.images[2].id]
+    assert session.turns()[0].response_id is None
+    assert session.images()[0].metadata == json.loads(
+        session.images()[0].path.with_suffix(".json").read_text("utf-8")
+    )
+    assert session.generate("a hat").turn.context == "rebuilt"
+    assert studio.costs().total.images == 6
+    assert healthy(studio)
 
 
 def test_deleted_session_is_in_no_list_until_it_is_restored(studio: Any) -> None:

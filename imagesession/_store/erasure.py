@@ -142,6 +142,8 @@ class ErasureStore(MarkStore, SessionStore, ImageStore, BatchStore, UploadStore)
         self.facts.replace(turn_key(turn), codec.dump_turn(erased))
         self.facts.drop(Key("quarantine", turn.id))
         self.forget_turn(turn)
+        for position, image in enumerate(erased.images):
+            self.blobs.annotate(image.file, self.metadata(erased, position))
 
     def _erase_session(self, record: SessionRecord, at: dt.datetime) -> None:
         """
