@@ -10,6 +10,7 @@ from typing import get_args
 from hypothesis import strategies as st
 
 from imagesession._domain.cost import Cost
+from imagesession._domain.marks import UNMARKED, Mark
 from imagesession._domain.model_catalog import CompletionWindow
 from imagesession._domain.options import GenerateOptions, ServiceTier
 from imagesession._domain.sessions import SessionRecord
@@ -104,6 +105,8 @@ turns = st.builds(
     failure=st.none() | st.builds(Failure, error=texts, message=texts),
     started=times,
     finished=st.none() | times,
+    deleted=st.none() | times,
+    erased_images=st.integers(0, 9),
     version=texts,
 )
 moves = st.builds(HeadMove, id=ids, head=st.none() | ids, redo=st.lists(ids, max_size=3).map(tuple))
@@ -118,4 +121,15 @@ sessions = st.builds(
     closed=st.none() | times,
     moves=st.dictionaries(texts, moves, max_size=3),
     version=texts,
+)
+marks = st.dictionaries(
+    ids,
+    st.builds(
+        Mark,
+        deleted=st.none() | times,
+        erased=st.booleans(),
+        starred=st.booleans(),
+        tags=st.lists(texts, max_size=3).map(tuple),
+    ).filter(lambda mark: mark != UNMARKED),
+    max_size=3,
 )

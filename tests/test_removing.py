@@ -5,6 +5,7 @@ What is kept can go: into a bin, out of it again, or for good. Stars and tags fi
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import sys
 import threading
@@ -231,11 +232,22 @@ def test_turn_is_deleted_with_its_last_image(studio: Any, provider: FakeOpenAI) 
         ]
     session.images()[0].delete()
     assert [(item.prompt, item.images) for item in session.turns()] == [("", ())]
+    assert studio.costs().total.images == 3
     studio.images.restore(turn)
     assert session.turns() == (turn,)
     session.delete(turn.id)
     assert session.images() == ()
     assert len(studio.images.list(deleted=True)) == 3
+    studio.images.restore(turn)
+    studio.images.erase(turn.images[1].id)
+    assert ids(session.images()) == [turn.images[0].id, turn.images[2].id]
+    assert session.turns()[0].response_id is None
+    assert session.images()[0].metadata == json.loads(
+        session.images()[0].path.with_suffix(".json").read_text("utf-8")
+    )
+    assert session.generate("a hat").turn.context == "rebuilt"
+    assert studio.costs().total.images == 6
+    assert healthy(studio)
 
 
 def test_deleted_session_is_in_no_list_until_it_is_restored(studio: Any) -> None:
@@ -363,13 +375,14 @@ def test_erased_session_leaves_no_word(studio: Any) -> None:
     session, images = draw(studio)
     images[0].tag("zanzibar")
     studio.images.list()
-    spent = studio.costs().total.dollars
+    costs = studio.costs()
     report = studio.sessions.erase(session)
     assert report.erased == (session.id,)
     assert files_with(studio.library, *PROMPTS, "Herons", "zanzibar") == []
     assert list(studio.library.rglob("session_*")) == []
     assert studio.sessions.list(deleted=True) == studio.images.list(deleted=True) == ()
-    assert studio.costs().total.dollars == spent
+    assert studio.costs() == costs
+    assert costs.total.images == len(images)
     with pytest.raises(NotFoundError, match="was erased"):
         studio.open(session.id)
     assert healthy(studio)
@@ -380,14 +393,14 @@ def test_erased_turn_leaves_its_place_and_cost(studio: Any) -> None:
     An erased turn is a turn without words in the tree; its session goes on, and costs as much.
     """
     session, images = draw(studio)
-    cost, budget = session.cost().total, studio.costs().total.dollars
+    cost, costs = session.cost().total, studio.costs(group_by="session")
     studio.images.erase(images[1])
     (middle,) = (turn for turn in session.turns() if turn.deleted)
     assert (middle.id, middle.prompt, middle.images) == (images[1].turn.id, "", ())
     record = next(studio.library.rglob(f"{middle.id}.json"))
     assert PROMPTS[1] not in record.read_text("utf-8")
     assert session.cost().total == cost
-    assert studio.costs().total.dollars == budget
+    assert studio.costs(group_by="session") == costs
     assert ids(session.images()) == [images[0].id, images[2].id]
     assert session.generate("at night").parent == images[2].turn.id
     assert healthy(studio)

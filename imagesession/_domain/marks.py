@@ -16,7 +16,7 @@ import attrs
 from imagesession.errors import InvalidRequestError
 
 from .options import GenerateOptions
-from .turn import Failure, Turn
+from .turn import Failure, Turn, count_made
 from .wording import fold, quote
 
 MAX_TAGS, MAX_TAG_LENGTH = 100, 80
@@ -117,6 +117,7 @@ def to_tombstone(turn: Turn, at: dt.datetime) -> Turn:
     return attrs.evolve(
         turn,
         deleted=at,
+        erased_images=turn.erased_images + count_made(turn.images),
         prompt="",
         label="",
         parameters={},

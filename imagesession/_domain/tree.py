@@ -4,7 +4,7 @@ A session's turns as a tree, and the moves that can be made on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -141,6 +141,19 @@ class Tree:
             yield turn
             turn = None if turn.parent is None else self.turns.get(turn.parent)
 
+    def context(self, turn: Turn | None) -> tuple[Turn, ...]:
+        """
+        Return the turns that a turn after this one continues, the oldest first, without those that
+        were deleted. If the provider's state has one of these, the last turn is without its ids, so
+        that the history is sent anew.
+        """
+        lineage = self.lineage(turn)
+        left = tuple(turn for turn in lineage if turn.has_image)
+        if not (left and _is_deleted_in_state(lineage)):
+            return left
+        last = attrs.evolve(left[-1], response_id=None, conversation=None, item_ids=())
+        return (*left[:-1], last)
+
     def children(self, turn_id: str | None) -> tuple[Turn, ...]:
         """
         Return the children of a turn; of None, the turns without a parent.
@@ -258,6 +271,16 @@ class Tree:
                 f"studio.open(session_id, branch={quote(name)}) or choose another name."
             )
         return name
+
+
+def _is_deleted_in_state(lineage: Sequence[Turn]) -> bool:
+    """
+    Tell whether a turn was deleted that is in the provider's state of the last one.
+    """
+    for turn in reversed(lineage):
+        if turn.deleted is not None or turn.context != "continued":
+            return turn.deleted is not None
+    return False
 
 
 def _had_image(turn: Turn) -> bool:

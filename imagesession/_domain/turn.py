@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
 import attrs
@@ -98,6 +98,13 @@ class ImageRecord:
     call_id: str | None = None
     received_sha256: str | None = None
     source: Source = "reply"
+
+
+def count_made(images: Iterable[ImageRecord]) -> int:
+    """
+    Count the images that a provider made, without those made from others or copied.
+    """
+    return sum(image.source == "reply" for image in images)
 
 
 @attrs.frozen(kw_only=True)
@@ -195,6 +202,7 @@ class Turn:
         finished: When it was settled; None while it is pending.
         deleted: When it was deleted, and its words with it; None if it was not. Its place in the
             tree and its cost stay.
+        erased_images: How many of its images were erased; reports of costs still count them.
         version: The version of imagesession that wrote it.
     """
 
@@ -235,6 +243,7 @@ class Turn:
     started: dt.datetime
     finished: dt.datetime | None = None
     deleted: dt.datetime | None = None
+    erased_images: int = 0
     version: str = ""
 
     @property

@@ -83,7 +83,7 @@ def _valid(ids: Iterable[str]) -> Iterable[str]:
     return (validate_label("What is to be removed", wanted, empty=False) for wanted in ids)
 
 
-def empty_bin(older_than: dt.timedelta | None) -> Workflow[ErasureReport]:
+def empty_bin(older_than: object) -> Workflow[ErasureReport]:
     """
     Erase what is in the bin.
 

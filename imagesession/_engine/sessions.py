@@ -5,7 +5,7 @@ Create, find and change sessions; none of it calls the provider.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import attrs
 
@@ -54,26 +54,9 @@ class BranchHead:
     @property
     def past(self) -> tuple[Turn, ...]:
         """
-        The turns that the next one continues, the oldest first, without those that were deleted. If
-        the provider's state has one of these, the last turn is without its ids, so that the history
-        is sent anew.
+        The turns that the next one continues, the oldest first; see `Tree.context`.
         """
-        lineage = self.tree.lineage(self.head)
-        past = tuple(turn for turn in lineage if turn.has_image)
-        if not (past and _is_deleted_in_context(lineage)):
-            return past
-        last = attrs.evolve(past[-1], response_id=None, conversation=None, item_ids=())
-        return (*past[:-1], last)
-
-
-def _is_deleted_in_context(lineage: Sequence[Turn]) -> bool:
-    """
-    Tell whether a turn was deleted that the provider has in the context of the last one.
-    """
-    for turn in reversed(lineage):
-        if turn.deleted is not None or turn.context != "continued":
-            return turn.deleted is not None
-    return False
+        return self.tree.context(self.head)
 
 
 def session_config(

@@ -159,6 +159,7 @@ def to_turn(members: dict[str, Any], where: str) -> Turn:
         started=record.time("started"),
         finished=record.optional_time("finished"),
         deleted=record.optional_time("deleted"),
+        erased_images=record.optional("erased_images", int) or 0,
         version=record.text("version"),
     )
 

@@ -15,7 +15,7 @@ import attrs
 from imagesession._domain.marks import UNMARKED, Mark, to_tombstone
 from imagesession._domain.removal import ProviderCopy, Removal, Targets
 from imagesession._domain.sessions import SessionRecord
-from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._domain.turn import ImageRecord, Turn, count_made
 from imagesession._version import __version__
 from imagesession.errors import StorageError
 
@@ -129,11 +129,21 @@ class ErasureStore(MarkStore, SessionStore, ImageStore, BatchStore, UploadStore)
             return
         left = tuple(image for image in turn.images if image.id not in ids)
         # The others have the same words; but the provider's copy of the turn is of all of them.
-        partly = attrs.evolve(turn, images=left, response_id=None, conversation=None, item_ids=())
+        gone = turn.erased_images + count_made(turn.images) - count_made(left)
+        partly = attrs.evolve(
+            turn,
+            images=left,
+            erased_images=gone,
+            response_id=None,
+            conversation=None,
+            item_ids=(),
+        )
         erased = to_tombstone(turn, at) if self._is_whole(turn, ids) else partly
         self.facts.replace(turn_key(turn), codec.dump_turn(erased))
         self.facts.drop(Key("quarantine", turn.id))
         self.forget_turn(turn)
+        for position, image in enumerate(erased.images):
+            self.blobs.annotate(image.file, self.metadata(erased, position))
 
     def _erase_session(self, record: SessionRecord, at: dt.datetime) -> None:
         """

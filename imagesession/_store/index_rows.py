@@ -7,7 +7,7 @@ from __future__ import annotations
 import datetime as dt
 
 from imagesession._domain.sessions import SessionRecord
-from imagesession._domain.turn import ImageRecord, Turn, is_id
+from imagesession._domain.turn import ImageRecord, Turn, count_made, is_id
 from imagesession._domain.wording import fold
 
 from .ids import first_id
@@ -29,7 +29,7 @@ def cost_columns(turn: Turn) -> dict[str, object]:
     Return what sums of costs need of a turn.
     """
     return {
-        "images": sum(image.source == "reply" for image in turn.images),
+        "images": count_made(turn.images) + turn.erased_images,
         "cost": turn.cost.known if turn.cost else 0.0,
         "uncertain": int(turn.cost is not None and turn.cost.total is None),
         "spent": budget_cost(turn),

@@ -283,18 +283,13 @@ class Blobs(Protocol):
 
     def set_aside(self, key: str) -> None:
         """
-        Put a deleted image where people do not come upon it, if it is seen by people at all. Again,
-        or without an image, this does nothing; its key and what `get` returns stay the same.
+        Put a deleted image where people do not come upon it, if they see it at all; again, do
+        nothing. Its key and what `get` returns stay the same.
         """
         ...
 
     def put_back(self, key: str) -> None:
-        """
-        Undo `set_aside`.
-
-        Raises:
-            StorageIOError: Another file has taken its place.
-        """
+        """Undo `set_aside`; raise a `StorageIOError` if another file has taken its place."""
         ...
 
     def find_moved(self, images: Iterable[ImageRecord]) -> dict[str, str]:

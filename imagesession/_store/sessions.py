@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
-from imagesession._domain.marks import UNMARKED, without_deleted
+from imagesession._domain.marks import UNMARKED, Marks, without_deleted
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import Turn, is_id
@@ -160,7 +160,7 @@ class SessionStore(StorePart):
         final = {turn_id: turn for turn_id, turn in read.items() if turn.has_image}
         if final:
             self._turns[record.id] = {**known, **final}
-        marks = {} if deleted else read_marks(self.facts, record.id)
+        marks: Marks = {} if deleted else read_marks(self.facts, record.id)
         turns = (*known.values(), *read.values())
         return Tree(moves=record.moves).with_turn(without_deleted(turn, marks) for turn in turns)
 

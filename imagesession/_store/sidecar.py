@@ -34,6 +34,8 @@ _RENAMED = {
 }
 _IMAGE_RENAMED = {"id": "image_id", "file": "image_path", "call_id": "generation_call_id"}
 _LEFT_OUT = {*_RENAMED, "images", "record", "format"}
+# Members that say something only if images of the turn were erased.
+_RARE = {"deleted", "erased_images"}
 # Only an image that was made has a sidecar.
 _DEFAULTS = {"text": "", "label": "", "masked": False, "status": "completed", "context": "fresh"}
 
@@ -51,7 +53,11 @@ def to_dict(turn: Turn, position: int, session_name: str | None) -> dict[str, An
     return {
         "format_version": SIDECAR_VERSION,
         **{other: record[name] for name, other in _RENAMED.items()},
-        **{name: member for name, member in record.items() if name not in _LEFT_OUT},
+        **{
+            name: member
+            for name, member in record.items()
+            if name not in _LEFT_OUT and (member or name not in _RARE)
+        },
         **_image_to_dict(turn.images[position]),
         "session_name": session_name,
         "position": position,

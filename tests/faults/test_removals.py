@@ -50,14 +50,15 @@ class Sight:
 
 
 PRESENT = Sight(listed=(0, 1), files=4)
-SIGHTS = {
-    "delete:images": (PRESENT, Sight(listed=(0,), in_bin=(1,), files=2, aside=2)),
-    "erase:images": (PRESENT, Sight(listed=(0,), files=2, words=False)),
-    "delete:sessions": (PRESENT, Sight(listed=(), in_bin=(0, 1), files=0, aside=4)),
-    "erase:sessions": (PRESENT, Sight(listed=(), files=0, words=False)),
+_BINNED = {
+    "images": Sight(listed=(0,), in_bin=(1,), files=2, aside=2),
+    "sessions": Sight(listed=(), in_bin=(0, 1), files=0, aside=4),
 }
-SIGHTS |= {
-    f"restore:{kind}": (SIGHTS[f"delete:{kind}"][1], PRESENT) for kind in ("images", "sessions")
+SIGHTS = {
+    "erase:images": (PRESENT, Sight(listed=(0,), files=2, words=False)),
+    "erase:sessions": (PRESENT, Sight(listed=(), files=0, words=False)),
+    **{f"delete:{kind}": (PRESENT, binned) for kind, binned in _BINNED.items()},
+    **{f"restore:{kind}": (binned, PRESENT) for kind, binned in _BINNED.items()},
 }
 """What is seen before and after each removal."""
 

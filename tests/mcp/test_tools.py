@@ -255,6 +255,9 @@ METHODS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
 }
 # Parameters of methods that their tools do not have, and why.
 UNSUPPORTED = {
+    ("list_images", "starred"): "no tool sets stars",
+    ("list_images", "tags"): "no tool sets tags",
+    ("list_images", "deleted"): "no tool restores",
     ("generate_ui_asset", "n"): "each asset of a set has a description of its own",
     ("generate_image", "mask"): "edit_image takes masks; a single new picture has none",
     ("create_image_session", "provider_state"): "the server's operator chooses it",

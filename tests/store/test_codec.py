@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imagesession._domain.marks import Marks
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
 from imagesession._store import codec
@@ -23,6 +24,14 @@ def test_turns_round_trip(turn: Turn) -> None:
     Writing and reading a turn changes nothing.
     """
     assert codec.read_turn(codec.dump_turn(turn), "here") == turn
+
+
+@given(strategies.marks)
+def test_marks_round_trip(marks: Marks) -> None:
+    """
+    Writing and reading marks changes nothing.
+    """
+    assert codec.read_marks(codec.dump_marks(marks), "here") == marks
 
 
 @given(strategies.sessions)

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.reports import Grouping
-from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._domain.turn import ImageRecord, Turn, count_made
 from imagesession._engine.store import ImageQuery, SpendingQuery
 from imagesession._store.disk import index_schema
 from imagesession._store.disk.database import INDEX_VERSION, Database
@@ -157,7 +157,7 @@ def test_cost_totals_match_the_turns(
     assert len({totals.group for totals in tallies}) == len(tallies)
     assert sum(totals.turns for totals in tallies) == len(matching)
     assert sum(totals.images for totals in tallies) == sum(
-        image.source == "reply" for turn in matching for image in turn.images
+        count_made(turn.images) + turn.erased_images for turn in matching
     )
     assert sum(totals.cost for totals in tallies) == pytest.approx(
         sum(turn.cost.known for turn in matching if turn.cost)

@@ -9,7 +9,7 @@ reads it again.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from imagesession._domain.marks import Mark, Marks
@@ -80,12 +80,11 @@ def put(connection: sqlite3.Connection, name: str, content: Content, file: str) 
         file: Its identity.
     """
     owner, _, suffix = name.partition(".")
-    if suffix == "json":
-        _put_session(
-            connection, owner, content if isinstance(content, SessionRecord) else None, file
-        )
+    if isinstance(content, SessionRecord) or suffix == "json":
+        record = content if isinstance(content, SessionRecord) else None
+        _put_session(connection, owner, record, file)
         return
-    marks = content if isinstance(content, Mapping) else {}
+    marks: Marks = content or {}
     connection.execute("INSERT INTO marks_files VALUES (?, ?)", (owner, file))
     connection.executemany(
         "INSERT INTO marks VALUES (?, ?, ?, ?, ?, ?)",

@@ -412,7 +412,7 @@ class MemoryIndex:
                 cost=sum(turn.cost.known for turn in turns if turn.cost),
                 spent=sum(map(_spent, turns)),
                 uncertain=0,
-                images=sum(len(turn.images) for turn in turns),
+                images=sum(len(turn.images) + turn.erased_images for turn in turns),
                 turns=len(turns),
                 context=0.0,
                 context_tokens=0,
