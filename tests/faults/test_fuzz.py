@@ -205,26 +205,27 @@ IMAGES_REPLY: Any = {
 }  # fmt: skip
 
 
-def _as_stream(events: list[bytes]) -> bytes:
-    return b"".join(b"data: " + event + b"\n\n" for event in events)
+@st.composite
+def streams(draw: st.DrawFn) -> bytes:
+    """
+    Insert damaged events into a stream; sometimes, damage its bytes. A damaged last event that came
+    early would end the stream before its image.
+    """
+    whole = [json.dumps(event).encode() for event in EVENTS]
+    for _ in range(draw(st.integers(0, 4))):
+        event = draw(damaged_json(draw(st.sampled_from(EVENTS[:-1]))))
+        whole.insert(draw(st.integers(0, len(whole))), event)
+    data = b"".join(b"data: " + event + b"\n\n" for event in whole)
+    return draw(damaged(data)) if draw(st.booleans()) else data
 
 
-def _sometimes_damaged(data: bytes) -> st.SearchStrategy[bytes]:
-    return st.just(data) | damaged(data)
-
-
-whole_events = st.just([json.dumps(event).encode() for event in EVENTS])
-# A damaged last event that comes early would end the stream before its image.
-some_events = st.lists(st.sampled_from(EVENTS[:-1]).flatmap(damaged_json), max_size=4)
-events = st.builds(lambda whole, some, at: [*whole[:at], *some, *whole[at:]],
-                   whole_events, some_events, st.integers(0, len(EVENTS)))  # fmt: skip
 APIS: dict[str, Literal["responses", "images"]] = {
     "plain": "responses", "stream": "responses", "images": "images",
 }  # fmt: skip
 WAYS = {
     "plain": answers,
     "stream": st.builds(HttpResponse, status=st.sampled_from(STATUSES), headers=headers,
-                        body=events.map(_as_stream).flatmap(_sometimes_damaged)),
+                        body=streams()),
     "images": st.builds(HttpResponse, status=st.sampled_from(STATUSES), headers=headers,
                         body=damaged_json(IMAGES_REPLY) | bodies),
 }  # fmt: skip
