@@ -123,8 +123,11 @@ def read_images_object(body: Json) -> ResponseOutcome:
     """
     Parse a reply object of the Images API.
 
-    Relies on `data`, and in each of its items on `b64_json` or `url`.
+    Relies on `data`, and in each of its items on `b64_json` or `url`. A gateway may answer with a
+    response instead.
     """
+    if isinstance(body.get("output"), list) and not as_list(body.get("data")):
+        return parse_response_object(body)
     items = [as_mapping(item) for item in as_list(body.get("data"))]
     urls = tuple(filter(None, (image_url(encoded_image(item)) for item in items)))
     images, problems = _decode_each([i for i in items if image_url(encoded_image(i)) is None])

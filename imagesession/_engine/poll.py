@@ -4,6 +4,8 @@ Poll a response by its id until it is finished, or replay its events. Both are f
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import attrs
 
 from imagesession._domain.partial_image import PartialImage
@@ -231,27 +233,29 @@ def consume(
 ) -> Workflow[ResponseOutcome | None]:
     """
     Read the events of an open stream until they tell the outcome. An image is staged before the
-    next event is awaited.
+    next event is awaited. After an event that cannot be read, the image may still come.
 
     Returns:
         The outcome; None if the stream ended before, or goes on past the deadline.
 
     Raises:
-        InvalidResponseError: An event cannot be read, and no image came before it.
+        InvalidResponseError: An event cannot be read, and no image came.
         ImageSessionError: An event is an error.
         TransportError: The connection broke.
     """
     response_id, status = events.response_id, events.status
+    unreadable: list[tuple[bytes, InvalidResponseError]] = []
     while (yield from MonotonicTime()) < deadline:
-        data = yield from NextEvent()
+        data = yield from _next_event(unreadable)
         if data is None:
-            return None
+            break
         if (yield from answers_another_turn(data, turn)):
             raise TransportError(sent=True, reason="the answer was another request's")
         try:
             images = list(events.feed(data))
         except InvalidResponseError as error:
-            raise (yield from quarantine(turn, data, error)) from error
+            unreadable.append((data, error))
+            continue
         if events.response_id != response_id:
             response_id = events.response_id
             yield from record_response_id(turn, response_id)
@@ -261,7 +265,25 @@ def consume(
             yield from report_status(turn, status)
         if events.outcome is not None:
             return (yield from quarantine_if_unreadable(turn, events.outcome, data))
+    if unreadable and events.interrupted() is None:
+        cause = unreadable[0][1]
+        raise (yield from quarantine(turn, _join(unreadable), cause)) from cause
     return None
+
+
+def _next_event(unreadable: list[tuple[bytes, InvalidResponseError]]) -> Workflow[bytes | None]:
+    """
+    Wait for an event; if the connection breaks, what could not be read of it is in the error.
+    """
+    try:
+        return (yield from NextEvent())
+    except TransportError as error:
+        error.body = _join([*unreadable, (error.body, error)]) if unreadable else error.body
+        raise
+
+
+def _join(parts: Iterable[tuple[bytes, Exception]]) -> bytes:
+    return b"\n".join(data for data, _ in parts)
 
 
 def _handle_images(turn: Turn, images: list[PartialImage | ReceivedImage]) -> Workflow[None]:

@@ -147,6 +147,8 @@ class StreamAccumulator:
         kind = as_text(event.get("type"))
         if (response := _response_of(event, kind)) is not None:
             yield from self._read_response(response, kind)
+            if self._final is not None and not self._items.has_image:
+                yield from self._salvage(data)
         elif item := as_mapping(event.get("item")):
             done = not kind.endswith(".added")
             yield from self._add_item(item, _index_of(event), done=done)

@@ -374,18 +374,14 @@ class _AsyncInterpreter(Reporting):
         return await self.connect().send(request)
 
     async def pass_fetch_gate(self) -> None:
-        """
-        Wait until this task may have an image in memory.
-        """
+        """Wait until this task may have an image in memory."""
         if self.gate is None:
             gate = fetch_gate()
             await gate.acquire()
             self.gate = gate
 
     def release_fetch_gate(self) -> None:
-        """
-        Let another task fetch: the fetched image is on the disk, or there was none.
-        """
+        """Let another task fetch: the fetched image is on the disk, or there was none."""
         if self.gate is not None:
             self.gate.release()
             self.gate = None

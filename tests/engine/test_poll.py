@@ -300,7 +300,7 @@ CREATED = json.dumps({"type": "response.created", "response": {"id": "r"}}).enco
 BROKEN = TransportError(sent=True, reason="ReadError")
 
 
-@pytest.mark.parametrize("trouble", [[CREATED, None], [CREATED, BROKEN], [BROKEN], [b"{"]])
+@pytest.mark.parametrize("trouble", [[CREATED, None], [CREATED, BROKEN], [BROKEN], [b"{", None]])
 def test_broken_replay_is_retried(
     trouble: list[bytes | TransportError | None],
 ) -> None:

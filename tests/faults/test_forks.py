@@ -25,7 +25,9 @@ from imagesession import Studio
 from imagesession._imaging.decode import decode_image
 from imagesession.errors import InvalidRequestError
 from imagesession.testing import FakeOpenAI, serve, tiny_image
+from tests.bench.server import FixedSketcher
 from tests.clock import HoldingProvider
+from tests.faults.billing import SIZE
 from tests.faults.pace import HANG
 from tests.test_recovery import wait_for
 from tests.unsettled import unsettled
@@ -39,7 +41,7 @@ def provider() -> FakeOpenAI:
     """
     A fake provider.
     """
-    return FakeOpenAI(latency=0.05)
+    return FakeOpenAI(latency=0.05, sketcher=FixedSketcher(tiny_image(size=SIZE), SIZE))
 
 
 @pytest.fixture
@@ -89,21 +91,28 @@ def generate(studio: Studio, prompt: str) -> tuple[str, str]:
     return image.prompt, image.id
 
 
+@pytest.mark.parametrize(
+    "rounds,children",
+    [
+        (2, CHILDREN),
+        pytest.param(10, CHILDREN, marks=pytest.mark.faults),
+        pytest.param(1, 199, marks=pytest.mark.faults),
+    ],
+)
 def test_parent_and_children_generate_at_once(
-    studio: Studio, provider: FakeOpenAI, pytestconfig: pytest.Config
+    studio: Studio, provider: FakeOpenAI, rounds: int, children: int
 ) -> None:
     """
     Parent and children make images at the same moment: all are made, billed and stored once.
     """
-    rounds = 40 if pytestconfig.getoption("--faults") else 2
     made: list[Any] = []
     for number in range(rounds):
         waits = [
             in_child(lambda name=f"{number} {child}": generate(studio, name))  # type: ignore[misc]
-            for child in range(CHILDREN)
+            for child in range(children)
         ]
         made += [list(generate(studio, f"{number} parent")), *(wait() for wait in waits)]
-    expected = {f"{n} {who}" for n in range(rounds) for who in (*range(CHILDREN), "parent")}
+    expected = {f"{n} {who}" for n in range(rounds) for who in (*range(children), "parent")}
     assert {item[0] for item in made} == expected, made
     stored = {(image.prompt, image.id) for image in studio.images.list(limit=10_000)}
     assert {tuple(item) for item in made} < stored

@@ -17,11 +17,12 @@ import attrs
 import pytest
 
 from imagesession import Studio
-from imagesession._domain.turn import ProviderState
+from imagesession._domain.turn import Failure, ProviderState
 from imagesession._store.intents import IntentStore
 from imagesession.testing import FakeOpenAI, serve
 from tests.faults.billing import Audit, Till, all_turns, audit, unsettled
 from tests.faults.pace import HANG
+from tests.faults.test_soak import TROUBLE
 
 WORKERS = 8
 pytestmark = [
@@ -96,10 +97,10 @@ def kill_at_random(
                 killed = int(nursery.communicate(timeout=HANG)[0])
                 provider.inject_faults({})
                 # What a killed program had just sent may arrive after the first look.
-                for _ in range(2):
-                    time.sleep(0.2)
-                    pending = studio.recover(timeout=2).still_pending
-        assert pending == {}
+                time.sleep(0.2)
+                studio.recover(timeout=2)
+                time.sleep(0.2)
+                assert studio.recover(timeout=2).still_pending == {}
         for session in studio.sessions.list():
             studio.open(session.id).turns()  # reads every record
     found = audit(root, provider.billed)
@@ -135,6 +136,31 @@ def test_killed_programs_lose_nothing(
         == 1
     )
     assert restarts or len(keys) == run.requested
+
+
+@pytest.mark.parametrize(
+    "requested,kills,restarts",
+    [(32, 6, 1), pytest.param(1000, 60, 12, marks=pytest.mark.faults)],
+    ids=["some", "hundreds"],
+)
+def test_everything_at_once(tmp_path: Path, requested: int, kills: int, restarts: int) -> None:
+    """
+    While programs are killed and stopped, their clocks jump and their disks fail, and the provider
+    restarts and answers badly: at the end every bill has its picture, or a sentence that says what
+    became of it, and nothing is billed twice.
+    """
+    run = kill_at_random(
+        tmp_path, requested, kills, "stopped", "astray", "full", restarts=restarts, faults=TROUBLE
+    )
+    assert (run.found.twice, run.found.corrupt, run.open) == ((), (), ())
+    turns = {turn.id: turn for turn in all_turns(tmp_path)}
+    unexplained = [
+        turn
+        for turn in run.found.lost
+        if turn not in turns or (turns[turn].failure or Failure(error="", message="")).message == ""
+    ]
+    assert unexplained == []
+    assert run.found.kept > 0.9 * run.found.billed
 
 
 @pytest.mark.parametrize(
