@@ -44,6 +44,8 @@ RECONCILE_TIMEOUT = 20.0
 """Seconds that a repeated call waits for a request left pending by an earlier run of the server."""
 STILL_PENDING = "still_pending"
 _MAX_BATCH = 10
+# Among how many sessions those of the same name are looked for.
+_LATEST = 200
 _RECOVERY_PAUSE = 0.2
 _NO_NOTE: Mapping[str, str] = MappingProxyType({})
 _JOINED = {
@@ -103,18 +105,18 @@ class CallContext:
             code = "branch_not_found" if lacks_branch else "session_not_found"
             known = "available_branches" if lacks_branch else "available_sessions"
             raise ToolCallError(code, error.message, {known: list(error.known)}) from error
-        if session.id != session_id:
+        if (session.name or "").casefold() == session_id.casefold():
             await self._warn_of_namesakes(session)
         return session
 
     async def _warn_of_namesakes(self, session: imagesession.AsyncImageSession) -> None:
         name = (session.name or "").casefold()
-        sessions = await self.studio.sessions.list()
-        named = [other.id for other in sessions if (other.name or "").casefold() == name]
-        if name and len(named) > 1:
-            others = ", ".join(other for other in named if other != session.id)
+        latest = await self.studio.sessions.list(limit=_LATEST)
+        others = [each.id for each in latest if (each.name or "").casefold() == name]
+        if len(others) > 1:
+            known = ", ".join(other for other in others if other != session.id)
             self.extra["warnings"] = [
-                f"Other sessions have the name {session.name!r} too: {others}. This is the latest."
+                f"Other sessions have the name {session.name!r} too: {known}. This is the latest."
             ]
 
     async def notices(self, *models: str) -> list[str]:

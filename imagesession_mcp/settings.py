@@ -285,7 +285,8 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 def _option(field: attrs.Attribute[Any]) -> Option:
     names = {"name": field.name.replace("_", "-"), "variable": _PREFIX + field.name.upper()}
-    return Option(**{**names, **field.metadata["option"]})
+    option: dict[str, Any] = {**names, **field.metadata["option"]}
+    return Option(**option)
 
 
 OPTIONS = {field.name: _option(field) for field in attrs.fields(Settings) if field.metadata}
