@@ -85,13 +85,12 @@ class AppState:
         Return a principal's studio. When it is opened, recovery starts in the background.
 
         Raises:
-            ToolCallError: The principal's name is not valid as a folder name.
             StorageError: The folder cannot be used.
         """
         if principal not in self._studios:
             library = self.settings.library
             if principal != LOCAL_PRINCIPAL:
-                library = self._principals_folder() / _validate_principal(principal)
+                library = self._principals_folder() / principal
             settings = attrs.evolve(self.settings, daily_budget=self.settings.budget_of(principal))
             self._studios[principal] = studio = self.open(settings, library)
             self._spawn(self._recover_library(principal, studio))
@@ -180,13 +179,14 @@ app_state: ContextVar[AppState] = ContextVar("app_state")
 
 def current_principal() -> str:
     """
-    Return the principal that sent the current request.
+    Return the principal that sent the current request, whose name is one for a folder.
+
+    Raises:
+        ToolCallError: The token's name is not.
     """
     token = get_access_token()
-    return LOCAL_PRINCIPAL if token is None else _validate_principal(token.client_id)
-
-
-def _validate_principal(name: str) -> str:
-    if _PRINCIPAL_NAME.fullmatch(name) is None or ".." in name:
+    if token is None:
+        return LOCAL_PRINCIPAL
+    if _PRINCIPAL_NAME.fullmatch(token.client_id) is None or ".." in token.client_id:
         raise ToolCallError("no_access", "The token's name is not valid as a folder name.")
-    return name
+    return token.client_id

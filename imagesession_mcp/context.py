@@ -42,8 +42,9 @@ HEARTBEAT = 5.0
 """Seconds between two progress notifications."""
 RECONCILE_TIMEOUT = 20.0
 """Seconds that a repeated call waits for a request left pending by an earlier run of the server."""
-STILL_PENDING = "still_pending"
 _MAX_BATCH = 10
+# Among how many sessions those of the same name are looked for.
+_LATEST = 200
 _RECOVERY_PAUSE = 0.2
 _NO_NOTE: Mapping[str, str] = MappingProxyType({})
 _JOINED = {
@@ -103,18 +104,18 @@ class CallContext:
             code = "branch_not_found" if lacks_branch else "session_not_found"
             known = "available_branches" if lacks_branch else "available_sessions"
             raise ToolCallError(code, error.message, {known: list(error.known)}) from error
-        if session.id != session_id:
+        if (session.name or "").casefold() == session_id.casefold():
             await self._warn_of_namesakes(session)
         return session
 
     async def _warn_of_namesakes(self, session: imagesession.AsyncImageSession) -> None:
         name = (session.name or "").casefold()
-        sessions = await self.studio.sessions.list()
-        named = [other.id for other in sessions if (other.name or "").casefold() == name]
-        if name and len(named) > 1:
-            others = ", ".join(other for other in named if other != session.id)
+        latest = await self.studio.sessions.list(limit=_LATEST)
+        others = [each.id for each in latest if (each.name or "").casefold() == name]
+        if len(others) > 1:
+            known = ", ".join(other for other in others if other != session.id)
             self.extra["warnings"] = [
-                f"Other sessions have the name {session.name!r} too: {others}. This is the latest."
+                f"Other sessions have the name {session.name!r} too: {known}. This is the latest."
             ]
 
     async def notices(self, *models: str) -> list[str]:
@@ -262,9 +263,14 @@ class CallContext:
         return await self.result_or_handle(running, note if left else _NO_NOTE)
 
     async def _perform(self, task: GenerationTask, generation: Generation) -> object:
-        if task.is_named:
-            # An earlier run of the server may have sent a request under the same id.
-            await self.wait_until_settled(task.id, RECONCILE_TIMEOUT)
+        # An earlier run of the server may have sent a request under the same id.
+        if task.is_named and not await self.settle(task.id, RECONCILE_TIMEOUT):
+            raise ToolCallError(
+                "still_pending",
+                f"Generation {task.id} was requested before and is not settled yet; nothing was "
+                "sent again. Call get_generation for it later.",
+                {"generation_id": task.id},
+            )
         key = KEY_PREFIX + task.id
         return await generation(idempotency_key=key, on_progress=task.on_progress)
 
@@ -354,26 +360,20 @@ class CallContext:
         start = f"{KEY_PREFIX}{task_id}/"
         return [turn.id for turn in turns if f"{turn.idempotency_key}/".startswith(start)]
 
-    async def wait_until_settled(self, task_id: str, max_seconds: float) -> None:
+    async def settle(self, task_id: str, max_seconds: float) -> bool:
         """
-        Recover the pending requests of a task from an earlier run of the server, at no cost.
-
-        Raises:
-            ToolCallError: A request is still pending.
+        Recover the pending requests of a task from an earlier run of the server, at no cost, and
+        return whether none is left pending.
         """
         deadline = time.monotonic() + max_seconds
         while await self.pending_turns(task_id):
             remaining = deadline - time.monotonic()
             if remaining <= 0:
-                raise ToolCallError(
-                    STILL_PENDING,
-                    f"Generation {task_id} was requested before and is not settled yet; nothing "
-                    "was sent again. Call get_generation for it later.",
-                    {"generation_id": task_id},
-                )
+                return False
             await self.studio.recover(timeout=remaining)
             # Another recovery may hold the lease, such as the one that runs at every start.
             await asyncio.sleep(min(remaining, _RECOVERY_PAUSE))
+        return True
 
 
 def _recorded_id(real_path: Path, folders: AllowedFolders) -> str | None:

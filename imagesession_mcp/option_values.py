@@ -16,8 +16,10 @@ DEFAULT_PRINCIPAL = "default"
 """The principal of the token in IMAGESESSION_MCP_TOKEN."""
 _TOKEN_LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63}):(\S+)(?:\s+(\S+))?")
 _MIN_TOKEN = 16
-_SWITCH = {"1": True, "true": True, "yes": True, "on": True}
-_SWITCH |= {"0": False, "false": False, "no": False, "off": False}
+_SWITCH = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off"), False),
+}
 
 
 class InvalidOptionError(ValueError):

@@ -75,7 +75,9 @@ def image_payload(image: imagesession.AsyncSavedImage) -> Payload:
             "model": image.model,
             "generation_params": dict(turn.options.changed()),
         },
-        "session_context": _session_context(image),
+        "session_context": None
+        if turn.session is None
+        else {"branch": turn.branch, "turn": turn.depth, "context": turn.context},
         **_kind_payload(image),
     }
     if turn.text:
@@ -83,13 +85,6 @@ def image_payload(image: imagesession.AsyncSavedImage) -> Payload:
     if image.session_id is None:
         payload |= {"single_shot": True, "temporary_session_id": None}
     return payload
-
-
-def _session_context(image: imagesession.AsyncSavedImage) -> Payload | None:
-    turn = image.turn
-    if turn.session is None:
-        return None
-    return {"branch": turn.branch, "turn": turn.depth, "context": turn.context}
 
 
 def _kind_payload(image: imagesession.AsyncSavedImage) -> Payload:

@@ -5,7 +5,6 @@ Images, sessions and the guide as resources, and the completion of ids.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
@@ -90,25 +89,21 @@ async def complete(
     Complete the ids of images and sessions.
     """
     del ref, context
-    match argument.name:
-        case "image_id":
-            images = await CallContext.from_request().studio.images.list(limit=_MAX_COMPLETIONS)
-            return _completion((payloads.short_id(image.id) for image in images), argument.value)
-        case "session_id":
-            all_sessions = await CallContext.from_request().studio.sessions.list()
-            return _completion((session.id for session in all_sessions), argument.value)
-        case _:
-            return None
+    studio = CallContext.from_request().studio
+    if argument.name == "image_id":
+        images = await studio.images.list(limit=_MAX_COMPLETIONS)
+        ids = [payloads.short_id(image.id) for image in images]
+    elif argument.name == "session_id":
+        ids = [session.id for session in await studio.sessions.list()]
+    else:
+        return None
+    matching = [each for each in ids if each.startswith(argument.value.upper())]
+    values = matching[:_MAX_COMPLETIONS]
+    return Completion(values=values, total=len(matching), has_more=len(matching) > len(values))
 
 
 async def _image(image_id: str) -> imagesession.AsyncSavedImage:
     return await CallContext.from_request().image(image_id)
-
-
-def _completion(ids: Iterable[str], prefix: str) -> Completion:
-    matching = [image_id for image_id in ids if image_id.startswith(prefix.upper())]
-    values = matching[:_MAX_COMPLETIONS]
-    return Completion(values=values, total=len(matching), has_more=len(matching) > _MAX_COMPLETIONS)
 
 
 def add_resources(server: MCPServer[Any]) -> None:

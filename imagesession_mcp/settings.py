@@ -15,27 +15,16 @@ from typing import Any, Literal
 
 import attrs
 
-from imagesession_mcp.option_values import (
-    InvalidOptionError,
-    Principal,
-    choice_parser,
-    number_parser,
-    parse_budget,
-    parse_folder,
-    parse_library,
-    parse_server,
-    parse_switch,
-    parse_token,
-    parse_token_file,
-    parse_tokens,
-    pattern_parser,
-)
+from imagesession_mcp import option_values as values
+from imagesession_mcp.option_values import InvalidOptionError, Principal
 
 _PREFIX = "IMAGESESSION_MCP_"
 _HOST = "a name or an address, as 127.0.0.1 or images.example.com"
-_parse_host = pattern_parser(r"[A-Za-z0-9._:\[\]-]+", _HOST)
-_parse_origin = pattern_parser(r"https?://[^/?#\s]+", "an origin, as https://app.example.com")
-_parse_count = number_parser(int, 1_000_000_000, "a whole number, from 1", minimum=1)
+_parse_host = values.pattern_parser(r"[A-Za-z0-9._:\[\]-]+", _HOST)
+_parse_origin = values.pattern_parser(
+    r"https?://[^/?#\s]+", "an origin, as https://app.example.com"
+)
+_parse_count = values.number_parser(int, 1_000_000_000, "a whole number, from 1", minimum=1)
 
 
 @attrs.frozen(kw_only=True)
@@ -56,7 +45,7 @@ class Option:
     variable: str
     metavar: str = ""
     separator: str = ""
-    parse: Callable[[str], object] = parse_switch
+    parse: Callable[[str], object] = values.parse_switch
     help: str
 
 
@@ -87,7 +76,7 @@ class Settings:
         help="The folder where images are saved, or the URL of a library that a team shares. The "
         "default is in your Pictures folder.",
         metavar="FOLDER",
-        parse=parse_library,
+        parse=values.parse_library,
         variable="IMAGESESSION_LIBRARY",
     )
     allow_dirs: tuple[Path, ...] = _setting(
@@ -95,7 +84,7 @@ class Settings:
         help="A folder from which files named in calls are read, such as photographs to edit. "
         "The library is always allowed, and nothing else. Can be given several times.",
         metavar="FOLDER",
-        parse=parse_folder,
+        parse=values.parse_folder,
         separator=os.pathsep,
         name="allow-dir",
     )
@@ -104,7 +93,7 @@ class Settings:
         help="The server's limit per UTC day, in US dollars; a request that could exceed it "
         "is not sent. none for no limit. The default is 5.00.",
         metavar="USD",
-        parse=parse_budget,
+        parse=values.parse_budget,
     )
     server: str | None = _setting(
         default=None,
@@ -112,21 +101,21 @@ class Settings:
         "vllm-omni, plain; or a .toml file that describes it, with a price for the budget. The "
         "default is known by its host.",
         metavar="NAME",
-        parse=parse_server,
+        parse=values.parse_server,
     )
     api: Literal["responses", "images"] = _setting(
         default="responses",
         help="The API that makes images: responses, where a lost answer can be looked up, or "
         "images, where no text model is billed. The default is responses.",
         metavar="API",
-        parse=choice_parser("responses", "images"),
+        parse=values.choice_parser("responses", "images"),
     )
     provider_state: Literal["responses", "conversation", "none"] = _setting(
         default="responses",
         help="What the provider stores of each turn: responses, for 30 days; conversation, until "
         "it is deleted; none. The default is responses.",
         metavar="STATE",
-        parse=choice_parser("responses", "conversation", "none"),
+        parse=values.choice_parser("responses", "conversation", "none"),
     )
     max_sessions: int = _setting(
         default=100,
@@ -149,14 +138,14 @@ class Settings:
         "and the generation continues. Many clients give up at 60 seconds. The default "
         "is 45.",
         metavar="SECONDS",
-        parse=number_parser(float, 3600, "seconds, from 0 to 3600"),
+        parse=values.number_parser(float, 3600, "seconds, from 0 to 3600"),
     )
     preview_bytes: int = _setting(
         default=75_000,
         help="The maximum size of the preview in a result; the full picture is always saved. "
         "0 for no preview. The default is 75000, which is 100 kB in base64.",
         metavar="BYTES",
-        parse=number_parser(int, 1_000_000, "bytes, from 0 to 1000000"),
+        parse=values.number_parser(int, 1_000_000, "bytes, from 0 to 1000000"),
     )
     links: bool = _setting(
         default=False,
@@ -183,7 +172,7 @@ class Settings:
         default=8765,
         help="The port with --http; 0 for any free port. The default is 8765.",
         metavar="PORT",
-        parse=number_parser(int, 65535, "a port, from 0 to 65535"),
+        parse=values.number_parser(int, 65535, "a port, from 0 to 65535"),
     )
     principals: tuple[Principal, ...] = _setting(
         default=(),
@@ -192,7 +181,7 @@ class Settings:
         "name:token 1.50. Instead of a file, IMAGESESSION_MCP_TOKENS can hold such lines, or "
         "IMAGESESSION_MCP_TOKEN one token.",
         metavar="FILE",
-        parse=parse_token_file,
+        parse=values.parse_token_file,
         name="token-file",
         variable=f"{_PREFIX}TOKEN_FILE",
     )
@@ -285,10 +274,11 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 def _option(field: attrs.Attribute[Any]) -> Option:
     names = {"name": field.name.replace("_", "-"), "variable": _PREFIX + field.name.upper()}
-    return Option(**{**names, **field.metadata["option"]})
+    option: dict[str, Any] = {**names, **field.metadata["option"]}
+    return Option(**option)
 
 
 OPTIONS = {field.name: _option(field) for field in attrs.fields(Settings) if field.metadata}
 """The options by the settings' names."""
 # Secrets have no option, because every user of a computer can read a process's command line.
-SECRETS = ((f"{_PREFIX}TOKENS", parse_tokens), (f"{_PREFIX}TOKEN", parse_token))
+SECRETS = ((f"{_PREFIX}TOKENS", values.parse_tokens), (f"{_PREFIX}TOKEN", values.parse_token))

@@ -18,7 +18,6 @@ from typing import Any, cast
 import attrs
 import mcp.types as t
 from mcp import MCPError
-from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.extension import Extension, MethodBinding
 from mcp.server.mcpserver import require_client_extension
@@ -26,6 +25,7 @@ from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
 from mcp.types import CallToolRequestParams, RequestParams, RequestParamsMeta
 from pydantic import BaseModel, Field
 
+from imagesession_mcp.app_state import current_principal
 from imagesession_mcp.tasks import no_time_limit
 
 _VERSIONS = frozenset({"2026-07-28"})
@@ -58,7 +58,7 @@ class ProtocolTask:
         updated: When its status last changed.
     """
 
-    owner: str | None
+    owner: str
     call: asyncio.Task[HandlerResult]
     id: str = attrs.field(factory=lambda: secrets.token_urlsafe(24))
     created: dt.datetime = attrs.field(factory=lambda: dt.datetime.now(dt.UTC))
@@ -144,7 +144,7 @@ class TasksExtension(Extension):
         for earlier in list(self._tasks.values()):
             if earlier.call.done() and earlier.updated <= oldest:
                 del self._tasks[earlier.id]
-        task = ProtocolTask(_principal(), call)
+        task = ProtocolTask(current_principal(), call)
         self._tasks[task.id] = task
         call.add_done_callback(task.on_done)
         return task
@@ -165,7 +165,7 @@ class TasksExtension(Extension):
         require_client_extension(ctx, self.identifier)
         _check_header(ctx, params)
         task = self._tasks.get(params.task_id)
-        if task is None or task.owner != _principal():
+        if task is None or task.owner != current_principal():
             raise MCPError(
                 t.INVALID_PARAMS,
                 "There is no such task. If the server was restarted since, list_images still has "
@@ -196,11 +196,6 @@ def _check_header(ctx: _Ctx, params: TaskParams) -> None:
         return
     if decode_header_value(headers.get(MCP_NAME_HEADER)) != params.task_id:
         raise MCPError(t.HEADER_MISMATCH, "The header Mcp-Name does not name the task in the body.")
-
-
-def _principal() -> str | None:
-    token = get_access_token()
-    return None if token is None else token.client_id
 
 
 def _outcome(call: asyncio.Task[HandlerResult]) -> dict[str, Any]:

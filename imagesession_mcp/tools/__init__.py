@@ -110,11 +110,7 @@ class LibraryTool(Tool):
             raise
         except Exception as error:  # noqa: BLE001 - its text is masked unless it is expected
             return error_result(error)
-        return (
-            answered
-            if isinstance(answered, CallToolResult)
-            else text_result({**answered, **call.extra})
-        )
+        return answered
 
     def _check_names(self, arguments: Iterable[str]) -> None:
         """

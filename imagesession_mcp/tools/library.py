@@ -13,7 +13,7 @@ from pydantic import Field
 import imagesession
 from imagesession.errors import ImageSessionError
 from imagesession_mcp import guide, payloads, results
-from imagesession_mcp.context import STILL_PENDING, CallContext
+from imagesession_mcp.context import CallContext
 from imagesession_mcp.errors import ToolCallError
 from imagesession_mcp.payloads import Payload
 from imagesession_mcp.tasks import GenerationTask
@@ -147,13 +147,9 @@ async def get_generation(
     if task is not None:
         return await call.result_or_handle(task)
     settings = call.state.settings
-    settled = call.wait_until_settled(generation_id, settings.wait_seconds)
-    try:
-        await call.with_progress(settled, "checking for the result")
-    except ToolCallError as error:
-        if error.code == STILL_PENDING:
-            return results.pending_result(generation_id, "of an earlier run, not settled yet")
-        raise
+    settling = call.settle(generation_id, settings.wait_seconds)
+    if not await call.with_progress(settling, "checking for the result"):
+        return results.pending_result(generation_id, "of an earlier run, not settled yet")
     saved = await call.find_saved(generation_id)
     if not saved:
         known_ids = [task.id for task in call.state.tasks.of(call.principal)][:10]

@@ -219,7 +219,7 @@ def answering(rounds: int = 60) -> Iterator[Figure]:
     Measure the shortest answers over HTTP, each on a connection that is kept: one without and one
     with the protocol around it.
     """
-    call = {"name": "list_images", "arguments": {}}
+    call: dict[str, Any] = {"name": "list_images", "arguments": {}}
     request = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
     headers = {"Accept": "application/json, text/event-stream"}
     headers["MCP-Protocol-Version"] = "2025-11-25"
@@ -243,7 +243,7 @@ def thousands(calls: int = 2_000) -> Figure:
     """
     Send many calls at once, all of which have to be answered.
     """
-    params = {"name": "list_images", "arguments": {}}
+    params: dict[str, Any] = {"name": "list_images", "arguments": {}}
     with working_folder() as folder:
         command = (*_server_command(folder), "--offline")
         with McpConnection(command, Path(folder) / "log") as wire:

@@ -37,6 +37,8 @@ _ENVIRONMENT = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "ENABLE_TOOL_SEARCH": "false",  # all tools are offered at once
     "MCP_CONNECTION_NONBLOCKING": "0",
+    "MCP_CONNECT_TIMEOUT_MS": "120000",  # machines may be busy
+    "MCP_TIMEOUT": "120000",
     "GEMINI_API_KEY": "x",
     "GEMINI_CLI_TRUST_WORKSPACE": "true",
     "OPENAI_API_KEY": "x",
@@ -71,10 +73,12 @@ class _Computer:
 
     def __init__(self, home: Path, model: ScriptedModel) -> None:
         self.home, self.model = home, model
+        # Programs start servers with few variables of their own.
+        variables = f"PYTHONPATH={ROOT} IMAGESESSION_LIBRARY={home / 'library'}"
         server = shlex.join([sys.executable, *SERVER_MODULE])
-        uvx = home / "bin" / "uvx"
-        self.write("bin/uvx", f'#!/bin/sh\nshift 3\nexec {server} --offline "$@"\n')
-        uvx.chmod(0o755)
+        script = f'#!/bin/sh\nshift 3\nexec env {variables} {server} --offline "$@"\n'
+        self.write("bin/uvx", script)
+        (home / "bin" / "uvx").chmod(0o755)
 
     def write(self, name: str, text: str) -> None:
         """
@@ -93,8 +97,6 @@ class _Computer:
             **_ENVIRONMENT,
             "HOME": str(self.home),
             "PATH": os.pathsep.join(bin_folders),
-            "PYTHONPATH": str(ROOT),
-            "IMAGESESSION_LIBRARY": str(self.home / "library"),
             "ANTHROPIC_BASE_URL": self.model.url,
             "GOOGLE_GEMINI_BASE_URL": self.model.url,
         }

@@ -15,7 +15,7 @@ from mcp.server.auth.provider import AccessToken
 
 from imagesession.testing import tiny_image
 from imagesession_mcp.option_values import Principal
-from tests.mcp.serving import Room
+from tests.mcp.serving import Room, text
 
 pytestmark = pytest.mark.anyio
 
@@ -113,6 +113,25 @@ async def test_budgets_hold_for_the_server(room: Room) -> None:
         async with room.connect(daily_budget=0.02) as call:
             error = await call.failure("generate_image", prompt="a fox", quality="low")
             assert error["code"] == "budget_exceeded"
+
+
+async def test_two_servers_with_different_budgets(room: Room) -> None:
+    """
+    Two servers that run on one library at the same time each keep to their own limit of what both
+    spend together.
+    """
+    cheap = {"quality": "low", "size": "1024x1024"}
+    async with room.connect(daily_budget=0.06) as small, room.connect(daily_budget=0.14) as large:
+        refused = {"small": 0.0, "large": 0.0}
+        for number in range(16):
+            for name, call in (("small", small), ("large", large)):
+                spent = (await call.success("get_server_stats"))["spent_today_usd"]
+                result = await call("generate_image", prompt=f"fox {number}", **cheap)
+                if result.is_error and not refused[name]:
+                    assert text(result)["code"] == "budget_exceeded"
+                    refused[name] = spent
+        total = (await large.success("get_server_stats"))["spent_today_usd"]
+    assert 0 < refused["small"] <= 0.06 < refused["large"] <= total <= 0.14
 
 
 @pytest.mark.parametrize("name", ["../ann", "a/b", "", ".", "..", "a\0b", "a" * 100])
