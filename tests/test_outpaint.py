@@ -66,6 +66,7 @@ def test_session_extends_its_last_image(studio: Any, provider: FakeOpenAI) -> No
     assert "Continue the picture" in alone.prompt
 
 
+@pytest.mark.filterwarnings("ignore::imagesession.errors.ModelDeprecationWarning")
 @pytest.mark.parametrize(
     "model,edge,shape,size",
     [
