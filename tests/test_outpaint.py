@@ -66,12 +66,22 @@ def test_session_extends_its_last_image(studio: Any, provider: FakeOpenAI) -> No
     assert "Continue the picture" in alone.prompt
 
 
-def test_large_image_is_made_smaller(studio: Any) -> None:
+@pytest.mark.filterwarnings("ignore::imagesession.errors.ModelDeprecationWarning")
+@pytest.mark.parametrize(
+    "model,edge,shape,size",
+    [
+        ("gpt-image-1.5", 1600, "3:2", (1536, 1024)),
+        pytest.param("gpt-image-2", 4000, "16:9", (3840, 2160), marks=pytest.mark.faults),
+    ],
+)
+def test_large_image_is_made_smaller(
+    studio: Any, model: str, edge: int, shape: str, size: tuple[int, int]
+) -> None:
     """
     An image that is larger than any canvas of the model is made smaller to fit.
     """
-    huge = encoded(Image.new("RGB", (4000, 4000), "red"))
-    assert studio.outpaint(huge, to="16:9").size == (3840, 2160)
+    large = encoded(Image.new("RGB", (edge, edge), "red"))
+    assert studio.outpaint(large, to=shape, image_model=model).size == size
 
 
 @pytest.mark.parametrize(
