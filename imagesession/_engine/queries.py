@@ -48,7 +48,7 @@ def image_query(
         since=None if since is None else _parse_time("since", since),
         until=None if until is None else _parse_end("until", until),
         limit=check_limit(limit),
-        before=_label("The picture's id", before),
+        before=_label("The image's id", before),
     )
 
 

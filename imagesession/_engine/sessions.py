@@ -351,7 +351,7 @@ def resolve_turn_id(tree: Tree, turn_or_image_id: str) -> str:
     Raises:
         InvalidRequestError: It is not text.
     """
-    validate_label("The turn's or picture's id", turn_or_image_id)
+    validate_label("The turn's or image's id", turn_or_image_id)
     for turn in tree.turns.values():
         if any(image.id == turn_or_image_id for image in turn.images):
             return turn.id

@@ -41,8 +41,8 @@ def restore_unmasked(original: bytes, reply: bytes, alpha: Image.Image) -> bytes
     """
     from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-    before = decode_upright(original, "The picture that was sent")
-    after = decode_upright(reply, "The picture that came back")
+    before = decode_upright(original, "The image that was sent")
+    after = decode_upright(reply, "The image that came back")
     check_size("mask", alpha.size, before.size, resize_mask=False)
     mode = "RGBA" if has_alpha(before) or has_alpha(after) else "RGB"
     base = before.convert(mode)
@@ -76,7 +76,7 @@ def validate_markup(picture: object, size: Size, *, resize_mask: bool = False) -
     lowest, highest = overlay.getchannel("A").getextrema()
     if lowest == _OPAQUE:
         raise InvalidImageError(
-            "The markup has no transparent pixel and would hide the picture. Draw on a transparent "
+            "The markup has no transparent pixel and would hide the image. Draw on a transparent "
             'one: Image.new("RGBA", size, (0, 0, 0, 0)).'
         )
     if highest == 0:

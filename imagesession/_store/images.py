@@ -40,7 +40,7 @@ class ImageStore(StorePart):
             data = self.blobs.get(image.file)
         except OSError as error:
             raise InvalidImageError(
-                f"Picture {image.id} cannot be read from {self.path(image)}: {error.strerror}. Its "
+                f"Image {image.id} cannot be read from {self.path(image)}: {error.strerror}. Its "
                 "record is still there; put the file back under that name."
             ) from error
         known = image.file, image.sha256
@@ -48,8 +48,8 @@ class ImageStore(StorePart):
             return data
         if hashlib.sha256(data).hexdigest() != image.sha256:
             raise InvalidImageError(
-                f"Picture {image.id} is not what was made: {self.path(image)} was damaged or "
-                "changed since. Put it back from a backup; import_file keeps another picture."
+                f"Image {image.id} is not what was made: {self.path(image)} was damaged or "
+                "changed since. Put it back from a backup; import_file keeps another image."
             )
         self._verified[known] = state
         return data
@@ -106,7 +106,7 @@ class ImageStore(StorePart):
             return found
         latest = tuple(row.image for row in self.index.page(ImageQuery(limit=HINTS)))
         raise NotFoundError(
-            f"This library has no picture {quote(image_id)}. Its latest are: "
+            f"This library has no image {quote(image_id)}. Its latest are: "
             f"{', '.join(latest) or 'none yet'}.",
             image_id,
             latest,

@@ -108,7 +108,7 @@ class RepairStore(StorePart):
         ]
         return HealthCheck(
             name="repair",
-            message=f"brought back from the metadata beside pictures: {' and '.join(parts)}.",
+            message=f"brought back from the metadata beside images: {' and '.join(parts)}.",
         )
 
     def _restore_turn(self, turn: Turn) -> bool:
