@@ -1038,7 +1038,7 @@ def test_handle_has_a_readable_repr(studio: Any) -> None:
     A handle's repr has its name, the number of images, and its last known status.
     """
     batch = studio.batches.create(ZOO, name="zoo", **SMALL)
-    assert "ImageBatch 'zoo', 3 pictures" in repr(batch)
+    assert "ImageBatch 'zoo', 3 images" in repr(batch)
     assert (batch.__len__(), batch.name) == (3, "zoo")
     assert batch.created.tzinfo is not None
 

@@ -293,9 +293,9 @@ def test_budget_refuses_one_image_and_the_next_run_makes_it(run: Callable[[str],
     One poster is refused with advice; after the fix only that one is made.
     """
     output = run("batch_with_budget").output
-    assert "4 of 5 pictures, 1 failed" in output
+    assert "4 of 5 images, 1 failed" in output
     assert len(re.findall(r"alps: Not sent: this call could cost up to \$", output)) == 1
-    assert "5 of 5 pictures>, 1 of them new" in output
+    assert "5 of 5 images>, 1 of them new" in output
 
 
 def test_finished_batch_makes_nothing_more(run: Callable[[str], Run], tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_finished_batch_makes_nothing_more(run: Callable[[str], Run], tmp_path: 
     before = first.pictures()
     second = execute_here("batch_with_budget", first.library)
     elsewhere = execute("batch_with_budget", tmp_path)
-    assert "5 of 5 pictures>, 0 of them new" in second.output
+    assert "5 of 5 images>, 0 of them new" in second.output
     assert second.pictures() == before
     assert _looks(elsewhere) == _looks(first)
 

@@ -355,11 +355,11 @@ def test_failed_analysis_is_a_typed_error(
     "arguments,kind,message",
     [
         ({"image": None}, InvalidImageError, "no image to analyze"),
-        ({"image": b"garbage"}, InvalidImageError, "not a whole picture"),
+        ({"image": b"garbage"}, InvalidImageError, "not a whole image"),
         ({"goals": 7}, InvalidPromptError, "not text"),
         ({"goals": "x" * 32_001}, InvalidPromptError, "32,001"),
         ({"model": "gpt-image-2"}, InvalidOptionError, "image_model"),
-        ({"image": "01ARZ3NDEKTSV4RRFFQ69G5FAV"}, NotFoundError, "no picture"),
+        ({"image": "01ARZ3NDEKTSV4RRFFQ69G5FAV"}, NotFoundError, "no image"),
     ],
     ids=range(6),
 )
@@ -503,7 +503,7 @@ def test_failed_edit_keeps_the_findings(
         ({"goals": ""}, InvalidPromptError, "empty"),
         ({"goals": 7}, InvalidPromptError, "not text"),
         ({"image": None}, InvalidImageError, "no image to analyze"),
-        ({"image": b"garbage"}, InvalidImageError, "not a whole picture"),
+        ({"image": b"garbage"}, InvalidImageError, "not a whole image"),
         ({"preserve_elements": 7}, InvalidRequestError, "preserve_elements"),
         ({"preserve_elements": "half a \ud83c"}, InvalidRequestError, "preserve_elements"),
         ({"preserve_elements": "x" * 32_001}, InvalidRequestError, "32,0"),

@@ -138,7 +138,7 @@ def test_one_failure_does_not_end_the_rest(make_studio: MakeStudio, tmp_path: Pa
     failed = [p for p, result in zip(prompts, results, strict=True) if result in results.errors]
     assert failed == ["REFUSE", "BLOCK", "LATER", "BREAK"]
     assert len(paid_bodies(provider)) == len(prompts)
-    assert repr(results) == "<Results: 4 of 8 pictures, 4 failed>"
+    assert repr(results) == "<Results: 4 of 8 images, 4 failed>"
     with pytest.raises(RefusalError):
         results.raise_any()
 
@@ -385,8 +385,8 @@ def test_requests_may_be_any_iterable(studio: Any, provider: FakeOpenAI) -> None
 
 def test_progress_bar_is_shown_on_request(studio: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """
-    A bar on standard error counts images and failures if it is requested; without a terminal
-    nothing is shown.
+    Without a terminal nothing is shown, unless it is requested: then a line on standard error for
+    the end of each image.
     """
     studio.map(["a", "b"])
     studio.map(["a", "b"], progress=False)
@@ -394,8 +394,12 @@ def test_progress_bar_is_shown_on_request(studio: Any, capsys: pytest.CaptureFix
     studio.map(["a", "b", ""], progress=True)
     output = capsys.readouterr()
     assert output.out == ""
-    assert "3/3" in output.err
-    assert "image" in output.err
+    lines = sorted(output.err.splitlines())
+    assert [line.partition(",")[0] for line in lines] == [
+        "1 of 3: completed",
+        "2 of 3: completed",
+        "3 of 3: failed",
+    ]
 
 
 class InterruptingProvider(FakeOpenAI):

@@ -10,7 +10,7 @@ import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -114,7 +114,11 @@ MISTAKES: list[tuple[str, Call, str]] = [
     ("typo of a word", lambda s: s.edit("bluer", image=PICTURE, refrence=PICTURE), "'references'"),
     ("typo in map", lambda s: s.map(["x"], refrence=PICTURE), "ImageRequest"),
     ("typo of another verb's", lambda s: s.variations("x", masks=PICTURE), r"edit\(prompt"),
-    ("typo of a studio", lambda s: type(s).offline(embed_metdata=True), "'embed_metadata'"),
+    (
+        "typo of a studio",
+        lambda _: cast("Any", Studio).offline(embed_metdata=True),
+        "'embed_metadata'",
+    ),
     ("standard", lambda s: s.generate("a fox", quality="standard"), "Nearest: 'medium'"),
     ("white", lambda s: s.generate("a fox", background="white"), "Nearest: 'opaque'"),
     ("pixels", lambda s: s.generate("a fox", size="1920x1080"), "1920x1088"),

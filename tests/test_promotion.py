@@ -420,8 +420,8 @@ def test_promotion_options_apply_to_the_session(studio: Any, provider: FakeOpenA
 @pytest.mark.parametrize(
     "picture,message",
     [
-        (b"garbage", "not a whole picture"),
-        (RED[:-30], "not a whole picture"),
+        (b"garbage", "not a whole image"),
+        (RED[:-30], "not a whole image"),
         (b"", "is empty"),
         ("/nowhere/at all.png", "cannot be read"),
         ("a\0b", "cannot be read"),

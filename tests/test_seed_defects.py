@@ -517,7 +517,7 @@ def test_b20_images_are_checked_by_content(
     photo = tmp_path / "photo.txt"
     photo.write_bytes(tiny_image())
     arguments: dict[str, Any] = {"image": photo, where: secret}
-    with pytest.raises(InvalidImageError, match="not a whole picture"):
+    with pytest.raises(InvalidImageError, match="not a whole image"):
         studio.edit("bluer", **arguments)
     assert provider.requests == ()
     assert studio.edit("bluer", image=photo).bytes

@@ -88,7 +88,7 @@ class BatchFacts(Generic[AnyRuntime]):
 
     def __repr__(self) -> str:
         label = self.name or self.id
-        return f"<{type(self).__name__} {label!r}, {len(self)} pictures, {self._record.state}>"
+        return f"<{type(self).__name__} {label!r}, {len(self)} images, {self._record.state}>"
 
 
 @attrs.frozen(eq=False, repr=False)

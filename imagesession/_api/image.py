@@ -236,7 +236,7 @@ class ImageFacts(Generic[AnyRuntime]):
             return Image.open(io.BytesIO(self.bytes), formats=(self.format.upper(),))
         except (Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
             raise InvalidImageError(
-                f"Picture {self.id} cannot be opened with Pillow ({error}). Its file is "
+                f"Image {self.id} cannot be opened with Pillow ({error}). Its file is "
                 f"{self._address}."
             ) from error
 
@@ -269,7 +269,7 @@ class ImageFacts(Generic[AnyRuntime]):
     def _pixels(self) -> Image.Image:
         from imagesession._imaging.convert import pixels  # noqa: PLC0415 - loads Pillow
 
-        return pixels(self.bytes, f"Picture {self.id}")
+        return pixels(self.bytes, f"Image {self.id}")
 
     def _write_copy(self, path: object, *, overwrite: bool) -> str:
         from imagesession._store.image_copies import write_copy  # noqa: PLC0415 - rarely needed
@@ -298,7 +298,7 @@ class ImageFacts(Generic[AnyRuntime]):
         """
         from imagesession._imaging.thumbnails import preview  # noqa: PLC0415 - loads Pillow
 
-        data, name = self.bytes, f"Picture {self.id}"
+        data, name = self.bytes, f"Image {self.id}"
         return preview(data, name, max_side=max_side, max_bytes=max_bytes)
 
     def as_png(self, *, max_side: int | None = None) -> builtins.bytes:
@@ -319,7 +319,7 @@ class ImageFacts(Generic[AnyRuntime]):
         """
         from imagesession._imaging.convert import as_png  # noqa: PLC0415 - loads Pillow
 
-        return as_png(self.bytes, f"Picture {self.id}", max_side=max_side)
+        return as_png(self.bytes, f"Image {self.id}", max_side=max_side)
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         from imagesession._display import notebook  # noqa: PLC0415 - loads Pillow

@@ -116,7 +116,7 @@ class Results(Sequence["Image | ImageSessionError"], Generic[Image]):
 
     def __repr__(self) -> str:
         failed = f", {len(self.errors)} failed" if self.errors else ""
-        return f"<Results: {len(self.images)} of {len(self)} pictures{failed}>"
+        return f"<Results: {len(self.images)} of {len(self)} images{failed}>"
 
 
 def _to_tile(key: str, item: object) -> Tile:

@@ -224,7 +224,8 @@ def to_sources(images: ImageInputs) -> tuple[Source, ...]:
     Convert one or several images to the form that the engine takes.
     """
     if isinstance(images, Mapping):
-        return tuple(NamedSource(role, to_source(image)) for role, image in images.items())
+        named = cast("Mapping[str, ImageInput]", images)
+        return tuple(NamedSource(role, to_source(image)) for role, image in named.items())
     single = isinstance(images, (str, ImageFacts)) or hasattr(images, "read")
     if isinstance(images, Iterable) and not (single or has_pixels(images) or is_buffer(images)):
         return tuple(to_source(image) for image in cast("Iterable[ImageInput]", images))

@@ -122,7 +122,7 @@ def _choose_layout(
         if is_pdf or (height <= _MAX_HEIGHT and height * sheet_layout.width <= _MAX_PIXELS):
             return sheet_layout
     raise InvalidRequestError(
-        f"The session's {formatting.pluralize(len(cards), 'picture')} do not fit on one page"
+        f"The session's {formatting.pluralize(len(cards), 'image')} do not fit on one page"
         f"{f' with columns={columns}' if columns else ''}. Write it to "
         f"{quote(file.with_suffix('.pdf').name)}, which has as many pages as it takes."
     )
@@ -151,13 +151,13 @@ def build_sheet(store: Store, record: SessionRecord, tree: Tree, *, costs: bool)
     cards = tuple(_cards(store, tree, costs=costs))
     if not cards:
         raise InvalidRequestError(
-            f"Session {record.id} has no pictures yet, so there is no contact sheet of it. "
+            f"Session {record.id} has no images yet, so there is no contact sheet of it. "
             "session.generate makes the first one."
         )
     sketches = formatting.SKETCHES if costs else f"{formatting.SKETCHES.partition(':')[0]}."
     failed = sum(turn.status in {"failed", "refused"} for turn in turns)
     notes = (
-        f"{formatting.pluralize(failed, 'turn')} brought no picture." if failed else "",
+        f"{formatting.pluralize(failed, 'turn')} brought no image." if failed else "",
         sketches if any(map(formatting.is_sketch, turns)) else "",
     )
     total = formatting.format_total_price(turns) if costs else ""
@@ -193,7 +193,7 @@ def _cards(store: Store, tree: Tree, *, costs: bool) -> Iterator[Card]:
 def _drawer(store: Store, image: ImageRecord) -> Draw:
     def draw(box: tuple[int, int]) -> Image.Image | None:
         try:
-            data, name = store.read(image), f"Picture {image.id}"
+            data, name = store.read(image), f"Image {image.id}"
             return load_small(data, name, box, squares=True, enlarged=_MAX_ENLARGEMENT)
         except ImageSessionError:
             return None

@@ -99,7 +99,7 @@ def page(record: SessionRecord, tree: Tree, branch: str, read: Read) -> str:
         title=formatting.shorten(record.name or record.description, 80) or "Untitled session",
         about=formatting.shorten(record.description, 160) if record.name else "",
         closed=record.closed is not None,
-        counts=formatting.pluralize(pictures, "picture"),
+        counts=formatting.pluralize(pictures, "image"),
         price=formatting.format_total_price(turns),
         branches=len(tree.branches()),
         left_out=max(0, len(turns) - MAX_TURNS),
@@ -151,7 +151,7 @@ def thumbnail_url(
     Return a thumbnail as a data URL; None if the image cannot be read.
     """
     try:
-        small = page_thumbnail(read(image), f"Picture {image.id}", size)
+        small = page_thumbnail(read(image), f"Image {image.id}", size)
     except ImageSessionError:
         return None
     return data_url.data_url(small.data, small.format)
@@ -249,5 +249,5 @@ def _reason(turn: Turn) -> str:
     if turn.failure is not None:
         return formatting.shorten(turn.failure.message or turn.failure.error, _REASON_LENGTH)
     if turn.status == "completed" and not turn.images:
-        return formatting.shorten(turn.text, _REASON_LENGTH) or "no picture"
+        return formatting.shorten(turn.text, _REASON_LENGTH) or "no image"
     return ""

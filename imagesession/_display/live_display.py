@@ -108,12 +108,12 @@ class DisplaySlot:
 
     def __enter__(self) -> Self:
         if get_shell() is not None:
-            self.handle = display_in_cell(_Placeholder("The picture is on its way …"))
+            self.handle = display_in_cell(_Placeholder("The image is on its way …"))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None and self.handle is not None:
-            self.handle.update(_Placeholder(f"No picture: {kind.__name__}"))
+            self.handle.update(_Placeholder(f"No image: {kind.__name__}"))
 
     def update(self, event: object) -> None:
         """

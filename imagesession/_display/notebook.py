@@ -36,7 +36,7 @@ def saved_image(image: ImageRecord, text: str, read: Callable[[], bytes]) -> Bun
     """
     if live_display.was_displayed(image.id):
         return {"text/plain": text}, {}
-    return picture(read, f"Picture {image.id}", image.format, (image.width, image.height), text)
+    return picture(read, f"Image {image.id}", image.format, (image.width, image.height), text)
 
 
 def picture(

@@ -45,7 +45,7 @@ def page(store: Store, folder: str, provider: str) -> str:
         provider=provider,
         figures=(
             (f"{count:,}", "session" if count == 1 else "sessions"),
-            (f"{sum(day.images for day in days):,}", "pictures"),
+            (f"{sum(day.images for day in days):,}", "images"),
             (_format_spending(days), "in all"),
             (_format_spending(today), "today (UTC)"),
         ),
@@ -67,7 +67,7 @@ def _session_row(store: Store, record: SessionRecord) -> dict[str, Any]:
         "image": thumbnail_url(images[-1], store.read, _ROW_SIZE) if images else None,
         "title": formatting.shorten(record.name or record.description, 60) or "Untitled session",
         "about": formatting.shorten(record.description, 80) if record.name else "",
-        "counts": formatting.pluralize(len(images), "picture"),
+        "counts": formatting.pluralize(len(images), "image"),
         "price": formatting.format_total_price(turns),
         "day": formatting.format_day(store.activity(record)),
         "closed": record.closed is not None,

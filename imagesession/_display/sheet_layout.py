@@ -203,7 +203,7 @@ class _Page:
         picture = card.draw(self.form.slot_size)
         if picture is None:
             self.pen.rectangle(edge, fill=_WHITE, outline=_LINE)
-            self._line("no picture", left + _GAP, left + width - _GAP, top + height // 2)
+            self._line("no image", left + _GAP, left + width - _GAP, top + height // 2)
         else:
             self.pen.rectangle(edge, fill=_BACKGROUND)
             index = left + (width - picture.width) // 2, top + (height - picture.height) // 2

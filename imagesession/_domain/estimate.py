@@ -204,7 +204,7 @@ def _mainline(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
     before = reported_context(inputs.past, "mainline", model=inputs.options.model)
     again = before.text + before.unreported * (_OVERHEAD[1] + _ANSWER[1] + _max_input_tokens(model))
     leads = (
-        f"{name} leads: {overhead[0]:,} to {overhead[1]:,} tokens beside the words and pictures, "
+        f"{name} leads: {overhead[0]:,} to {overhead[1]:,} tokens beside the words and images, "
         f"and an answer of {answer[0]:,} to {answer[1]:,}, reasoning included, as recorded."
     )
     assumptions = [leads]
@@ -359,12 +359,12 @@ def _output_assumption(
     name: str, options: GenerateOptions, output: Span | None, model: ModelInfo | None
 ) -> str:
     if output is None or model is None:
-        return f"How many tokens a picture takes {name} is not known, so there is no upper bound."
+        return f"How many tokens an image takes {name} is not known, so there is no upper bound."
     qualities = model.qualities if options.quality == "auto" else (options.quality,)
     marks = dict.fromkeys(model.output.marks.get(quality, "scaled") for quality in qualities)
     assumed = "".join(f"; {text}" for text in _assumptions(options, qualities))
     tokens = " to ".join(f"{count:,}" for count in sorted(set(output)))
-    return f"{name} draws: {tokens} tokens a picture by {' and '.join(marks)} figures{assumed}."
+    return f"{name} draws: {tokens} tokens an image by {' and '.join(marks)} figures{assumed}."
 
 
 def _assumptions(options: GenerateOptions, qualities: Sequence[str]) -> Iterator[str]:
@@ -373,7 +373,7 @@ def _assumptions(options: GenerateOptions, qualities: Sequence[str]) -> Iterator
     if options.quality == "auto":
         yield f"the model chooses the quality, {qualities[0]} to {qualities[-1]}"
     if options.size == "auto":
-        yield "the model chooses the size, up to the pixels of 1536x1024 or of a picture sent along"
+        yield "the model chooses the size, up to the pixels of 1536x1024 or of an image sent along"
     if options.output_format == "gif":
         yield "how a GIF is billed is not published: from one frame to all of them in one sheet"
 
@@ -404,7 +404,7 @@ def _resolve_auto(name: str, auto: str) -> str:
     return auto if name == "auto" else name
 
 
-def _count(count: int, what: str = "picture") -> str:
+def _count(count: int, what: str = "image") -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 

@@ -58,7 +58,7 @@ def validate_subject(description: object) -> str:
     if not isinstance(description, str):
         raise InvalidPromptError(f"The description is {type(description).__name__}, not text.")
     if not description.strip():
-        raise InvalidPromptError("The description is empty; say what the picture should show.")
+        raise InvalidPromptError("The description is empty; say what the image should show.")
     return description.strip()
 
 

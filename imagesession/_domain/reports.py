@@ -135,7 +135,7 @@ class CostGroup:
     context_tokens: int = 0
 
     def __str__(self) -> str:
-        text = f"${self.dollars:>9.4f}  {self.images:>5} pictures"
+        text = f"${self.dollars:>9.4f}  {self.images:>5} image{'s' * (self.images != 1)}"
         if self.context_tokens:
             text += (
                 f"  (earlier turns again: {self.context_tokens:,} tokens, "

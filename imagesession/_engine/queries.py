@@ -53,7 +53,7 @@ def image_query(
         since=None if since is None else _parse_time("since", since),
         until=None if until is None else _parse_end("until", until),
         limit=check_limit(limit),
-        before=_label("The picture's id", before),
+        before=_label("The image's id", before),
         starred=None if starred is None else bool(starred),
         tags=validate_tags(tags),
         deleted=deleted,

@@ -352,7 +352,7 @@ def resolve_turn_id(tree: Tree, turn_or_image_id: str) -> str:
     Raises:
         InvalidRequestError: It is not text.
     """
-    validate_label("The turn's or picture's id", turn_or_image_id)
+    validate_label("The turn's or image's id", turn_or_image_id)
     end = turn_or_image_id.upper()
     for turn in tree.turns.values():
         if len(end) >= SHORT_ID and any(image.id.endswith(end) for image in turn.images):

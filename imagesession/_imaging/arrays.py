@@ -95,7 +95,7 @@ def _dimensions(shape: tuple[int, ...], what: str) -> tuple[int, int, int]:
     height, width, channels = (*shape, 1)[:3] if len(shape) in {2, 3} else (0, 0, 0)
     if not height or not width or channels not in _MODES:
         raise InvalidImageError(
-            f"{what} is an array of the shape {str(shape)[:60]}; a picture's is (height, width), "
+            f"{what} is an array of the shape {str(shape)[:60]}; an image's is (height, width), "
             "(height, width, 3) or (height, width, 4)."
         )
     check_pixels((width, height), what)
@@ -143,7 +143,7 @@ def _from_floats(
     )
     if min(lows) < -_SLACK or max(highs) > 1 + _SLACK:
         raise InvalidImageError(
-            f"{what} is an array of floats from {min(lows):g} to {max(highs):g}; a picture's are "
+            f"{what} is an array of floats from {min(lows):g} to {max(highs):g}; an image's are "
             "from 0.0 to 1.0. Scale them, or convert it to uint8."
         )
     return pillow.Image.merge(_MODES[channels], [scaled(band, 255).convert("L") for band in bands])

@@ -70,7 +70,7 @@ def parse_box(box: object) -> Box:
     if len(values) != _SIDES:
         raise InvalidImageError(
             f"A box is four numbers, (left, top, right, bottom), not {box!r:.80}. Whole numbers "
-            "are pixels, and floats from 0.0 to 1.0 are shares of the picture."
+            "are pixels, and floats from 0.0 to 1.0 are shares of the image."
         )
     left, top, right, bottom = (float(value) for value in values)
     corners = (left, top, right, bottom)
@@ -78,7 +78,7 @@ def parse_box(box: object) -> Box:
         return Box(corners, relative=False)
     if not all(0 <= value <= 1 for value in corners):
         raise InvalidImageError(
-            f"The box {box!r:.80} has floats, which are shares of the picture from 0.0 to 1.0. "
+            f"The box {box!r:.80} has floats, which are shares of the image from 0.0 to 1.0. "
             "For pixels, give whole numbers."
         )
     return Box(corners, relative=True)
@@ -103,8 +103,8 @@ def _outside_message(box: Box, pixels: tuple[int, int, int, int], size: tuple[in
     elif pixels[0] >= pixels[2] or pixels[1] >= pixels[3]:
         problem = "is empty: it is less than a pixel wide or high"
     else:
-        problem = "does not lie within the picture"
+        problem = "does not lie within the image"
     return (
-        f"The box {box} {problem}. The picture is {size[0]}x{size[1]} pixels; a box is "
+        f"The box {box} {problem}. The image is {size[0]}x{size[1]} pixels; a box is "
         "(left, top, right, bottom), counted from its upper left corner."
     )

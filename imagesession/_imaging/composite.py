@@ -35,8 +35,8 @@ def restore_unmasked(original: bytes, reply: bytes, alpha: Picture) -> bytes:
     Raises:
         InvalidImageError: An image cannot be read, or the mask has another size.
     """
-    before = decode_upright(original, "The picture that was sent")
-    after = decode_upright(reply, "The picture that came back")
+    before = decode_upright(original, "The image that was sent")
+    after = decode_upright(reply, "The image that came back")
     check_size("mask", alpha.size, before.size, resize_mask=False)
     mode = "RGBA" if has_alpha(before) or has_alpha(after) else "RGB"
     base = before.convert(mode)
@@ -68,7 +68,7 @@ def validate_markup(picture: object, size: Size, *, resize_mask: bool = False) -
     lowest, highest = overlay.getchannel("A").getextrema()
     if lowest == _OPAQUE:
         raise InvalidImageError(
-            "The markup has no transparent pixel and would hide the picture. Draw on a transparent "
+            "The markup has no transparent pixel and would hide the image. Draw on a transparent "
             'one: Image.new("RGBA", size, (0, 0, 0, 0)).'
         )
     if highest == 0:

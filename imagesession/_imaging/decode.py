@@ -172,13 +172,13 @@ def _unknown_message(data: bytes, name: str) -> str:
     head = data[:_TEXT_HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for start, found in _NO_PICTURES:
         if head.startswith(start):
-            return f"{name} is {found}, and no picture."
-    return f"{name} is not a whole picture; it must be {READABLE}."
+            return f"{name} is {found}, and no image."
+    return f"{name} is not a whole image; it must be {READABLE}."
 
 
 def _damaged_message(name: str, kind: Kind | None) -> str:
     return (
-        f"{name} begins like a {str(kind).upper()} and is not a whole picture: it is cut short or "
+        f"{name} begins like a {str(kind).upper()} and is not a whole image: it is cut short or "
         "damaged. Save or download it again."
     )
 
@@ -190,7 +190,7 @@ def _reader(kind: Kind, name: str) -> Callable[[io.BytesIO], Picture]:
     plugin = pillow.load(f"{prefix}ImagePlugin")
     if kind == "avif" and not plugin.SUPPORTED:
         raise InvalidImageError(
-            f"{name} is an AVIF picture, which this build of Pillow cannot read. Save it as JPEG "
+            f"{name} is an AVIF image, which this build of Pillow cannot read. Save it as JPEG "
             "or PNG, or install Pillow from its wheels."
         )
     reader: Callable[[io.BytesIO], Picture] = getattr(plugin, f"{prefix}ImageFile")
@@ -202,7 +202,7 @@ def _heic_reader(name: str) -> Callable[[io.BytesIO], Picture]:
         from pillow_heif import HeifImageFile  # noqa: PLC0415 - an optional extra
     except ImportError as error:
         raise InvalidImageError(
-            f"{name} is a HEIC picture. To read it: pip install 'imagesession[heic]'; or save it "
+            f"{name} is a HEIC image. To read it: pip install 'imagesession[heic]'; or save it "
             "as JPEG."
         ) from error
     return HeifImageFile

@@ -46,7 +46,7 @@ class Readable(Protocol):
         ...
 
 
-def read_image_input(source: object, what: str = "The picture") -> tuple[bytes, str]:
+def read_image_input(source: object, what: str = "The image") -> tuple[bytes, str]:
     """
     Read an image's bytes. Its file name is not used to detect its format.
 
@@ -95,7 +95,7 @@ def path_of(source: object) -> Path | None:
     """
     if isinstance(source, str):
         is_content = _DATA_URL.match(source) or _is_base64(source)
-        return None if is_content else Path(_local_path(source, "The picture")).expanduser()
+        return None if is_content else Path(_local_path(source, "The image")).expanduser()
     if isinstance(source, os.PathLike):
         return Path(os.fsdecode(cast("os.PathLike[str]", source))).expanduser()
     return None
@@ -198,7 +198,7 @@ def _encode(picture: Picture, what: str) -> bytes:
 
 def _source_name(source: object, what: str) -> str:
     image_id = getattr(source, "id", None)
-    return f"Picture {image_id}" if isinstance(image_id, str) else what
+    return f"Image {image_id}" if isinstance(image_id, str) else what
 
 
 def _read_file_object(file: Readable, what: str) -> bytes:

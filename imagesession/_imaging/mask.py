@@ -288,7 +288,7 @@ def validate_alpha(alpha: Image.Image) -> None:
     if sum(histogram[:255]) == 0:
         raise InvalidImageError(
             "The mask opens everything: each pixel may change. Leave the mask out to change the "
-            "whole picture; or look at it with mask.preview(picture), or invert it with ~mask."
+            "whole image; or look at it with mask.preview(picture), or invert it with ~mask."
         )
 
 
@@ -341,6 +341,6 @@ def _is_nonnegative_number(value: object) -> bool:
 def _validate_size(size: Size) -> Size:
     width, height = size
     if width < 1 or height < 1:
-        raise InvalidImageError(f"A picture has at least one pixel; {width}x{height} has none.")
-    check_pixels((width, height), "The picture")
+        raise InvalidImageError(f"An image has at least one pixel; {width}x{height} has none.")
+    check_pixels((width, height), "The image")
     return width, height

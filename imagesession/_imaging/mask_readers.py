@@ -76,7 +76,7 @@ def from_alpha_or_luminance(source: NamedImage, opens: OpenSide) -> Picture:
     if _colored_fraction(opaque) > _MAX_COLORED_FRACTION:
         raise InvalidImageError(
             f"{name} is no mask: it has no transparent pixel in an alpha channel, and is neither "
-            "black nor white but coloured. Give a black-and-white picture, or say "
+            "black nor white but coloured. Give a black-and-white image, or say "
             "Mask.from_luminance(picture) to go by its brightness."
         )
     _check_brightness(opaque.convert("L"), name)

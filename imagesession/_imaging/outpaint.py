@@ -71,13 +71,13 @@ def extend_canvas(
     Raises:
         InvalidImageError: The image cannot be read, or fills the canvas.
     """
-    plain = decode_upright(data, "The picture")
+    plain = decode_upright(data, "The image")
     mode, icc = ("RGBA" if has_alpha(plain) else "RGB"), icc_profile(plain)
     picture = plain.convert(mode)
     place = Placement.of(picture.size, canvas, anchor, fill=fill)
     if (place.right - place.left, place.bottom - place.top) == canvas:
         raise InvalidImageError(
-            f"The picture of {picture.width}x{picture.height} pixels fills {canvas[0]}x{canvas[1]} "
+            f"The image of {picture.width}x{picture.height} pixels fills {canvas[0]}x{canvas[1]} "
             "already, and leaves nothing to add. Choose another shape or a larger size with to=."
         )
     ground = resize(picture, canvas, pillow.Image.Resampling.BILINEAR)

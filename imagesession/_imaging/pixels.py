@@ -59,7 +59,7 @@ class LibraryPixels:
         if image is None:
             return load_input(source, keep_exif=keep_exif)
         data = self.library.read(image)
-        return _prepare_input(data, f"Picture {image.id}", image.id, keep_exif=keep_exif)
+        return _prepare_input(data, f"Image {image.id}", image.id, keep_exif=keep_exif)
 
     def load_original(self, source: Source) -> ImportedImage:
         # A sidecar of the same name, written by this library or by older tools, has the prompt.
@@ -85,7 +85,7 @@ class LibraryPixels:
             return None
         # No size limit: the image came from the provider.
         data = self.library.read(image)
-        return _prepare_input(data, f"Picture {image.id}", image.id, limit=None)
+        return _prepare_input(data, f"Image {image.id}", image.id, limit=None)
 
     def mask(self, source: object, picture: InputImage, *, resize_mask: bool) -> InputImage:
         mask = Mask.of(self._mask_source(source))

@@ -152,7 +152,7 @@ class ExportedSession:
             header = parse_header(data)
             if digest(data) != image.sha256 or header is None or header.format != image.format:
                 raise CorruptRecordError(
-                    f"{image.file} is not the picture of its turn's record. Nothing was imported."
+                    f"{image.file} is not the image of its turn's record. Nothing was imported."
                 )
         return data
 
@@ -171,7 +171,7 @@ class ExportedSession:
         header = parse_header(data)
         if digest(data) != reference.sha256 or header is None:
             raise CorruptRecordError(
-                f"{name} is not the picture of the session's record. Nothing was imported."
+                f"{name} is not the image of the session's record. Nothing was imported."
             )
         return data, header
 
@@ -200,7 +200,7 @@ def read_export(archive: ArchiveReader) -> ExportedSession:
         _check_turn(turn, manifest, f"{where}/{turn_name(turn.id)}")
     images = [image for turn in turns for image in turn.images]
     _check_unique((turn.id for turn in turns), f"{where} has the turn")
-    _check_unique((image.id for image in images), f"{where} has the picture")
+    _check_unique((image.id for image in images), f"{where} has the image")
     _check_unique((image.file for image in images), f"{where} has the file")
     marks = _read_marks(archive, manifest, {image.id for image in images})
     return ExportedSession(
@@ -320,7 +320,7 @@ def _check_turn(turn: Turn, manifest: Manifest, where: str) -> None:
     for image in turn.images:
         if not (is_safe(image.file) and _is_image(image.file)):
             raise CorruptRecordError(
-                f"{where} has a picture at {image.file!r}, which is not within {_IMAGES}."
+                f"{where} has an image at {image.file!r}, which is not within {_IMAGES}."
             )
 
 

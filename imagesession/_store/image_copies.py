@@ -51,7 +51,7 @@ def write_copy(root: str, image: ImageRecord, data: bytes, path: object, *, over
     if wanted not in {None, image.format}:
         from imagesession._imaging.convert import to_format  # noqa: PLC0415 - loads Pillow
 
-        data = to_format(data, f"Picture {image.id}", str(wanted))
+        data = to_format(data, f"Image {image.id}", str(wanted))
     with translate_os_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:

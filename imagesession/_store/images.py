@@ -51,8 +51,8 @@ class ImageStore(StorePart):
             return data
         if hashlib.sha256(data).hexdigest() != image.sha256:
             raise InvalidImageError(
-                f"Picture {image.id} is not what was made: {self.path(image)} was damaged or "
-                "changed since. Put it back from a backup; import_file keeps another picture."
+                f"Image {image.id} is not what was made: {self.path(image)} was damaged or "
+                "changed since. Put it back from a backup; import_file keeps another image."
             )
         self._verified[known] = state
         return data
@@ -78,13 +78,13 @@ class ImageStore(StorePart):
         moved = self.blobs.find_moved((image,)).get(image.id)
         if moved is not None:
             return InvalidImageError(
-                f"The file of picture {image.id} is now {self.blobs.address(moved)}. "
+                f"The file of image {image.id} is now {self.blobs.address(moved)}. "
                 "studio.doctor(repair=True) records that; or give it its old name, "
                 f"{self.path(image)}."
             )
         return InvalidImageError(
-            f"The file of picture {image.id} is gone: {self.path(image)} does not exist. Put it "
-            f"back under that name, or delete the picture: studio.images.delete({image.id!r})."
+            f"The file of image {image.id} is gone: {self.path(image)} does not exist. Put it "
+            f"back under that name, or delete the image: studio.images.delete({image.id!r})."
         )
 
     def path(self, image: ImageRecord) -> str:
@@ -120,7 +120,7 @@ class ImageStore(StorePart):
 
     def _unreadable(self, image: ImageRecord, error: OSError) -> InvalidImageError:
         return InvalidImageError(
-            f"Picture {image.id} cannot be read from {self.path(image)}: {error.strerror}. Its "
+            f"Image {image.id} cannot be read from {self.path(image)}: {error.strerror}. Its "
             "record is still there; put the file back under that name."
         )
 
@@ -155,7 +155,7 @@ class ImageStore(StorePart):
         found = self._find_current(turn, turn.images[position].id)
         if found is None:
             raise NotFoundError(
-                f"Picture {turn.images[position].id} is in the bin. Bring it back with "
+                f"Image {turn.images[position].id} is in the bin. Bring it back with "
                 f"studio.images.restore({turn.images[position].id!r}).",
                 image_id,
             )
@@ -172,7 +172,7 @@ class ImageStore(StorePart):
             return found
         latest = tuple(row.image for row in self.index.page(ImageQuery(limit=HINTS)))
         raise NotFoundError(
-            f"This library has no picture {quote(image_id)}. Its latest are: "
+            f"This library has no image {quote(image_id)}. Its latest are: "
             f"{', '.join(latest) or 'none yet'}.",
             image_id,
             latest,

@@ -107,9 +107,9 @@ class RepairStore(SessionStore, ImageStore):
         if restored or sessions:
             self.index.rebuild()
         counts = (
-            (restored, "turns brought back from the metadata beside pictures"),
-            (sessions, "sessions brought back from the metadata beside pictures"),
-            (self._record_moved_files(), "pictures recorded under their new names"),
+            (restored, "turns brought back from the metadata beside images"),
+            (sessions, "sessions brought back from the metadata beside images"),
+            (self._record_moved_files(), "images recorded under their new names"),
         )
         parts = [f"{len(ids)} {what} ({list_some(ids)})" for ids, what in counts if ids]
         message = "; ".join(parts) if parts else "no record could be brought back"

@@ -34,16 +34,21 @@ async def create_image_session(
     resume: Annotated[
         bool, Field(description="Continues the session of that name, if there is one.")
     ] = False,
+    reference_images: params.References = None,
     options: params.Options = None,
 ) -> Payload:
     """
     Start a session, a conversation that makes images: use it for anything that takes more than one
-    image, or that will be refined. Options set here apply to every image in it. Costs nothing.
+    image, or that will be refined. Options and references set here apply to every image in it.
+    Costs nothing.
     """
     defaults = build_options(
         options, quality=quality, size=size, background=background, model=model
     )
-    session = await call.studio.session(description, name=session_name, resume=resume, **defaults)
+    references = await call.resolve_images(reference_images, "reference_images")
+    session = await call.studio.session(
+        description, name=session_name, resume=resume, references=references, **defaults
+    )
     status = await session.status()
     chosen = imagesession.GenerateOptions().updated(status.options)
     if notices := await call.notices(chosen.model, chosen.image_model):

@@ -322,7 +322,7 @@ def test_session_without_images_has_no_sheet(studio: Any, tmp_path: Path) -> Non
     """
     The error says that the session has no images yet.
     """
-    with pytest.raises(InvalidRequestError, match="no pictures yet"):
+    with pytest.raises(InvalidRequestError, match="no images yet"):
         studio.session("x").contact_sheet(tmp_path / "a.png")
 
 
@@ -371,8 +371,6 @@ def test_too_many_images_for_one_page(
     monkeypatch.setattr("imagesession._display.contact_sheet._MAX_HEIGHT", 900)
     with Image.open(session.contact_sheet(tmp_path / "a.png")) as page:
         assert page.height <= 900
-    with pytest.raises(
-        InvalidRequestError, match=r"4 pictures do not fit .* with columns=1.*a\.pdf"
-    ):
+    with pytest.raises(InvalidRequestError, match=r"4 images do not fit .* with columns=1.*a\.pdf"):
         session.contact_sheet(tmp_path / "a.png", columns=1)
     assert session.contact_sheet(tmp_path / "a.pdf", columns=1).exists()

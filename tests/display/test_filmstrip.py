@@ -225,7 +225,7 @@ def test_turn_with_only_text_shows_it() -> None:
     without_text = attrs.evolve(turn(0, has_image=False), status="completed", failure=None)
     with_text = attrs.evolve(without_text, text="Which colour?")
     assert [frame.reason for frame in filmstrip.frames(tree(without_text), "main", read)] == [
-        "no picture"
+        "no image"
     ]
     assert [frame.reason for frame in filmstrip.frames(tree(with_text), "main", read)] == [
         "Which colour?"
@@ -243,7 +243,7 @@ def test_svg_is_rendered() -> None:
     assert filmstrip.thumbnail_url(svg, lambda _: b"<svg></svg>") is None
 
     def missing(image: ImageRecord) -> bytes:
-        raise InvalidImageError(f"Picture {image.id} is gone.")
+        raise InvalidImageError(f"Image {image.id} is gone.")
 
     assert filmstrip.thumbnail_url(turn(0).images[0], missing) is None
     assert "no file" in filmstrip.page(RECORD, tree(turn(0)), "main", missing)
@@ -278,7 +278,7 @@ def test_sessions_have_a_rich_repr(studio: Any, provider: FakeOpenAI) -> None:
     text = " ".join(parsed.text.split())
     for expected in ("Tea <logo>", "a teapot & a cup", "● main", "● warm", "refused", "rather not"):
         assert expected in text
-    assert re.search(r"3 pictures · \$0\.\d{4} · 2 branches", text)
+    assert re.search(r"3 images · \$0\.\d{4} · 2 branches", text)
     assert "nothing was billed" in text
 
 

@@ -171,10 +171,10 @@ def test_studio_shows_an_overview(studio: Any) -> None:
         "name <9>",
         "about <9>",
         "10 sessions",
-        "2 pictures",
+        "2 images",
         f"${spent:.4f} in all",
     )
-    for message in (*expected, "no file", "1 picture · $", "and 2 more", "offline"):
+    for message in (*expected, "no file", "1 image · $", "and 2 more", "offline"):
         assert message in text
     assert mime_data["text/plain"] == repr(studio)
     assert len(mime_data["text/html"]) < 60_000
@@ -336,8 +336,8 @@ def test_placeholder_and_error_are_displayed(tmp_path: Path, output: Notebook) -
         with pytest.raises(RefusalError):
             show(studio.stream("a fox"))
     assert list(map(repr, output.shown)) == [
-        "The picture is on its way …",
-        "No picture: RefusalError",
+        "The image is on its way …",
+        "No image: RefusalError",
     ]
     check_harmless(output.shown[0]._repr_html_())
 
@@ -396,7 +396,7 @@ def test_refusal_replaces_the_placeholder(tmp_path: Path) -> None:
         tmp_path,
     )
     assert [kind for kind, _ in ran.shown] == ["display_data", "update_display_data"]
-    assert "No picture: RefusalError" in ran.shown[-1][1]["text/html"]
+    assert "No image: RefusalError" in ran.shown[-1][1]["text/html"]
 
 
 def test_display_packages_are_imported_lazily() -> None:

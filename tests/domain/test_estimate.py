@@ -276,7 +276,7 @@ def test_published_figures_give_a_narrow_range() -> None:
     # 7,024 tokens at $30 a million, and up to 1,000 of text each way.
     assert is_close(result.low, 0.21072 + 1.25e-6)
     assert is_close(result.high, 0.21072 + 0.005 + 0.01)
-    assert "gpt-image-2 draws: 7,024 tokens a picture by published figures." in result.assumptions
+    assert "gpt-image-2 draws: 7,024 tokens an image by published figures." in result.assumptions
 
 
 def test_scaled_figures_have_a_margin() -> None:
@@ -329,7 +329,7 @@ def test_several_calls_and_batches() -> None:
     assert single.high is not None
     assert is_close(four.high, 2 * single.high)
     assert is_close(four.low, 2 * single.low)
-    assert "halved for a batch, for 4 pictures" in four.assumptions[0]
+    assert "halved for a batch, for 4 images" in four.assumptions[0]
 
 
 @pytest.mark.parametrize(
@@ -337,15 +337,15 @@ def test_several_calls_and_batches() -> None:
     [
         (
             GenerateOptions(image_model="my-model"),
-            "How many tokens a picture takes my-model is not known",
+            "How many tokens an image takes my-model is not known",
         ),
         (
             GenerateOptions(image_model="dall-e-3"),
-            "How many tokens a picture takes dall-e-3 is not known",
+            "How many tokens an image takes dall-e-3 is not known",
         ),
         (
             GenerateOptions(image_model="gpt-image-2", quality="max"),
-            "How many tokens a picture takes gpt-image-2 is not known",
+            "How many tokens an image takes gpt-image-2 is not known",
         ),
         (GenerateOptions(model="my-model"), "The price of my-model is not known"),
         (

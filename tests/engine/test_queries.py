@@ -131,7 +131,7 @@ def test_every_grouping_is_accepted(by: Grouping) -> None:
         ({"text": 7}, "The text is 7"),
         ({"text": "half a \ud83c"}, "The text is"),
         ({"session": 7}, "session's id or name is 7"),
-        ({"before": b"x"}, "picture's id is b'x'"),
+        ({"before": b"x"}, "image's id is b'x'"),
         ({"limit": 0}, "limit=0"),
     ],
 )

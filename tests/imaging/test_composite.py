@@ -197,7 +197,7 @@ def test_reply_that_is_not_an_image_is_rejected() -> None:
     """
     The reply is decoded with the same checks as any untrusted image.
     """
-    with pytest.raises(InvalidImageError, match="The picture that came back"):
+    with pytest.raises(InvalidImageError, match="The image that came back"):
         restore_unmasked(encoded(corners()), b"nonsense", Image.new("L", (48, 32)))
 
 
@@ -244,7 +244,7 @@ def test_markup_of_another_size_is_rejected_unless_fit() -> None:
         (Image.new("RGBA", (48, 32), (9, 9, 9, 0)), "draws nothing"),
         (Image.new("RGBA", (48, 32), (9, 9, 9, 255)), "no transparent pixel"),
         (Image.new("RGB", (48, 32)), "no transparent pixel"),
-        (b"nonsense", "The markup is not a whole picture"),
+        (b"nonsense", "The markup is not a whole image"),
     ],
 )
 def test_markup_that_marks_nothing_is_rejected(picture: object, message: str) -> None:

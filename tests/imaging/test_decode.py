@@ -157,7 +157,7 @@ def test_truncated_file_is_rejected(format: str, kept_fraction: float) -> None:
     data = FILES[format]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with pytest.raises(InvalidImageError, match=r"It .*not a whole picture"):
+        with pytest.raises(InvalidImageError, match=r"It .*not a whole image"):
             decode_image(data[: int(len(data) * kept_fraction)], "It")
     assert caught == []
 
@@ -172,7 +172,7 @@ def test_truncated_tiff_does_not_warn(compression: str | None, cut: int) -> None
     assert is_alike(decode_image(data, "It"), decoded(data))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with pytest.raises(InvalidImageError, match="not a whole picture"):
+        with pytest.raises(InvalidImageError, match="not a whole image"):
             decode_image(data[:-cut], "It")
     assert caught == []
 
@@ -227,8 +227,8 @@ def test_pillows_global_limits_are_not_used_or_changed(monkeypatch: pytest.Monke
         (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
         (b"garbage", "it must be PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC"),
         (SVG, "an SVG.*Export it as PNG"),
-        (b"BM, said the letter", "BMP.*not a whole picture"),
-        (b"II*\0", "TIFF.*not a whole picture"),
+        (b"BM, said the letter", "BMP.*not a whole image"),
+        (b"II*\0", "TIFF.*not a whole image"),
     ],
 )
 def test_other_files_are_rejected(data: bytes, message: str) -> None:

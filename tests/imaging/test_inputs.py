@@ -74,7 +74,7 @@ def test_bytes_are_returned_unchanged() -> None:
     Bytes are returned unchanged, with the caller's name for them.
     """
     assert read_image_input(PNG, "The mask") == (PNG, "The mask")
-    assert read_image_input(bytearray(PNG)) == (PNG, "The picture")
+    assert read_image_input(bytearray(PNG)) == (PNG, "The image")
 
 
 def test_open_file_is_read(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_pil_image_keeps_its_pixels_and_profile() -> None:
     picture, icc = corners(), srgb()
     picture.info["icc_profile"] = icc
     data, name = read_image_input(picture)
-    assert (name, is_alike(decoded(data), picture)) == ("The picture", True)
+    assert (name, is_alike(decoded(data), picture)) == ("The image", True)
     assert decoded(data).info["icc_profile"] == icc
 
 
@@ -181,11 +181,11 @@ def test_saved_image_is_read_by_its_bytes(tmp_path: Path) -> None:
     """
     A SavedImage is read like a file, and named by its id.
     """
-    assert read_image_input(StoredImage("0001", PNG)) == (PNG, "Picture 0001")
+    assert read_image_input(StoredImage("0001", PNG)) == (PNG, "Image 0001")
     assert read_image_input(StoredImage(None, PNG), "The mask") == (PNG, "The mask")
     with Studio.offline(library=tmp_path) as studio:
         image = studio.generate("a teapot")
-        assert read_image_input(image) == (image.bytes, f"Picture {image.id}")
+        assert read_image_input(image) == (image.bytes, f"Image {image.id}")
 
 
 @pytest.mark.parametrize("url", ["https://example.com/a.png", "HTTP://example.com/a.png"])
@@ -202,7 +202,7 @@ def test_unreadable_path_is_named(path: str) -> None:
     """
     A path that cannot be read raises InvalidImageError with its name.
     """
-    with pytest.raises(InvalidImageError, match=r"The picture .*cannot be read"):
+    with pytest.raises(InvalidImageError, match=r"The image .*cannot be read"):
         read_image_input(path)
 
 
@@ -321,8 +321,8 @@ def test_array_is_read(pixels: Pixels, mode: str, expected: list[object]) -> Non
     "pixels,message",
     [
         (Pixels("|u1", (1, 2, 2, 3), bytes(12)), r"shape \(1, 2, 2, 3\)"),
-        (Pixels("|u1", (3, 2, 2), bytes(12)), "a picture's is"),
-        (Pixels("|u1", (0, 2), b""), "a picture's is"),
+        (Pixels("|u1", (3, 2, 2), bytes(12)), "an image's is"),
+        (Pixels("|u1", (0, 2), b""), "an image's is"),
         (Pixels("|u1", (90_000, 90_000), b""), "64 million"),
         (Pixels("<i8", (1, 1), bytes(8)), "Convert it to uint8"),
         (Pixels(FLOAT, (1, 1), array.array("f", [float("nan")]).tobytes()), "NaN"),

@@ -122,9 +122,9 @@ def test_one_float_makes_the_box_relative() -> None:
 @pytest.mark.parametrize(
     "box,message",
     [
-        ((0, 0, 41, 30), "does not lie within the picture.*40x30"),
-        ((-1, 0, 10, 10), "does not lie within the picture.*40x30"),
-        ((50, 50, 60, 60), "does not lie within the picture.*40x30"),
+        ((0, 0, 41, 30), "does not lie within the image.*40x30"),
+        ((-1, 0, 10, 10), "does not lie within the image.*40x30"),
+        ((50, 50, 60, 60), "does not lie within the image.*40x30"),
         ((20, 0, 10, 30), "reversed.*40x30"),
         ((0.5, 0.9, 0.6, 0.1), "reversed.*40x30"),
         ((10, 10, 10, 20), "empty.*40x30"),

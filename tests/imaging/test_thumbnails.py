@@ -227,13 +227,13 @@ def test_svg_thumbnails() -> None:
     thumb = preview(svg, "it", max_side=90, max_bytes=9_000)
     assert thumb is not None
     assert (thumb.width, thumb.height) == (90, 60)
-    with pytest.raises(InvalidImageError, match="Picture 8"):
-        thumbnail(b"<svg></svg>", "Picture 8", (9, 9))
+    with pytest.raises(InvalidImageError, match="Image 8"):
+        thumbnail(b"<svg></svg>", "Image 8", (9, 9))
 
 
 def test_error_names_the_image() -> None:
     """
     A truncated file raises an error with the image's name.
     """
-    with pytest.raises(InvalidImageError, match="Picture 7"):
-        thumbnail(b"\x89PNG", "Picture 7", (9, 9))
+    with pytest.raises(InvalidImageError, match="Image 7"):
+        thumbnail(b"\x89PNG", "Image 7", (9, 9))

@@ -201,7 +201,10 @@ KEYS: dict[str, tuple[dict[str, Any], set[str]]] = {
 }
 # The library's method of each tool, and the tool's names for the method's parameters.
 METHODS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
-    "create_image_session": (AsyncStudio.session, {"name": "session_name"}),
+    "create_image_session": (
+        AsyncStudio.session,
+        {"name": "session_name", "references": "reference_images"},
+    ),
     "generate_image_in_session": (
         AsyncImageSession.generate,
         {

@@ -753,7 +753,7 @@ def test_swapped_image_is_refused(other: Any, exported: Path, swap: bytes) -> No
     """
     first_image(exported).write_bytes(swap)
     reseal(exported)
-    refused(other, exported, CorruptRecordError, "not the picture of its turn's record")
+    refused(other, exported, CorruptRecordError, "not the image of its turn's record")
 
 
 def test_bytes_of_another_format_are_refused(other: Any, exported: Path) -> None:
@@ -769,7 +769,7 @@ def test_bytes_of_another_format_are_refused(other: Any, exported: Path) -> None
 
     change(first_turn(exported), forge)
     reseal(exported)
-    refused(other, exported, CorruptRecordError, "not the picture")
+    refused(other, exported, CorruptRecordError, "not the image")
 
 
 @pytest.mark.parametrize(

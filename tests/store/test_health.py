@@ -102,7 +102,7 @@ def test_sound_library_has_no_findings(studio: Any, picture: Any, provider: Fake
     assert states(found) == {}
     assert found.ok
     assert str(found).endswith("\nAll is well.")
-    assert "ok       pictures: all 2 are unchanged." in str(found)
+    assert "ok       images: all 2 are unchanged." in str(found)
     assert found.check("records").message == "sessions: 1, turns: 2."
     assert len({check.name for check in found.checks}) == len(found.checks)
     assert snapshot(studio.library) == before
@@ -287,7 +287,7 @@ def test_missing_images_are_named(studio: Any, picture: Any) -> None:
     An image whose file is missing is named.
     """
     picture.path.unlink()
-    check = finds(studio, "pictures", "problem")
+    check = finds(studio, "images", "problem")
     assert f"1 are sound; 1 missing: {picture.record.file}." in check.message
 
 
@@ -298,8 +298,8 @@ def test_damaged_images_are_found_by_digest(studio: Any, picture: Any) -> None:
     data = bytearray(picture.bytes)
     data[len(data) // 2] ^= 1
     picture.path.write_bytes(data)
-    finds(studio, "pictures", "ok")
-    check = finds(studio, "pictures", "problem", verify=True)
+    finds(studio, "images", "ok")
+    check = finds(studio, "images", "problem", verify=True)
     assert f"1 damaged: {picture.record.file}." in check.message
     assert picture.path.read_bytes() == data
 
@@ -309,7 +309,7 @@ def test_truncated_images_are_found_by_size(studio: Any, picture: Any) -> None:
     An image whose file size differs from its record is found without `verify`.
     """
     picture.path.write_bytes(picture.bytes[:100])
-    assert "1 damaged" in finds(studio, "pictures", "problem").message
+    assert "1 damaged" in finds(studio, "images", "problem").message
 
 
 def test_links_in_place_of_images_are_found(studio: Any, picture: Any, tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_links_in_place_of_images_are_found(studio: Any, picture: Any, tmp_path:
     """
     picture.path.rename(tmp_path / "elsewhere")
     picture.path.symlink_to(tmp_path / "elsewhere")
-    assert "1 unreadable" in finds(studio, "pictures", "problem").message
+    assert "1 unreadable" in finds(studio, "images", "problem").message
 
 
 def test_long_lists_are_shortened(studio: Any) -> None:
@@ -327,7 +327,7 @@ def test_long_lists_are_shortened(studio: Any) -> None:
     """
     for _ in range(7):
         studio.images.import_file(tiny_image()).path.unlink()
-    assert " and 2 more." in finds(studio, "pictures", "problem").message
+    assert " and 2 more." in finds(studio, "images", "problem").message
 
 
 # --- unsettled requests -----------------------------------------------------------------------

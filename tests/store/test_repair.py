@@ -169,7 +169,7 @@ def test_pictures_without_any_record_are_named(make_studio: MakeStudio, library:
     studio = make_studio(library)
     check = studio.doctor(repair=True).check("records")
     assert check.state == "warning"
-    assert "2 pictures are in no record: " in check.message
+    assert "2 images are in no record: " in check.message
     assert all(copy.name in check.message and copy.exists() for copy in copies)
 
 

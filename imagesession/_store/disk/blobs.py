@@ -67,7 +67,7 @@ class DiskBlobs(Blobs):
         if free < needed:
             raise StorageIOError(
                 f"The disk of {self.layout.root} has {free / 1e6:.0f} MB left, and at least "
-                f"{needed / 1e6:.0f} MB are needed before a picture is requested. Make room."
+                f"{needed / 1e6:.0f} MB are needed before an image is requested. Make room."
             )
 
     def _check_target_dirs(self, turn: Turn) -> None:

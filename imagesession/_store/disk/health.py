@@ -42,8 +42,8 @@ _LOW_MB = 1000
 _STALE_AFTER = dt.timedelta(hours=1)
 _OTHER_USERS = 0o077
 _RESTORE = (
-    "studio.doctor(repair=True) brings back what the metadata beside pictures tells; put the rest "
-    "back from a backup of {}. Pictures that are there are kept in any case."
+    "studio.doctor(repair=True) brings back what the metadata beside images tells; put the rest "
+    "back from a backup of {}. Images that are there are kept in any case."
 )
 
 Finding: TypeAlias = tuple[Health, str, str]
@@ -74,7 +74,7 @@ def run_checks(
         "format": lambda: _check_format(layout),
         "records": records.check,
         "index": lambda: _check_index(layout, index, set(records.turns)),
-        "pictures": lambda: _check_images(layout, records.turns, records.deleted, verify=verify),
+        "images": lambda: _check_images(layout, records.turns, records.deleted, verify=verify),
         "requests": lambda: _check_requests(layout, index, pending()),
         "replies": lambda: _check_replies(layout),
         "scratch": lambda: _check_scratch(layout),
@@ -115,7 +115,7 @@ def _check_free_space(layout: Layout) -> Finding:
     message = f"{free / _MB:,.0f} MB are free."
     if free >= _LOW_MB * _MB:
         return _ok(message)
-    remedy = f"Make room; below {MIN_FREE_BYTES / _MB:.0f} MB no picture is requested."
+    remedy = f"Make room; below {MIN_FREE_BYTES / _MB:.0f} MB no image is requested."
     return "problem" if free < MIN_FREE_BYTES else "warning", message, remedy
 
 
@@ -178,10 +178,10 @@ class _Records:
         parents = {turn.parent for turn in self.turns.values() if turn.parent is not None}
         findings = (
             (self.damaged, "{} records are damaged: {}"),
-            (lost, "{} records are missing, whose pictures are there: {}"),
+            (lost, "{} records are missing, whose images are there: {}"),
             (sorted(parents - self.turns.keys()), "{} turns are missing that others continue: {}"),
             (self.orphans, "{} sessions have turns and no record: {}"),
-            (unknown, "{} pictures are in no record: {}"),
+            (unknown, "{} images are in no record: {}"),
         )
         parts = [text.format(len(names), list_some(names)) for names, text in findings if names]
         if not parts:
@@ -385,7 +385,7 @@ def _check_replies(layout: Layout) -> Finding:
     if not parts:
         return _ok("none are in quarantine.")
     remedy = (
-        f"Their bytes are in {layout.quarantine}; pictures and ids in them may be saved by hand. "
+        f"Their bytes are in {layout.quarantine}; images and ids in them may be saved by hand. "
         "Remove what is not needed any more."
     )
     return "warning", f"{'; '.join(parts)}.", remedy

@@ -45,12 +45,12 @@ def save_to_fallback(
         paths = write_temp_copies(files)
     except OSError as problem:
         return StorageIOError(
-            f"{error.message} The paid pictures could not be saved elsewhere either "
+            f"{error.message} The paid images could not be saved elsewhere either "
             f"({problem.strerror}): they are in this error's `unsaved`. {advice}",
             unsaved=tuple(data for _, data in files),
         )
     return StorageIOError(
-        f"{error.message} The paid pictures are kept in {', '.join(paths)} meanwhile. {advice}",
+        f"{error.message} The paid images are kept in {', '.join(paths)} meanwhile. {advice}",
         kept=paths,
     )
 

@@ -56,7 +56,7 @@ def run_checks(
         "bucket": lambda: _check_bucket(blobs),
         "records": lambda: _check_records(database),
         "index": lambda: _check_index(database),
-        "pictures": lambda: _check_images(database, blobs, verify=verify),
+        "images": lambda: _check_images(database, blobs, verify=verify),
         "requests": lambda: _check_requests(pending()),
     }
     return tuple(_run(name, check) for name, check in checks.items())
