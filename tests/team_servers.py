@@ -27,6 +27,8 @@ import attrs
 import pytest
 
 FOLDER = "IMAGESESSION_TEST_SERVERS"
+FLUSH = "IMAGESESSION_TEST_FLUSH"
+"""Whether PostgreSQL flushes the disk, for measurements; tests only kill processes."""
 ROOT = Path(__file__).parent.parent
 _TEMPLATE = "library_template"
 _START_SECONDS = 60.0
@@ -202,7 +204,7 @@ def start_postgres(data: Path, port: int) -> subprocess.Popen[bytes]:
     """
     options = {
         "port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": data.parent,
-        "fsync": "off", "full_page_writes": "off", "max_connections": 200,
+        "fsync": os.environ.get(FLUSH, "off"), "max_connections": 200,
     }  # fmt: skip
     command = [str(find_program("postgres")), "-D", str(data)]
     for name, value in options.items():
