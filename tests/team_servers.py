@@ -198,6 +198,14 @@ def as_postgres() -> dict[str, Any]:
     return {"user": "postgres", "group": "postgres", "extra_groups": []}
 
 
+def give_to_postgres(folder: Path) -> None:
+    """
+    Let PostgreSQL's user write a folder.
+    """
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres", "postgres")
+
+
 def start_postgres(data: Path, port: int) -> subprocess.Popen[bytes]:
     """
     Start the server on a cluster; wait until it answers.
@@ -243,8 +251,7 @@ def _serve(folder: Path, watched: int) -> None:
 
     # Apart, as PostgreSQL's own user has to come in.
     cluster = Path(tempfile.mkdtemp(prefix="imagesession-postgres-"))
-    if os.geteuid() == 0:
-        shutil.chown(cluster, "postgres", "postgres")
+    give_to_postgres(cluster)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     s3 = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     s3.start()
