@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from imagesession._api.results import Results
     from imagesession._api.session import ImageSession, SavedImage
     from imagesession._api.studio import Studio
+    from imagesession._api.transfer import transfer
     from imagesession._display.live_display import show
     from imagesession._domain.analysis import Analysis, Finding, Improvement
     from imagesession._domain.batch import BatchStatus
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
         PendingRequest,
         RecoveryReport,
         SessionStatus,
+        TransferReport,
     )
     from imagesession._domain.tree import Tree
     from imagesession._domain.turn import Turn
@@ -114,6 +116,7 @@ __all__ = [
     "SessionStatus",
     "SessionsResource",
     "Studio",
+    "TransferReport",
     "Tree",
     "Turn",
     "__version__",
@@ -122,6 +125,7 @@ __all__ = [
     "presets",
     "show",
     "testing",
+    "transfer",
 ]
 
 # Loaded on first use, so that importing the package costs next to nothing.
@@ -170,11 +174,13 @@ _MODULES = {
     "SessionStatus": "_domain.reports",
     "SessionsResource": "_api.resources",
     "Studio": "_api.studio",
+    "TransferReport": "_domain.reports",
     "Tree": "_domain.tree",
     "Turn": "_domain.turn",
     "__version__": "_version",
     "guide": "_api.guide",
     "show": "_display.live_display",
+    "transfer": "_api.transfer",
 }
 
 

@@ -27,6 +27,8 @@ import attrs
 import pytest
 
 FOLDER = "IMAGESESSION_TEST_SERVERS"
+FLUSH = "IMAGESESSION_TEST_FLUSH"
+"""Whether PostgreSQL flushes the disk, for measurements; tests only kill processes."""
 ROOT = Path(__file__).parent.parent
 _TEMPLATE = "library_template"
 _START_SECONDS = 60.0
@@ -196,13 +198,21 @@ def as_postgres() -> dict[str, Any]:
     return {"user": "postgres", "group": "postgres", "extra_groups": []}
 
 
+def give_to_postgres(folder: Path) -> None:
+    """
+    Let PostgreSQL's user write a folder.
+    """
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres", "postgres")
+
+
 def start_postgres(data: Path, port: int) -> subprocess.Popen[bytes]:
     """
     Start the server on a cluster; wait until it answers.
     """
     options = {
         "port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": data.parent,
-        "fsync": "off", "full_page_writes": "off", "max_connections": 200,
+        "fsync": os.environ.get(FLUSH, "off"), "max_connections": 200,
     }  # fmt: skip
     command = [str(find_program("postgres")), "-D", str(data)]
     for name, value in options.items():
@@ -241,8 +251,7 @@ def _serve(folder: Path, watched: int) -> None:
 
     # Apart, as PostgreSQL's own user has to come in.
     cluster = Path(tempfile.mkdtemp(prefix="imagesession-postgres-"))
-    if os.geteuid() == 0:
-        shutil.chown(cluster, "postgres", "postgres")
+    give_to_postgres(cluster)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     s3 = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     s3.start()

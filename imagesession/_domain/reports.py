@@ -245,6 +245,32 @@ class RecoveryReport(Generic[Image]):
         return "\n".join([text, *reasons, *damaged])
 
 
+@readable
+@attrs.frozen(kw_only=True)
+class TransferReport:
+    """
+    What the transfer of a library has copied.
+
+    Attributes:
+        sessions: How many sessions the source has.
+        turns: How many turns it has, including failed ones.
+        images: How many images its turns have.
+        copied: How many images this call has written; the others were there.
+        missing: The ids of images whose files are missing in the source; their records are copied.
+        damaged: The ids of images that are not what was made; their bytes are copied as they are.
+    """
+
+    sessions: int
+    turns: int
+    images: int
+    copied: int
+    missing: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return _lines(self)
+
+
 def _lines(facts: attrs.AttrsInstance) -> str:
     """
     Write facts one to a line.
@@ -253,5 +279,8 @@ def _lines(facts: attrs.AttrsInstance) -> str:
     return "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in members)
 
 
-for _public in (PendingRequest, RecoveryReport, SessionStatus, LibraryStats, CostGroup, CostReport):
+for _public in (
+    PendingRequest, RecoveryReport, SessionStatus, LibraryStats, CostGroup, CostReport,
+    TransferReport,
+):  # fmt: skip
     _public.__module__ = "imagesession"

@@ -14,6 +14,7 @@ import os
 import re
 import uuid
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ _RETRY: Any = {"max_retries": 6, "retry_timeout": dt.timedelta(seconds=30)}
 _CLIENT: Any = {"timeout": "60s", "connect_timeout": "5s", "allow_http": True}
 _CODE = re.compile(r"<Code>(\w+)</Code>\s*(?:<Message>([^<]*)</Message>)?")
 _first_process: set[int] = set()
+_writers = ThreadPoolExecutor(4, "metadata")
+_unfinished: dict[str, Future[None]] = {}
 _TYPES: Any = {suffix: MIME_TYPES[kind] for kind, suffix in SUFFIXES.items()}
 
 
@@ -86,6 +89,7 @@ class TeamBlobs(Blobs):
         return object()
 
     def drop(self, key: str) -> None:
+        self.finish(key)
         with self._storage_errors():
             for name in (key, _beside(key)):  # some servers cannot delete several at once
                 obstore.delete(self._store, name)
@@ -128,11 +132,30 @@ class TeamBlobs(Blobs):
             return obstore.sign(self._store, "GET", key, dt.timedelta(seconds=seconds))
 
     def annotate(self, key: str, metadata: Mapping[str, Any]) -> None:
-        with contextlib.suppress(StorageIOError):
-            data = json.dumps(metadata, indent=1).encode("ascii")
-            self.write(_beside(key), data, "application/json")
+        """
+        Write metadata in a thread: nobody waits for a copy. Who reads it in this process does.
+        """
+        data = json.dumps(metadata, indent=1).encode("ascii")
+        name = self.address(key)
+
+        def write() -> None:
+            with contextlib.suppress(StorageIOError):
+                self.write(_beside(key), data, "application/json")
+            _unfinished.pop(name, None)
+
+        with contextlib.suppress(RuntimeError):  # the interpreter is shutting down
+            _unfinished[name] = _writers.submit(write)
+
+    def finish(self, key: str | None = None) -> None:
+        """
+        Wait until the metadata of an image, or of all, is written.
+        """
+        names = list(_unfinished) if key is None else [self.address(key)]
+        futures = [_unfinished.get(name) for name in names]
+        wait([future for future in futures if future is not None])
 
     def annotation(self, key: str) -> dict[str, Any] | None:
+        self.finish(key)
         with contextlib.suppress(OSError, ValueError, TypeError):
             return parse_object(self.get(_beside(key)))
         return None
@@ -146,6 +169,7 @@ class TeamBlobs(Blobs):
         """
         Yield name, size in bytes and time of all objects that belong to images.
         """
+        self.finish()
         with self._storage_errors():
             for chunk in obstore.list(self._store, IMAGES, chunk_size=1000):  # pyright: ignore[reportUnknownMemberType] - of another overload
                 for item in chunk:

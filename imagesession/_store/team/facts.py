@@ -71,6 +71,8 @@ class TeamFacts(Facts):
             raise FactExistsError(f"{self.describe(next(iter(facts)))} exists already.")
         for key, data in facts.items():
             rows.put(connection, key, data, is_new=True)
+            if key.kind == "turn":  # it is settled; nothing has to learn of it from its intent
+                connection.execute(_delete(Key("intent", key.id, key.session)))
 
     def _check_is_ours(self, key: Key, data: bytes) -> None:
         """

@@ -87,6 +87,7 @@ class TeamLibrary:
         return health.run_checks(self.database, self.blobs, pending, verify=verify)
 
     def close(self) -> None:
+        self.blobs.finish()
         self.rights.close()
         self.database.close()
 

@@ -1,0 +1,230 @@
+"""
+Copy a whole library into another one, whatever each of them is kept on.
+
+Each image is compared with what was read after it was written, and a turn is written after its
+images, a session after its turns. So a transfer that was interrupted is continued by starting it
+again: what is there is not written twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import attrs
+
+from imagesession._domain.image_header import SUFFIXES, ImageHeader
+from imagesession._domain.reports import TransferReport
+from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._engine.http import ReceivedImage
+from imagesession.errors import (
+    CorruptRecordError,
+    InvalidRequestError,
+    StorageError,
+    StorageIOError,
+)
+
+from . import codec, sidecar
+from .ports import Key, Kind, Ports
+from .records import intent_fact, intent_key, read_turn, staged_fact, turn_key
+from .strict_reader import parse_object
+
+# The provider's answers of this day, which the target learns anew.
+_DISPOSABLE: frozenset[Kind] = frozenset({"upload", "provider"})
+_HANDLED: frozenset[Kind] = frozenset({"turn", "session", "intent"})
+
+
+def transfer(source: Ports, target: Ports) -> TransferReport:
+    """
+    Copy all that a library has into another one.
+
+    Args:
+        source: The library to read; nothing in it is changed.
+        target: An empty library, or one into which this source was transferred before.
+
+    Raises:
+        InvalidRequestError: The target has what the source lacks; nothing was copied.
+        StorageIOError: A program works on a request of the source, or an image cannot be written
+            as it is.
+    """
+    copy = _Copy(source, target)
+    copy.check()
+    for session in (None, *copy.sessions):
+        copy.turns(session)
+    for kind in get_args(Kind):
+        if kind not in _DISPOSABLE | _HANDLED:
+            copy.facts(kind)
+    copy.intents()
+    copy.facts("session")
+    return TransferReport(
+        sessions=len(copy.sessions),
+        turns=copy.count,
+        images=copy.images,
+        copied=copy.copied,
+        missing=tuple(copy.missing),
+        damaged=tuple(copy.damaged),
+    )
+
+
+@attrs.define(eq=False)
+class _Copy:
+    """
+    One transfer, and what it has done so far.
+    """
+
+    source: Ports
+    target: Ports
+    sessions: tuple[str, ...] = ()
+    count: int = 0
+    images: int = 0
+    copied: int = 0
+    missing: list[str] = attrs.field(factory=list[str])
+    damaged: list[str] = attrs.field(factory=list[str])
+
+    def check(self) -> None:
+        """
+        Refuse a target with sessions or turns that the source lacks, and requests under way.
+        """
+        if self.source.address == self.target.address:
+            raise InvalidRequestError("A library cannot be transferred into itself.")
+        self.sessions = tuple(key.id for key in self.source.facts.scan("session"))
+        for key, _ in self.source.facts.unsettled():
+            if self.source.rights.is_held(f"intent {key.id}"):
+                raise StorageIOError(
+                    f"A program works on the request of turn {key.id}, so nothing was copied. End "
+                    "the programs on that library, then start the transfer again."
+                )
+        for key in self._known():
+            if not self.source.facts.has(key):
+                raise InvalidRequestError(
+                    f"{self.target.address} has a {key.kind} that {self.source.address} lacks "
+                    f"({key.id}), so nothing was copied. Transfer into an empty library."
+                )
+
+    def _known(self) -> Iterator[Key]:
+        sessions = tuple(self.target.facts.scan("session"))
+        yield from sessions
+        for session in (None, *(key.id for key in sessions)):
+            yield from self.target.facts.scan("turn", session)
+
+    # --- turns ------------------------------------------------------------------------------------
+
+    def turns(self, session: str | None) -> None:
+        """
+        Copy the turns of a session, or those of standalone images.
+        """
+        keys = tuple(self.source.facts.scan("turn", session))
+        present = set(self.target.facts.scan("turn", session))
+        recorded = {
+            image.file for key in present for image in read_turn(self.target.facts, key).images
+        }
+        for key in keys:
+            turn = read_turn(self.source.facts, key)
+            self.count += 1
+            self.images += len(turn.images)
+            if key in present:
+                self._compare(turn, read_turn(self.target.facts, key))
+            else:
+                self._copy_turn(turn, recorded)
+
+    def _compare(self, turn: Turn, copy: Turn) -> None:
+        if _portable(turn) != _portable(copy):
+            raise InvalidRequestError(
+                f"Turn {turn.id} was changed since it was copied into {self.target.address}. "
+                "Transfer into an empty library."
+            )
+
+    def _copy_turn(self, turn: Turn, recorded: set[str]) -> None:
+        copy = attrs.evolve(turn, images=tuple(self._copy_images(turn, turn.images, recorded)))
+        # An index may learn of a turn from its intent; the turn is settled, so it is no request.
+        facts = {turn_key(copy): codec.dump_turn(copy)}
+        intents = {} if self.target.facts.has(intent_key(copy)) else dict([intent_fact(copy)])
+        self.target.facts.put_new({**facts, **intents})
+        name = self._name(turn.session)
+        for position, image in enumerate(copy.images if turn.kind != "promotion" else ()):
+            self.target.blobs.annotate(image.file, sidecar.to_dict(copy, position, name))
+
+    def _copy_images(
+        self, turn: Turn, images: tuple[ImageRecord, ...], recorded: set[str]
+    ) -> Iterator[ImageRecord]:
+        for image in images:
+            file = self._copy_image(turn, image, recorded)
+            recorded.add(file)
+            yield attrs.evolve(image, file=file)
+
+    def _copy_image(self, turn: Turn, image: ImageRecord, recorded: set[str]) -> str:
+        """
+        Write an image's bytes as they are, and compare what was written.
+        """
+        try:
+            data = self.source.blobs.get(image.file)
+        except FileNotFoundError:
+            self.missing.append(image.id)
+            return f"missing/{image.id}{SUFFIXES[image.format]}"
+        except OSError as error:
+            raise StorageIOError(
+                f"Picture {image.id} cannot be read from {self.source.blobs.address(image.file)}: "
+                f"{error.strerror}. Start the transfer again once it can be."
+            ) from error
+        if _digest(data) != image.sha256:
+            self.damaged.append(image.id)
+        header = ImageHeader(
+            format=image.format, width=image.width, height=image.height, alpha=False
+        )
+        at = turn.finished or turn.started
+        file = self.target.blobs.put_new(turn, at, ReceivedImage(data=data, facts=header), recorded)
+        if _digest(self.target.blobs.get(file)) != _digest(data):
+            raise StorageIOError(
+                f"Picture {image.id} is not what was written to "
+                f"{self.target.blobs.address(file)}. Check that storage, then start again."
+            )
+        self.copied += 1
+        return file
+
+    def _name(self, session: str | None) -> str | None:
+        with contextlib.suppress(StorageError, CorruptRecordError):
+            data = self.source.facts.get(Key("session", session)) if session else None
+            return None if data is None else codec.read_session(data, session or "").name
+        return None
+
+    # --- other facts ------------------------------------------------------------------------------
+
+    def facts(self, kind: Kind) -> None:
+        """
+        Copy the facts of a kind as they are; those that have changed since are replaced.
+        """
+        for key in tuple(self.source.facts.scan(kind)):
+            data = self.source.facts.get(key)
+            known = self.target.facts.get(key)
+            if data is not None and known is None:
+                self.target.facts.put_new({key: data})
+            elif data is not None and known != data:
+                self.target.facts.replace(key, data)
+
+    def intents(self) -> None:
+        """
+        Copy the requests that are not settled, with their staged images.
+        """
+        for key, data in self.source.facts.unsettled():
+            if not self.target.facts.has(key):
+                self.target.facts.put_new({key: self._with_staged(key, data)})
+
+    def _with_staged(self, key: Key, data: bytes) -> bytes:
+        where = self.source.facts.describe(key)
+        members: dict[str, Any] = parse_object(data)
+        staged = codec.read_images(members, where)
+        if staged:
+            turn = codec.to_turn(members["turn"], where)
+            members |= staged_fact(self._copy_images(turn, staged, set()))
+        return json.dumps(members).encode("ascii")
+
+
+def _portable(turn: Turn) -> Turn:
+    return attrs.evolve(turn, images=tuple(attrs.evolve(image, file="") for image in turn.images))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
