@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ImageBatch,
     )
     from imagesession._api.guide import guide
+    from imagesession._api.queue import AsyncImageQueue, ImageQueue
     from imagesession._api.resources import (
         AsyncImagesResource,
         AsyncModelsResource,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
         CostReport,
         LibraryStats,
         PendingRequest,
+        QueueStatus,
         RecoveryReport,
         SessionStatus,
     )
@@ -73,6 +75,7 @@ __all__ = [
     "Analysis",
     "AsyncBatchesResource",
     "AsyncImageBatch",
+    "AsyncImageQueue",
     "AsyncImageSession",
     "AsyncImagesResource",
     "AsyncModelsResource",
@@ -92,6 +95,7 @@ __all__ = [
     "HealthCheck",
     "HealthReport",
     "ImageBatch",
+    "ImageQueue",
     "ImageRequest",
     "ImageSession",
     "ImagesResource",
@@ -106,6 +110,7 @@ __all__ = [
     "ProgressEvent",
     "Provenance",
     "ProvenanceSignal",
+    "QueueStatus",
     "RecoveryReport",
     "RequestsResource",
     "Results",
@@ -128,6 +133,7 @@ _MODULES = {
     "Analysis": "_domain.analysis",
     "AsyncBatchesResource": "_api.batch",
     "AsyncImageBatch": "_api.batch",
+    "AsyncImageQueue": "_api.queue",
     "AsyncImageSession": "_api.async_session",
     "AsyncImagesResource": "_api.resources",
     "AsyncModelsResource": "_api.resources",
@@ -147,6 +153,7 @@ _MODULES = {
     "HealthCheck": "_domain.health",
     "HealthReport": "_domain.health",
     "ImageBatch": "_api.batch",
+    "ImageQueue": "_api.queue",
     "ImageRequest": "_domain.image_request",
     "ImageSession": "_api.session",
     "ImagesResource": "_api.resources",
@@ -161,6 +168,7 @@ _MODULES = {
     "ProgressEvent": "_domain.progress",
     "Provenance": "_domain.provenance",
     "ProvenanceSignal": "_domain.provenance",
+    "QueueStatus": "_domain.reports",
     "RecoveryReport": "_domain.reports",
     "RequestsResource": "_api.resources",
     "Results": "_api.results",

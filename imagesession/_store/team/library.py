@@ -54,6 +54,7 @@ class TeamLibrary:
         lease_seconds: How long a right lasts without being renewed.
 
     Attributes:
+        parsed: Its address, with the password.
         facts: Its records.
         rights: Who works on what.
         blobs: Its images.
@@ -67,7 +68,7 @@ class TeamLibrary:
 
     def __init__(self, url: str, lease_seconds: float = LEASE_SECONDS) -> None:
         address = parse_address(url)
-        self.address = address.public
+        self.address, self.parsed = address.public, address
         self._shared = _share(address, lease_seconds)
         self.database, self.rights = self._shared.database, self._shared.rights
         self.facts = TeamFacts(self.database)
