@@ -7,6 +7,8 @@ With OPENAI_API_KEY set this uses OpenAI (seven images, about $0.20, billed to t
 it, sketches are drawn on this computer.
 """
 
+from pathlib import Path
+
 from imagesession import Studio
 
 with Studio.from_env(quality="low", size="1024x1024") as studio:
@@ -27,7 +29,7 @@ with Studio.from_env(quality="low", size="1024x1024") as studio:
         print(f"{number}  {image.size[0]}x{image.size[1]}  {image.path}")
 
     # The sheets are saved beside the library, not in it.
-    folder = studio.library.parent
+    folder = Path(studio.library).parent
     for_chat = session.contact_sheet(folder / "lighthouse covers.png")
     for_print = session.contact_sheet(folder / "lighthouse covers.pdf")
     print(f"\nFor a chat:  {for_chat}\nFor print:   {for_print}")

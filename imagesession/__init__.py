@@ -30,14 +30,13 @@ if TYPE_CHECKING:
         ImageBatch,
     )
     from imagesession._api.guide import guide
+    from imagesession._api.models import AsyncModelsResource, ModelsResource
     from imagesession._api.queue import AsyncImageQueue, ImageQueue
     from imagesession._api.resources import (
         AsyncImagesResource,
-        AsyncModelsResource,
         AsyncRequestsResource,
         AsyncSessionsResource,
         ImagesResource,
-        ModelsResource,
         RequestsResource,
         SessionsResource,
     )
@@ -58,6 +57,7 @@ if TYPE_CHECKING:
     from imagesession._domain.previews import Preview
     from imagesession._domain.progress import ProgressEvent
     from imagesession._domain.provenance import Provenance, ProvenanceSignal
+    from imagesession._domain.removal import ErasureReport
     from imagesession._domain.reports import (
         CostGroup,
         CostReport,
@@ -90,6 +90,7 @@ __all__ = [
     "CostEstimate",
     "CostGroup",
     "CostReport",
+    "ErasureReport",
     "Finding",
     "GenerateOptions",
     "HealthCheck",
@@ -136,7 +137,7 @@ _MODULES = {
     "AsyncImageQueue": "_api.queue",
     "AsyncImageSession": "_api.async_session",
     "AsyncImagesResource": "_api.resources",
-    "AsyncModelsResource": "_api.resources",
+    "AsyncModelsResource": "_api.models",
     "AsyncRequestsResource": "_api.resources",
     "AsyncSavedImage": "_api.async_session",
     "AsyncSessionsResource": "_api.resources",
@@ -148,6 +149,7 @@ _MODULES = {
     "CostEstimate": "_domain.estimate",
     "CostGroup": "_domain.reports",
     "CostReport": "_domain.reports",
+    "ErasureReport": "_domain.removal",
     "Finding": "_domain.analysis",
     "GenerateOptions": "_domain.options",
     "HealthCheck": "_domain.health",
@@ -161,7 +163,7 @@ _MODULES = {
     "LibraryStats": "_domain.reports",
     "Mask": "_imaging.mask",
     "ModelInfo": "_domain.model_catalog",
-    "ModelsResource": "_api.resources",
+    "ModelsResource": "_api.models",
     "PartialImage": "_domain.partial_image",
     "PendingRequest": "_domain.reports",
     "Preview": "_domain.previews",

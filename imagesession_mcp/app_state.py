@@ -8,6 +8,7 @@ import asyncio
 import gc
 import logging
 import re
+from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from pathlib import Path
@@ -62,12 +63,14 @@ class AppState:
         open: Opens a studio.
         tasks: The running generations.
         downloads: Makes addresses of images; None if there is no HTTP.
+        noted: Set for each principal once what an earlier run left pending is known.
     """
 
     settings: Settings
     open: OpenStudio = open_studio
     tasks: TaskRegistry = attrs.field(factory=TaskRegistry)
     downloads: DownloadAddresses | None = None
+    noted: defaultdict[str, asyncio.Event] = attrs.field(factory=lambda: defaultdict(asyncio.Event))
     _studios: dict[str, imagesession.AsyncStudio] = attrs.field(factory=dict[str, Any])
     _background: set[asyncio.Task[None]] = attrs.field(factory=set[asyncio.Task[None]])
 
@@ -88,28 +91,36 @@ class AppState:
         if principal not in self._studios:
             library = self.settings.library
             if principal != LOCAL_PRINCIPAL:
-                library = (
-                    self.studio(LOCAL_PRINCIPAL).library
-                    / "principals"
-                    / _validate_principal(principal)
-                )
+                library = self._principals_folder() / _validate_principal(principal)
             settings = attrs.evolve(self.settings, daily_budget=self.settings.budget_of(principal))
             self._studios[principal] = studio = self.open(settings, library)
-            self._spawn(self._recover_library(studio))
+            self._spawn(self._recover_library(principal, studio))
         return self._studios[principal]
+
+    def _principals_folder(self) -> Path:
+        library = self.studio(LOCAL_PRINCIPAL).library
+        if isinstance(library, str):
+            raise ToolCallError(
+                "no_access",
+                "Several callers share this server, and each needs a library of its own, which one "
+                "on PostgreSQL cannot give them. Start the server with a folder as --library.",
+            )
+        return library / "principals"
 
     def allowed_folders(self, principal: str) -> AllowedFolders:
         """
         Return the folders from which a principal's files may be read: its library and those that
         the operator allowed, without the other principals' libraries in them.
         """
-        server_library = self.studio(LOCAL_PRINCIPAL).library
+        library, server_library = (
+            self.studio(principal).library,
+            self.studio(LOCAL_PRINCIPAL).library,
+        )
         # A library that is not a folder has no files that calls could name.
-        is_folder = not isinstance(self.settings.library, str)
-        own = (self.studio(principal).library,) if is_folder else ()
+        own = (library,) if isinstance(library, Path) else ()
         return AllowedFolders(
             tuple(folder.resolve() for folder in (*own, *self.settings.allow_dirs)),
-            None if principal == LOCAL_PRINCIPAL else server_library.resolve(),
+            None if principal == LOCAL_PRINCIPAL else Path(server_library).resolve(),
         )
 
     async def close(self) -> None:
@@ -138,11 +149,18 @@ class AppState:
         except Exception:
             log.exception("The library cannot be loaded")
 
-    async def _recover_library(self, studio: imagesession.AsyncStudio) -> None:
+    async def _recover_library(self, principal: str, studio: imagesession.AsyncStudio) -> None:
         """
-        Create the provider's client before a call needs it, and recover pending requests.
+        Note what an earlier run left pending, create the provider's client before a call needs it,
+        and recover what is pending.
         """
         try:
+            try:
+                for pending in await studio.requests.pending():
+                    if not pending.running:
+                        self.tasks.leave(principal, pending.turn)
+            finally:
+                self.noted[principal].set()
             await studio._connect()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - creates the client ahead of the first call
             if self.settings.owns_process:
                 # All modules are loaded by now. Without this, each full garbage collection scans
@@ -152,7 +170,7 @@ class AppState:
         except ImageSessionError as error:
             log.info("Nothing was recovered: %s", error)
         else:
-            if recovered.images or recovered.failed or recovered.still_pending:
+            if recovered != type(recovered)():
                 log.info("Recovered from an earlier run: %s", recovered)
 
 

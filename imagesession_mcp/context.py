@@ -5,6 +5,7 @@ The context of a tool call: the caller's studio, and the sessions, images and ta
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 import tempfile
@@ -27,7 +28,7 @@ from imagesession_mcp.app_state import AppState, Ctx, app_state, current_princip
 from imagesession_mcp.errors import ToolCallError
 from imagesession_mcp.payloads import Payload
 from imagesession_mcp.safe_files import AllowedFolders
-from imagesession_mcp.tasks import Generation, GenerationTask, no_time_limit
+from imagesession_mcp.tasks import GENERATED, KEY_PREFIX, Generation, GenerationTask, no_time_limit
 
 T = TypeVar("T")
 SessionOrStudio: TypeAlias = "imagesession.AsyncStudio | imagesession.AsyncImageSession"
@@ -37,8 +38,6 @@ InputImage: TypeAlias = "imagesession.AsyncSavedImage | bytes"
 
 MAIN = "main"
 IMAGE_URI = re.compile(r"imagesession://images/([^/]+)")
-KEY_PREFIX = "mcp/"
-"""The prefix of a task's id in the idempotency keys that the library records."""
 HEARTBEAT = 5.0
 """Seconds between two progress notifications."""
 RECONCILE_TIMEOUT = 20.0
@@ -98,23 +97,36 @@ class CallContext:
             ToolCallError: It does not exist; the error names some that do.
         """
         try:
-            return await self.studio.open(session_id, branch=branch, reopen=reopen)
+            session = await self.studio.open(session_id, branch=branch, reopen=reopen)
         except NotFoundError as error:
             lacks_branch = MAIN in error.known  # a branch of every session, but no session
             code = "branch_not_found" if lacks_branch else "session_not_found"
             known = "available_branches" if lacks_branch else "available_sessions"
             raise ToolCallError(code, error.message, {known: list(error.known)}) from error
+        if session.id != session_id:
+            await self._warn_of_namesakes(session)
+        return session
 
-    async def warnings(self, *models: str) -> dict[str, list[str]]:
+    async def _warn_of_namesakes(self, session: imagesession.AsyncImageSession) -> None:
+        name = (session.name or "").casefold()
+        sessions = await self.studio.sessions.list()
+        named = [other.id for other in sessions if (other.name or "").casefold() == name]
+        if name and len(named) > 1:
+            others = ", ".join(other for other in named if other != session.id)
+            self.extra["warnings"] = [
+                f"Other sessions have the name {session.name!r} too: {others}. This is the latest."
+            ]
+
+    async def notices(self, *models: str) -> list[str]:
         """
-        Return what an agent should know of the models that it chose, as a field of a result.
+        Return what an agent should know of the models that it chose.
         """
         notices: list[str] = []
         for name in models:
             with suppress(NotFoundError):  # "auto", or a model of another provider
                 notice = (await self.studio.models.get(name)).notice
                 notices += [notice] if notice else []
-        return {"warnings": notices} if notices else {}
+        return notices
 
     async def image(self, image_id: str) -> imagesession.AsyncSavedImage:
         """
@@ -130,18 +142,6 @@ class CallContext:
             known = {"available_images": [payloads.short_id(image) for image in error.known]}
             raise ToolCallError("image_not_found", error.message, known) from error
 
-    async def turn_or_image(
-        self, session: imagesession.AsyncImageSession, name: str | None
-    ) -> str | None:
-        """
-        Return the whole id of an image that a call names within a session; a turn's is whole.
-        """
-        if name is None or name in (await session.tree()).turns:
-            return name
-        with suppress(ToolCallError):
-            return (await self.image(name)).id
-        return name
-
     def download_address(self, image: imagesession.AsyncSavedImage) -> dict[str, str]:
         """
         Return the address of an image's file, as a field of a result; nothing without HTTP.
@@ -153,11 +153,7 @@ class CallContext:
 
     async def resolve_image(self, reference: str, argument: str) -> InputImage:
         """
-        Return an image that a call names by its id, its URI, or the path of a file.
-
-        Args:
-            reference: The argument's value.
-            argument: The argument's name.
+        Return an image that an argument names by its id, its URI, or the path of a file.
 
         Raises:
             ToolCallError: The image does not exist, or the file may not be read.
@@ -215,7 +211,7 @@ class CallContext:
         """
         Return the image of the library whose file is at a path, by its metadata file.
         """
-        library = self.studio.library.resolve()
+        library = await asyncio.to_thread(Path(self.studio.library).resolve)
         if not real_path.is_relative_to(library):
             return None
         image_id = await asyncio.to_thread(_recorded_id, real_path, AllowedFolders((library,)))
@@ -237,28 +233,33 @@ class CallContext:
         handle if it takes too long.
 
         Args:
-            prepare: Resolves what the call names. It returns the generation to run, or a payload
-                if there is none.
+            prepare: Returns the generation to run, or a payload if there is none.
             request_id: The client's name for the call.
 
         Raises:
             ToolCallError: The request_id was used for another call.
         """
+        fingerprint = self._fingerprint()
+        await self.state.noted[self.principal].wait()
+        note = _NO_NOTE if request_id else _JOINED
+        left = (
+            None if request_id else self.state.tasks.left.pop((self.principal, fingerprint), None)
+        )
         task = GenerationTask(
-            id=request_id or f"gen_{uuid.uuid4().hex[:12]}",
+            id=request_id or left or f"{GENERATED}{fingerprint}_{uuid.uuid4().hex[:6]}",
             owner=self.principal,
-            fingerprint=self._fingerprint(),
-            is_named=request_id is not None,
+            fingerprint=fingerprint,
+            is_named=bool(request_id or left),
             extra=self.extra,
         )
         earlier = self.state.tasks.find_repeated(task)
         if earlier is not None:
-            return await self.result_or_handle(earlier, _NO_NOTE if task.is_named else _JOINED)
+            return await self.result_or_handle(earlier, note)
         prepared = await prepare()
         if not callable(prepared):
-            return results.text_result(prepared)
+            return results.text_result({**prepared, **self.extra})
         running = self.state.tasks.start(task, partial(self._perform, task, prepared))
-        return await self.result_or_handle(running)
+        return await self.result_or_handle(running, note if left else _NO_NOTE)
 
     async def _perform(self, task: GenerationTask, generation: Generation) -> object:
         if task.is_named:
@@ -274,10 +275,6 @@ class CallContext:
         Wait for a task and return its result, or a handle for get_generation if it takes too long.
 
         If the client cancels the call, the waiting ends but the task continues.
-
-        Args:
-            task: The task.
-            note: Further fields of the result.
         """
         settings = self.state.settings
         max_seconds = float("inf") if no_time_limit.get() else settings.wait_seconds
@@ -289,8 +286,9 @@ class CallContext:
             generated = task.result()
             turns = [item.turn for item in generated if not isinstance(item, ImageSessionError)]
             chosen = turns[0].options if turns else imagesession.GenerateOptions()
-            warnings = await self.warnings(chosen.model, chosen.image_model)
-            extra = {**task.extra, **warnings, **note}
+            notices = await self.notices(chosen.model, chosen.image_model)
+            warnings = [*task.extra.get("warnings", ()), *notices]
+            extra = {**task.extra, **({"warnings": warnings} if warnings else {}), **note}
             result = await results.build_result(
                 generated, settings, batch=task.is_batch, extra=extra
             )
@@ -327,10 +325,12 @@ class CallContext:
 
     def _fingerprint(self) -> str:
         """
-        Return what identifies a repeated call: the tool and its arguments.
+        Return what identifies a repeated call, after a restart too: a digest of the tool and its
+        arguments.
         """
         params = (self.ctx and self.ctx.request_context.params) or {}
-        return json.dumps([params.get("name"), params.get("arguments") or {}], sort_keys=True)
+        call = json.dumps([params.get("name"), params.get("arguments") or {}], sort_keys=True)
+        return hashlib.sha256(call.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     # --- what earlier runs of the server left ---------------------------------------------------
 

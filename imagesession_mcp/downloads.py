@@ -41,12 +41,7 @@ class DownloadAddresses:
 
     def make(self, headers: Mapping[str, str], principal: str, image_id: str) -> str:
         """
-        Return the address of a principal's image.
-
-        Args:
-            headers: Those of the request, which reached the server under the same name.
-            principal: The principal.
-            image_id: The image.
+        Return the address of a principal's image, on the host that a request's headers name.
         """
         scheme = "https" if headers.get("x-forwarded-proto") == "https" else "http"
         expires = str(int(time.time()) + LIFETIME)

@@ -79,6 +79,7 @@ _CALLS = (
     ),
     (r"studio\.open\(session_id, branch=('[^']*')\)", r"branch \1"),
     (r"studio\.promote\([^)]*\)", "promote_image_to_session"),
+    (r"studio\.images\.restore\('?([^',)]+)'?\)", r"delete_image, image_id \1 and restore true"),
     (r"use studio\.map\([^)]*\)", "call the tool again"),
     (r"\bedit\(\)", "edit_image"),
     (r"max_active_sessions=(\d+) are", r"\1 are"),
@@ -87,7 +88,7 @@ _CALLS = (
 )
 _ASSIGNED = re.compile(r"\b([a-z_]+)=(?=(['\"\w(\[{-])?)")
 _LITERALS = {"True": "true", "False": "false", "None": "null"}
-_PYTHON = re.compile(r"\w\([^)]*\)|\b(?:Image|Mask|Studio|Budget)\b[.(]|(?<!\w)~\w")
+_PYTHON = re.compile(r"\w\([^)]*\)|\bstudio\.|\b(?:Image|Mask|Studio|Budget)\b[.(]|(?<!\w)~\w")
 # Error attributes that agents can use. Not `unsaved`, which holds image bytes.
 _DETAILS = (
     "option",
@@ -128,12 +129,12 @@ class ToolCallError(Exception):
         return self.message
 
 
-def to_payload(error: Exception) -> dict[str, Any]:
+def to_payload(error: BaseException | None) -> dict[str, Any]:
     """
     Return the payload of an error; for an unexpected one, only a reference to the log.
     """
     if isinstance(error, ToolCallError):
-        return _payload((error.code, error.code), error.message, error.details)
+        return _payload((error.code, error.code), in_words_of_tools(error.message), error.details)
     if isinstance(error, errors.ImageSessionError):
         codes = _codes_for(error)
         details = dict(_error_details(error))

@@ -10,6 +10,7 @@ import hmac
 import logging
 import socket
 import sys
+from pathlib import PurePosixPath
 from typing import Any
 
 import uvicorn
@@ -54,13 +55,8 @@ class BearerTokens:
 
     async def verify_token(self, token: str) -> AccessToken | None:
         """
-        Return the access of a token's principal. The comparison takes constant time.
-
-        Args:
-            token: The token that the caller sent.
-
-        Returns:
-            The principal, without the token, which is not needed further; None if it is unknown.
+        Return the access of a token's principal, without the token, which is not needed further;
+        None if it is unknown. The comparison takes constant time.
         """
         given = _digest(token)
         names = [name for digest, name in self._names.items() if hmac.compare_digest(digest, given)]
@@ -145,7 +141,7 @@ async def _download(server: Server, request: Request) -> Response:
         data = await asyncio.to_thread(lambda: image.bytes)
     except ImageSessionError as error:
         return JSONResponse({"error": in_words_of_tools(error.message)}, 404)
-    name = f'attachment; filename="{image.path.name}"'
+    name = f'attachment; filename="{PurePosixPath(image.record.file).name}"'
     return Response(
         data, media_type=image.mime_type, headers={**_SAFE, "Content-Disposition": name}
     )

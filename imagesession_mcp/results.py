@@ -10,6 +10,7 @@ import base64
 import functools
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from mcp.types import (
@@ -66,6 +67,8 @@ async def build_result(
     if settings.links:
         content += [link(image) for image in images[:_MAX_LINKS]]
     result = text_result({**payload, **extra}, *content)
+    if settings.image_first:
+        result.content = [*content, result.content[0]]
     result.is_error = not images
     return result
 
@@ -116,7 +119,7 @@ def link(image: imagesession.AsyncSavedImage) -> ResourceLink:
     return ResourceLink(
         type="resource_link",
         uri=uri_of(image.id),
-        name=image.path.name,
+        name=PurePosixPath(image.record.file).name,
         mime_type=mime_type_of(image),
         size=None if image.format == "svg" else image.record.bytes,
         annotations=_FOR_USER,

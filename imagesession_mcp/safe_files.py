@@ -7,7 +7,6 @@ that is created in between is not followed.
 
 from __future__ import annotations
 
-import base64
 import os
 import stat
 from pathlib import Path
@@ -17,7 +16,6 @@ import attrs
 from imagesession_mcp.errors import ToolCallError
 
 _MAX_BYTES = 25_000_000
-_MAX_UPLOAD = 10_000_000
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 # A pipe is opened without waiting for a writer, and then rejected.
@@ -50,15 +48,10 @@ class AllowedFolders:
 
 def resolve_allowed(path_text: str, folders: AllowedFolders, argument: str) -> Path:
     """
-    Resolve a path that a call names.
-
-    Args:
-        path_text: The path in the call.
-        folders: The allowed folders.
-        argument: The argument's name.
+    Resolve a path that an argument names.
 
     Returns:
-        The path without links, within one of them.
+        The path without links, within one of the folders.
 
     Raises:
         ToolCallError: It is outside of them, or does not exist; the error does not say which.
@@ -104,29 +97,6 @@ def read_allowed(real_path: Path, folders: AllowedFolders, argument: str) -> byt
             f"The file of {argument} has more than {_MAX_BYTES / 1e6:.0f} MB. Make it smaller.",
         )
     return data
-
-
-def decode_upload(data: str) -> bytes:
-    """
-    Decode an image that a call contains.
-
-    Raises:
-        ToolCallError: It is not base64, or is too large.
-    """
-    head, comma, encoded = data.partition(",")
-    if not (comma and head.startswith("data:")):
-        encoded = data
-    if len(encoded) > _MAX_UPLOAD * 4 // 3 + 4:
-        raise ToolCallError(
-            "invalid_input_image",
-            f"data has more than {_MAX_UPLOAD / 1e6:.0f} MB. Make the image smaller.",
-        )
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except ValueError:
-        raise ToolCallError(
-            "invalid_input_image", "data is not base64. Send the bytes of the image file in it."
-        ) from None
 
 
 def _open_stepwise(root: Path, real_path: Path) -> int:

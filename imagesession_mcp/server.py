@@ -26,10 +26,10 @@ from mcp.types import CallToolResult, Icon, InputRequiredResult
 from pydantic import AnyUrl
 
 import imagesession
-from imagesession.errors import ImageSessionError, NotFoundError
+from imagesession.errors import NotFoundError
 from imagesession_mcp.app_state import AppState, OpenStudio, app_state, open_studio
 from imagesession_mcp.downloads import DownloadAddresses
-from imagesession_mcp.errors import ToolCallError, error_result, in_words_of_tools, to_payload
+from imagesession_mcp.errors import ToolCallError, error_result, to_payload
 from imagesession_mcp.prompts import add_prompts
 from imagesession_mcp.resources import add_resources, complete, mime_type_of
 from imagesession_mcp.settings import Settings
@@ -80,7 +80,7 @@ class Server(MCPServer[AppState]):
             contents = await super().read_resource(uri, context)
             mime_type = await mime_type_of(str(uri))
         except UnexpectedResourceError as error:
-            raise _resource_error(_cause(error)) from error
+            raise _resource_error(error.__cause__ or error) from error
         if mime_type is None or isinstance(contents, InputRequiredResult):
             return contents
         return [ReadResourceContents(part.content, mime_type, part.meta) for part in contents]
@@ -154,14 +154,7 @@ async def _with_state(
     return await call_next(ctx)
 
 
-def _cause(error: Exception) -> Exception:
-    cause = error.__cause__
-    return cause if isinstance(cause, Exception) else error
-
-
-def _resource_error(error: Exception) -> ResourceError:
+def _resource_error(error: BaseException | None) -> ResourceError:
     if isinstance(error, (ToolCallError, NotFoundError)):
         return ResourceNotFoundError(str(error))
-    if isinstance(error, ImageSessionError):
-        return ResourceError(in_words_of_tools(error.message))
     return ResourceError(to_payload(error)["error"])

@@ -54,29 +54,17 @@ class Option:
 
     name: str
     variable: str
-    metavar: str
-    separator: str
-    parse: Callable[[str], object]
+    metavar: str = ""
+    separator: str = ""
+    parse: Callable[[str], object] = parse_switch
     help: str
 
 
-def _setting(
-    *,
-    default: object,
-    help: str,
-    metavar: str = "",
-    parse: Callable[[str], object] = parse_switch,
-    separator: str = "",
-    name: str = "",
-    variable: str = "",
-) -> Any:  # noqa: ANN401 - the field has the type
+def _setting(*, default: object, **option: Any) -> Any:  # noqa: ANN401 - the field has the type
     """
-    Declare a setting with its option, which has the field's name unless it is given another.
+    Declare a setting with its option, whose name and variable are the field's unless it says so.
     """
-    option = {"help": help, "metavar": metavar, "parse": parse, "separator": separator}
-    return attrs.field(
-        default=default, metadata={"option": option, "name": name, "variable": variable}
-    )
+    return attrs.field(default=default, metadata={"option": option})
 
 
 @attrs.frozen(kw_only=True)
@@ -174,6 +162,11 @@ class Settings:
         default=False,
         help="Add a link to each image's resource, for clients that show such links to people. "
         "Some frameworks take a link for an image's URL, which a provider refuses.",
+    )
+    image_first: bool = _setting(
+        default=False,
+        help="Put the picture before the text in results, for frameworks that pass on only the "
+        "first part, such as smolagents and CrewAI.",
     )
     http: bool = _setting(
         default=False,
@@ -290,17 +283,12 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def _options() -> dict[str, Option]:
-    options: dict[str, Option] = {}
-    for field in attrs.fields(Settings):
-        if facts := field.metadata:
-            name = facts["name"] or field.name.replace("_", "-")
-            variable = facts["variable"] or f"{_PREFIX}{field.name.upper()}"
-            options[field.name] = Option(name=name, variable=variable, **facts["option"])
-    return options
+def _option(field: attrs.Attribute[Any]) -> Option:
+    names = {"name": field.name.replace("_", "-"), "variable": _PREFIX + field.name.upper()}
+    return Option(**{**names, **field.metadata["option"]})
 
 
-OPTIONS = _options()
+OPTIONS = {field.name: _option(field) for field in attrs.fields(Settings) if field.metadata}
 """The options by the settings' names."""
 # Secrets have no option, because every user of a computer can read a process's command line.
 SECRETS = ((f"{_PREFIX}TOKENS", parse_tokens), (f"{_PREFIX}TOKEN", parse_token))

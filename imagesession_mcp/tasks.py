@@ -8,6 +8,7 @@ continues, its images are saved, and they can be found by the generation's id.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -24,6 +25,10 @@ Generated: TypeAlias = "tuple[imagesession.AsyncSavedImage | ImageSessionError, 
 """An image, or the images of a batch, with an error in place of each that failed."""
 Generation: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
 """A method of the library with its arguments; it returns an image or a container of images."""
+KEY_PREFIX = "mcp/"
+"""The prefix of a task's id in the idempotency keys that the library records."""
+GENERATED = "gen_"
+"""The prefix of an id that no client chose; a fingerprint follows, and an underscore."""
 REPEAT_SECONDS = 600.0
 """Seconds within which a call is taken for the repetition of one that got no result."""
 STOP_TIMEOUT = 2.0
@@ -122,8 +127,13 @@ class GenerationTask:
 class TaskRegistry:
     """
     Running tasks, and those that ended recently.
+
+    Attributes:
+        left: The ids of tasks that an earlier run of the server left without a result, by principal
+            and fingerprint.
     """
 
+    left: dict[tuple[str, str], str] = attrs.field(factory=dict[tuple[str, str], str])
     _tasks: dict[tuple[str, str], GenerationTask] = attrs.field(
         factory=dict[tuple[str, str], GenerationTask]
     )
@@ -131,14 +141,7 @@ class TaskRegistry:
 
     def start(self, task: GenerationTask, generation: Generation) -> GenerationTask:
         """
-        Start a task, unless a repeated call has started it meanwhile.
-
-        Args:
-            task: The task.
-            generation: What it runs; called without arguments.
-
-        Returns:
-            The task that runs.
+        Start a task, unless a repeated call has started it meanwhile, and return the one that runs.
 
         Raises:
             ToolCallError: The earlier call had other arguments, or the server is stopping.
@@ -154,6 +157,16 @@ class TaskRegistry:
         # Its call may have ended before it fails, and then nothing else retrieves the exception.
         task.work.add_done_callback(_retrieve_exception)
         return task
+
+    def leave(self, owner: str, turn: imagesession.Turn) -> None:
+        """
+        Note a turn that an earlier run of the server left pending a short time ago.
+        """
+        task_id = (turn.idempotency_key or "").removeprefix(KEY_PREFIX).partition("/")[0]
+        age = (dt.datetime.now(dt.UTC) - turn.started).total_seconds()
+        if task_id.startswith(GENERATED) and age < REPEAT_SECONDS:
+            fingerprint = task_id.removeprefix(GENERATED).partition("_")[0]
+            self.left[owner, fingerprint] = task_id
 
     def find(self, owner: str, task_id: str) -> GenerationTask | None:
         """

@@ -128,11 +128,6 @@ class TasksExtension(Extension):
     ) -> HandlerResult:
         """
         Answer a call with its result, or with a task if it takes longer than the grace period.
-
-        Args:
-            params: The call.
-            ctx: Its request.
-            call_next: Performs the call.
         """
         if ctx.protocol_version not in _VERSIONS or not _client_knows_tasks(ctx):
             return await call_next(ctx)

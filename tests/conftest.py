@@ -5,27 +5,56 @@ What all tests share: every behaviour test runs over the sync and the async twin
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
+import itertools
 import os
+import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from pathlib import Path
 from typing import Any, Self
 
 import anyio.from_thread
+import attrs
 import pytest
 from hypothesis import settings
+from imagesession._fake_openai.sketch.pixels import resized
+from PIL import Image
 
 from imagesession import AsyncStudio, Studio
 from imagesession._engine.conversation_lookup import find_outcome
 from imagesession._fake_openai import sketch
+from imagesession._fake_openai.sketch import edit
+from imagesession._fake_openai.sketch import sketch as sketching
 from imagesession.testing import FakeOpenAI
 from tests import clock, team_servers
 
-FAST = {"docs", "domain", "engine", "fake_openai", "imaging"}
+LONGEST = (
+    "tests/docs/test_documented_paths.py",
+    "tests/display/test_gallery_browser.py",
+    "tests/test_examples.py",
+    "tests/mcp/test_stdio.py",
+    "tests/mcp/test_http.py",
+    "tests/test_outpaint.py",
+    "tests/test_money.py",
+    "tests/test_recovery.py",
+    "tests/display/test_notebook.py",
+    "tests/test_plugin.py",
+)
 """
-The folders whose test files take little time each.
+The test files that take five seconds or more of a processor, and are started first.
+"""
+
+FAST = ("docs", "tests/domain", "tests/engine", "tests/fake_openai", "tests/imaging")
+"""
+The folders whose files take little time each, and are started last.
+"""
+
+DETAILED = {"evals", "fake_openai", "imaging", "live"}
+"""
+The folders whose tests look at sketches, or count their bytes.
 """
 
 
@@ -40,6 +69,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--conformance",
         action="store_true",
         help="run MCP's own suites, which tests/mcp/conformance/install.sh fetches",
+    )
+    parser.addoption(
+        "--team",
+        action="store_true",
+        help="keep the libraries of studios on PostgreSQL and S3, not in folders",
     )
     parser.addoption(
         "--figures",
@@ -65,11 +99,23 @@ def pytest_configure(config: pytest.Config) -> None:
     selected. Name the folder of the servers that tests may start, before there are workers.
     """
     team_servers.announce()
+    keep_bytecode(config.rootpath / ".pytest_cache" / "bytecode")
     if not config.getoption("--hypothesis-profile", default=None):
         there_is_time = config.getoption("--faults") or "CI" in os.environ
         examples = settings().max_examples if there_is_time else 40
         settings.register_profile("busy", max_examples=examples, deadline=None)
         settings.load_profile("busy")
+
+
+def keep_bytecode(folder: Path) -> None:
+    """
+    Keep compiled modules in a folder of pytest's where Python is told to write none beside them:
+    each worker and each of the tests' processes would compile all again, for half of their time.
+    """
+    if sys.dont_write_bytecode:
+        sys.dont_write_bytecode, sys.pycache_prefix = False, str(folder)
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = str(folder)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -85,29 +131,35 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         redundant = find_redundant_twins(items)
         config.hook.pytest_deselected(items=redundant)
         items[:] = [item for item in items if item not in redundant]
-    # Slow files first, so that none of them is the last to run.
-    items.sort(key=lambda item: not FAST.isdisjoint(Path(item.location[0]).parts))
+    items.sort(key=start_rank)
+
+
+def start_rank(item: pytest.Item) -> int:
+    """
+    Return when a test's file is started: the slowest first, so that none of them is the last.
+    """
+    file = item.nodeid.partition("::")[0]
+    if file in LONGEST:
+        return LONGEST.index(file)
+    return len(LONGEST) + file.startswith(FAST)
 
 
 def find_redundant_twins(items: list[pytest.Item]) -> set[pytest.Item]:
     """
-    Find what need not run if time is short: of a test with several cases, each case runs over one
-    twin, and the twins take turns. So every test runs over both, and every case runs.
+    Find what need not run if time is short: the twins take turns with the cases of a file's tests,
+    so that each case runs over one of them, and about as many over either.
     """
-    cases: dict[object, list[object]] = {}
+    cases: dict[Path, dict[object, int]] = {}
     redundant: set[pytest.Item] = set()
     for item in items:
         callspec = getattr(item, "callspec", None)
         indices: dict[str, int] = dict(getattr(callspec, "indices", {}))
         twin = indices.pop("make_studio", None)
-        if twin is None or not indices:
+        if twin is None:
             continue
-        test = item.location[0], getattr(item, "originalname", None)
-        known = cases.setdefault(test, [])
-        case = tuple(sorted(indices.items()))
-        if case not in known:
-            known.append(case)
-        if known.index(case) % 2 != twin:
+        known = cases.setdefault(item.path, {})
+        case = getattr(item, "originalname", None), *sorted(indices.items())
+        if known.setdefault(case, len(known)) % 2 != twin:
             redundant.add(item)
     return redundant
 
@@ -120,14 +172,31 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+def pytest_collection_finish() -> None:
+    """
+    Leave what was imported and collected out of garbage collections, which take half a second.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """
+    Name a home for each test: a folder that is made by who needs it, as few tests do.
+    """
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _no_environment(monkeypatch: pytest.MonkeyPatch, homes: Iterator[Path]) -> None:
     """
     Keep the developer's own key and library out of the tests.
     """
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "IMAGESESSION_LIBRARY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HOME", str(next(homes)))
 
 
 @pytest.fixture(autouse=True)
@@ -151,26 +220,81 @@ def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         yield
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """
+    Draw coarsely in a test, unless it is about pixels or bytes: it has the marker `detailed`, or is
+    in a folder of such tests.
+    """
+    detailed = item.get_closest_marker("detailed") is not None
+    sketches.coarse = not detailed and DETAILED.isdisjoint(item.path.parts)
+    try:
+        return (yield)
+    finally:
+        sketches.coarse = False
+
+
+@attrs.define
+class Sketches:
+    """
+    The sketches of the fake provider: each is rendered once, as the same prompt gives the same
+    image, which tests/fake_openai/sketch checks.
+    """
+
+    coarse: bool = False
+    _rendered: dict[object, bytes] = attrs.field(factory=dict[object, bytes], init=False)
+    _render: Callable[..., bytes] = attrs.field(default=sketch.render, init=False)
+    _draw: Callable[..., Image.Image] = attrs.field(default=sketching._draw, init=False)  # noqa: SLF001 - it is put back
+    _edit: Callable[..., Image.Image] = attrs.field(default=edit.edited, init=False)
+
+    def render(self, state: sketch.SketchState, **how: Any) -> bytes:
+        """
+        Render an image, unless it was rendered before.
+        """
+        asked = (self.coarse, state, *sorted(how.items()))
+        if asked not in self._rendered:
+            self._rendered[asked] = self._render(state, **how)
+        return self._rendered[asked]
+
+    def draw(self, state: sketch.SketchState, phase: float, share: float) -> Image.Image:
+        """
+        Draw an image, if coarsely then as a partial image is drawn: in squares of four pixels.
+        """
+        return self._draw(state, phase, min(share, 0.99) if self.coarse else share)
+
+    def edit(self, state: sketch.SketchState, base: bytes) -> Image.Image:
+        """
+        Change an image, if coarsely then at a quarter of its width.
+        """
+        if not self.coarse or state.mask is not None:
+            return self._edit(state, base)
+        width, height = state.size
+        small = attrs.evolve(state, size=(max(1, width // 4), max(1, height // 4)))
+        return self.enlarge(self._edit(small, base), state.size)
+
+    def enlarge(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
+        """
+        Enlarge a drawing to its size, if coarsely then in plain squares, which encode fast.
+        """
+        how = Image.Resampling.NEAREST if self.coarse else Image.Resampling.BICUBIC
+        return resized(image, size, how)
+
+
+sketches = Sketches()
+
+
 @pytest.fixture(scope="session", autouse=True)
-def drawn_once(pytestconfig: pytest.Config) -> Iterator[None]:
+def _quick_sketches(pytestconfig: pytest.Config) -> Iterator[None]:
     """
-    Cache rendered sketches: the same prompt gives the same image, as tests/fake_openai/sketch
-    checks. The cache is off when performance is measured.
+    Render each sketch once, and coarsely where pixels do not matter; not when performance is
+    measured.
     """
-    if pytestconfig.getoption("--figures"):
-        yield
-        return
-    drawn: dict[object, bytes] = {}
-    draw = sketch.render
-
-    def render(state: sketch.SketchState, **how: Any) -> bytes:
-        asked = (state, *sorted(how.items()))
-        if asked not in drawn:
-            drawn[asked] = draw(state, **how)
-        return drawn[asked]
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sketch, "render", render)
+        if not pytestconfig.getoption("--figures"):
+            patch.setattr(sketch, "render", sketches.render)
+            patch.setattr(sketching, "_draw", sketches.draw)
+            patch.setattr(sketching, "resized", sketches.enlarge)
+            patch.setattr(edit, "edited", sketches.edit)
         yield
 
 
@@ -272,8 +396,23 @@ def _awaiting(coroutine: Coroutine[Any, Any, Any]) -> Callable[[], Coroutine[Any
 MakeStudio = Callable[..., Any]
 
 
+@pytest.fixture
+def place(pytestconfig: pytest.Config) -> Iterator[Callable[[Any], Any]]:
+    """
+    Return where the studio of a test is, given the folder that the test names: there; with
+    `--team`, a library on PostgreSQL and S3 that takes the folder's place.
+    """
+    if not pytestconfig.getoption("--team"):
+        yield lambda library: library
+        return
+    with team_servers.in_place_of_folders() as place:
+        yield place
+
+
 @pytest.fixture(params=["sync", "async"])
-def make_studio(request: pytest.FixtureRequest) -> Iterator[MakeStudio]:
+def make_studio(
+    request: pytest.FixtureRequest, place: Callable[[Any], Any]
+) -> Iterator[MakeStudio]:
     """
     Make studios of one twin; tests that use this run over both. `make_studio(library,
     provider=...)` is offline; `make_studio(library, online=True, ...)` calls the constructor. By
@@ -285,7 +424,8 @@ def make_studio(request: pytest.FixtureRequest) -> Iterator[MakeStudio]:
 
         def make(*args: Any, online: bool = False, **kwargs: Any) -> Any:
             kwargs.setdefault("retry_timeout", 0)
-            made.append((Studio if online else Studio.offline)(*args, **kwargs))
+            where = tuple(map(place, args))
+            made.append((Studio if online else Studio.offline)(*where, **kwargs))
             clients.extend(item for item in [kwargs.get("client")] if hasattr(item, "close"))
             return made[-1]
 
@@ -297,7 +437,8 @@ def make_studio(request: pytest.FixtureRequest) -> Iterator[MakeStudio]:
 
         def make_async(*args: Any, online: bool = False, **kwargs: Any) -> Any:
             kwargs.setdefault("retry_timeout", 0)
-            studio = (AsyncStudio if online else AsyncStudio.offline)(*args, **kwargs)
+            where = tuple(map(place, args))
+            studio = (AsyncStudio if online else AsyncStudio.offline)(*where, **kwargs)
             made.append(Awaited(studio, portal))
             clients.extend(item for item in [kwargs.get("client")] if hasattr(item, "close"))
             return made[-1]

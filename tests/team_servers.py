@@ -18,6 +18,7 @@ import tempfile
 import time
 import urllib.request
 import uuid
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -86,9 +87,10 @@ def announce() -> None:
     os.environ.setdefault(FOLDER, folder)
 
 
-def skip_if_missing() -> None:
+def skip_if_missing(*, whole_module: bool = False) -> None:
     """
-    Skip a test where there can be no servers; where all tests have to run, fail.
+    Skip a test, or a module of them, where there can be no servers; where all tests have to run,
+    fail.
     """
     missing = [name for name in ("sqlalchemy", "psycopg", "obstore", "moto") if not find_spec(name)]
     if find_program("postgres") is None:
@@ -96,7 +98,7 @@ def skip_if_missing() -> None:
     if missing and "CI" in os.environ:
         pytest.fail(f"not installed: {', '.join(missing)}")
     if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
+        pytest.skip(f"not installed: {', '.join(missing)}", allow_module_level=whole_module)
 
 
 def servers() -> Servers:
@@ -130,6 +132,25 @@ def servers() -> Servers:
     return found
 
 
+@contextlib.contextmanager
+def in_place_of_folders() -> Iterator[Callable[[Any], str]]:
+    """
+    Yield what returns the URL of a library for a folder, the same one each time.
+    """
+    skip_if_missing()
+    urls: dict[str, str] = {}
+
+    def place(library: Any) -> str:
+        folder = str(library)
+        if "://" not in folder and folder not in urls:
+            urls[folder] = servers().new_library()
+        return urls.get(folder, folder)
+
+    yield place
+    for url in urls.values():
+        servers().drop_library(url)
+
+
 # --- the process that runs them ---------------------------------------------------------------
 
 
@@ -139,6 +160,22 @@ def find_program(name: str) -> str | None:
     """
     versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     return str(versions[-1]) if versions else shutil.which(name)
+
+
+def find_pgbouncer() -> str | None:
+    """
+    Return the path of PgBouncer, if it is installed.
+    """
+    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+def open_folder() -> str:
+    """
+    Return a folder of this run that PostgreSQL's user may read.
+    """
+    folder = tempfile.mkdtemp(dir=os.environ[FOLDER])
+    Path(folder).chmod(0o755)
+    return folder
 
 
 def free_port() -> int:
@@ -171,11 +208,19 @@ def start_postgres(data: Path, port: int) -> subprocess.Popen[bytes]:
     for name, value in options.items():
         command += ["-c", f"{name}={value}"]
     server = subprocess.Popen[bytes](command, cwd=data.parent, **as_postgres())
-    ready = [str(find_program("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(port)]
-    while subprocess.run(ready, check=False).returncode:
-        assert server.poll() is None, "PostgreSQL has ended"
-        time.sleep(0.05)
+    wait_for_port(port)
     return server
+
+
+def wait_for_port(port: int) -> None:
+    """
+    Wait until a PostgreSQL server, or a pooler, answers.
+    """
+    ready = [str(find_program("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(port)]
+    end = time.monotonic() + _START_SECONDS
+    while subprocess.run(ready, check=False).returncode:
+        assert time.monotonic() < end, "PostgreSQL does not answer"
+        time.sleep(0.05)
 
 
 def make_cluster(data: Path) -> None:

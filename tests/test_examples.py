@@ -21,6 +21,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from imagesession import Studio, presets
 
+pytestmark = pytest.mark.detailed
 FOLDER = Path(__file__).parent.parent / "examples"
 EXAMPLES = sorted(path.stem for path in FOLDER.glob("*.py"))
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")

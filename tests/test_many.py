@@ -32,6 +32,7 @@ from imagesession.errors import (
 from imagesession.testing import FakeOpenAI, tiny_image, tiny_mask
 from tests.clock import DAY
 from tests.conftest import MakeStudio
+from tests.unsettled import unsettled
 
 # Without a cooldown, so that other requests are not delayed.
 AT_ONCE = {"retry-after": "0"}
@@ -495,6 +496,14 @@ class StallingProvider(FakeOpenAI):
         return super().handle(call)
 
 
+def both_are_accepted(library: Path) -> bool:
+    """
+    Return whether the library has the provider's ids of the two requests that are delayed.
+    """
+    intents = [file.read_bytes() for file in unsettled(library)]
+    return len(intents) == 2 and all(b'\n{"response_id"' in intent for intent in intents)
+
+
 @pytest.mark.anyio
 async def test_second_run_completes_a_cancelled_one(tmp_path: Path) -> None:
     """
@@ -511,7 +520,9 @@ async def test_second_run_completes_a_cancelled_one(tmp_path: Path) -> None:
 
             group.start_soon(run)
             await provider.stalled.wait()
-            await anyio.sleep(0.1)  # so that the delayed request is accepted
+            with anyio.fail_after(60):
+                while not both_are_accepted(tmp_path):  # noqa: ASYNC110 - by a file
+                    await anyio.sleep(0.01)
             group.cancel_scope.cancel()
         assert len(paid_bodies(provider)) < 8
         saved = await studio.images.list()

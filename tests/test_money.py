@@ -501,22 +501,25 @@ def test_unknown_price_keeps_its_reservation(
     assert len(paid_bodies(provider)) == 1
 
 
+@pytest.mark.parametrize("late", [20, pytest.param(50, marks=pytest.mark.faults)])
 @pytest.mark.parametrize("state", ["responses", "none"])
 def test_late_turn_reserves_little_more_than_an_early_one(
-    make_studio: MakeStudio, tmp_path: Path, state: Any
+    make_studio: MakeStudio, tmp_path: Path, state: Any, late: int
 ) -> None:
     """
-    A session's own reported usage bounds what its next turn needs: turn 50 reserves at most twice
-    as much as turn 5 for the same image, and never less than it costs.
+    A session's own reported usage bounds what its next turn needs: turn 20, and with --faults turn
+    50, reserves at most twice as much as turn 5 for the same image, and never less than it costs.
     """
     studio = make_studio(tmp_path, budget=Budget(per_day=100.0), **PLAIN)
     session = studio.session("Teapots", provider_state=state)
-    turns = [session.generate(f"change {number}").turn for number in range(50)]
-    assert turns[49].reserved <= 2 * turns[4].reserved
+    turns = [session.generate(f"change {number}").turn for number in range(late)]
+    assert turns[-1].reserved <= 2 * turns[4].reserved
     assert all(turn.cost.total <= turn.reserved for turn in turns)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.faults) for seed in range(2, 10))]
+)
 def test_reservation_covers_the_cost_of_any_turn(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, seed: int
 ) -> None:
@@ -535,7 +538,7 @@ def test_reservation_covers_the_cost_of_any_turn(
         elif before == "reset":
             provider.reset_memory()
         turn = session.generate(
-            "a teapot, bluer " * choose.choice([1, 100]),
+            "a bluer teapot" + " for a shop of teas" * choose.choice([0, 100]),
             references=[tiny_image()] * choose.choice([0, 0, 1, 4]),
             quality=choose.choice(["low", "low", "high", "auto"]),
             model=choose.choice(["auto", "auto", "gpt-6.2-sol", "gpt-5.4"]),

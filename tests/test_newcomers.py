@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from imagesession import AsyncStudio, Budget, SavedImage, Studio
+from imagesession import AsyncStudio, Budget, ImageRequest, SavedImage, Studio
 from imagesession._domain.foreign_words import REMEDIES
 from imagesession._domain.model_catalog import load_catalogue
 from imagesession._domain.options import OPTION_NAMES, GenerateOptions
@@ -112,6 +112,9 @@ MISTAKES: list[tuple[str, Call, str]] = [
     ("partial", lambda s: s.generate("a fox", partial_images=2), r"stream\(prompt"),
     ("typo", lambda s: s.edit("bluer", image=PICTURE, refrences=PICTURE), "'references'"),
     ("typo of a word", lambda s: s.edit("bluer", image=PICTURE, refrence=PICTURE), "'references'"),
+    ("typo in map", lambda s: s.map(["x"], refrence=PICTURE), "ImageRequest"),
+    ("typo of another verb's", lambda s: s.variations("x", masks=PICTURE), r"edit\(prompt"),
+    ("typo of a studio", lambda s: type(s).offline(embed_metdata=True), "'embed_metadata'"),
     ("standard", lambda s: s.generate("a fox", quality="standard"), "Nearest: 'medium'"),
     ("white", lambda s: s.generate("a fox", background="white"), "Nearest: 'opaque'"),
     ("pixels", lambda s: s.generate("a fox", size="1920x1080"), "1920x1088"),
@@ -199,7 +202,7 @@ def test_remedy_names_what_exists(word: str) -> None:
     assert word not in OPTION_NAMES
     owners: dict[str, Any] = {"studio": Studio, "image": SavedImage, "Studio": Studio, "": Studio}
     for owner, name, arguments in SNIPPET.findall(remedy):
-        named = {"Studio": Studio, "Budget": Budget}.get(name)
+        named = {"Studio": Studio, "Budget": Budget, "ImageRequest": ImageRequest}.get(name)
         verb = named or getattr(owners[owner], name)
         taken = inspect.signature(verb).parameters
         assert set(re.findall(r"(\w+)=", arguments)) <= set(taken), (word, name)

@@ -121,16 +121,17 @@ def test_studio_has_only_its_methods_and_resources() -> None:
     """
     A studio's public attributes are its resources and a few methods.
     """
-    own = "session open promote map recover costs stats doctor gallery close"
+    own = "session open promote map recover costs stats doctor gallery close empty_bin"
     constructors = "offline from_env library provider prices"
     assert public_names(Studio) == {*VERBS, *COLLECTIONS, *own.split(), *constructors.split()}
+    removing = ("delete", "restore", "erase")
     resources = {
         name: public_names(getattr(imagesession, kind)) for name, kind in COLLECTIONS.items()
     }
     assert resources == {
-        "sessions": {"list", "get", "import_archive"},
-        "images": {"list", "get", "find", "import_file"},
-        "batches": {"create", "list", "get"},
+        "sessions": {"list", "get", "import_archive", *removing},
+        "images": {"list", "get", "find", "import_file", *removing},
+        "batches": {"create", "list", "get", *removing},
         "models": {"list", "get"},
         "requests": {"pending", "cancel", "handle_webhook"},
     }

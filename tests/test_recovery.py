@@ -38,7 +38,7 @@ from imagesession._engine.effects import (
 from imagesession._engine.http import TransportError
 from imagesession._engine.poll import IMAGE_POLL_TIMEOUT, MIN_REQUEST_TIMEOUT
 from imagesession._engine.request import StudioConfig
-from imagesession._store.disk.library import open_library
+from imagesession._store.disk.library import DiskLibrary, open_library
 from imagesession._store.intents import IntentLease
 from imagesession._store.library import LibraryStore
 from imagesession.errors import BudgetExceededError, NotFoundError, OutcomeUnknownError
@@ -571,6 +571,72 @@ def test_poisoned_intent_holds_nobody_up(
         assert "sound" in {image.prompt for image in after.images.list()}
 
 
+@pytest.mark.parametrize("kind", ["journal", "batches"])
+@pytest.mark.parametrize("damage", [b"?", b"[1]", b"[" * 70_000, b'{"turn": 1, "id": 1}'])
+def test_damaged_record_is_set_aside_once(
+    make_studio: MakeStudio, tmp_path: Path, kind: str, damage: bytes
+) -> None:
+    """
+    A damaged record of a request or batch is moved into quarantine with all its bytes: the report
+    of a recovery names it once, the doctor names it from then on, and the image behind it is kept.
+    """
+    provider = HoldingProvider()
+    with make_studio(tmp_path, provider=provider, timeout=60) as studio:
+        studio.batches.create(["batched"])
+        provider.hold()
+        for prompt in ("damaged", "sound"):
+            with hurried(), pytest.raises(OutcomeUnknownError):
+                studio.generate(prompt)
+        provider.finish()
+    inner = tmp_path / ".imagesession"
+    record = min((inner / kind).glob("*.jsonl"), key=lambda file: file.stat().st_mtime_ns)
+    record.write_bytes(damage + b"\nmore\n")
+    after = make_studio(tmp_path, provider=provider)
+    recovery = after.recover(timeout=0)
+    ((request_id, where),) = recovery.quarantined.items()
+    assert request_id in record.name
+    assert f"{request_id}: its record is now {where}" in str(recovery)
+    kept = json.loads(Path(where).read_bytes())
+    assert (damage.decode() in kept["damaged_lines"]) or json.loads(damage).items() < kept.items()
+    assert "more" in kept["damaged_lines"]
+    assert not record.exists()
+    assert "sound" in {image.prompt for image in recovery.images}
+    assert after.recover(timeout=0).quarantined == {}
+    replies = after.doctor().check("replies")
+    assert (replies.state, request_id in replies.message) == ("warning", True)
+
+
+@pytest.mark.parametrize("why", ["newer", "unfinished", "held"])
+def test_record_that_may_be_whole_stays(make_studio: MakeStudio, tmp_path: Path, why: str) -> None:
+    """
+    A record that a newer release wrote, that is not finished, or that a program works on, is not
+    taken for damaged.
+    """
+    provider = HoldingProvider()
+    provider.hold()
+    with (
+        make_studio(tmp_path, provider=provider, timeout=60) as studio,
+        hurried(),
+        pytest.raises(OutcomeUnknownError),
+    ):
+        studio.generate("whole")
+    (journal,) = unsettled(tmp_path)
+    data = journal.read_bytes()
+    changed = {
+        "newer": data.replace(b'"format": 2', b'"format": 99', 1),
+        "unfinished": data[:-9],
+        "held": b"?\n",
+    }[why]
+    assert changed != data
+    journal.write_bytes(changed)
+    rights = DiskLibrary(tmp_path).rights
+    lease = rights.hold(f"intent {journal.name.partition('.')[0]}") if why == "held" else None
+    assert make_studio(tmp_path, provider=provider).recover(timeout=0).quarantined == {}
+    assert journal.read_bytes() == changed
+    if lease is not None:
+        lease.release()
+
+
 def _json(body: bytes) -> FakeResponse:
     return FakeResponse(headers={"content-type": "application/json"}, parts=iter((body,)))
 
@@ -643,7 +709,7 @@ def test_recovery_is_bounded_in_all(tmp_path: Path, timeout: float, state: Any) 
         lease.release()
     world = TricklingWorld(store)
     config = StudioConfig(catalogue=load_catalogue())
-    settled = world.run(recovery.reconcile_all(config, timeout))
+    settled, _ = world.run(recovery.reconcile_all(config, timeout))
     assert len(settled) == 12
     assert all(intent.pending_reason for intent in settled)
     assert world.clock <= timeout + IMAGE_POLL_TIMEOUT + 2 * MIN_REQUEST_TIMEOUT

@@ -270,10 +270,10 @@ def test_undo_and_redo_move_the_head(session: Any) -> None:
 
 def test_checkout_moves_to_any_turn(session: Any) -> None:
     """
-    The head can be set to any image or turn, by itself or by its id.
+    The head can be set to any image or turn, by itself, by its id, or by the end of an image's id.
     """
     first, _ = session.generate("a teapot"), session.generate("bluer")
-    for target in (first, first.id, first.turn, first.turn.id):
+    for target in (first, first.id, first.id[-8:].lower(), first.turn, first.turn.id):
         assert session.checkout(target).id == first.id
     assert session.generate("warmer").parent == first.turn.id
 

@@ -274,7 +274,10 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         return self._wrap(await self._runtime.run(workflow, on_progress))
 
     async def _generate_several(
-        self, call: GenerateRequest | PresetCall, n: int | None, on_progress: OnProgress | None
+        self,
+        call: GenerateRequest | PresetCall,
+        n: int | None,
+        on_progress: OnProgress | None,
     ) -> ImageT | Results[ImageT]:
         if n is None:
             return await self._generate(call, on_progress)

@@ -12,16 +12,18 @@ import attrs
 
 from imagesession._api.async_generation import AsyncGenerationVerbs
 from imagesession._api.image import ImageFacts
+from imagesession._api.results import Images
 from imagesession._api.session import ImageOrTurn, SessionFacts, id_of
 from imagesession._api.types import GenerateParams, SessionParams, takes_keywords
 from imagesession._api.workflows import session_settings
 from imagesession._display import gallery
 from imagesession._domain.cost import Cost
+from imagesession._domain.marks import validate_tags
 from imagesession._domain.provenance import Provenance
 from imagesession._domain.reports import SessionStatus
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import Turn
-from imagesession._engine import provenance, reference_board, reports, sessions
+from imagesession._engine import provenance, reference_board, removal, reports, sessions
 from imagesession._runtime.runtime import AsyncRuntime
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ class AsyncSavedImage(ImageFacts[AsyncRuntime]):
         Same as `SavedImage.lineage`, but awaits.
         """
         if self.turn.session is None:
-            return (self,)
+            return Images((self,))
         return await (await self.session()).lineage(self)
 
     async def branch(self, name: str | None = None) -> AsyncImageSession:
@@ -80,6 +82,40 @@ class AsyncSavedImage(ImageFacts[AsyncRuntime]):
         Same as `SavedImage.verify`, but awaits.
         """
         return await self._runtime.run(provenance.verify(self.record))
+
+    async def star(self) -> None:
+        """
+        Same as `SavedImage.star`, but awaits.
+        """
+        await self._runtime.call_store(self._marking(lambda mark: attrs.evolve(mark, starred=True)))
+
+    async def unstar(self) -> None:
+        """
+        Same as `SavedImage.unstar`, but awaits.
+        """
+        await self._runtime.call_store(
+            self._marking(lambda mark: attrs.evolve(mark, starred=False))
+        )
+
+    async def tag(self, *tags: str) -> None:
+        """
+        Same as `SavedImage.tag`, but awaits.
+        """
+        valid = validate_tags(tags)
+        await self._runtime.call_store(self._marking(lambda mark: mark.with_tags(valid)))
+
+    async def untag(self, *tags: str) -> None:
+        """
+        Same as `SavedImage.untag`, but awaits.
+        """
+        valid = validate_tags(tags)
+        await self._runtime.call_store(self._marking(lambda mark: mark.without_tags(valid)))
+
+    async def delete(self) -> None:
+        """
+        Same as `SavedImage.delete`, but awaits.
+        """
+        await self._runtime.run(removal.remove("delete", images=(self.id,)))
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -167,14 +203,14 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         """
         Same as `ImageSession.images`, but awaits.
         """
-        return tuple(image for turn in await self.turns() for image in self._images_of(turn))
+        return Images(image for turn in await self.turns() for image in self._images_of(turn))
 
     async def lineage(self, target: ImageOrTurn) -> tuple[AsyncSavedImage, ...]:
         """
         Same as `ImageSession.lineage`, but awaits.
         """
         path = await self._runtime.run(self._lineage(target))
-        return tuple(self._wrap(turn) for turn in path if turn.images)
+        return Images(self._wrap(turn) for turn in path if turn.images)
 
     async def status(self) -> SessionStatus:
         """
@@ -214,6 +250,7 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         *,
         columns: int | None = None,
         captions: bool = True,
+        costs: bool = True,
     ) -> Path:
         """
         Same as `ImageSession.contact_sheet`, but awaits.
@@ -222,7 +259,9 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
 
         return Path(
             await self._runtime.call_store(
-                lambda store: sheet.write(store, self.id, path, columns=columns, captions=captions)
+                lambda store: sheet.write(
+                    store, self.id, path, columns=columns, captions=captions, costs=costs
+                )
             )
         )
 
@@ -231,6 +270,12 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         Same as `ImageSession.close`, but awaits.
         """
         await self._runtime.run(sessions.close(self.id))
+
+    async def delete(self, *targets: ImageOrTurn) -> None:
+        """
+        Same as `ImageSession.delete`, but awaits.
+        """
+        await self._runtime.run(self._removing(targets))
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         return self._display_bundle(self._runtime)

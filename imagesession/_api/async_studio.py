@@ -25,15 +25,15 @@ from imagesession._api.config import (
     has_key,
     headers_of,
     host_of,
-    open_studio_library,
+    open_store,
     resolve_credentials,
-    resolve_library_path,
+    shown_library,
     takes_studio_params,
 )
+from imagesession._api.models import AsyncModelsResource
 from imagesession._api.queue import AsyncImageQueue
 from imagesession._api.resources import (
     AsyncImagesResource,
-    AsyncModelsResource,
     AsyncRequestsResource,
     AsyncSessionsResource,
     id_or_name,
@@ -43,21 +43,23 @@ from imagesession._api.results import Results
 from imagesession._api.types import CallParams, ImageInput, SessionParams, takes_keywords
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
 from imagesession._display import gallery
-from imagesession._display.progress import bar
+from imagesession._display.progress import ProgressLine, for_many
 from imagesession._domain.health import HealthReport
 from imagesession._domain.model_catalog import Prices
 from imagesession._domain.options import OptionParams
+from imagesession._domain.removal import ErasureReport
 from imagesession._domain.reports import CostReport, Grouping, LibraryStats, RecoveryReport
 from imagesession._domain.tree import MAIN
 from imagesession._domain.turn import Turn
 from imagesession._engine import bulk as engine_bulk
-from imagesession._engine import queries, recovery, reports, sessions
+from imagesession._engine import queries, recovery, removal, reports, sessions
 from imagesession._engine.effects import Workflow
 from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import BranchHead
 from imagesession._engine.validate import validate_label
 from imagesession._runtime.lazy_client import AsyncClosableTransport, LazyClient
 from imagesession._runtime.runtime import AsyncRuntime
+from imagesession._store.library import LibraryStore
 
 if TYPE_CHECKING:
     from typing import NoReturn, Self, Unpack
@@ -98,23 +100,23 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
 
         provider = describe_provider(access, client)
         config = build_config(options, host_of(access, client), headers_of(client))
-        self._initialize(resolve_library_path(library), connect, provider, config, options)
+        self._initialize(open_store(library, options), connect, provider, config, options)
 
     def _initialize(
         self,
-        library: Path,
+        store: LibraryStore,
         connect: Callable[[], AsyncClosableTransport],
         provider: str,
         config: StudioConfig,
         options: StudioParams,
     ) -> None:
-        store = open_studio_library(library, options)
         self._connection = LazyClient(connect)
         self._runtime = AsyncRuntime(
             library=store,
             config=config,
             provider=provider,
             connect=self._connection,
+            show_progress=ProgressLine,
             reopen=(
                 type(self)._reopen,  # noqa: SLF001 - it is our own
                 (store.address, provider, pickling.public_settings(options)),
@@ -164,8 +166,8 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
             return openai_clients.connect_with_transport_async(AsyncFakeTransport(fake))
 
         studio = cls.__new__(cls)
-        path = resolve_library_path(library, offline=True)
-        studio._initialize(path, connect, OFFLINE, config, options)  # noqa: SLF001 - it is our own
+        store = open_store(library, options, offline=True)
+        studio._initialize(store, connect, OFFLINE, config, options)  # noqa: SLF001 - it is our own
         return studio
 
     @classmethod
@@ -179,11 +181,12 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         return cls(library, **options) if has_key() else cls.offline(library, **options)
 
     @property
-    def library(self) -> Path:
+    def library(self) -> Path | str:
         """
-        The folder where images are saved.
+        Where images are saved: a folder; or the URL of a library on PostgreSQL and S3, without its
+        password.
         """
-        return Path(self._runtime.library.address)
+        return shown_library(self._runtime.library.address)
 
     @property
     def provider(self) -> str:
@@ -295,15 +298,13 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
             max_concurrency=max_concurrency, images_per_minute=images_per_minute, api=api,
         )  # fmt: skip
         completed = await self._runtime.run(plan.completed())
-        with bar(len(plan.workflows), enabled=progress) as advance:
-            outcomes = await self._runtime.gather(
-                plan.workflows,
-                concurrency=plan.concurrency,
-                pace=plan.pace,
-                free=completed,
-                report=advance,
-                on_progress=on_progress,
-            )
+        outcomes = await self._runtime.gather(
+            plan.workflows,
+            concurrency=plan.concurrency,
+            pace=plan.pace,
+            free=completed,
+            on_progress=for_many(enabled=progress, on_progress=on_progress),
+        )
         return workflows.to_results(outcomes, self._wrap, plan.keys)
 
     @takes_keywords(OptionParams)
@@ -337,8 +338,9 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         Same as `Studio.recover`, but awaits.
         """
         seconds = engine_bulk.validate_timeout(timeout)
-        settled = await self._runtime.run(recovery.reconcile_all(self._runtime.config, seconds))
-        return to_recovery_report(settled, self._wrap)
+        workflow = recovery.reconcile_all(self._runtime.config, seconds)
+        settled, damaged = await self._runtime.run(workflow)
+        return to_recovery_report(settled, self._wrap, damaged)
 
     async def costs(
         self,
@@ -381,6 +383,12 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
             online=online,
         )
         return await self._runtime.run(workflow)
+
+    async def empty_bin(self, *, older_than: dt.timedelta | None = None) -> ErasureReport:
+        """
+        Same as `Studio.empty_bin`, but awaits.
+        """
+        return await self._runtime.run(removal.empty_bin(older_than))
 
     async def gallery(self, path: str | os.PathLike[str]) -> Path:
         """

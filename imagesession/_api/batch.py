@@ -7,12 +7,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, ClassVar, Generic
 
 import attrs
 
 from imagesession._api.async_session import AsyncSavedImage, async_last_image
 from imagesession._api.bulk import ImageRequests, plan_batch
+from imagesession._api.removing import AsyncRemovableResource, RemovableResource
 from imagesession._api.results import Results
 from imagesession._api.session import SavedImage, last_image
 from imagesession._api.signatures import public_base
@@ -32,7 +33,7 @@ from imagesession.errors import InvalidRequestError
 if TYPE_CHECKING:
     from typing import Unpack
 
-OnBatch = Callable[[BatchStatus], object]
+OnBatch = Callable[[BatchStatus], object] | bool
 """Called with the status of a batch after every poll."""
 
 
@@ -143,7 +144,7 @@ class ImageBatch(BatchFacts[Runtime]):
             timeout: The most seconds to wait; None for no limit (a batch takes up to 24 hours).
             progress: Whether to show a progress bar on standard error. Default: only in a terminal
                 or notebook.
-            on_progress: Called with the batch's status after every poll.
+            on_progress: Called with the batch's status after every poll; True for the bar.
 
         Raises:
             BatchNotReadyError: It did not end within the timeout.
@@ -221,11 +222,12 @@ class AsyncImageBatch(BatchFacts[AsyncRuntime]):
 
 
 @attrs.frozen(eq=False, repr=False)
-class BatchesResource:
+class BatchesResource(RemovableResource[ImageBatch | str]):
     """
     The batches of a library: `studio.batches`.
     """
 
+    _what: ClassVar[str] = "batches"
     _runtime: Runtime
 
     @takes_keywords(OptionParams)
@@ -286,11 +288,12 @@ class BatchesResource:
 
 
 @attrs.frozen(eq=False, repr=False)
-class AsyncBatchesResource:
+class AsyncBatchesResource(AsyncRemovableResource[AsyncImageBatch | str]):
     """
     Same as `BatchesResource`, but awaits.
     """
 
+    _what: ClassVar[str] = "batches"
     _runtime: AsyncRuntime
 
     @takes_keywords(OptionParams)
@@ -341,22 +344,20 @@ def _report_progress(
     total: int,
     show_bar: bool | None,  # noqa: FBT001 - private
     on_progress: OnBatch | None,
-) -> Generator[OnBatch, None, None]:
+) -> Generator[Callable[[BatchStatus], object]]:
     """
     Show the progress of a batch on a bar, and pass its status to the caller's callback.
     """
+    if isinstance(on_progress, bool):
+        show_bar, on_progress = on_progress or show_bar, None
     if on_progress is not None and not callable(on_progress):
         raise InvalidRequestError(
             f"on_progress={quote(on_progress)} cannot be called; pass a function."
         )
-    shown = 0
-    with bar(total, enabled=show_bar) as advance:
+    with bar(total, enabled=show_bar) as show:
 
         def report_status(status: BatchStatus) -> None:
-            nonlocal shown
-            for _ in range(max(status.completed + status.failed, status.saved) - shown):
-                advance()
-                shown += 1
+            show(max(status.completed + status.failed, status.saved), status.cost.known)
             if on_progress is not None:
                 on_progress(status)
 

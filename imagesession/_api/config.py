@@ -1,5 +1,5 @@
 """
-The configuration of a studio: credentials, the library's path, and settings of all requests.
+The configuration of a studio: credentials, the library, and settings of all requests.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import attrs
 
 from imagesession._api.signatures import expand_signature
 from imagesession._domain.call_settings import CallSettings
+from imagesession._domain.foreign_words import unknown_option
 from imagesession._domain.model_catalog import ModelCatalog, load_catalogue
-from imagesession._domain.options import GenerateOptions, OptionParams
+from imagesession._domain.options import OPTION_NAMES, GenerateOptions, OptionParams
 from imagesession._domain.prices import read_prices
 from imagesession._domain.servers import (
     ServerProfile,
@@ -34,6 +35,7 @@ from imagesession._engine.validate import validate_api, validate_memory
 from imagesession._runtime.lazy_client import Credentials
 from imagesession._store.disk.library import open_library
 from imagesession._store.library import LibraryStore
+from imagesession._store.team.address import is_team_address
 from imagesession.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -81,6 +83,7 @@ class StudioParams(OptionParams, total=False):
     extra_body: Mapping[str, Any] | None
     filename: str | None
     embed_metadata: bool
+    mode: int | None
 
 
 _DEFAULTS: dict[str, Any] = {
@@ -101,8 +104,9 @@ _DEFAULTS: dict[str, Any] = {
     "extra_body": None,
     "filename": None,
     "embed_metadata": False,
+    "mode": None,
 }
-_OF_LIBRARY = ("filename", "embed_metadata")
+_OF_LIBRARY = ("filename", "embed_metadata", "mode")
 takes_studio_params = expand_signature(StudioParams, **_DEFAULTS)
 
 
@@ -122,6 +126,8 @@ def build_config(
     """
     values: dict[str, Any] = {**_DEFAULTS, **keywords}
     options = {name: keywords[name] for name in keywords if name not in _DEFAULTS}
+    for name in options.keys() - {*OPTION_NAMES, "aspect_ratio"}:
+        raise unknown_option(name, options[name], (*_DEFAULTS, *OPTION_NAMES))
     per_minute, in_flight = (
         validate_per_minute(values["images_per_minute"]),
         values["max_concurrency"],
@@ -146,27 +152,6 @@ def build_config(
         max_active_sessions=_count("max_active_sessions", values["max_active_sessions"]),
         session_idle_timeout=_seconds("session_idle_timeout", values["session_idle_timeout"]),
     ).for_call(CallSettings(extra_headers=values["extra_headers"], extra_body=values["extra_body"]))
-
-
-def open_studio_library(path: Path, keywords: Mapping[str, Any]) -> LibraryStore:
-    """
-    Open the library of a studio.
-
-    Args:
-        path: Its folder.
-        keywords: The keywords of `StudioParams`, of which others are ignored.
-
-    Raises:
-        InvalidRequestError: A keyword's value is not valid.
-        StorageError: The folder cannot be used.
-    """
-    given = {name: keywords.get(name) for name in _OF_LIBRARY}
-    store = open_library(path, **{name: each for name, each in given.items() if each is not None})
-    if keywords.get("telemetry"):
-        from imagesession._runtime import telemetry  # noqa: PLC0415 - rarely needed
-
-        store.on_settled = telemetry.recorder(keywords["telemetry"])
-    return store
 
 
 def _build_catalogue(server: ServerProfile, prices: Mapping[str, Price] | None) -> ModelCatalog:
@@ -308,11 +293,64 @@ def describe_provider(
     return "OpenAI"
 
 
-def resolve_library_path(library: str | os.PathLike[str] | None, *, offline: bool = False) -> Path:
+def open_store(
+    library: str | os.PathLike[str] | None,
+    keywords: Mapping[str, Any],
+    *,
+    offline: bool = False,
+) -> LibraryStore:
     """
-    Return the library's path: the caller's, else the environment's, else one in the user's Pictures
-    folder.
+    Open the library of a studio: in the folder or under the URL that the caller names, else the
+    environment's, else one in the user's Pictures folder.
+
+    Args:
+        library: What the caller names.
+        keywords: The keywords of `StudioParams`, of which others are ignored.
+        offline: Whether its images are sketches.
+
+    Raises:
+        InvalidRequestError: An argument is not valid, or a package is not installed.
+        StorageError: The library cannot be used.
     """
+    chosen = _resolve_library(library, offline=offline)
+    given = {name: keywords[name] for name in _OF_LIBRARY if keywords.get(name) is not None}
+    if isinstance(chosen, Path):
+        store = open_library(chosen, **given)
+    else:
+        store = _open_team_library(chosen, **given)
+    if keywords.get("telemetry"):
+        from imagesession._runtime import telemetry  # noqa: PLC0415 - rarely needed
+
+        store.on_settled = telemetry.recorder(keywords["telemetry"])
+    return store
+
+
+def _open_team_library(url: str, *, embed_metadata: bool = False, **unused: object) -> LibraryStore:
+    if unused:
+        raise InvalidRequestError(
+            f"{next(iter(unused))}= is for libraries in folders. In a bucket, images are named by "
+            "their content, and its policy says who may read them."
+        )
+    try:
+        from imagesession._store.team.library import open_library as open_on_servers  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise InvalidRequestError(
+            f"A library on PostgreSQL needs a package that is not installed ({error.name}). Run "
+            "pip install 'imagesession[team]'."
+        ) from None
+    store = open_on_servers(url)
+    store.embeds_metadata = bool(embed_metadata)
+    return store
+
+
+def shown_library(address: str) -> Path | str:
+    """
+    Return a library's address as people get it: a folder as a path, and a URL as it is.
+    """
+    return address if is_team_address(address) else Path(address)
+
+
+def _resolve_library(library: str | os.PathLike[str] | None, *, offline: bool) -> Path | str:
     # Its text is a secret, which must not become the name of a folder, nor stand in a message.
     if isinstance(library, str) and library.startswith("sk-") and not Path(library).exists():
         raise InvalidRequestError(
@@ -320,6 +358,8 @@ def resolve_library_path(library: str | os.PathLike[str] | None, *, offline: boo
             "argument is the folder in which images are saved."
         )
     chosen = library or _pasted(os.environ.get("IMAGESESSION_LIBRARY"))
+    if isinstance(chosen, str) and is_team_address(chosen):
+        return chosen
     if chosen:
         return Path(chosen)
     import platformdirs  # noqa: PLC0415 - only needed without an explicit path

@@ -81,14 +81,15 @@ class GenerationVerbs(ABC, Generic[ImageT]):
                 `Mask`, or an image of the same size that is transparent or white there.
             references: Reference images, up to 16 of at most 25 MB each: paths, ids of saved
                 images, bytes, open files, PIL images, arrays, data URLs or saved images. Any format
-                that Pillow reads.
+                that Pillow reads. A mapping tells the model their roles: `{"logo": "logo.png"}`.
             keep_exif: Whether the metadata of input images go along. By default what photos tell of
                 place, time and camera is removed; no pixel is changed.
             api: "responses" or "images"; see `Studio`. Default: the session's or studio's choice.
             idempotency_key: Your own name for this image. A second call with the same key returns
                 the image from the library and sends nothing.
-            on_progress: Called with a `ProgressEvent` at every stage, and twice a second while the
-                call waits; `print` works.
+            on_progress: True shows stage, seconds and cost on a line that renews itself, in
+                terminals and notebooks. Or a function, such as `print`: called with a
+                `ProgressEvent` at every stage, and twice a second while the call waits.
             timeout: Seconds for this image in all. Default: the studio's.
             extra_headers: Headers of the paid request, such as those of a gateway; not recorded.
             extra_body: Fields of its body that this library has no option for; not recorded.
@@ -130,10 +131,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             within: In how many hours it is to be finished: "2h" is 30% below the standard price of
                 the mainline model's tokens, "8h" 40%. Whether the image model's are discounted
                 too is not documented, so costs count them in full.
-            mask: As for `generate`.
-            references: As for `generate`.
-            idempotency_key: As for `generate`.
-            on_progress: As for `generate`.
+            mask, references, idempotency_key, on_progress: As for `generate`.
             **options: See `GenerateOptions`; service_tier does not go with it.
 
         Returns:
@@ -161,14 +159,9 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             prompt: What to make or change.
             partial_images: How many partial images to request, 0 to 3; each is billed as 100 more
                 tokens. There may be fewer, or one more.
-            mask: As for `generate`.
-            references: As for `generate`.
-            api: As for `generate`.
+            mask, references, api: As for `generate`.
             idempotency_key: As for `generate`; an image from the library has no partial images.
-            on_progress: As for `generate`.
-            timeout: As for `generate`.
-            extra_headers: As for `generate`.
-            extra_body: As for `generate`.
+            on_progress, timeout, extra_headers, extra_body: As for `generate`.
             **options: See `GenerateOptions`.
 
         Yields:
@@ -197,12 +190,8 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             markup: A drawing with a transparent background that is laid over the image and shows
                 where and what to change; supported by the models of GPT Image 2.5 and 2.6.
             references: Further reference images.
-            api: As for `generate`.
-            idempotency_key: As for `generate`.
-            on_progress: As for `generate`.
-            timeout: As for `generate`.
-            extra_headers: As for `generate`.
-            extra_body: As for `generate`.
+            api, idempotency_key, on_progress, timeout, extra_headers, extra_body: As for
+                `generate`.
             **options: See `GenerateOptions`.
 
         Returns:
@@ -239,8 +228,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             anchor: Where the image lies in the result: "center", "left", "right", "top", "bottom",
                 or a corner such as "top-left".
             prompt: What the new part shows. Default: what continues the image.
-            idempotency_key: As for `generate`.
-            on_progress: As for `generate`.
+            idempotency_key, on_progress: As for `generate`.
             **options: See `GenerateOptions`.
 
         Raises:
@@ -277,13 +265,10 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             image: The image to vary; None to make them from the prompt only.
             n: How many, 1 to 10, each a separate request that is billed; with `api="images"` all
                 in one request. Default: a single image is returned instead of results.
-            references: As for `generate`.
-            api: As for `generate`.
+            references, api: As for `generate`.
             idempotency_key: As for `generate`; with `n`, "/1", "/2" and so on are appended.
             on_progress: As for `generate`; the event's `position` is the image's number, from 0.
-            timeout: As for `generate`.
-            extra_headers: As for `generate`.
-            extra_body: As for `generate`.
+            timeout, extra_headers, extra_body: As for `generate`.
             **options: See `GenerateOptions`.
 
         Returns:
@@ -317,13 +302,10 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             subject: What the image shows.
             params: Values of the preset's parameters; the others have their defaults.
             n: How many, 1 to 10, concurrently. Default: a single image instead of results.
-            references: As for `generate`.
-            api: As for `generate`.
+            references, api: As for `generate`.
             idempotency_key: As for `generate`; with `n`, "/1", "/2" and so on are appended.
             on_progress: As for `generate`; the event's `position` is the image's number, from 0.
-            timeout: As for `generate`.
-            extra_headers: As for `generate`.
-            extra_body: As for `generate`.
+            timeout, extra_headers, extra_body: As for `generate`.
             **options: See `GenerateOptions`; they have precedence over the preset's options.
 
         Returns:
@@ -363,9 +345,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             api: As for `generate`.
             idempotency_key: As for `generate`; with `n`, "/1", "/2" and so on are appended.
             on_progress: As for `generate`; the event's `position` is the image's number, from 0.
-            timeout: As for `generate`.
-            extra_headers: As for `generate`.
-            extra_body: As for `generate`.
+            timeout, extra_headers, extra_body: As for `generate`.
             **options: See `GenerateOptions`.
 
         Returns:
@@ -416,9 +396,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             api: As for `generate`.
             idempotency_key: As for `generate`; with `n`, "/1", "/2" and so on are appended.
             on_progress: As for `generate`; the event's `position` is the image's number, from 0.
-            timeout: As for `generate`.
-            extra_headers: As for `generate`.
-            extra_body: As for `generate`.
+            timeout, extra_headers, extra_body: As for `generate`.
             **options: See `GenerateOptions`.
 
         Returns:
@@ -476,10 +454,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             api: As for `generate`.
             idempotency_key: As for `generate`. An image from the library is not analyzed again; its
                 findings are read from its turn.
-            on_progress: As for `generate`.
-            timeout: As for `generate`.
-            extra_headers: As for `generate`.
-            extra_body: As for `generate`.
+            on_progress, timeout, extra_headers, extra_body: As for `generate`.
             **options: See `GenerateOptions`.
 
         Returns:
@@ -512,8 +487,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         Args:
             prompt: As for `generate`.
             image: As for `edit`.
-            references: As for `generate`.
-            mask: As for `generate`.
+            references, mask: As for `generate`.
             partial_images: As for `stream`.
             n: How many such images.
             batch: Whether they are made in a batch, at half the price; on a studio only.
@@ -539,7 +513,10 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         return self._wrap(self._runtime.run(workflow, on_progress))
 
     def _generate_several(
-        self, call: GenerateRequest | PresetCall, n: int | None, on_progress: OnProgress | None
+        self,
+        call: GenerateRequest | PresetCall,
+        n: int | None,
+        on_progress: OnProgress | None,
     ) -> ImageT | Results[ImageT]:
         if n is None:
             return self._generate(call, on_progress)

@@ -16,6 +16,7 @@ import attrs
 from imagesession._api.signatures import public_base
 from imagesession._domain.cost import Cost
 from imagesession._domain.image_header import MIME_TYPES, PictureFormat
+from imagesession._domain.marks import UNMARKED, Mark
 from imagesession._domain.turn import ImageRecord, Kind, Turn
 from imagesession._runtime.runtime import AnyRuntime, AsyncRuntime, Runtime
 from imagesession.errors import InvalidImageError, InvalidRequestError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from imagesession._domain.previews import Preview
+    from imagesession._engine.store import Store
 
 _LABEL = 40
 
@@ -58,11 +60,28 @@ class ImageFacts(Generic[AnyRuntime]):
     @property
     def path(self) -> Path:
         """
-        The path of its file. Its bytes are as received, unless it is a composite (see
-        `preserve_unmasked` of `edit`), was converted by an import, or has the prompt in it (see
-        `embed_metadata` of `Studio`).
+        The path of its file; of a copy, if the library is on S3: it is fetched when the path is
+        first needed, and stays in the user's cache folder. Its bytes are as received, unless it is
+        a composite (see `preserve_unmasked` of `edit`), was converted by an import, or has the
+        prompt in it (see `embed_metadata` of `Studio`).
         """
-        return Path(self._runtime.library.path(self.record))
+        return Path(self._runtime.library.local_file(self.record))
+
+    def url(self, *, expires: float = 3600.0) -> str:
+        """
+        Return a URL of its file.
+
+        In a library on S3 it is signed, and anybody who has it can read the image until it
+        expires; in a folder it is the file's own, which works on this computer.
+
+        Args:
+            expires: Seconds until it expires, at most 604,800 (seven days).
+
+        Raises:
+            InvalidRequestError: `expires` is not such a number.
+            StorageIOError: It cannot be signed.
+        """
+        return self._runtime.library.url(self.record, expires)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -167,6 +186,34 @@ class ImageFacts(Generic[AnyRuntime]):
         """
         return self._runtime.library.read(self.record)
 
+    @property
+    def starred(self) -> bool:
+        """
+        Whether it has a star now.
+        """
+        return self._mark.starred
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """
+        Its tags now, in the order of the alphabet.
+        """
+        return self._mark.tags
+
+    @property
+    def _mark(self) -> Mark:
+        return self._runtime.library.marks(self._owner).get(self.id, UNMARKED)
+
+    @property
+    def _owner(self) -> str:
+        return self.turn.session or self.turn.id
+
+    def _marking(self, change: Callable[[Mark], Mark]) -> Callable[[Store], None]:
+        """
+        Return the call of the library that changes its mark.
+        """
+        return lambda store: store.change_marks(self._owner, (self.id,), change)
+
     def open(self) -> Image.Image:
         """
         Open it with Pillow.
@@ -190,14 +237,14 @@ class ImageFacts(Generic[AnyRuntime]):
         except (Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
             raise InvalidImageError(
                 f"Picture {self.id} cannot be opened with Pillow ({error}). Its file is "
-                f"{self.path}."
+                f"{self._address}."
             ) from error
 
     def show(self) -> None:
         """
         Show it in the system's viewer for images, or in a notebook.
         """
-        self._pixels().show(title=self.path.name)
+        self._pixels().show(title=Path(self.record.file).name)
 
     def to_base64(self) -> str:
         """
@@ -227,7 +274,7 @@ class ImageFacts(Generic[AnyRuntime]):
     def _write_copy(self, path: object, *, overwrite: bool) -> str:
         from imagesession._store.image_copies import write_copy  # noqa: PLC0415 - rarely needed
 
-        root = Path(self._runtime.library.address)
+        root = self._runtime.library.address
         return write_copy(root, self.record, self.bytes, path, overwrite=overwrite)
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
@@ -288,7 +335,11 @@ class ImageFacts(Generic[AnyRuntime]):
     def __repr__(self) -> str:
         width, height = self.size
         words = self.prompt if len(self.prompt) <= _LABEL else self.prompt[: _LABEL - 1] + "…"
-        return f"<{type(self).__name__} {width}x{height} {words!r} {str(self.path)!r}>"
+        return f"<{type(self).__name__} {width}x{height} {words!r} {self._address!r}>"
+
+    @property
+    def _address(self) -> str:
+        return self._runtime.library.path(self.record)
 
     def _session_or_error(self) -> str:
         if self.turn.session is None:

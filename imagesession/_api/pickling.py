@@ -14,6 +14,7 @@ import attrs
 from imagesession._domain.options import OPTION_NAMES
 from imagesession._runtime.lazy_client import LazyClient
 from imagesession._runtime.runtime import AnyRuntime, AsyncRuntime, Runtime
+from imagesession._store.team.address import is_team_address
 from imagesession.errors import AuthenticationError, NotFoundError
 
 _Key: TypeAlias = tuple[type, str, str]
@@ -34,6 +35,7 @@ _SETTINGS = frozenset(
         "telemetry",
         "filename",
         "embed_metadata",
+        "mode",
     }
 )
 
@@ -70,7 +72,7 @@ def reopen(
 
     Args:
         kind: `Runtime` or `AsyncRuntime`.
-        library: The library's folder.
+        library: The library's folder, or its URL without a password.
         provider: The description of the provider that the images had.
         make: Makes the runtime of a new studio, from the environment.
 
@@ -80,7 +82,7 @@ def reopen(
     known = _open.get(_key(kind, library, provider))
     if isinstance(known, kind):
         return known
-    if not Path(library, ".imagesession").is_dir():
+    if not is_team_address(library) and not Path(library, ".imagesession").is_dir():
         raise NotFoundError(
             f"There is no library at {library} on this computer. Pickled images are found by their "
             "library and id; make that folder available under the same path.",

@@ -81,17 +81,16 @@ class QueueFacts(Generic[AnyRuntime]):
             return RequestNotSentError("No request was sent; the worker's log says why.")
         return turn if turn.has_image else rebuild_error(turn.failure)
 
-    def _looks(self, timeout: float | None, advance: Callable[[], object]) -> Iterator[float]:
+    def _looks(
+        self, timeout: float | None, show: Callable[[int, float], object]
+    ) -> Iterator[float]:
         """
         Look until the queue has ended; yield the seconds to wait before the next look.
         """
         end = None if timeout is None else time.monotonic() + bulk.validate_timeout(timeout)
-        seen = 0
         while True:
             status = self._status()
-            for _ in range(status.finished - seen):
-                advance()
-            seen = status.finished
+            show(status.finished, 0.0)
             if status.ended or (end is not None and time.monotonic() >= end):
                 return
             yield _POLL_SECONDS
@@ -144,8 +143,8 @@ class ImageQueue(QueueFacts[Runtime]):
             BatchNotReadyError: They were not made within the timeout.
             StorageIOError: The database cannot be used.
         """
-        with bar(self._status().total, enabled=progress) as advance:
-            for seconds in self._looks(timeout, advance):
+        with bar(self._status().total, enabled=progress) as show:
+            for seconds in self._looks(timeout, show):
                 time.sleep(seconds)
         return self.results()
 
@@ -187,8 +186,8 @@ class AsyncImageQueue(QueueFacts[AsyncRuntime]):
         """
         Same as `ImageQueue.wait`, but awaits.
         """
-        with bar((await self.status()).total, enabled=progress) as advance:
-            looks = self._looks(timeout, advance)
+        with bar((await self.status()).total, enabled=progress) as show:
+            looks = self._looks(timeout, show)
             while (seconds := await asyncio.to_thread(next, looks, None)) is not None:  # noqa: ASYNC110
                 await asyncio.sleep(seconds)
         return await self.results()

@@ -1,27 +1,33 @@
 """
-The resources of a studio: sessions, images, models and pending requests.
+The resources of a studio: sessions, images and pending requests.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, ClassVar
 
 import attrs
 
 from imagesession._api.async_session import AsyncImageSession, AsyncSavedImage, async_last_image
 from imagesession._api.image import ImageFacts
-from imagesession._api.session import ImageSession, SavedImage, SessionFacts, last_image
+from imagesession._api.removing import AsyncRemovableResource, RemovableResource
+from imagesession._api.results import Images
+from imagesession._api.session import (
+    ImageOrTurn,
+    ImageSession,
+    SavedImage,
+    SessionFacts,
+    last_image,
+)
 from imagesession._api.types import ImageInput, to_source
 from imagesession._api.workflows import ImageT
-from imagesession._domain.model_catalog import Kind as ModelKind
-from imagesession._domain.model_catalog import ModelInfo
 from imagesession._domain.reports import PendingRequest, RecoveryReport
 from imagesession._domain.tree import MAIN
 from imagesession._domain.turn import Kind, Turn
-from imagesession._engine import imports, queries, recovery, reports, sessions
+from imagesession._engine import imports, queries, recovery, sessions
 from imagesession._engine.effects import Workflow
 from imagesession._engine.recovery import RecoveredIntent
 from imagesession._engine.validate import validate_label
@@ -29,15 +35,20 @@ from imagesession._runtime.runtime import AsyncRuntime, Runtime
 
 
 @attrs.frozen(eq=False, repr=False)
-class SessionsResource:
+class SessionsResource(RemovableResource[ImageSession | str]):
     """
     The sessions of a library: `studio.sessions`.
     """
 
+    _what: ClassVar[str] = "sessions"
     _runtime: Runtime
 
     def list(
-        self, *, limit: int | None = None, before: ImageSession | str | None = None
+        self,
+        *,
+        limit: int | None = None,
+        before: ImageSession | str | None = None,
+        deleted: bool = False,
     ) -> tuple[ImageSession, ...]:
         """
         Return the library's sessions, the latest first.
@@ -46,12 +57,15 @@ class SessionsResource:
             limit: The most sessions to return. Default: all of them.
             before: Only sessions older than this one (the object or its id). Pass the last one of a
                 page to get the next page.
+            deleted: Only sessions in the bin, in place of those that are not deleted.
 
         Raises:
             InvalidRequestError: An argument is not valid.
         """
         page = queries.session_page(limit, id_or_name(before))
-        records = self._runtime.call_store(lambda store: store.list_sessions(*page))
+        records = self._runtime.call_store(
+            lambda store: store.list_sessions(*page, deleted=deleted)
+        )
         return tuple(ImageSession(record, MAIN, self._runtime) for record in records)
 
     def get(self, wanted: str) -> ImageSession:
@@ -88,11 +102,12 @@ class SessionsResource:
 
 
 @attrs.frozen(eq=False, repr=False)
-class ImagesResource:
+class ImagesResource(RemovableResource[ImageOrTurn]):
     """
     The images of a library: `studio.images`.
     """
 
+    _what: ClassVar[str] = "images"
     _runtime: Runtime
 
     def list(
@@ -103,6 +118,9 @@ class ImagesResource:
         text: str | None = None,
         since: dt.date | str | None = None,
         until: dt.date | str | None = None,
+        starred: bool | None = None,
+        tags: Collection[str] = (),
+        deleted: bool = False,
         limit: int = 50,
         before: SavedImage | str | None = None,
     ) -> tuple[SavedImage, ...]:
@@ -117,6 +135,9 @@ class ImagesResource:
                 ignoring case.
             since: The first day, or the earliest time; days begin at midnight UTC.
             until: The last day, or the time before which the images were made.
+            starred: Only images with a star, or, if False, without one.
+            tags: Only images that have all of these tags, ignoring case.
+            deleted: Only images in the bin, in place of those that are not deleted.
             limit: The most images to return.
             before: Only images older than this one (the object or its id). Pass the last one of a
                 page to get the next page.
@@ -128,9 +149,10 @@ class ImagesResource:
         query = queries.image_query(
             id_or_name(session), kind, text,
             since=since, until=until, limit=limit, before=id_or_name(before),
+            starred=starred, tags=tags, deleted=deleted,
         )  # fmt: skip
         page = self._runtime.run(queries.list_images(query))
-        return tuple(SavedImage(turn, position, self._runtime) for turn, position in page)
+        return Images(SavedImage(turn, position, self._runtime) for turn, position in page)
 
     def get(self, image_id: str) -> SavedImage:
         """
@@ -171,41 +193,6 @@ class ImagesResource:
         """
         turn = self._runtime.run(imports.import_image(to_source(image), prompt))
         return SavedImage(turn, 0, self._runtime)
-
-
-@attrs.frozen(eq=False, repr=False)
-class ModelsResource:
-    """
-    The available models: `studio.models`.
-    """
-
-    _runtime: Runtime
-
-    def list(self, *, kind: ModelKind | None = None, live: bool = False) -> tuple[ModelInfo, ...]:
-        """
-        Return the available models with their options, shutdown dates and prices.
-
-        Args:
-            kind: Only models that make images ("image") or lead conversations ("mainline").
-            live: Whether to ask the provider which of them it offers, which is free.
-
-        Raises:
-            InvalidOptionError: There is no such kind.
-            ImageSessionError: The provider cannot be reached.
-        """
-        return self._runtime.run(reports.models(self._runtime.config, kind, live=live))
-
-    def get(self, name: str) -> ModelInfo:
-        """
-        Return the facts about a model, including retired ones.
-
-        Args:
-            name: Its name, or one of its dated names.
-
-        Raises:
-            NotFoundError: The catalogue has no such model; the error names some that it has.
-        """
-        return reports.find_model(self._runtime.config, name)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -270,21 +257,28 @@ class RequestsResource:
 
 
 @attrs.frozen(eq=False, repr=False)
-class AsyncSessionsResource:
+class AsyncSessionsResource(AsyncRemovableResource[AsyncImageSession | str]):
     """
     Same as `SessionsResource`, but awaits.
     """
 
+    _what: ClassVar[str] = "sessions"
     _runtime: AsyncRuntime
 
     async def list(
-        self, *, limit: int | None = None, before: AsyncImageSession | str | None = None
+        self,
+        *,
+        limit: int | None = None,
+        before: AsyncImageSession | str | None = None,
+        deleted: bool = False,
     ) -> tuple[AsyncImageSession, ...]:
         """
         Same as `SessionsResource.list`, but awaits.
         """
         page = queries.session_page(limit, id_or_name(before))
-        records = await self._runtime.call_store(lambda store: store.list_sessions(*page))
+        records = await self._runtime.call_store(
+            lambda store: store.list_sessions(*page, deleted=deleted)
+        )
         return tuple(AsyncImageSession(record, MAIN, self._runtime) for record in records)
 
     async def get(self, wanted: str) -> AsyncImageSession:
@@ -303,11 +297,12 @@ class AsyncSessionsResource:
 
 
 @attrs.frozen(eq=False, repr=False)
-class AsyncImagesResource:
+class AsyncImagesResource(AsyncRemovableResource[ImageOrTurn]):
     """
     Same as `ImagesResource`, but awaits.
     """
 
+    _what: ClassVar[str] = "images"
     _runtime: AsyncRuntime
 
     async def list(
@@ -318,6 +313,9 @@ class AsyncImagesResource:
         text: str | None = None,
         since: dt.date | str | None = None,
         until: dt.date | str | None = None,
+        starred: bool | None = None,
+        tags: Collection[str] = (),
+        deleted: bool = False,
         limit: int = 50,
         before: AsyncSavedImage | str | None = None,
     ) -> tuple[AsyncSavedImage, ...]:
@@ -327,9 +325,10 @@ class AsyncImagesResource:
         query = queries.image_query(
             id_or_name(session), kind, text,
             since=since, until=until, limit=limit, before=id_or_name(before),
+            starred=starred, tags=tags, deleted=deleted,
         )  # fmt: skip
         page = await self._runtime.run(queries.list_images(query))
-        return tuple(AsyncSavedImage(turn, position, self._runtime) for turn, position in page)
+        return Images(AsyncSavedImage(turn, position, self._runtime) for turn, position in page)
 
     async def get(self, image_id: str) -> AsyncSavedImage:
         """
@@ -353,29 +352,6 @@ class AsyncImagesResource:
         """
         turn = await self._runtime.run(imports.import_image(to_source(image), prompt))
         return AsyncSavedImage(turn, 0, self._runtime)
-
-
-@attrs.frozen(eq=False, repr=False)
-class AsyncModelsResource:
-    """
-    Same as `ModelsResource`, but awaits.
-    """
-
-    _runtime: AsyncRuntime
-
-    async def list(
-        self, *, kind: ModelKind | None = None, live: bool = False
-    ) -> tuple[ModelInfo, ...]:
-        """
-        Same as `ModelsResource.list`, but awaits.
-        """
-        return await self._runtime.run(reports.models(self._runtime.config, kind, live=live))
-
-    async def get(self, name: str) -> ModelInfo:
-        """
-        Same as `ModelsResource.get`, but awaits.
-        """
-        return reports.find_model(self._runtime.config, name)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -428,11 +404,11 @@ def _webhook_workflow(
 
 
 def to_recovery_report(
-    settled: Iterable[RecoveredIntent], wrap: Callable[[Turn], ImageT]
+    settled: Iterable[RecoveredIntent],
+    wrap: Callable[[Turn], ImageT],
+    damaged: Mapping[str, str] | None = None,
 ) -> RecoveryReport[ImageT]:
-    """
-    Build the report of settled and pending requests, with their images.
-    """
+    """Build the report of settled and pending requests, with their images."""
     outcomes = tuple(settled)
     return RecoveryReport(
         images=tuple(wrap(outcome.turn) for outcome in outcomes if outcome.has_image),
@@ -442,6 +418,7 @@ def to_recovery_report(
             for outcome in outcomes
             if outcome.pending_reason
         },
+        quarantined=damaged or {},
     )
 
 
@@ -457,8 +434,6 @@ for _public in (
     AsyncSessionsResource,
     ImagesResource,
     AsyncImagesResource,
-    ModelsResource,
-    AsyncModelsResource,
     RequestsResource,
     AsyncRequestsResource,
 ):

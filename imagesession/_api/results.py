@@ -128,4 +128,19 @@ def _to_tile(key: str, item: object) -> Tile:
     return Tile(key=key, turn=image.turn, image=image.record, read=lambda _: image.bytes)
 
 
+class Images(tuple[Image, ...]):
+    """
+    Images of the library, which notebooks show side by side.
+    """
+
+    __slots__ = ()
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        from imagesession._display import results  # noqa: PLC0415 - loads Pillow
+
+        title = f"{len(self)} image{'' if len(self) == 1 else 's'}"
+        tiles = (_to_tile("", image) for image in self)
+        return {"text/html": results.page(title, tiles), "text/plain": repr(self)}, {}
+
+
 Results.__module__ = "imagesession"

@@ -13,17 +13,20 @@ import attrs
 
 from imagesession._api.generation import GenerationVerbs
 from imagesession._api.image import ImageFacts
+from imagesession._api.results import Images
 from imagesession._api.signatures import public_base
 from imagesession._api.types import GenerateParams, SessionParams, takes_keywords
 from imagesession._api.workflows import session_settings
 from imagesession._display import gallery
 from imagesession._domain.cost import Cost
+from imagesession._domain.marks import validate_tags
 from imagesession._domain.provenance import Provenance
+from imagesession._domain.removal import ErasureReport
 from imagesession._domain.reports import SessionStatus
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import MAIN, Tree
 from imagesession._domain.turn import Turn, short_id
-from imagesession._engine import provenance, reference_board, reports, sessions
+from imagesession._engine import provenance, reference_board, removal, reports, sessions
 from imagesession._engine.effects import Workflow
 from imagesession._engine.sessions import BranchHead
 from imagesession._runtime.runtime import AsyncRuntime, Runtime
@@ -87,6 +90,14 @@ class SessionFacts:
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return _unpickle, (type(self), self._runtime, self.id, self.branch_name)
 
+    def _removing(self, targets: tuple[ImageOrTurn, ...]) -> Workflow[ErasureReport]:
+        """
+        Return the workflow that deletes some of its images and turns, or the session itself.
+        """
+        if not targets:
+            return removal.remove("delete", sessions=(self.id,))
+        return removal.remove_from_session(self.id, [id_of(target) for target in targets])
+
     def _branch_head(self) -> Workflow[BranchHead | None]:
         return (yield from sessions.load_open_branch(self.id, self.branch_name))
 
@@ -148,7 +159,7 @@ class SavedImage(ImageFacts[Runtime]):
         Return the images that led to it, from the first to this one.
         """
         if self.turn.session is None:
-            return (self,)
+            return Images((self,))
         return self.session().lineage(self)
 
     def branch(self, name: str | None = None) -> ImageSession:
@@ -189,6 +200,58 @@ class SavedImage(ImageFacts[Runtime]):
             ImageSessionError: The provider cannot be reached, or rejects the request.
         """
         return self._runtime.run(provenance.verify(self.record))
+
+    def star(self) -> None:
+        """
+        Give it a star, by which `ImagesResource.list` finds it.
+
+        Raises:
+            StorageIOError: The library cannot be written.
+        """
+        self._runtime.call_store(self._marking(lambda mark: attrs.evolve(mark, starred=True)))
+
+    def unstar(self) -> None:
+        """
+        Take its star away.
+
+        Raises:
+            StorageIOError: The library cannot be written.
+        """
+        self._runtime.call_store(self._marking(lambda mark: attrs.evolve(mark, starred=False)))
+
+    def tag(self, *tags: str) -> None:
+        """
+        Add tags, by which `ImagesResource.list` finds it.
+
+        Args:
+            tags: Texts of one line each; case does not distinguish them.
+
+        Raises:
+            InvalidRequestError: One is not a line of text, is too long, or there are too many.
+            StorageIOError: The library cannot be written.
+        """
+        valid = validate_tags(tags)
+        self._runtime.call_store(self._marking(lambda mark: mark.with_tags(valid)))
+
+    def untag(self, *tags: str) -> None:
+        """
+        Take tags away; those that it does not have are ignored.
+
+        Args:
+            tags: The tags.
+
+        Raises:
+            StorageIOError: The library cannot be written.
+        """
+        valid = validate_tags(tags)
+        self._runtime.call_store(self._marking(lambda mark: mark.without_tags(valid)))
+
+    def delete(self) -> None:
+        """
+        Put it into the bin, from which `ImagesResource.restore` brings it back; takes and raises
+        the same as `ImagesResource.delete`.
+        """
+        self._runtime.run(removal.remove("delete", images=(self.id,)))
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -336,7 +399,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         """
         Return all images of all branches, the oldest first.
         """
-        return tuple(image for turn in self.turns() for image in self._images_of(turn))
+        return Images(image for turn in self.turns() for image in self._images_of(turn))
 
     def lineage(self, target: ImageOrTurn) -> tuple[SavedImage, ...]:
         """
@@ -349,7 +412,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
             NotFoundError: The session has no such turn or image.
         """
         path = self._runtime.run(self._lineage(target))
-        return tuple(self._wrap(turn) for turn in path if turn.images)
+        return Images(self._wrap(turn) for turn in path if turn.images)
 
     def status(self) -> SessionStatus:
         """
@@ -406,6 +469,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         *,
         columns: int | None = None,
         captions: bool = True,
+        costs: bool = True,
     ) -> Path:
         """
         Draw all images of the session on a contact sheet, for a chat or for print, numbered in the
@@ -417,6 +481,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
                 needed; other formats are one page of any height.
             columns: How many images are in a row, 1 to 12. Default: chosen by the number of images.
             captions: Whether to write prompt, size and cost below each image.
+            costs: Whether costs are shown; False for a sheet that clients see.
 
         Returns:
             The absolute path.
@@ -430,7 +495,9 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
 
         return Path(
             self._runtime.call_store(
-                lambda store: sheet.write(store, self.id, path, columns=columns, captions=captions)
+                lambda store: sheet.write(
+                    store, self.id, path, columns=columns, captions=captions, costs=costs
+                )
             )
         )
 
@@ -439,6 +506,21 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         Close the session: it takes no more turns until it is opened with `reopen=True`.
         """
         self._runtime.run(sessions.close(self.id))
+
+    def delete(self, *targets: ImageOrTurn) -> None:
+        """
+        Put images or turns of the session into the bin; without any, the session as a whole.
+
+        Args:
+            targets: Images, turns (all their images), or the ids of either.
+
+        Raises:
+            NotFoundError: The session has no such image or turn.
+            InvalidRequestError: It is in the bin already; or a request is under way in the session
+                that is to be deleted as a whole.
+            StorageIOError: The library cannot be written.
+        """
+        self._runtime.run(self._removing(targets))
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         return self._display_bundle(self._runtime)

@@ -22,16 +22,16 @@ from imagesession._api.config import (
     has_key,
     headers_of,
     host_of,
-    open_studio_library,
+    open_store,
     resolve_credentials,
-    resolve_library_path,
+    shown_library,
     takes_studio_params,
 )
 from imagesession._api.generation import GenerationVerbs
+from imagesession._api.models import ModelsResource
 from imagesession._api.queue import ImageQueue
 from imagesession._api.resources import (
     ImagesResource,
-    ModelsResource,
     RequestsResource,
     SessionsResource,
     id_or_name,
@@ -42,21 +42,23 @@ from imagesession._api.session import ImageSession, SavedImage, last_image
 from imagesession._api.types import CallParams, ImageInput, SessionParams, takes_keywords
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
 from imagesession._display import gallery
-from imagesession._display.progress import bar
+from imagesession._display.progress import ProgressLine, for_many
 from imagesession._domain.health import HealthReport
 from imagesession._domain.model_catalog import Prices
 from imagesession._domain.options import OptionParams
+from imagesession._domain.removal import ErasureReport
 from imagesession._domain.reports import CostReport, Grouping, LibraryStats, RecoveryReport
 from imagesession._domain.tree import MAIN
 from imagesession._domain.turn import Turn
 from imagesession._engine import bulk as engine_bulk
-from imagesession._engine import queries, recovery, reports, sessions
+from imagesession._engine import queries, recovery, removal, reports, sessions
 from imagesession._engine.effects import Workflow
 from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import BranchHead
 from imagesession._engine.validate import validate_label
 from imagesession._runtime.lazy_client import ClosableTransport, LazyClient
 from imagesession._runtime.runtime import Runtime
+from imagesession._store.library import LibraryStore
 
 if TYPE_CHECKING:
     from typing import NoReturn, Self, Unpack
@@ -74,8 +76,9 @@ class Studio(GenerationVerbs[SavedImage]):
     The entry point: opens a library, makes images and sessions, and finds them again.
 
     Args:
-        library: The folder where images are saved. Default: the environment variable
-            IMAGESESSION_LIBRARY, or `imagesession` in the user's Pictures folder.
+        library: The folder where images are saved, or the URL of a library that many machines
+            share: `postgresql://host/database?blobs=s3://bucket/prefix`. Default: the environment
+            variable IMAGESESSION_LIBRARY, or `imagesession` in the user's Pictures folder.
         api_key: The API key. Default: the environment variable OPENAI_API_KEY.
         base_url: The address of a server with OpenAI's API. Default: the environment variable
             OPENAI_BASE_URL, or OpenAI.
@@ -124,6 +127,9 @@ class Studio(GenerationVerbs[SavedImage]):
             are made: as XMP with IPTC's fields into PNG, JPEG and WebP, and as "parameters" into
             PNG. A signature in the file (C2PA) no longer matches it then; `SavedImage.verify`
             checks the bytes that were received. Files of other formats stay as received.
+        mode: Who may read and write what is written, such as 0o640 for your group to read: images,
+            records, exports, galleries. The library keeps it for all programs. Default: what it
+            has, at first 0o600 for you alone. No effect on Windows.
         **options: The default options of every image; see `GenerateOptions`. Those of a session or
             a call have precedence.
 
@@ -151,23 +157,23 @@ class Studio(GenerationVerbs[SavedImage]):
 
         provider = describe_provider(access, client)
         config = build_config(options, host_of(access, client), headers_of(client))
-        self._initialize(resolve_library_path(library), connect, provider, config, options)
+        self._initialize(open_store(library, options), connect, provider, config, options)
 
     def _initialize(
         self,
-        library: Path,
+        store: LibraryStore,
         connect: Callable[[], ClosableTransport],
         provider: str,
         config: StudioConfig,
         options: StudioParams,
     ) -> None:
-        store = open_studio_library(library, options)
         self._connection = LazyClient(connect)
         self._runtime = Runtime(
             library=store,
             config=config,
             provider=provider,
             connect=self._connection,
+            show_progress=ProgressLine,
             reopen=(
                 type(self)._reopen,  # noqa: SLF001 - it is our own
                 (store.address, provider, pickling.public_settings(options)),
@@ -227,8 +233,8 @@ class Studio(GenerationVerbs[SavedImage]):
             return openai_clients.connect_with_transport(FakeTransport(fake))
 
         studio = cls.__new__(cls)
-        path = resolve_library_path(library, offline=True)
-        studio._initialize(path, connect, OFFLINE, config, options)  # noqa: SLF001 - it is our own
+        store = open_store(library, options, offline=True)
+        studio._initialize(store, connect, OFFLINE, config, options)  # noqa: SLF001 - it is our own
         return studio
 
     @classmethod
@@ -248,11 +254,12 @@ class Studio(GenerationVerbs[SavedImage]):
         return cls(library, **options) if has_key() else cls.offline(library, **options)
 
     @property
-    def library(self) -> Path:
+    def library(self) -> Path | str:
         """
-        The folder where images are saved.
+        Where images are saved: a folder; or the URL of a library on PostgreSQL and S3, without its
+        password.
         """
-        return Path(self._runtime.library.address)
+        return shown_library(self._runtime.library.address)
 
     @property
     def provider(self) -> str:
@@ -415,12 +422,11 @@ class Studio(GenerationVerbs[SavedImage]):
             images_per_minute: How many may be started per minute, according to your account's
                 limit; images from the library do not count. None for no limit.
             api: As for `generate`.
-            progress: Whether to show a progress bar on standard error. Default: only in a terminal
-                or notebook.
+            progress: Whether to show a progress bar with the cost so far on standard error.
+                Default: only in a terminal or notebook.
             on_progress: As for `generate`; the event's `position` is the image's number, from 0.
             timeout: Seconds for each image, as for `generate`.
-            extra_headers: As for `generate`.
-            extra_body: As for `generate`.
+            extra_headers, extra_body: As for `generate`.
             **options: The default options of all requests; see `GenerateOptions`.
 
         Returns:
@@ -434,15 +440,13 @@ class Studio(GenerationVerbs[SavedImage]):
             max_concurrency=max_concurrency, images_per_minute=images_per_minute, api=api,
         )  # fmt: skip
         completed = self._runtime.run(plan.completed())
-        with bar(len(plan.workflows), enabled=progress) as advance:
-            outcomes = self._runtime.gather(
-                plan.workflows,
-                concurrency=plan.concurrency,
-                pace=plan.pace,
-                free=completed,
-                report=advance,
-                on_progress=on_progress,
-            )
+        outcomes = self._runtime.gather(
+            plan.workflows,
+            concurrency=plan.concurrency,
+            pace=plan.pace,
+            free=completed,
+            on_progress=for_many(enabled=progress, on_progress=on_progress),
+        )
         return workflows.to_results(outcomes, self._wrap, plan.keys)
 
     @takes_keywords(OptionParams)
@@ -496,8 +500,9 @@ class Studio(GenerationVerbs[SavedImage]):
             AuthenticationError: There is no key, or it lacks the permission.
         """
         seconds = engine_bulk.validate_timeout(timeout)
-        settled = self._runtime.run(recovery.reconcile_all(self._runtime.config, seconds))
-        return to_recovery_report(settled, self._wrap)
+        workflow = recovery.reconcile_all(self._runtime.config, seconds)
+        settled, damaged = self._runtime.run(workflow)
+        return to_recovery_report(settled, self._wrap, damaged)
 
     def costs(
         self,
@@ -542,8 +547,8 @@ class Studio(GenerationVerbs[SavedImage]):
             verify: Whether to read every image and compare it with its record, which takes about
                 one second per gigabyte.
             repair: Whether to bring back records that are gone or damaged, from the metadata beside
-                their pictures; the check "repair" says which. Nothing is removed: a damaged record
-                is kept in quarantine.
+                their pictures, and to record where files are that were renamed or moved; the check
+                "repair" says which. Nothing is removed: a damaged record is kept in quarantine.
             online: Whether to request the provider's list of models, which is free.
 
         Returns:
@@ -562,6 +567,23 @@ class Studio(GenerationVerbs[SavedImage]):
             online=online,
         )
         return self._runtime.run(workflow)
+
+    def empty_bin(self, *, older_than: dt.timedelta | None = None) -> ErasureReport:
+        """
+        Erase what is in the bin for good; see `ImagesResource.erase`.
+
+        Args:
+            older_than: Only what was deleted longer ago than this, such as `timedelta(days=30)`.
+                Default: everything.
+
+        Returns:
+            What was erased, and what the provider still has.
+
+        Raises:
+            InvalidRequestError: `older_than` is not a duration.
+            StorageIOError: The library cannot be written.
+        """
+        return self._runtime.run(removal.empty_bin(older_than))
 
     def gallery(self, path: str | os.PathLike[str]) -> Path:
         """

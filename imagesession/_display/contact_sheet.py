@@ -18,6 +18,7 @@ from imagesession._engine.store import Store
 from imagesession._imaging.thumbnails import load_small
 from imagesession._store.files.archive_files import resolve_path
 from imagesession._store.files.atomic_write import translate_os_errors, write_atomic
+from imagesession._store.files.modes import library_mode
 from imagesession.errors import ImageSessionError, InvalidRequestError
 
 from . import formatting
@@ -42,7 +43,13 @@ _PAPER_INCHES = 210 / 25.4
 
 
 def write(
-    store: Store, session_id: str, path: object, *, columns: object = None, captions: bool = True
+    store: Store,
+    session_id: str,
+    path: object,
+    *,
+    columns: object = None,
+    captions: bool = True,
+    costs: bool = True,
 ) -> str:
     """
     Write a session's contact sheet.
@@ -53,6 +60,7 @@ def write(
         path: The file to write; None for a generated name in the current folder.
         columns: The number of images in a row; None chooses by their count.
         captions: Whether each image has its prompt, size and price below it.
+        costs: Whether prices are shown, of images and in total.
 
     Returns:
         The path of the file.
@@ -64,12 +72,13 @@ def write(
     """
     record = store.find_session(session_id)
     file = _resolve_file(path, record)
-    sheet = _build_sheet(store, record, store.tree(record))
+    sheet = build_sheet(store, record, store.tree(record), costs=costs)
     sheet_layout = _choose_layout(sheet.cards, _validate_columns(columns), file, captions=captions)
     with translate_os_errors(file):
         check_replaceable(file, "contact sheet", _is_sheet)
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(file, _encode(sheet, sheet_layout, _FORMATS[file.suffix.lower()]), file.parent)
+        data = _encode(sheet, sheet_layout, _FORMATS[file.suffix.lower()])
+        write_atomic(file, data, file.parent, mode=library_mode(store.address))
     return str(file)
 
 
@@ -131,22 +140,28 @@ def suitable_columns(count: int) -> Iterator[int]:
 # --- content ------------------------------------------------------------------------------------
 
 
-def _build_sheet(store: Store, record: SessionRecord, tree: Tree) -> Sheet:
+def build_sheet(store: Store, record: SessionRecord, tree: Tree, *, costs: bool) -> Sheet:
+    """
+    Collect the content of a session's sheet, with or without prices.
+
+    Raises:
+        InvalidRequestError: The session has no images.
+    """
     turns = tuple(tree.turns.values())
-    cards = tuple(_cards(store, tree))
+    cards = tuple(_cards(store, tree, costs=costs))
     if not cards:
         raise InvalidRequestError(
             f"Session {record.id} has no pictures yet, so there is no contact sheet of it. "
             "session.generate makes the first one."
         )
+    sketches = formatting.SKETCHES if costs else f"{formatting.SKETCHES.partition(':')[0]}."
     failed = sum(turn.status in {"failed", "refused"} for turn in turns)
     notes = (
         f"{formatting.pluralize(failed, 'turn')} brought no picture." if failed else "",
-        formatting.SKETCHES if any(map(formatting.is_sketch, turns)) else "",
+        sketches if any(map(formatting.is_sketch, turns)) else "",
     )
-    counts = filter(
-        None, (formatting.pluralize(len(cards), "picture"), formatting.format_total_price(turns))
-    )
+    total = formatting.format_total_price(turns) if costs else ""
+    counts = filter(None, (formatting.pluralize(len(cards), "image"), total))
     return Sheet(
         title=formatting.shorten(record.name or record.description, 120) or "Untitled session",
         about=formatting.shorten(record.description, 200) if record.name else "",
@@ -160,18 +175,17 @@ def _latest(turns: tuple[Turn, ...]) -> dt.datetime:
     return max(turn.finished or turn.started for turn in turns)
 
 
-def _cards(store: Store, tree: Tree) -> Iterator[Card]:
+def _cards(store: Store, tree: Tree, *, costs: bool) -> Iterator[Card]:
     heads = formatting.branches_by_head(tree, 40)
     pairs = [(turn, image) for turn in tree.turns.values() for image in turn.images]
     for number, (turn, image) in enumerate(pairs, 1):
+        price = formatting.format_price(turn.cost) if costs else ""
         yield Card(
             number=number,
             draw=_drawer(store, image),
             aspect=image.height / image.width if image.height and image.width else 1.0,
             prompt=formatting.shorten(formatting.display_prompt(turn), 400),
-            facts=" · ".join(
-                filter(None, (formatting.format_size(image), formatting.format_price(turn.cost)))
-            ),
+            facts=" · ".join(filter(None, (formatting.format_size(image), price))),
             heads=", ".join(heads.get(turn.id, [])) if image is turn.images[-1] else "",
         )
 

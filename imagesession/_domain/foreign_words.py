@@ -81,7 +81,8 @@ REMEDIES: Mapping[str, str] = {
     "action": "generate(prompt) makes an image, edit(prompt, image=…) changes one.",
     "mask": "edit(prompt, image=…, mask=…) changes a part of an image.",
     **dict.fromkeys(("patience", "max_retries", "retries"), _TIMEOUT),
-    "reference": "Write references=[…].",
+    "references": "generate(prompt, references=[…]) takes them, and ImageRequest(prompt, "
+    "references=[…]) for one of many.",
     "format": "Write output_format=….",
     "compression": "Write output_compression=….",
     "fidelity": "Write input_fidelity=….",
@@ -135,11 +136,15 @@ def unknown_option(name: str, value: object, known: Iterable[str]) -> InvalidOpt
     Build the error for a keyword that a method does not take: it names what to write instead.
     """
     names = tuple(known)
-    near = difflib.get_close_matches(name[:40].lower(), names, n=1, cutoff=_ALIKE)
+    word = name[:40].lower()
+    near = difflib.get_close_matches(word, names, n=1, cutoff=_ALIKE)
+    foreign = difflib.get_close_matches(word, REMEDIES, n=1, cutoff=_ALIKE)
     if name in REMEDIES:
         hint = REMEDIES[name]
     elif near:
         hint = f"Did you mean {near[0]!r}?"
+    elif foreign:
+        hint = REMEDIES[foreign[0]]
     else:
         hint = f"The options are: {', '.join(names)}."
     return InvalidOptionError(f"There is no option {quote(name)}. {hint}", name, value, tuple(near))

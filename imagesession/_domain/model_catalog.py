@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import attrs
 
+from .readable import readable
+
 Kind = Literal["image", "mainline"]
 Mark = Literal["published", "measured", "scaled"]
 CompletionWindow = Literal["soonest", "2h", "8h"]
@@ -116,6 +118,7 @@ class OutputTokenTable:
         return -(-cells * across * (_CELL_BASE + width * height) // _CELL_SHARE)
 
 
+@readable
 @attrs.frozen(kw_only=True)
 class ModelInfo:
     """
@@ -186,6 +189,10 @@ class ModelInfo:
             return None
         instead = f" Use {self.replacement!r} instead." if self.replacement else ""
         return f"{self.id!r} will be shut down on {self.shutdown}.{instead}"
+
+    def __str__(self) -> str:
+        ends = f", to be shut down on {self.shutdown}" if self.shutdown else ""
+        return f"{self.id} ({self.kind} model{ends})"
 
 
 @attrs.frozen(kw_only=True)

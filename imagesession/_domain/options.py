@@ -185,7 +185,7 @@ def _identifier(_: object, attribute: attrs.Attribute[Any], value: object) -> No
     )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class GenerateOptions:
     """
     The options of an image request: everything beside its prompt and images.
@@ -291,9 +291,15 @@ class GenerateOptions:
         """
         Return the options that differ from the defaults, by name.
         """
-        return attrs.asdict(self, filter=lambda field, value: value != field.default)
+        values = ((name, getattr(self, name), default) for name, default in _DEFAULTS)
+        return {name: value for name, value, default in values if value != default}
+
+    def __repr__(self) -> str:
+        changed = ", ".join(f"{name}={value!r}" for name, value in self.changed().items())
+        return f"{type(self).__name__}({changed})"
 
 
+_DEFAULTS = tuple((field.name, field.default) for field in attrs.fields(GenerateOptions))
 OPTION_NAMES: tuple[str, ...] = tuple(field.name for field in attrs.fields(GenerateOptions))
 # For these None is a value; for the others it leaves the option out.
 OPTIONAL = frozenset(field.name for field in attrs.fields(GenerateOptions) if field.default is None)

@@ -21,6 +21,7 @@ from .model_catalog import ModelInfo
 from .options import OPTION_NAMES, GenerateOptions, parse_size
 from .preset_params import ParamValue, PresetParam, join_words
 from .prompt_template import render_template, validate_subject, validate_template
+from .readable import readable
 from .sizes import resolve_size, supported_size
 from .wording import quote
 
@@ -62,6 +63,7 @@ def _check_name(_: object, __: attrs.Attribute[Any], value: object) -> None:
         raise InvalidRequestError(f"A preset's name must be a non-empty text, not {quote(value)}.")
 
 
+@readable
 @attrs.frozen(kw_only=True)
 class Preset:
     """
@@ -88,6 +90,10 @@ class Preset:
 
     def __attrs_post_init__(self) -> None:
         _check(self)
+
+    def __str__(self) -> str:
+        params = [f"{name} ({', '.join(field.choices)})" for name, field in self.fields.items()]
+        return f"{self.name} ({self.kind}): {'; '.join(params) or 'no parameters'}"
 
     @property
     def choices(self) -> Mapping[str, tuple[str, ...]]:

@@ -43,6 +43,7 @@ class ProgressEvent:
         turn_id: The id of its turn, once the intent is written; `studio.requests.cancel` takes it.
         position: The number of the image among those of the call, from 0.
         total: How many images the call makes.
+        cost: US dollars that the image's requests have cost so far, as far as they are known.
     """
 
     stage: Stage
@@ -52,6 +53,7 @@ class ProgressEvent:
     turn_id: str | None = None
     position: int = 0
     total: int = 1
+    cost: float = 0.0
 
     def __str__(self) -> str:
         which = f"{self.position + 1} of {self.total}: " if self.total > 1 else ""
@@ -60,7 +62,9 @@ class ProgressEvent:
         return f"{which}{self.stage.replace('_', ' ')}{number}, {self.elapsed:.0f} s{more}"
 
 
-OnProgress: TypeAlias = Callable[[ProgressEvent], object]
+ProgressCallback: TypeAlias = Callable[[ProgressEvent], object]
 """Called with every progress event of a call."""
+OnProgress: TypeAlias = ProgressCallback | bool
+"""The callback of a call, or True for a line that renews itself."""
 
 ProgressEvent.__module__ = "imagesession"

@@ -278,11 +278,14 @@ class RecoveryReport(Generic[Image]):
         images: The images that were recovered and saved.
         failed: The turns that were settled without an image; their `failure` says why.
         still_pending: Why a request could not be settled yet, by its turn's id or its batch's id.
+        quarantined: Where the record of a request or batch was set aside because it is damaged, by
+            its id. It may have been billed; this is reported once, and by `studio.doctor()`.
     """
 
     images: tuple[Image, ...] = ()
     failed: tuple[Turn, ...] = ()
     still_pending: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    quarantined: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
     def __str__(self) -> str:
         counts = len(self.images), len(self.failed), len(self.still_pending)
@@ -292,7 +295,11 @@ class RecoveryReport(Generic[Image]):
         reasons = [
             f"- still pending: {turn_id}: {why}" for turn_id, why in self.still_pending.items()
         ]
-        return "\n".join([text, *reasons])
+        damaged = [
+            f"- damaged, and may have been billed: {request_id}: its record is now {where}"
+            for request_id, where in self.quarantined.items()
+        ]
+        return "\n".join([text, *reasons, *damaged])
 
 
 def _lines(facts: attrs.AttrsInstance) -> str:

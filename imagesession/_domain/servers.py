@@ -21,7 +21,7 @@ import attrs
 from imagesession.errors import InvalidOptionError, InvalidRequestError
 
 from .cost import is_amount
-from .options import OPTION_NAMES, parse_size
+from .options import OPTION_NAMES, parse_ratio, parse_size
 
 Feature: TypeAlias = Literal[
     "responses",
@@ -50,7 +50,6 @@ generation.
 _TOLERANCE = 0.02
 # No user name, and nothing that two parsers of URLs might read differently.
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*)?")
-_RATIO = re.compile(r"([0-9]+(?:\.[0-9]+)?):([0-9]+(?:\.[0-9]+)?)")
 
 
 @attrs.frozen(kw_only=True)
@@ -164,8 +163,8 @@ def _matches(host: str, patterns: tuple[str, ...]) -> bool:
 
 
 def _ratio(text: str) -> float:
-    width, _, height = text.partition(":")
-    return float(width) / float(height)
+    width, height = parse_ratio(text) or (1.0, 1.0)
+    return width / height
 
 
 def find_server(profiles: Mapping[str, ServerProfile], host: str) -> ServerProfile | None:
@@ -292,13 +291,9 @@ def _hosts(value: object) -> tuple[str, ...]:
 
 def _ratios(value: object) -> tuple[str, ...]:
     ratios = _texts(value)
-    if any(_RATIO.fullmatch(ratio) is None or not _ratio_is_positive(ratio) for ratio in ratios):
+    if None in map(parse_ratio, ratios):
         raise ValueError
     return ratios
-
-
-def _ratio_is_positive(text: str) -> bool:
-    return all(float(side) > 0 for side in text.split(":"))
 
 
 def _path(value: object) -> str:

@@ -99,17 +99,22 @@ class Tree:
     def head(self, branch: str) -> Turn | None:
         """
         Return a branch's head, the parent of its next turn; None at the start. If the record of the
-        turn to which it was moved is gone, it is the latest completed turn.
+        turn to which it was moved is gone, it is the latest completed turn; in place of a deleted
+        turn, it is the nearest before it.
         """
         latest = self._latest_completed(branch)
         move = self.moves.get(branch)
+        head = latest
         if move is not None and (latest is None or move.id > latest.id):
-            return None if move.head is None else self.turns.get(move.head, latest)
-        return latest
+            head = None if move.head is None else self.turns.get(move.head, latest)
+        return next((turn for turn in self._ancestors(head) if turn.has_image), None)
 
     def _latest_completed(self, branch: str) -> Turn | None:
+        """
+        Return the latest turn of a branch that has an image, or had one before it was deleted.
+        """
         for turn in reversed(tuple(self.turns.values())):
-            if turn.branch == branch and turn.has_image:
+            if turn.branch == branch and (turn.has_image or _had_image(turn)):
                 return turn
         return None
 
@@ -187,7 +192,7 @@ class Tree:
             InvalidRequestError: The branch has fewer turns.
         """
         _check_steps(steps, "undo")
-        path = self.lineage(self.head(branch))
+        path = tuple(turn for turn in self.lineage(self.head(branch)) if turn.has_image)
         if steps > len(path):
             raise InvalidRequestError(
                 f"There are {len(path)} turns to undo, not {steps}; undo({len(path)}) goes back "
@@ -225,6 +230,11 @@ class Tree:
             InvalidRequestError: The turn has no image, so it cannot be a head.
         """
         turn = self.turn(turn_id)
+        if turn.deleted is not None:
+            raise InvalidRequestError(
+                f"Turn {turn_id} was deleted; studio.images.restore({turn_id!r}) brings it back if "
+                "it is in the bin."
+            )
         if not turn.has_image:
             raise InvalidRequestError(
                 f"Turn {turn_id} ({turn.status}) has no image, so it cannot be continued. "
@@ -250,8 +260,15 @@ class Tree:
         return name
 
 
+def _had_image(turn: Turn) -> bool:
+    """
+    Tell whether a turn was deleted that others may continue.
+    """
+    return turn.deleted is not None and turn.status == "completed" and turn.kind != "analysis"
+
+
 def _label(turn: Turn, heads: Mapping[str | None, list[str]]) -> str:
-    words = " ".join(_prompt_of(turn).split())
+    words = "(deleted)" if turn.deleted else " ".join(_prompt_of(turn).split())
     prompt = words if len(words) <= _LABEL else words[: _LABEL - 1] + "…"
     state = "" if turn.status == "completed" else f" ({turn.status})"
     marks = f"  <- {', '.join(heads[turn.id])}" if turn.id in heads else ""

@@ -17,6 +17,7 @@ from .cost import Cost
 from .image_header import PictureFormat
 from .model_catalog import CompletionWindow
 from .options import GenerateOptions
+from .readable import readable
 from .usage import Usage
 
 Kind = Literal[
@@ -38,6 +39,7 @@ Api = Literal["responses", "images"]
 APIS: tuple[Api, ...] = get_args(Api)
 Source = Literal["reply", "composite", "copy"]
 SHORT_ID = 8
+_SHOWN = 60
 # https://github.com/ulid/spec
 _ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _ID_ENDING = re.compile(r"[0-9A-HJKMNP-TV-Z]{8,26}")
@@ -142,6 +144,7 @@ class Failure:
     message: str
 
 
+@readable
 @attrs.frozen(kw_only=True)
 class Turn:
     """
@@ -190,6 +193,8 @@ class Turn:
         failure: Why it has no image.
         started: When the request was prepared.
         finished: When it was settled; None while it is pending.
+        deleted: When it was deleted, and its words with it; None if it was not. Its place in the
+            tree and its cost stay.
         version: The version of imagesession that wrote it.
     """
 
@@ -229,6 +234,7 @@ class Turn:
     failure: Failure | None = None
     started: dt.datetime
     finished: dt.datetime | None = None
+    deleted: dt.datetime | None = None
     version: str = ""
 
     @property
@@ -244,6 +250,13 @@ class Turn:
         Whether its outcome is unknown: it may have been processed and billed.
         """
         return self.failure is not None and self.failure.error == OutcomeUnknownError.__name__
+
+    def __str__(self) -> str:
+        made = f", images: {', '.join(image.id for image in self.images)}" if self.images else ""
+        why = f", {self.failure.error}" if self.failure else ""
+        cost = f", {self.cost}" if self.cost else ""
+        prompt = " ".join(self.prompt.split())[:_SHOWN]
+        return f"{self.id}: {prompt!r}, {self.status}{why}{made}{cost}"
 
 
 Turn.__module__ = "imagesession"

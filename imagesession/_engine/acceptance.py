@@ -69,7 +69,7 @@ def ancestor_turns(turn: Turn) -> Workflow[tuple[Turn, ...]]:
     if session_id is None or turn.parent is None:
         return ()
     record = yield from StoreCall(lambda store: store.find_session(session_id))
-    tree = yield from StoreCall(lambda store: store.tree(record))
+    tree = yield from StoreCall(lambda store: store.tree(record, deleted=True))
     return tree.lineage(tree.turns.get(turn.parent))
 
 

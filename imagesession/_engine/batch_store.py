@@ -60,8 +60,8 @@ class BatchStore(Protocol):
         """Return a batch by its id, its name, or the provider's id for it."""
         ...
 
-    def list_batches(self) -> tuple[BatchRecord, ...]:
-        """Return all batches, the latest first."""
+    def list_batches(self, *, deleted: bool = False) -> tuple[BatchRecord, ...]:
+        """Return all batches, the latest first; with `deleted`, those in the bin."""
         ...
 
     def batch_turns(self, record: BatchRecord) -> tuple[Turn | None, ...]:

@@ -110,11 +110,21 @@ def _decode_loosely(encoded: bytes) -> bytes:
             return urllib.parse.unquote_to_bytes(encoded)
     if encoded.lstrip().startswith(b"<"):
         return encoded
-    digits = encoded.translate(_URL_SAFE, _BLANKS).rstrip(b"=")
     try:
-        return pybase64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
+        return decode_base64(encoded)
     except ValueError as error:
         raise InvalidResponseError(f"The provider's image is not base64: {error}.") from error
+
+
+def decode_base64(encoded: bytes) -> bytes:
+    """
+    Decode base64 in either alphabet, with any whitespace and padding.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    digits = encoded.translate(_URL_SAFE, _BLANKS).rstrip(b"=")
+    return pybase64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
 
 
 def salvage(body: bytes) -> tuple[ReceivedImage, ...]:

@@ -192,6 +192,7 @@ class ReportProgress(Effect[None]):
         turn_id: The turn that it is about, once there is one.
         log: A line for the log, without prompts and secrets; empty for none.
         warns: Whether that line is a warning.
+        cost: US dollars that were spent since the last report, as far as they are known.
     """
 
     stage: Stage | None = None
@@ -199,3 +200,4 @@ class ReportProgress(Effect[None]):
     turn_id: str | None = None
     log: str = ""
     warns: bool = False
+    cost: float = 0.0

@@ -149,8 +149,9 @@ def _content_blocked(reported: _Reported) -> ContentBlockedError:
     about_prompt = as_text(reported.error.get("param")).endswith("prompt")
     stage = as_text(details.get("moderation_stage")) or ("input" if about_prompt else "unknown")
     about = f" ({', '.join(categories)})" if categories else ""
+    where = "" if stage == "unknown" else f" at its {stage} stage"
     return ContentBlockedError(
-        f"The provider's moderation blocked this at its {stage} stage{about}: "
+        f"The provider's moderation blocked this{where}{about}: "
         f"{to_sentence(reported.message)} Rephrase the prompt; the same words fail again.",
         reported.message,
         stage,

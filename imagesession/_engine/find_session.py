@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from imagesession._domain.caller_warnings import warn_caller
 from imagesession._domain.sessions import SessionRecord
-from imagesession._domain.turn import short_id
-from imagesession._domain.wording import quote
+from imagesession._domain.turn import is_id, short_id
+from imagesession._domain.wording import fold, quote
 from imagesession.errors import AmbiguousNameWarning, NotFoundError
 
 from .effects import StoreCall, Workflow
@@ -54,6 +54,8 @@ def _find_sessions(store: Store, wanted: str) -> tuple[SessionRecord, ...]:
     except NotFoundError:
         if named := store.sessions_named(wanted):
             return named
+        if is_id(wanted):
+            raise
     recent = store.list_sessions(_RECENT)
     end = wanted.strip().lstrip("…").lower()
     found = tuple(
@@ -61,9 +63,20 @@ def _find_sessions(store: Store, wanted: str) -> tuple[SessionRecord, ...]:
         for record in recent
         if record.description == wanted.strip() != "" or short_id(record.id) == end
     )
+    if not found and _is_in_bin(store, wanted):
+        raise NotFoundError(
+            f"The session {quote(wanted)} is in the bin. Bring it back with "
+            f"studio.sessions.restore({quote(wanted)}).",
+            wanted,
+        )
     if not found:
         raise _unknown_session(wanted, recent)
     return found
+
+
+def _is_in_bin(store: Store, name: str) -> bool:
+    deleted = store.list_sessions(_RECENT, deleted=True)
+    return any(fold(record.name or "") == fold(name) for record in deleted)
 
 
 def _unknown_session(wanted: str, recent: Sequence[SessionRecord]) -> NotFoundError:

@@ -400,5 +400,6 @@ def commit_turn(turn: Turn, images: tuple[ReceivedImage, ...]) -> Workflow[Turn]
     result = f"{committed.status} after {seconds:.1f} s: {ids}; cost: {committed.cost}"
     if committed.request_id:
         result += f"; request: {committed.request_id}"
-    yield from ReportProgress(log=f"turn {committed.id}: {result}")
+    known = committed.cost.known if committed.cost else 0.0
+    yield from ReportProgress(log=f"turn {committed.id}: {result}", cost=known)
     return committed

@@ -111,12 +111,13 @@ def new_turn(
     """
     Build a turn at a branch's head, or a standalone one.
     """
+    head = branch_head.head if branch_head else None
     return Turn(
         id=new.id,
         session=branch_head.record.id if branch_head else None,
-        parent=branch_head.head.id if branch_head and branch_head.head else None,
+        parent=head.id if head else None,
         branch=branch_head.branch if branch_head else "main",
-        depth=len(branch_head.past) + 1 if branch_head else 1,
+        depth=head.depth + 1 if head else 1,
         prompt=prompt,
         options=options,
         references=tuple(

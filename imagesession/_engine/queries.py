@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+from collections.abc import Iterable
 from typing import TypeVar, get_args
 
 import attrs
 
+from imagesession._domain.marks import validate_tags
 from imagesession._domain.reports import Grouping
 from imagesession._domain.turn import Kind, Turn
 from imagesession._domain.wording import quote
@@ -34,6 +36,9 @@ def image_query(
     until: dt.date | str | None,
     limit: int,
     before: str | None,
+    starred: bool | None = None,
+    tags: Iterable[str] = (),
+    deleted: bool = False,
 ) -> ImageQuery:
     """
     Build a query for images.
@@ -49,6 +54,9 @@ def image_query(
         until=None if until is None else _parse_end("until", until),
         limit=check_limit(limit),
         before=_label("The picture's id", before),
+        starred=None if starred is None else bool(starred),
+        tags=validate_tags(tags),
+        deleted=deleted,
     )
 
 

@@ -30,7 +30,7 @@ from imagesession.errors import (
     StorageError,
 )
 
-from . import acceptance, payloads
+from . import acceptance, payloads, removal
 from .effects import GetProviderName, MonotonicTime, NewId, Send, StoreCall, Workflow
 from .generation import apply_response, commit_failure, commit_turn
 from .http import TransportError
@@ -76,15 +76,20 @@ class RecoveredIntent:
 
 def reconcile_all(
     config: StudioConfig, retry_timeout: float
-) -> Workflow[tuple[RecoveredIntent, ...]]:
+) -> Workflow[tuple[list[RecoveredIntent], dict[str, str]]]:
     """
-    Settle all intents that no running program holds.
+    Settle all intents that no running program holds, and set damaged ones aside.
 
     Args:
         config: The studio's configuration.
         retry_timeout: Seconds to poll, in all, for images that are not finished yet.
+
+    Returns:
+        The outcomes, and where damaged records were set aside, by their ids.
     """
     start = yield from MonotonicTime()
+    yield from removal.finish_removals()
+    damaged = yield from StoreCall(lambda store: store.quarantine_damaged())
     intents = yield from StoreCall(lambda store: store.pending())
     settled: list[RecoveredIntent] = []
     from .batches import poll  # noqa: PLC0415 - rarely needed
@@ -94,7 +99,7 @@ def reconcile_all(
     settled += yield from _keep_late_images(config)
     alone = [pending for pending in intents if pending.turn.batch is None]
     settled += yield from reconcile_each(alone, config, start + retry_timeout)
-    return tuple(settled)
+    return settled, damaged
 
 
 def reconcile_each(
@@ -189,6 +194,7 @@ def reconcile_orphans(config: StudioConfig) -> Workflow[None]:
     # A batch goes on at the provider; its results are collected on request.
     alone = [pending for pending in orphans if pending.turn.batch is None]
     with contextlib.suppress(ImageSessionError):
+        yield from StoreCall(lambda store: store.finish_removals())
         yield from _keep_late_images(config)
         yield from reconcile_each(alone, config, (yield from MonotonicTime()))
 

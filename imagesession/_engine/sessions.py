@@ -5,13 +5,13 @@ Create, find and change sessions; none of it calls the provider.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import MAIN, HeadMove, Tree
-from imagesession._domain.turn import Api, ProviderState, Reference, Turn
+from imagesession._domain.turn import SHORT_ID, Api, ProviderState, Reference, Turn
 from imagesession._domain.wording import quote
 from imagesession.errors import (
     InvalidRequestError,
@@ -54,9 +54,26 @@ class BranchHead:
     @property
     def past(self) -> tuple[Turn, ...]:
         """
-        The turns that the next one continues, the oldest first.
+        The turns that the next one continues, the oldest first, without those that were deleted. If
+        the provider's state has one of these, the last turn is without its ids, so that the history
+        is sent anew.
         """
-        return self.tree.lineage(self.head)
+        lineage = self.tree.lineage(self.head)
+        past = tuple(turn for turn in lineage if turn.has_image)
+        if not (past and _is_deleted_in_context(lineage)):
+            return past
+        last = attrs.evolve(past[-1], response_id=None, conversation=None, item_ids=())
+        return (*past[:-1], last)
+
+
+def _is_deleted_in_context(lineage: Sequence[Turn]) -> bool:
+    """
+    Tell whether a turn was deleted that the provider has in the context of the last one.
+    """
+    for turn in reversed(lineage):
+        if turn.deleted is not None or turn.context != "continued":
+            return turn.deleted is not None
+    return False
 
 
 def session_config(
@@ -346,14 +363,16 @@ def close(session_id: str) -> Workflow[None]:
 
 def resolve_turn_id(tree: Tree, turn_or_image_id: str) -> str:
     """
-    Return the turn's id for the id of a turn or of one of its images; an unknown id unchanged.
+    Return the turn's id for the id of a turn or of one of its images, whole or its last characters;
+    an unknown id unchanged.
 
     Raises:
         InvalidRequestError: It is not text.
     """
     validate_label("The turn's or picture's id", turn_or_image_id)
+    end = turn_or_image_id.upper()
     for turn in tree.turns.values():
-        if any(image.id == turn_or_image_id for image in turn.images):
+        if len(end) >= SHORT_ID and any(image.id.endswith(end) for image in turn.images):
             return turn.id
     return turn_or_image_id
 

@@ -5,12 +5,14 @@ The interface of a library's store, as workflows use it.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
 
 from imagesession._domain.health import HealthCheck
+from imagesession._domain.marks import Mark, Marks
+from imagesession._domain.removal import ProviderCopy, Removal, Targets, Verb
 from imagesession._domain.reports import PendingRequest
 from imagesession._domain.servers import Feature
 from imagesession._domain.sessions import SessionRecord
@@ -57,6 +59,9 @@ class ImageQuery:
         until: Only images made before this time.
         limit: The maximum number.
         before: Only images older than the one with this id.
+        starred: Only images with a star, or without one; None for both.
+        tags: Only images that have all of these tags, ignoring case.
+        deleted: Only images in the bin, in place of those that are not deleted.
     """
 
     session: str | None = None
@@ -66,6 +71,9 @@ class ImageQuery:
     until: dt.datetime | None = None
     limit: int = 50
     before: str | None = None
+    starred: bool | None = None
+    tags: tuple[str, ...] = ()
+    deleted: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -162,6 +170,10 @@ class Store(BatchStore, Protocol):
 
     def acquire_lease(self, turn: Turn) -> Lease | None:
         """Take over an orphaned intent; None if it is held by a program, or settled."""
+        ...
+
+    def quarantine_damaged(self) -> dict[str, str]:
+        """Move damaged records of requests into quarantine; return their new places by id."""
         ...
 
     def absent_since(self, turn: Turn, date: dt.datetime) -> dt.datetime:
@@ -268,6 +280,11 @@ class Store(BatchStore, Protocol):
         """Return an image's bytes as they were received."""
         ...
 
+    @property
+    def address(self) -> str:
+        """Where people find the library: a folder, or a URL."""
+        ...
+
     def path(self, image: ImageRecord) -> str:
         """Return the path of an image's file."""
         ...
@@ -286,8 +303,8 @@ class Store(BatchStore, Protocol):
         """Return a session by its id, or by a name that only one session has."""
         ...
 
-    def tree(self, record: SessionRecord) -> Tree:
-        """Return a session's turns."""
+    def tree(self, record: SessionRecord, *, deleted: bool = False) -> Tree:
+        """Return a session's turns, without what was deleted, or with what is in the bin."""
         ...
 
     def sessions_named(self, name: str) -> tuple[SessionRecord, ...]:
@@ -295,16 +312,66 @@ class Store(BatchStore, Protocol):
         ...
 
     def list_sessions(
-        self, limit: int | None = None, before: str | None = None
+        self, limit: int | None = None, before: str | None = None, *, deleted: bool = False
     ) -> tuple[SessionRecord, ...]:
         """
         Return sessions, the latest first: at most `limit`, and only those older than the session
-        with the id `before`.
+        with the id `before`; with `deleted`, those in the bin.
         """
+        ...
+
+    def marks(self, owner: str) -> Marks:
+        """Return the marks of a session, a batch, or a standalone turn."""
+        ...
+
+    def all_marks(self) -> Mapping[str, Marks]:
+        """Return the marks of all that have any, by owner."""
+        ...
+
+    def change_marks(self, owner: str, ids: Iterable[str], change: Callable[[Mark], Mark]) -> None:
+        """Change marks of one owner durably, all at once."""
+        ...
+
+    def find_targets(
+        self,
+        verb: Verb,
+        images: Iterable[str] = (),
+        sessions: Iterable[str] = (),
+        batches: Iterable[str] = (),
+    ) -> Targets:
+        """Find what is to be removed."""
+        ...
+
+    def bin_content(self, before: dt.datetime | None) -> Targets:
+        """Return what was put into the bin, if given, before a time."""
+        ...
+
+    def begin_removal(self, verb: Verb, targets: Targets) -> Removal:
+        """Record a removal durably and carry it out in the library."""
+        ...
+
+    def finish_removals(self) -> tuple[Removal, ...]:
+        """Finish the removals of stopped programs; return those with copies that remain."""
+        ...
+
+    def record_erased(self, removal: Removal, copies: Collection[ProviderCopy]) -> Removal:
+        """Record that copies were erased at the provider."""
         ...
 
     def list_images(self, query: ImageQuery) -> tuple[tuple[Turn, int], ...]:
         """Return turns with the position of an image in each."""
+        ...
+
+    def locate_images(self, query: ImageQuery) -> tuple[tuple[str | None, str, str], ...]:
+        """Return the ids of session, turn and image, without reading a record."""
+        ...
+
+    def turn_ids(self, session: str) -> tuple[str, ...]:
+        """Return the ids of a session's turns, without reading a record."""
+        ...
+
+    def read_turns(self, session: str | None, ids: Iterable[str]) -> tuple[Turn, ...]:
+        """Read turns of a session, or standalone ones; those that are gone are left out."""
         ...
 
     def find_image(self, image_id: str) -> tuple[Turn, int]:

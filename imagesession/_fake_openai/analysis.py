@@ -86,5 +86,4 @@ class LazyAnalysis:
 
     @functools.cached_property
     def text(self) -> str:
-        """The findings as JSON."""
         return analysis_json(self.load())

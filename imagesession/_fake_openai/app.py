@@ -45,8 +45,10 @@ from imagesession._fake_openai.scripting import ScriptingMixin
 
 _MAX_REQUESTS, _MAX_BYTES = 1024, 128 * 1024 * 1024
 _MINUTE_LIMIT, _TOKEN_LIMIT = 10_000, 30_000_000
+_FIXED = attrs.setters.frozen
 
 
+@attrs.define(kw_only=True, slots=False, eq=False, repr=False)
 class FakeOpenAI(ScriptingMixin, RecordingMixin):
     """
     Answer requests to OpenAI's API without a network: Responses that draw or analyze an image,
@@ -57,7 +59,14 @@ class FakeOpenAI(ScriptingMixin, RecordingMixin):
 
     Attributes:
         latency: How many seconds a generation takes.
-        pictures_per_reply: How many image items a response has.
+        seed: Another seed gives other images.
+        clock: Returns the time in seconds since the epoch.
+        api_key: The only key to accept; by default any key is.
+        sketcher: Draws the images; by default the package `sketch`.
+        responses: Whether there are Responses and Conversations; many compatible servers have
+            the Images API alone.
+        files: Whether there is the Files API.
+        batches: Whether there is the Batch API, which few compatible servers have.
         retrieve_includes_image: Whether `GET /responses/{id}` has the image's bytes. The service
             is reported to deliver them only once, and to answer `"result": null` afterwards.
         conversation_items_include_image: Whether the items of a conversation have the bytes.
@@ -65,74 +74,48 @@ class FakeOpenAI(ScriptingMixin, RecordingMixin):
             bytes, which came before in `response.output_item.done`.
         context_tokens: How many input tokens a request may have, with those of earlier turns;
             None for no limit.
+        dialect: The server whose form of the protocol it speaks, by its name in `servers.toml`,
+            such as "xai" or "localai".
         images_per_minute: How many images may be requested per minute; None for no limit. Beyond
             it the answer states the wait in words, as for accounts of tier 1; 0 never allows one.
+        pictures_per_reply: How many image items a response has.
 
     """
 
-    def __init__(
-        self,
-        *,
-        latency: float = 0.0,
-        seed: int = 0,
-        clock: Callable[[], float] = time.time,
-        api_key: str | None = None,
-        sketcher: Sketcher | None = None,
-        responses: bool = True,
-        files: bool = True,
-        batches: bool = True,
-        retrieve_includes_image: bool = False,
-        conversation_items_include_image: bool = True,
-        poor_terminal_event: bool = False,
-        context_tokens: int | None = None,
-        dialect: str = "openai",
-        images_per_minute: int | None = None,
-    ) -> None:
-        """
-        Create a provider without any stored responses.
+    latency: float = 0.0
+    seed: int = attrs.field(default=0, on_setattr=_FIXED)
+    clock: Callable[[], float] = attrs.field(default=time.time, on_setattr=_FIXED)
+    api_key: str | None = None
+    sketcher: Sketcher | None = attrs.field(default=None, on_setattr=_FIXED)
+    responses: bool = attrs.field(default=True, on_setattr=_FIXED)
+    files: bool = attrs.field(default=True, on_setattr=_FIXED)
+    batches: bool = attrs.field(default=True, on_setattr=_FIXED)
+    retrieve_includes_image: bool = False
+    conversation_items_include_image: bool = True
+    poor_terminal_event: bool = False
+    context_tokens: int | None = None
+    dialect: str = attrs.field(default="openai", on_setattr=_FIXED)
+    images_per_minute: int | None = None
+    pictures_per_reply: int = attrs.field(default=1, init=False)
 
-        Args:
-            latency: How many seconds a generation takes.
-            seed: Another seed gives other images.
-            clock: Returns the time in seconds since the epoch.
-            api_key: The only key to accept; by default any key is.
-            sketcher: Draws the images; by default the package `sketch`.
-            responses: Whether there are Responses and Conversations; many compatible servers have
-                the Images API alone.
-            files: Whether there is the Files API.
-            batches: Whether there is the Batch API, which few compatible servers have.
-            retrieve_includes_image: See the attribute.
-            conversation_items_include_image: See the attribute.
-            poor_terminal_event: See the attribute.
-            context_tokens: See the attribute.
-            dialect: The server whose form of the protocol it speaks, by its name in
-                `servers.toml`, such as "xai" or "localai".
-            images_per_minute: See the attribute.
-
-        """
+    def __attrs_post_init__(self) -> None:
         super().__init__()
-        self.latency, self.pictures_per_reply = latency, 1
-        self.retrieve_includes_image = retrieve_includes_image
-        self.conversation_items_include_image = conversation_items_include_image
-        self.poor_terminal_event = poor_terminal_event
-        self.context_tokens = context_tokens
-        self.images_per_minute = images_per_minute
-        self._rate_limit = RateLimit(clock)
-        self._api_key = api_key
-        self._dialect = DIALECTS.get(dialect, Dialect)()
+        self._rate_limit = RateLimit(self.clock)
+        self._dialect = DIALECTS.get(self.dialect, Dialect)()
         served = {
-            "responses": responses,
-            "conversations": responses,
-            "files": files,
-            "batches": batches,
+            "responses": self.responses,
+            "conversations": self.responses,
+            "files": self.files,
+            "batches": self.batches,
         }
         self._disabled_endpoints = frozenset(name for name, on in served.items() if not on)
-        self._clock = clock
-        self._memory = Memory()
-        self._files = FilesEndpoint(clock=clock)
         self._recorded: deque[RecordedRequest] = deque(maxlen=_MAX_REQUESTS)
         self._lock = threading.Lock()
-        sketcher = sketching if sketcher is None else sketcher
+        self._connect(self.sketcher or sketching, self.clock)
+
+    def _connect(self, sketcher: Sketcher, clock: Callable[[], float]) -> None:
+        self._memory = Memory()
+        self._files = FilesEndpoint(clock=clock)
         pictures = RenderCache(sketcher)
         writer = ResponseWriter(sketcher=sketcher, pictures=pictures)
         self._conversations = ConversationsEndpoint(writer=writer, clock=clock, settings=self)
@@ -142,7 +125,7 @@ class FakeOpenAI(ScriptingMixin, RecordingMixin):
             pictures=pictures,
             uploads=uploads,
             earlier=self._memory.sketch,
-            seed=seed,
+            seed=self.seed,
         )
         self._responses = ResponsesEndpoint(
             memory=self._memory,
@@ -225,7 +208,7 @@ class FakeOpenAI(ScriptingMixin, RecordingMixin):
             case ["batches", *_]:
                 return self._batches.answer(call)
             case ["content_provenance_checks", *_]:
-                return check_provenance(call, self._clock())
+                return check_provenance(call, self.clock())
             case ["models", *names] if call.method == "GET":
                 return list_models(names)
             case _:
@@ -270,7 +253,7 @@ class FakeOpenAI(ScriptingMixin, RecordingMixin):
         key = call.headers.get("authorization", "").removeprefix("Bearer").strip()
         if not key:
             raise RefusalError("no_key")
-        if self._api_key is not None and key != self._api_key:
+        if self.api_key is not None and key != self.api_key:
             raise RefusalError("wrong_key", key=_mask_key(key))
 
     def _record(self, call: FakeRequest, fault: Fault) -> None:
@@ -298,7 +281,7 @@ class FakeOpenAI(ScriptingMixin, RecordingMixin):
         draws = call.method == "POST" and is_drawing(call.path)
         seconds = self.latency if draws else 0.001
         headers = {
-            "date": email.utils.formatdate(self._clock(), usegmt=True),
+            "date": email.utils.formatdate(self.clock(), usegmt=True),
             "x-request-id": f"req_{uuid.uuid4().hex}",
             "openai-processing-ms": str(round(seconds * 1000)),
             "openai-version": "2020-10-01",

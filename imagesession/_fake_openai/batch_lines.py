@@ -38,9 +38,6 @@ class Line:
 
     @property
     def model(self) -> str:
-        """
-        The model of the request.
-        """
         return str(self.body.get("model", ""))
 
     def result_line(self, status: int, body: bytes, request_id: str) -> bytes:

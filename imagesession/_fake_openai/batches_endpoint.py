@@ -88,9 +88,6 @@ class Batch:
 
     @property
     def ended(self) -> bool:
-        """
-        Whether the batch is in a final state.
-        """
         return self.state in _ENDED
 
     @property
@@ -102,16 +99,10 @@ class Batch:
         return count if self.speed.done is None else min(self.speed.done, count)
 
     def enter(self, state: State, now: float) -> None:
-        """
-        Change the state.
-        """
         self.state = state
         self.times[state] = now
 
     def as_json(self) -> Json:
-        """
-        Write the batch object.
-        """
         moments = {
             f"{state}_at": int(self.times[state]) if state in self.times else None
             for state in get_args(State)[1:]
@@ -142,6 +133,7 @@ class Batch:
         return {"total": total, "completed": self.done - self.failed, "failed": self.failed}
 
 
+@attrs.define(kw_only=True, eq=False)
 class BatchesEndpoint:
     """
     Serve the Batches endpoints, and keep the latest batches.
@@ -151,27 +143,16 @@ class BatchesEndpoint:
 
     """
 
-    def __init__(
-        self,
-        *,
-        clock: Callable[[], float],
-        read_file: Callable[[str], bytes | None],
-        save: Callable[[str, bytes], str],
-        execute: Callable[[Line], LineResult],
-    ) -> None:
-        self.speed = BatchSpeed()
-        self._clock = clock
-        self._read_file = read_file
-        self._save = save
-        self._execute = execute
-        self._batches: OrderedDict[str, Batch] = OrderedDict()
-        # A batch proceeds under the lock, so that each line is executed once.
-        self._lock = threading.RLock()
+    clock: Callable[[], float]
+    read_file: Callable[[str], bytes | None]
+    save: Callable[[str, bytes], str]
+    execute: Callable[[Line], LineResult]
+    speed: BatchSpeed = attrs.field(factory=BatchSpeed, init=False)
+    _batches: OrderedDict[str, Batch] = attrs.field(factory=OrderedDict[str, Batch], init=False)
+    # A batch proceeds under the lock, so that each line is executed once.
+    _lock: threading.RLock = attrs.field(factory=threading.RLock, init=False)
 
     def answer(self, call: FakeRequest) -> FakeResponse:
-        """
-        Answer a request below `/batches`.
-        """
         match (call.method, *call.path.split("/")[2:]):
             case ("POST",):
                 return self._create(call)
@@ -192,7 +173,7 @@ class BatchesEndpoint:
         endpoint = body.require("endpoint").choice(get_args(Endpoint))
         body.require("completion_window").choice(("24h",))
         file_id = body.require("input_file_id").text()
-        content = self._read_file(file_id)
+        content = self.read_file(file_id)
         if content is None:
             raise RefusalError("no_such_file", "input_file_id", id=file_id)
         lines, problems = read_lines(content, endpoint)
@@ -201,7 +182,7 @@ class BatchesEndpoint:
             endpoint=endpoint,
             input_file=file_id,
             metadata=read_metadata(body),
-            created=self._clock(),
+            created=self.clock(),
             speed=self.speed,
             lines=lines,
             problems=problems,
@@ -227,7 +208,7 @@ class BatchesEndpoint:
             return json_response(batch.as_json())
 
     def _advance(self, batch: Batch) -> None:
-        now = self._clock()
+        now = self.clock()
         if batch.problems:
             batch.enter("failed", now)
         elif batch.state == "cancelling":
@@ -244,7 +225,7 @@ class BatchesEndpoint:
         """
         if end != "cancelled" or batch.speed.end == "cancelled":
             batch.done = batch.planned
-        results = [self._execute(line) for line in batch.lines[: batch.done]]
+        results = [self.execute(line) for line in batch.lines[: batch.done]]
         batch.failed = sum(where == "error" for where, _ in results)
         if end != "completed":
             rest = batch.lines[batch.done :]
@@ -254,7 +235,7 @@ class BatchesEndpoint:
             if rows:
                 rows = rows[::-1] if batch.speed.reverse else rows
                 content = b"".join(row + b"\n" for row in rows)
-                batch.files[where] = self._save(f"{batch.id}_{where}.jsonl", content)
+                batch.files[where] = self.save(f"{batch.id}_{where}.jsonl", content)
         batch.times.setdefault("in_progress", now)
         batch.times["finalizing"] = now
         batch.enter(end, now)
@@ -269,7 +250,7 @@ class BatchesEndpoint:
             batch = self._find(batch_id)
             if batch.ended:
                 raise RefusalError("batch_ended", state=batch.state)
-            batch.enter("cancelling", self._clock())
+            batch.enter("cancelling", self.clock())
             return json_response(batch.as_json())
 
 

@@ -31,6 +31,7 @@ class Conversation:
     metadata: Json
     records: list[StoredResponse] = attrs.field(factory=list[StoredResponse])
     organization: str = attrs.field(factory=current_organization)
+    deleted: set[str] = attrs.field(factory=set[str])
 
     @property
     def delivered(self) -> bool:
@@ -40,9 +41,6 @@ class Conversation:
         return all(record.delivered for record in reversed(self.records))
 
     def as_json(self) -> Json:
-        """
-        Write the conversation object.
-        """
         return {
             "id": self.id,
             "object": "conversation",
@@ -51,29 +49,22 @@ class Conversation:
         }
 
 
+@attrs.define(kw_only=True, eq=False)
 class ConversationsEndpoint:
     """
     Serve the Conversations endpoints, and keep the conversations that were used last. One with an
     undelivered response is never dropped.
     """
 
-    def __init__(
-        self,
-        *,
-        writer: ResponseWriter,
-        clock: Callable[[], float],
-        settings: Settings,
-    ) -> None:
-        self._writer = writer
-        self._clock = clock
-        self._settings = settings
-        self._conversations: OrderedDict[str, Conversation] = OrderedDict()
-        self._lock = threading.Lock()
+    writer: ResponseWriter
+    clock: Callable[[], float]
+    settings: Settings
+    _conversations: OrderedDict[str, Conversation] = attrs.field(
+        factory=OrderedDict[str, Conversation], init=False
+    )
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def answer(self, call: FakeRequest) -> FakeResponse:
-        """
-        Answer a request below `/conversations`.
-        """
         match (call.method, *call.path.split("/")[2:]):
             case ("POST",):
                 return self._create(call)
@@ -83,6 +74,8 @@ class ConversationsEndpoint:
                 return self._delete(conversation_id)
             case ("GET", conversation_id, "items"):
                 return self._list(conversation_id, call)
+            case ("DELETE", conversation_id, "items", item_id):
+                return self._delete_item(self._find(conversation_id), item_id)
             case _:
                 raise RefusalError("no_such_url", method=call.method, path=call.path)
 
@@ -91,14 +84,11 @@ class ConversationsEndpoint:
         Return the response that a new one in a conversation continues, if it is not in progress.
         """
         records = self._records(self._find(conversation_id))
-        if records and not records[-1].finished(self._clock()):
+        if records and not records[-1].finished(self.clock()):
             raise RefusalError("conversation_locked", id=conversation_id)
         return records[-1] if records else None
 
     def add(self, conversation_id: str, record: StoredResponse) -> None:
-        """
-        Add a response to a conversation.
-        """
         with self._lock:
             conversation = self._conversations.get(conversation_id)
             if conversation is not None:
@@ -106,9 +96,6 @@ class ConversationsEndpoint:
                 self._conversations.move_to_end(conversation_id)
 
     def clear(self) -> None:
-        """
-        Drop all conversations.
-        """
         with self._lock:
             self._conversations.clear()
 
@@ -131,7 +118,7 @@ class ConversationsEndpoint:
             raise items.wrong("The offline provider takes items only with a response.")
         conversation = Conversation(
             id=new_id("conv_"),
-            created=self._clock(),
+            created=self.clock(),
             metadata=read_metadata(body) or {},
         )
         with self._lock:
@@ -155,22 +142,39 @@ class ConversationsEndpoint:
             {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
         )
 
+    def _delete_item(self, conversation: Conversation, item_id: str) -> FakeResponse:
+        """
+        Take an item out of a conversation, and return the conversation.
+        """
+        records = self._records(conversation)
+        items = (
+            item
+            for record in records
+            for item in (*record.listed, *self.writer.output(record, results=False))
+        )
+        if item_id not in {item.get("id") for item in items} - conversation.deleted:
+            raise RefusalError("no_such_listed_item", id=item_id)
+        conversation.deleted.add(item_id)
+        return json_response(conversation.as_json())
+
     def _list(self, conversation_id: str, call: FakeRequest) -> FakeResponse:
         """
         List the items, by default the latest first. The input and output of a request appear once
         its response is completed.
         """
-        now = self._clock()
-        results = self._settings.conversation_items_include_image
+        now = self.clock()
+        results = self.settings.conversation_items_include_image
         limit = page_limit(call)
         newest = call.query.get("order") != "asc"
-        records = self._records(self._find(conversation_id))
+        conversation = self._find(conversation_id)
+        records = self._records(conversation)
         items: list[Json] = []
         for record in reversed(records) if newest else records:
             if "after" not in call.query and len(items) > limit:
                 break
-            if self._writer.status(record, now) == "completed":
+            if self.writer.status(record, now) == "completed":
                 record.delivered = True
-                turn = [*record.listed, *self._writer.output(record, results=results)]
-                items += reversed(turn) if newest else turn
+                turn = [*record.listed, *self.writer.output(record, results=results)]
+                kept = [item for item in turn if item.get("id") not in conversation.deleted]
+                items += reversed(kept) if newest else kept
         return page(call, items, missing="no_such_listed_item")

@@ -13,11 +13,11 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
-from typing import Any
 
 import attrs
 from PIL import Image
 
+from imagesession._fake_openai.faults import image_tools
 from imagesession._fake_openai.files_endpoint import read_form
 from imagesession._fake_openai.http import (
     FakeRequest,
@@ -32,6 +32,7 @@ from imagesession._imaging.pillow import resize
 Serve = Callable[[FakeRequest], FakeResponse]
 _MIN_PIXELS, _MULTIPLE = 655_360, 16
 _EDITS, _GENERATIONS = "/images/edits", "/images/generations"
+_IMAGES = ("image", "image[]")
 _TOOL_WORDS = "Hosted tool 'image_generation' is not supported"
 
 
@@ -68,7 +69,7 @@ class Azure(Dialect):
         if path.startswith(("/conversations", "/batches")):
             return _raw_error(404, {"code": "404", "message": "Resource not found"})
         call = attrs.evolve(call, path=path)
-        if path == "/responses" and call.method == "POST" and _has_image_tool(call):
+        if path == "/responses" and image_tools(call.members):
             model = call.headers.get("x-ms-oai-image-generation-deployment")
             if model is None:
                 return _raw_error(400, {"code": "BadRequest", "message": "Bad request"})
@@ -98,6 +99,7 @@ class ImagesServer(Dialect):
         generations: The path of its endpoint for new images; None for OpenAI's.
         edits: Whether it has OpenAI's endpoint for edits.
         responses: Whether it has Responses, for text alone.
+        forms: Whether it takes forms.
         refused: The parameters that it rejects; it ignores others.
         by_url: Whether images come by URL, unless base64 is requested.
         default_size: The size of an image if none is requested; None lets the sketcher choose.
@@ -107,6 +109,7 @@ class ImagesServer(Dialect):
     generations: str = _GENERATIONS
     edits: bool = True
     responses: bool = True
+    forms: bool = True
     refused: frozenset[str] = frozenset()
     by_url: bool = False
     default_size: str | None = None
@@ -119,15 +122,12 @@ class ImagesServer(Dialect):
         if call.path == self.generations or (self.edits and call.path == _EDITS):
             return self._make(call, serve)
         if self.responses and call.path.startswith("/responses"):
-            return self.error(400, _TOOL_WORDS) if _has_image_tool(call) else serve(call)
+            return self.error(400, _TOOL_WORDS) if image_tools(call.members) else serve(call)
         if call.path.startswith("/models"):
             return serve(call)
         return self.error(404, "Not Found")
 
     def error(self, status: int, message: str) -> FakeResponse:
-        """
-        Answer with an error, in the server's form.
-        """
         return json_response({"detail": message}, status=status)
 
     def _make(self, call: FakeRequest, serve: Serve) -> FakeResponse:
@@ -135,6 +135,8 @@ class ImagesServer(Dialect):
         wrong = sorted(self.refused & body.keys())
         if wrong:
             return self.error(400, f"Argument not supported: {wrong[0]}")
+        if call.is_form and not self.forms:
+            return self.error(400, "Invalid request body.")
         try:
             size = self.size_of(body)
             request = self._to_openai(call, body, size)
@@ -148,8 +150,6 @@ class ImagesServer(Dialect):
         return attrs.evolve(answer, parts=parts)
 
     def _to_openai(self, call: FakeRequest, body: Json, size: str | None) -> FakeRequest:
-        if call.is_form:
-            return self._form_to_openai(call, body, size)
         images = self.images_of(body)
         wanted: Json = {
             "model": "gpt-image-2",
@@ -161,15 +161,6 @@ class ImagesServer(Dialect):
         headers = {**call.headers, "content-type": "application/json"}
         path = _EDITS if images else _GENERATIONS
         return attrs.evolve(call, path=path, body=dump(wanted), headers=headers)
-
-    def _form_to_openai(self, call: FakeRequest, body: Json, size: str | None) -> FakeRequest:
-        files = [field for field in read_form(call) if field.name in {"image", "image[]"}]
-        urls = [
-            "data:image/png;base64," + base64.b64encode(field.content).decode() for field in files
-        ]
-        as_json = {**body, "images": [{"url": url} for url in urls]}
-        headers = {**call.headers, "content-type": "application/json"}
-        return self._to_openai(attrs.evolve(call, headers=headers), as_json, size)
 
     def images_of(self, body: Json) -> list[str]:
         """
@@ -192,9 +183,6 @@ class ImagesServer(Dialect):
         return {"created": 1_764_374_400, "data": items}
 
     def item(self, data: bytes, url: str | None) -> Json:
-        """
-        Return an image as the reply has it.
-        """
         return {"url": url} if url else {"b64_json": base64.b64encode(data)}
 
     def _reshape(
@@ -214,9 +202,6 @@ class ImagesServer(Dialect):
         yield dump(self.reply(items, body["usage"]))
 
     def encode(self, image: Image.Image) -> bytes:
-        """
-        Encode an image in the server's format.
-        """
         return _encoded(image, "PNG")
 
     def _publish(self, call: FakeRequest, data: bytes) -> str:
@@ -231,6 +216,7 @@ class XAI(ImagesServer):
     Takes shapes in place of sizes and JSON in place of forms, and sends JPEGs by URL.
     """
 
+    forms: bool = False
     by_url: bool = True
     refused: frozenset[str] = frozenset(
         {"size", "quality", "style", "background", "output_format", "output_compression", "mask"}
@@ -253,10 +239,6 @@ class XAI(ImagesServer):
     def reply(self, items: list[Json], usage: Json) -> Json:
         del usage
         return {"data": items, "usage": {"cost_in_usd_ticks": 200_000_000 * len(items)}}
-
-    def _form_to_openai(self, call: FakeRequest, body: Json, size: str | None) -> FakeRequest:
-        del call, body, size
-        raise ValueError("xAI takes no forms")
 
 
 @attrs.define
@@ -325,14 +307,14 @@ def _raw_error(status: int, error: Json) -> FakeResponse:
 def _read(call: FakeRequest) -> Json:
     if not call.is_form:
         return call.members
-    fields = {field.name: field.text for field in read_form(call) if field.name != "image[]"}
-    fields.pop("image", None)
-    return {**fields, "n": int(fields.get("n") or 1)}
-
-
-def _has_image_tool(call: FakeRequest) -> bool:
-    tools: Any = _read(call).get("tools") if call.method == "POST" and call.body else None
-    return any(tool.get("type") == "image_generation" for tool in tools or ())
+    form = read_form(call)
+    fields = {field.name: field.text for field in form if field.name not in _IMAGES}
+    urls = (
+        f"data:image/png;base64,{base64.b64encode(field.content).decode()}"
+        for field in form
+        if field.name in _IMAGES
+    )
+    return {**fields, "n": int(fields.get("n") or 1), "images": [{"url": url} for url in urls]}
 
 
 def _drawn_size(size: str) -> str:

@@ -55,9 +55,6 @@ class RefusalError(Exception):
         }
 
     def answer(self, headers: Mapping[str, str] | None = None) -> FakeResponse:
-        """
-        Return the error response.
-        """
         return error_answer(self.status, self.error, headers)
 
 

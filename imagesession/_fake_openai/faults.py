@@ -114,13 +114,6 @@ NO_FAULT = Fault()
 FaultDraw: TypeAlias = Callable[[FakeRequest, bool], Fault]
 
 
-def no_random_fault(_call: FakeRequest, _streaming: bool) -> Fault:  # noqa: FBT001 - the signature of FaultDraw
-    """
-    Inject no random faults.
-    """
-    return NO_FAULT
-
-
 class Faults:
     """
     Keep queued faults until a request matches them.
@@ -131,14 +124,11 @@ class Faults:
     """
 
     def __init__(self) -> None:
-        self.draw: FaultDraw = no_random_fault
+        self.draw: FaultDraw | None = None
         self._waiting: list[Fault] = []
         self._lock = threading.Lock()
 
     def enqueue(self, fault: Fault, *, times: int = 1) -> None:
-        """
-        Queue a fault for the next matching requests.
-        """
         with self._lock:
             self._waiting.extend([fault] * times)
 
@@ -147,7 +137,9 @@ class Faults:
         Take the first matching fault, queued or else random; a request meets one at most.
         """
         planned = self._take(call, streaming=streaming)
-        return self.draw(call, streaming) if planned is None else planned
+        if planned is not None or self.draw is None:
+            return planned or NO_FAULT
+        return self.draw(call, streaming)
 
     def take_planned(self, call: FakeRequest) -> Fault:
         """
@@ -208,34 +200,22 @@ def truncate_after(events: int | str) -> Callable[[FakeResponse], FakeResponse]:
     Return a change of a response that ends its stream silently after a number of events, or after
     the first event of a type. Of `response.output_item.done` only an image's event counts.
     """
+    count = 1 if isinstance(events, str) else events
 
-    def truncated(answer: FakeResponse) -> FakeResponse:
-        cut = _through(answer, events) if isinstance(events, str) else _first(answer, events)
-        return attrs.evolve(answer, parts=cut)
+    def first_parts(answer: FakeResponse) -> Iterator[Part]:
+        try:
+            left = count
+            while left and (part := next(answer.parts, None)) is not None:
+                yield part
+                left -= isinstance(part, bytes) and _counts(part, events)
+        finally:
+            answer.close()
 
-    return truncated
-
-
-def _through(answer: FakeResponse, event: str) -> Iterator[Part]:
-    try:
-        for part in answer.parts:
-            yield part
-            if isinstance(part, bytes) and _is_event(part, event):
-                return
-    finally:
-        answer.close()
+    return lambda answer: attrs.evolve(answer, parts=first_parts(answer))
 
 
-def _is_event(part: bytes, event: str) -> bool:
-    named = part.startswith(b"event: %s\n" % event.encode())
-    return named and (event != ITEM_DONE or b'"type":"image_generation_call"' in part)
-
-
-def _first(answer: FakeResponse, events: int) -> Iterator[Part]:
-    try:
-        left = events
-        while left and (part := next(answer.parts, None)) is not None:
-            yield part
-            left -= isinstance(part, bytes)
-    finally:
-        answer.close()
+def _counts(part: bytes, events: int | str) -> bool:
+    if isinstance(events, int):
+        return True
+    named = part.startswith(b"event: %s\n" % events.encode())
+    return named and (events != ITEM_DONE or b'"type":"image_generation_call"' in part)

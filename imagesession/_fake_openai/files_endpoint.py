@@ -4,6 +4,7 @@ The Files endpoints: upload, list, retrieve, download, delete.
 Reference: https://platform.openai.com/docs/api-reference/files
 """
 
+import contextlib
 import re
 import threading
 from collections import OrderedDict
@@ -27,19 +28,12 @@ _MIN_LIFETIME, _MAX_LIFETIME = 3_600, 2_592_000
 
 @attrs.frozen(kw_only=True)
 class Field:
-    """
-    One field of a form.
-    """
-
     name: str
     filename: str | None
     content: bytes = attrs.field(repr=False)
 
     @property
     def text(self) -> str:
-        """
-        The field as text.
-        """
         return self.content.decode(errors="replace")
 
 
@@ -47,9 +41,6 @@ Form: TypeAlias = tuple[Field, ...]
 
 
 def read_form(call: FakeRequest) -> Form:
-    """
-    Read a `multipart/form-data` body.
-    """
     match = re.search(
         r'multipart/form-data;.*boundary="?([^";]+)', call.headers.get("content-type", "")
     )
@@ -73,10 +64,6 @@ def _fields(pieces: list[bytes]) -> Iterator[Field]:
 
 @attrs.frozen(kw_only=True)
 class File:
-    """
-    An uploaded file.
-    """
-
     id: str
     name: str
     purpose: str
@@ -85,15 +72,9 @@ class File:
     content: bytes = attrs.field(repr=False)
 
     def is_alive(self, now: float) -> bool:
-        """
-        Tell whether the file has not expired yet.
-        """
         return self.lifetime is None or now < self.created + self.lifetime
 
     def as_json(self) -> Json:
-        """
-        Write the file object.
-        """
         return {
             "id": self.id,
             "object": "file",
@@ -119,9 +100,6 @@ class FilesEndpoint:
         self._lock = threading.Lock()
 
     def answer(self, call: FakeRequest) -> FakeResponse:
-        """
-        Answer a call below `/files`.
-        """
         match (call.method, *call.path.split("/")[2:]):
             case ("POST",):
                 return self._upload(read_form(call))
@@ -143,9 +121,9 @@ class FilesEndpoint:
         """
         Return a file's bytes, or None if there is no such file.
         """
-        with self._lock:
-            file = self._files.get(file_id)
-        return file.content if file and file.is_alive(self._clock()) else None
+        with contextlib.suppress(RefusalError):
+            return self._find(file_id).content
+        return None
 
     def _find(self, file_id: str) -> File:
         with self._lock:
@@ -177,12 +155,10 @@ class FilesEndpoint:
         with self._lock:
             self._files[file.id] = file
             self._bytes += len(file.content)
-            while self._is_full():
+            while len(self._files) > _MIN_KEPT and (
+                len(self._files) > _MAX_KEPT or self._bytes > _KEPT_BYTES
+            ):
                 self._drop(next(iter(self._files)))
-
-    def _is_full(self) -> bool:
-        count = len(self._files)
-        return count > _MIN_KEPT and (count > _MAX_KEPT or self._bytes > _KEPT_BYTES)
 
     def _drop(self, file_id: str) -> None:
         file = self._files.pop(file_id, None)

@@ -85,8 +85,8 @@ class FakeRequest:
         The members of the body; none if it is not a JSON object.
         """
         with contextlib.suppress(ValueError):
-            if isinstance(self.json, dict):
-                return cast("Json", self.json)
+            body: object = self.json
+            return cast("Json", body) if isinstance(body, dict) else {}
         return {}
 
     @classmethod
@@ -165,9 +165,6 @@ def dump(value: Json) -> bytes:
 def json_response(
     value: Json, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> FakeResponse:
-    """
-    Answer with a JSON body.
-    """
     return FakeResponse(
         status=status,
         headers={**JSON_HEADERS, **(headers or {})},
@@ -208,8 +205,4 @@ class Provider(Protocol):
     What transports and the server need of a provider.
     """
 
-    def handle(self, call: FakeRequest) -> FakeResponse:
-        """
-        Answer a request.
-        """
-        ...
+    def handle(self, call: FakeRequest) -> FakeResponse: ...

@@ -13,7 +13,7 @@ from imagesession._domain.model_catalog import ModelInfo, SizeRule
 from imagesession._fake_openai.errors import USER_ERROR, RefusalError
 from imagesession._fake_openai.http import Json
 from imagesession._fake_openai.json_reader import JsonNode, words
-from imagesession._fake_openai.models_endpoint import DEFAULT_IMAGE_MODEL, image_model
+from imagesession._fake_openai.models_endpoint import DEFAULT_IMAGE_MODEL, available_model
 from imagesession._fake_openai.sketch.encode import Format
 
 _KNOWN = words(
@@ -80,16 +80,10 @@ class ImageToolParams:
 
     @property
     def drawn_quality(self) -> str:
-        """
-        Return the quality that replies report.
-        """
         return "medium" if self.quality == "auto" else self.quality
 
 
 def read_tool(node: JsonNode) -> ImageToolParams:
-    """
-    Read one `image_generation` tool.
-    """
     node.only(_KNOWN)
     return _read(node, "auto", _INVALID)
 
@@ -131,7 +125,7 @@ def _read(node: JsonNode, action: str, error_type: str) -> ImageToolParams:
 def _model(node: JsonNode, error_type: str) -> ModelInfo:
     named = node.get_text("model")
     name = DEFAULT_IMAGE_MODEL if named is None else named
-    model = image_model(name)
+    model = available_model(name, "image")
     if model is None:
         raise RefusalError("no_such_image_model", node.at("model"), type=error_type, model=name)
     return model
@@ -198,42 +192,28 @@ def _check_format(node: JsonNode, tool: ImageToolParams) -> None:
     Reject parameters that the output format does not allow.
     """
     kind, frames = tool.encoding.format, tool.encoding.frames
-    name = kind.upper()
-    drawn, still = kind in {"gif", "svg"}, kind != "gif"
-    no_alpha, lossless = kind == "jpeg", kind not in {"jpeg", "webp"}
-    for key, wrong, message in (
-        ("output_format", kind not in tool.model.formats, f"{name} output needs a newer model"),
-        ("frame_count", still and node.get("frame_count"), "`frame_count` needs GIF output"),
-        (
-            "frame_duration_ms",
-            still and node.get("frame_duration_ms"),
-            "`frame_duration_ms` needs GIF output",
-        ),
-        ("svg", kind != "svg" and node.get("svg"), "`svg` needs SVG output"),
-        (
-            "background",
-            no_alpha and tool.transparent,
-            f"Transparent background is not supported for {name} output format",
-        ),
+    still, sizes = kind != "gif", tool.model.sizes
+    for key, error, wrong in (
+        ("output_format", "needs_newer_model", kind not in tool.model.formats),
+        ("frame_count", "needs_gif", still and node.get("frame_count")),
+        ("frame_duration_ms", "needs_gif", still and node.get("frame_duration_ms")),
+        ("svg", "needs_svg", kind != "svg" and node.get("svg")),
+        ("background", "opaque_format", kind == "jpeg" and tool.transparent),
         (
             "output_compression",
-            lossless and tool.encoding.compression != _FULL,
-            f"Compression less than 100 is not supported for {name} output format",
+            "lossless_format",
+            kind not in {"jpeg", "webp"} and tool.encoding.compression != _FULL,
         ),
-        (
-            "partial_images",
-            drawn and tool.partial_images,
-            f"Partial images are not supported for {name} output format",
-        ),
-        ("input_image_mask", not still and tool.mask, "A mask is not supported for GIF output"),
+        ("partial_images", "whole_format", kind in {"gif", "svg"} and tool.partial_images),
+        ("input_image_mask", "masked_gif", not still and tool.mask),
         (
             "size",
-            not still and tool.size and _sheet(tool.size, frames) > tool.model.sizes.max_pixels,
-            f"Invalid size. {frames} frames of it are above the current maximum pixel budget.",
+            "too_many_pixels",
+            not still and tool.size and _sheet(tool.size, frames) > sizes.max_pixels,
         ),
     ):
         if wrong:
-            raise RefusalError("invalid_value", node.at(key), message=message)
+            raise RefusalError(error, node.at(key), key=key, format=kind.upper(), frames=frames)
 
 
 def _sheet(size: tuple[int, int], frames: int) -> int:

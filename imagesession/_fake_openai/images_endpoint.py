@@ -48,18 +48,9 @@ class ImagesJob:
 
     @property
     def usage(self) -> ImageUsage:
-        """
-        The usage of all images.
-        """
-        total = ImageUsage()
-        for drawing in self.drawings:
-            total = total.plus(self.usage_of(drawing))
-        return total
+        return sum(map(self.usage_of, self.drawings), ImageUsage())
 
     def usage_of(self, drawing: ImageItem) -> ImageUsage:
-        """
-        Return the usage of one image.
-        """
         tool = self.request.tool
         return ImageUsage(
             text_in=text_tokens(self.request.prompt),
@@ -70,10 +61,6 @@ class ImagesJob:
 
 @attrs.frozen(kw_only=True)
 class ImagesEndpoint:
-    """
-    Serve the Images endpoints.
-    """
-
     resolver: HistoryResolver
     writer: ResponseWriter
     uploads: Uploads
@@ -81,9 +68,6 @@ class ImagesEndpoint:
     settings: Settings
 
     def answer(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
-        """
-        Answer a request below `/images`.
-        """
         match (call.method, *call.path.split("/")[2:]):
             case ("POST", "generations"):
                 return self._create(call, "generations", ending)

@@ -64,9 +64,6 @@ class _ParsedRequest:
 
 
 def parse_request(call: FakeRequest, kind: Kind, uploads: Uploads) -> ImagesRequest:
-    """
-    Read a request to generate or edit images.
-    """
     parsed = _read(call, kind, uploads)
     node = parsed.node
     prompt = _prompt(node)
@@ -194,14 +191,12 @@ def _prompt(node: JsonNode) -> str:
 
 def _overlay(overlays: tuple[Overlay, ...], tool: ImageToolParams) -> Overlay | None:
     if len(overlays) > 1:
-        message = "'markup' cannot be combined with 'mask'."
-        raise RefusalError("invalid_value", "markup", message=message)
+        raise RefusalError("markup_with_mask")
     overlay = overlays[0] if overlays else None
     if overlay and overlay.kind == "markup" and not tool.model.id.startswith(_MARKUP_MODELS):
         raise RefusalError("no_markup", model=tool.model.id)
     if overlay and tool.encoding.format == "gif":
-        message = f"{overlay.kind.capitalize()} is not supported for GIF output format"
-        raise RefusalError("invalid_value", overlay.kind, message=message)
+        raise RefusalError("overlaid_gif", overlay.kind, kind=overlay.kind.capitalize())
     return overlay
 
 
@@ -209,20 +204,11 @@ def _check(request: ImagesRequest) -> None:
     """
     Reject parameters that exclude each other.
     """
-    tool = request.tool
-    name, moving = tool.encoding.format.upper(), tool.encoding.format in {"gif", "svg"}
-    for param, wrong, message in (
-        (
-            "stream",
-            request.stream and moving,
-            f"Streaming is not supported for {name} output format",
-        ),
-        ("n", tool.encoding.format == "svg" and request.count > 1, "SVG output needs `n` to be 1"),
-        (
-            "partial_images",
-            tool.partial_images and not request.stream,
-            "`partial_images` needs `stream` to be true",
-        ),
+    tool, kind = request.tool, request.tool.encoding.format
+    for param, error, wrong in (
+        ("stream", "unstreamed_format", request.stream and kind in {"gif", "svg"}),
+        ("n", "several_svgs", kind == "svg" and request.count > 1),
+        ("partial_images", "needs_stream", tool.partial_images and not request.stream),
     ):
         if wrong:
-            raise RefusalError("invalid_value", param, message=message)
+            raise RefusalError(error, param, format=kind.upper())

@@ -45,9 +45,6 @@ def load(node: JsonNode, uploads: Uploads) -> bytes:
 
 
 def decode(node: JsonNode) -> bytes:
-    """
-    Decode base64 text.
-    """
     try:
         return pybase64.b64decode(node.text(), validate=True)
     except ValueError:

@@ -40,46 +40,28 @@ class JsonNode:
         return None if value is None else JsonNode(value, self.at(key))
 
     def require(self, key: str) -> "JsonNode":
-        """
-        Return a required member of an object.
-        """
         node = self.get(key)
         if node is None:
             raise RefusalError("missing_parameter", self.at(key))
         return node
 
     def get_text(self, key: str) -> str | None:
-        """
-        Return a string in an object, if it is there.
-        """
         node = self.get(key)
         return None if node is None else node.text()
 
     def get_flag(self, key: str, *, default: bool = False) -> bool:
-        """
-        Return a boolean in an object, or the default.
-        """
         node = self.get(key)
         return default if node is None else node.flag()
 
     def get_choice(self, key: str, allowed: Iterable[str], default: str) -> str:
-        """
-        Return one of a closed set of strings in an object, or the default.
-        """
         node = self.get(key)
         return default if node is None else node.choice(allowed)
 
     def get_number(self, key: str, low: int, high: int, default: int) -> int:
-        """
-        Return an integer within bounds in an object, or the default.
-        """
         node = self.get(key)
         return default if node is None else node.number(low, high)
 
     def at(self, key: str) -> str:
-        """
-        Return the path of a member of an object.
-        """
         return f"{self.path}.{key}" if self.path else key
 
     def __iter__(self) -> Iterator["JsonNode"]:
@@ -95,9 +77,6 @@ class JsonNode:
                 raise RefusalError("unknown_parameter", self.at(key))
 
     def object(self) -> Json:
-        """
-        Read an object.
-        """
         value: Any = self.value
         if not isinstance(value, dict):
             raise self.mistyped("an object")
@@ -105,9 +84,6 @@ class JsonNode:
         return members
 
     def array(self) -> list[Any]:
-        """
-        Read an array.
-        """
         value: Any = self.value
         if not isinstance(value, list):
             raise self.mistyped("an array")
@@ -115,25 +91,16 @@ class JsonNode:
         return items
 
     def text(self) -> str:
-        """
-        Read a string.
-        """
         if not isinstance(self.value, str):
             raise self.mistyped("a string")
         return self.value
 
     def flag(self) -> bool:
-        """
-        Read a boolean.
-        """
         if not isinstance(self.value, bool):
             raise self.mistyped("a boolean")
         return self.value
 
     def number(self, low: int, high: int) -> int:
-        """
-        Read an integer within bounds.
-        """
         if not isinstance(self.value, int) or isinstance(self.value, bool):
             raise self.mistyped("an integer")
         if self.value < low:
@@ -143,9 +110,6 @@ class JsonNode:
         return self.value
 
     def choice(self, allowed: Iterable[str]) -> str:
-        """
-        Read one of a closed set of strings.
-        """
         options = tuple(allowed)
         if self.text() not in options:
             *names, last = (f"'{option}'" for option in options)
@@ -154,31 +118,19 @@ class JsonNode:
         return self.text()
 
     def within(self, limit: int) -> str:
-        """
-        Read a string of limited length.
-        """
         if len(self.text()) > limit:
             raise RefusalError("too_long", self.path, limit=limit, length=len(self.text()))
         return self.text()
 
     def mistyped(self, expected: str) -> RefusalError:
-        """
-        Return the error for a value of the wrong type.
-        """
         got = next((name for kind, name in _NAMES if isinstance(self.value, kind)), "null")
         return RefusalError("invalid_type", self.path or None, expected=expected, got=got)
 
     def wrong(self, message: str) -> RefusalError:
-        """
-        Return the error for a value that is not allowed.
-        """
         return RefusalError("invalid_value", self.path, message=message)
 
 
 def parse(call: FakeRequest) -> JsonNode:
-    """
-    Read the body of a request as JSON.
-    """
     try:
         return JsonNode(call.json)
     except ValueError:
@@ -186,9 +138,6 @@ def parse(call: FakeRequest) -> JsonNode:
 
 
 def page_limit(call: FakeRequest, most: int = _MAX_LISTED, usual: int = _USUAL) -> int:
-    """
-    Return how many objects a list request asks for.
-    """
     limit = call.query.get("limit", str(usual))
     if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= most:
         raise RefusalError("bad_limit", limit=limit, most=most)
@@ -225,9 +174,6 @@ def page(
 
 
 def words(text: str) -> frozenset[str]:
-    """
-    Split a text into a set of names.
-    """
     return frozenset(text.split())
 
 

@@ -9,15 +9,16 @@ import contextvars
 import threading
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 import attrs
 
 from imagesession._fake_openai.analysis import LazyAnalysis
+from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.faults import Ending, Scripted
 from imagesession._fake_openai.http import Json
 from imagesession._fake_openai.image_tool import ImageToolParams
-from imagesession._fake_openai.responses_request import ResponsesRequest
+from imagesession._fake_openai.responses_request import ResponsesRequest, SentItem
 from imagesession._fake_openai.sketch import SketchState
 from imagesession._fake_openai.tokens import ImageUsage, Usage, text_tokens
 
@@ -45,9 +46,6 @@ def stored_for(organization: str) -> Generator[None, None, None]:
 
 
 def current_organization() -> str:
-    """
-    Return the organization whose request is answered.
-    """
     return _organization.get()
 
 
@@ -163,15 +161,15 @@ class Memory:
         self._lock = threading.Lock()
 
     def add(self, record: StoredResponse) -> None:
-        """
-        Store a response.
-        """
         with self._lock:
             self._records[record.id] = record
             self._weight += record.weight
             self._owners.update((item_id, record) for item_id in _item_ids(record))
-            while self._is_full() and (oldest := self._oldest_delivered()):
-                self._drop(oldest)
+            while len(self._records) > KEPT_RESPONSES or self._weight > _KEPT_BYTES:
+                oldest = (key for key, stored in self._records.items() if stored.delivered)
+                if (dropped := next(oldest, None)) is None:
+                    return
+                self._drop(dropped)
 
     def add_unstored(self, record: StoredResponse) -> None:
         """
@@ -180,12 +178,15 @@ class Memory:
         with self._lock:
             self._unstored.extend(record.output_ids)
 
-    def get(self, response_id: str) -> StoredResponse | None:
+    def find(self, response_id: str, missing: str = "no_such_response") -> StoredResponse:
         """
-        Find a response.
+        Find a response, or refuse the request with an error by its name.
         """
         with self._lock:
-            return _own(self._records.get(response_id))
+            record = _own(self._records.get(response_id))
+        if record is None:
+            raise RefusalError(missing, id=response_id)
+        return record
 
     def owner(self, item_id: str) -> StoredResponse | None:
         """
@@ -209,12 +210,14 @@ class Memory:
         drawings = record.drawings if record else ()
         return next((drawing.sketch for drawing in drawings if drawing.id == item_id), None)
 
-    def remove(self, response_id: str) -> bool:
+    def remove(self, response_id: str) -> None:
         """
-        Drop one response, and tell whether it was stored.
+        Drop one response, or refuse the request if it is not stored.
         """
         with self._lock:
-            return self._drop(response_id)
+            if response_id not in self._records:
+                raise RefusalError("no_such_response", id=response_id)
+            self._drop(response_id)
 
     def cancel(self, record: StoredResponse, now: float) -> None:
         """
@@ -225,29 +228,17 @@ class Memory:
                 record.cancelled = True
 
     def clear(self) -> None:
-        """
-        Drop everything.
-        """
         with self._lock:
             self._records.clear()
             self._owners.clear()
             self._unstored.clear()
             self._weight = 0
 
-    def _is_full(self) -> bool:
-        return len(self._records) > KEPT_RESPONSES or self._weight > _KEPT_BYTES
-
-    def _oldest_delivered(self) -> str | None:
-        return next((key for key, record in self._records.items() if record.delivered), None)
-
-    def _drop(self, response_id: str) -> bool:
-        record = self._records.pop(response_id, None)
-        if record is None:
-            return False
+    def _drop(self, response_id: str) -> None:
+        record = self._records.pop(response_id)
         self._weight -= record.weight
         for item_id in _item_ids(record):
             del self._owners[item_id]
-        return True
 
 
 def _own(record: StoredResponse | None) -> StoredResponse | None:
@@ -261,3 +252,44 @@ def _item_ids(record: StoredResponse) -> Iterator[str]:
     """
     yield from record.output_ids
     yield from (item["id"] for item in record.listed if item["type"] == "message")
+
+
+def check_groups(sent: tuple[SentItem, ...], memory: Memory) -> None:
+    """
+    Refuse an input with an item that does not exist, or without the rest of its group: an output
+    item of a reasoning model is accepted only with its reasoning item, and a reasoning item only
+    with the item that follows it. The messages are those of the service; the behaviour has been
+    reported, not documented.
+    """
+    seen: set[str] = set()
+    followers: Iterable[SentItem | None] = (*sent[1:], None)
+    for item, following in zip(sent, followers, strict=False):
+        owner = memory.owner(item.id) if item.id else None
+        if item.id is not None and owner is not None:
+            _check_known(item.id, owner, following, seen)
+            seen.add(item.id)
+        else:
+            _check_unknown(item, following, memory)
+
+
+def _check_known(
+    item_id: str, owner: StoredResponse, following: SentItem | None, seen: set[str]
+) -> None:
+    ids = owner.output_ids
+    if item_id == owner.reasoning_id:
+        if following is None or following.id != ids[ids.index(item_id) + 1]:
+            raise RefusalError("without_following", id=item_id)
+    elif item_id == owner.compaction_id:
+        return
+    elif item_id in ids and owner.reasoning_id and owner.reasoning_id not in seen:
+        kind = "message" if item_id == owner.message_id else "image_generation_call"
+        raise RefusalError("without_reasoning", id=item_id, kind=kind, reasoning=owner.reasoning_id)
+
+
+def _check_unknown(item: SentItem, following: SentItem | None, memory: Memory) -> None:
+    if item.id is not None and not item.has_content:
+        raise RefusalError(
+            "unstored_item" if memory.is_unstored(item.id) else "no_such_item", id=item.id
+        )
+    if item.reasoning and item.id is not None and not (following and following.output):
+        raise RefusalError("without_following", id=item.id)

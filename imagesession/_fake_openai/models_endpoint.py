@@ -19,21 +19,10 @@ CREATED = int(dt.datetime.combine(_CATALOGUE.dated, dt.time(), dt.UTC).timestamp
 _ANSWERS_AT_ONCE = ("gpt-4", "gpt-5.1", "gpt-5.2", "gpt-5.4")
 
 
-def mainline(name: str) -> ModelInfo | None:
+def available_model(name: str, kind: Kind) -> ModelInfo | None:
     """
-    Find an available mainline model.
+    Find a model that is available.
     """
-    return _alive(name, "mainline")
-
-
-def image_model(name: str) -> ModelInfo | None:
-    """
-    Find an available image model.
-    """
-    return _alive(name, "image")
-
-
-def _alive(name: str, kind: Kind) -> ModelInfo | None:
     model = _CATALOGUE.find(name)
     if model is None or model.kind != kind or model.is_retired(_CATALOGUE.dated):
         return None

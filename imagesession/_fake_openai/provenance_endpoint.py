@@ -19,9 +19,6 @@ _LARGEST = 50 * 1024 * 1024
 
 
 def check_provenance(call: FakeRequest, now: float) -> FakeResponse:
-    """
-    Answer a request to `/content_provenance_checks`.
-    """
     if call.method != "POST" or call.path.count("/") > 1:
         raise RefusalError("no_such_url", method=call.method, path=call.path)
     file = next((field.content for field in read_form(call) if field.name == "file"), None)

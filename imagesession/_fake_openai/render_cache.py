@@ -37,11 +37,7 @@ class Sketcher(Protocol):
         base: bytes | None = None,
         mask: bytes | None = None,
         insets: tuple[bytes, ...] = (),
-    ) -> SketchState:
-        """
-        Start a sketch.
-        """
-        ...
+    ) -> SketchState: ...
 
     def refine(
         self,
@@ -50,11 +46,7 @@ class Sketcher(Protocol):
         *,
         size: tuple[int, int] | None = None,
         transparent: bool | None = None,
-    ) -> SketchState:
-        """
-        Apply a prompt to a sketch.
-        """
-        ...
+    ) -> SketchState: ...
 
     def from_image(self, data: bytes, *, seed: int = 0) -> SketchState:
         """
@@ -77,11 +69,7 @@ class Sketcher(Protocol):
         """
         ...
 
-    def describe(self, state: SketchState) -> str:
-        """
-        Describe the image in words.
-        """
-        ...
+    def describe(self, state: SketchState) -> str: ...
 
 
 @attrs.frozen(kw_only=True)
@@ -110,9 +98,6 @@ class RenderCache:
         self._render_slots = threading.BoundedSemaphore(max(2, os.cpu_count() or 2))
 
     def data(self, key: RenderKey) -> bytes:
-        """
-        Return an image's bytes.
-        """
         return pybase64.b64decode(self.base64(key))
 
     def base64(self, key: RenderKey) -> bytes:

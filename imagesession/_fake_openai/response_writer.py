@@ -19,10 +19,6 @@ _ENCRYPTED = "b2ZmbGluZSBwcm92aWRlcjogbm8gcmVhc29uaW5nIHRvIGhpZGU="
 
 @attrs.frozen(kw_only=True)
 class ResponseWriter:
-    """
-    Write responses and their items.
-    """
-
     sketcher: Sketcher
     pictures: RenderCache
 

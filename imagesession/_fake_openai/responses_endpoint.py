@@ -12,7 +12,6 @@ from imagesession._fake_openai.analysis import LazyAnalysis
 from imagesession._fake_openai.conversations_endpoint import ConversationsEndpoint
 from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.faults import Blocked, Broken, Ending, Refused
-from imagesession._fake_openai.groups import check_groups
 from imagesession._fake_openai.history import (
     HistoryResolver,
     InspectedImage,
@@ -32,7 +31,7 @@ from imagesession._fake_openai.http import (
     json_response,
     list_response,
 )
-from imagesession._fake_openai.memory import ImageItem, Memory, StoredResponse, new_id
+from imagesession._fake_openai.memory import ImageItem, Memory, StoredResponse, check_groups, new_id
 from imagesession._fake_openai.models_endpoint import reasons
 from imagesession._fake_openai.render_cache import RenderKey
 from imagesession._fake_openai.response_writer import ResponseWriter
@@ -56,10 +55,6 @@ _CLOSING = tuple(f"event: response.{end}".encode() for end in ("completed", "fai
 
 @attrs.frozen(kw_only=True)
 class ResponsesEndpoint:
-    """
-    Serve the Responses endpoints.
-    """
-
     memory: Memory
     conversations: ConversationsEndpoint
     resolver: HistoryResolver
@@ -68,20 +63,18 @@ class ResponsesEndpoint:
     settings: Settings
 
     def answer(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
-        """
-        Answer a request below `/responses`.
-        """
         match (call.method, *call.path.split("/")[2:]):
             case ("POST",):
                 return self._create(call, ending)
             case ("GET", response_id):
                 return self._retrieve(call, response_id)
             case ("DELETE", response_id):
-                return self._delete(response_id)
+                self.memory.remove(response_id)
+                return json_response({"id": response_id, "object": "response", "deleted": True})
             case ("POST", response_id, "cancel"):
                 return self._cancel(response_id)
             case ("GET", response_id, "input_items"):
-                return self._list_input(response_id)
+                return list_response(list(self.memory.find(response_id).listed))
             case _:
                 raise RefusalError("no_such_url", method=call.method, path=call.path)
 
@@ -142,14 +135,8 @@ class ResponsesEndpoint:
         results = self.settings.retrieve_includes_image or record.request.window != "soonest"
         return json_response(self.writer.at(record, now, results=results))
 
-    def _find(self, response_id: str) -> StoredResponse:
-        record = self.memory.get(response_id)
-        if record is None:
-            raise RefusalError("no_such_response", id=response_id)
-        return record
-
     def _retrieve(self, call: FakeRequest, response_id: str) -> FakeResponse:
-        record = self._find(response_id)
+        record = self.memory.find(response_id)
         if call.query.get("stream") != "true":
             return self._show(record)
         if not record.request.resumable:
@@ -162,19 +149,11 @@ class ResponsesEndpoint:
         return FakeResponse(headers=EVENT_HEADERS, parts=self._stream(record, after=number))
 
     def _cancel(self, response_id: str) -> FakeResponse:
-        record = self._find(response_id)
+        record = self.memory.find(response_id)
         if not record.request.background:
             raise RefusalError("synchronous")
         self.memory.cancel(record, self.clock())
         return self._show(record)
-
-    def _delete(self, response_id: str) -> FakeResponse:
-        if not self.memory.remove(response_id):
-            raise RefusalError("no_such_response", id=response_id)
-        return json_response({"id": response_id, "object": "response", "deleted": True})
-
-    def _list_input(self, response_id: str) -> FakeResponse:
-        return list_response(list(self._find(response_id).listed))
 
     def _plan(self, request: ResponsesRequest, ending: Ending | None) -> StoredResponse:
         """
@@ -231,10 +210,7 @@ class ResponsesEndpoint:
             return self.conversations.last(request.conversation)
         if request.previous is None:
             return None
-        record = self.memory.get(request.previous)
-        if record is None:
-            raise RefusalError("no_previous_response", id=request.previous)
-        return record
+        return self.memory.find(request.previous, missing="no_previous_response")
 
 
 def _call_before_end(parts: Iterator[Part], do: Callable[[], None]) -> Iterator[Part]:
@@ -313,19 +289,15 @@ def _text_tokens(request: ResponsesRequest) -> int:
 def _image_usage(
     request: ResponsesRequest, sketch_plan: SketchPlan | None, drawings: tuple[ImageItem, ...]
 ) -> ImageUsage:
-    total = ImageUsage()
-    if sketch_plan is None:
-        return total
-    for drawing in drawings:
+    def usage_of(drawing: ImageItem) -> ImageUsage:
         partials = drawing.tool.partial_images if request.stream else 0
-        total = total.plus(
-            ImageUsage(
-                text_in=sum(text_tokens(prompt) for prompt in drawing.sketch.prompts),
-                image_in=sketch_plan.image_tokens,
-                image_out=drawn_tokens(drawing.tool, drawing.sketch.size, partials),
-            )
+        return ImageUsage(
+            text_in=sum(map(text_tokens, drawing.sketch.prompts)),
+            image_in=sketch_plan.image_tokens if sketch_plan else 0,
+            image_out=drawn_tokens(drawing.tool, drawing.sketch.size, partials),
         )
-    return total
+
+    return sum(map(usage_of, drawings), ImageUsage())
 
 
 def _list_item(item: Message | EarlierImage) -> Json:

@@ -6,23 +6,18 @@ Parameters: https://platform.openai.com/docs/api-reference/responses/create
 
 import re
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 import attrs
 
 from imagesession._domain.model_catalog import ModelInfo
+from imagesession._domain.options import ReasoningEffort
 from imagesession._fake_openai.analysis import wants_findings
 from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.http import FakeRequest, Json
 from imagesession._fake_openai.image_tool import ImageToolParams, read_tool
 from imagesession._fake_openai.json_reader import JsonNode, parse, read_metadata, words
-from imagesession._fake_openai.models_endpoint import mainline, reasons, reply_name
-from imagesession._fake_openai.response_settings import (
-    read_compact_threshold,
-    read_effort,
-    read_tier,
-    read_window,
-)
+from imagesession._fake_openai.models_endpoint import available_model, reasons, reply_name
 
 _KNOWN = words(
     """access_programs background background_options context_management conversation image
@@ -32,6 +27,9 @@ _KNOWN = words(
     temperature text tool_choice tools top_logprobs top_p truncation user"""
 )
 _LONGEST_IDENTIFIER = 128
+_EFFORTS = get_args(ReasoningEffort)
+_TIERS = ("auto", "default", "flex", "priority", "fast")
+_WINDOWS = ("soonest", "2h", "8h")
 _ROLES = ("user", "assistant", "system", "developer")
 _REFERENCES = re.compile(
     r"\n\nThe last (?:(\d+) images are references|image is a reference) to go by, "
@@ -139,9 +137,6 @@ class ResponsesRequest:
 
     @property
     def resumable(self) -> bool:
-        """
-        Whether the stream can be resumed.
-        """
         return self.background and self.stream
 
     @property
@@ -153,9 +148,6 @@ class ResponsesRequest:
 
 
 def parse_request(call: FakeRequest) -> ResponsesRequest:
-    """
-    Read a request to create a response.
-    """
     node = parse(call)
     node.only(_KNOWN)
     model = _read_model(node)
@@ -166,7 +158,7 @@ def parse_request(call: FakeRequest) -> ResponsesRequest:
     tool = next((tool for tool in tools if isinstance(tool, ImageToolParams)), None)
     choice = _read_choice(node, tool)
     background, store = node.get_flag("background"), node.get_flag("store", default=True)
-    tier = read_tier(node, model)
+    tier = _read_tier(node, model)
     if background and not store:
         raise RefusalError("background_unstored")
     used = None if choice == "none" else tool
@@ -182,23 +174,71 @@ def parse_request(call: FakeRequest) -> ResponsesRequest:
         stream=node.get_flag("stream"),
         obfuscated=options is None or options.get_flag("include_obfuscation", default=True),
         encrypted="reasoning.encrypted_content" in [child.text() for child in includes],
-        effort=read_effort(node),
+        effort=_read_effort(node),
         instructions=node.get_text("instructions") or "",
         tool=used,
         findings=wants_findings(node.get("text"), draws=used is not None),
-        compact_threshold=read_compact_threshold(node),
+        compact_threshold=_read_compact_threshold(node),
         tier=tier,
-        window=read_window(node, tier, background=background),
+        window=_read_window(node, tier, background=background),
         echo=_echo(node, model, tools),
     )
 
 
 def _read_model(node: JsonNode) -> ModelInfo:
     name = node.require("model").text()
-    model = mainline(name)
+    model = available_model(name, "mainline")
     if model is None:
         raise RefusalError("no_such_model", model=name)
     return model
+
+
+def _read_effort(node: JsonNode) -> str | None:
+    reasoning = node.get("reasoning")
+    effort = None if reasoning is None else reasoning.get("effort")
+    return None if effort is None else effort.choice(_EFFORTS)
+
+
+def _read_tier(node: JsonNode, model: ModelInfo) -> str:
+    """
+    Read the service tier, which the model must have.
+    """
+    sent = node.get("service_tier")
+    tier = "default" if sent is None else sent.choice(_TIERS)
+    tier = {"auto": "default", "fast": "priority"}.get(tier, tier)
+    if sent is not None and model.rate(tier) is None:
+        raise RefusalError("no_such_tier", sent.path, tier=tier)
+    return tier
+
+
+def _read_window(node: JsonNode, tier: str, *, background: bool) -> str:
+    """
+    Read the completion window.
+
+    Source: openai 3.57, `types/responses/response_create_params.py` (`BackgroundOptions`)
+    """
+    options = node.get("background_options")
+    if options is None:
+        return "soonest"
+    options.only(("completion_window", "continuation_id"))
+    window = options.get("completion_window")
+    if window is None or window.choice(_WINDOWS) == "soonest":
+        return "soonest"
+    if not background or node.get_flag("stream") or tier != "default":
+        raise RefusalError("window_unfit", window.path)
+    return window.text()
+
+
+def _read_compact_threshold(node: JsonNode) -> int | None:
+    """
+    Read the threshold of the only known entry of `context_management`.
+    """
+    for entry in node.get("context_management") or ():
+        entry.only(("type", "compact_threshold"))
+        entry.require("type").choice(("compaction",))
+        threshold = entry.get("compact_threshold")
+        return None if threshold is None else threshold.number(1, 10**9)
+    return None
 
 
 def _read_tools(node: JsonNode) -> Iterator[ImageToolParams | JsonNode]:

@@ -41,7 +41,7 @@ class ScriptingMixin:
     Script responses, queue faults, inject random ones, and refuse features.
     """
 
-    _clock: Callable[[], float]
+    clock: Callable[[], float]
     _disabled_endpoints: frozenset[str]
 
     def __init__(self) -> None:
@@ -130,7 +130,7 @@ class ScriptingMixin:
             ValueError: A kind is unknown, or a rate is out of range.
 
         """
-        odds = FaultRates(rates, seed=seed, method=method, path=path, clock=self._clock)
+        odds = FaultRates(rates, seed=seed, method=method, path=path, clock=self.clock)
         self._faults.draw = odds.draw
 
     def fail_next(

@@ -59,9 +59,6 @@ class EventPlayer:
             yield encode({"type": event.type, "sequence_number": number, **event.make()})
 
     def events(self, record: StoredResponse) -> Iterator[TimedEvent]:
-        """
-        Yield all events of a response.
-        """
         yield from self._first_events(record)
         index = 0
         if record.compaction_id:
@@ -155,9 +152,6 @@ class EventPlayer:
 
 
 def encode(event: Json) -> bytes:
-    """
-    Encode an event as a server-sent event.
-    """
     return b"event: %s\ndata: %s\n\n" % (event["type"].encode(), dump(event))
 
 

@@ -30,9 +30,6 @@ class Usage:
     reasoning: int
 
     def as_json(self) -> Json:
-        """
-        Write the counts as `usage`.
-        """
         return {
             "input_tokens": self.input,
             "input_tokens_details": {"cached_tokens": self.cached},
@@ -52,10 +49,7 @@ class ImageUsage:
     image_in: int = 0
     image_out: int = 0
 
-    def plus(self, other: "ImageUsage") -> "ImageUsage":
-        """
-        Add the counts of another image.
-        """
+    def __add__(self, other: "ImageUsage") -> "ImageUsage":
         return ImageUsage(
             text_in=self.text_in + other.text_in,
             image_in=self.image_in + other.image_in,
@@ -82,24 +76,15 @@ class ImageUsage:
 
 
 def text_tokens(text: str) -> int:
-    """
-    Estimate the tokens of a text.
-    """
     return -(-len(text) // _CHARACTERS_PER_TOKEN)
 
 
 def picture_tokens(size: tuple[int, int]) -> int:
-    """
-    Estimate the input tokens of an image.
-    """
     across, down = (-(-edge // _PATCH) for edge in size)
     return min(max(across * down, _FEWEST), _MOST)
 
 
 def drawn_tokens(tool: ImageToolParams, size: tuple[int, int], partials: int) -> int:
-    """
-    Estimate the output tokens of an image and its partial images.
-    """
     drawn = _CATALOGUE.output_tokens(tool.model.id, tool.drawn_quality, size)
     if drawn is None:
         raise AssertionError(f"The catalogue has no output tokens for {tool.model.id}.")

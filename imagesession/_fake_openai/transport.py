@@ -28,9 +28,6 @@ class FakeTransport(httpx2.BaseTransport):
         self._provider = provider
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """
-        Answer one request.
-        """
         return _answer(self._provider, request, request.read())
 
 
@@ -43,9 +40,6 @@ class AsyncFakeTransport(httpx2.AsyncBaseTransport):
         self._provider = provider
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """
-        Answer one request.
-        """
         return _answer(self._provider, request, await request.aread())
 
 

@@ -51,7 +51,9 @@ def used_features(call: FakeRequest) -> Iterator[Feature]:
     if any(_holds_file(body.get(param)) for param in _FILE_PARAMS):
         yield "files"
     if call.path == "/responses":
-        yield from (feature for feature, uses in _PARAMS.items() if uses(body.get(feature)))
+        for feature, uses in _PARAMS.items():
+            if uses(body.get(feature)):
+                yield feature
 
 
 def _holds_file(value: object) -> bool:

@@ -99,16 +99,19 @@ def icc_profile(picture: Picture) -> bytes | None:
     return found if len(found) <= _MAX_PROFILE_BYTES else None
 
 
-def to_srgb(picture: Picture, icc: bytes) -> Picture | None:
+def convert_profile(picture: Picture, own: bytes | None, target: bytes | None) -> Picture | None:
     """
-    Convert an opaque image from its profile's colours to sRGB.
+    Convert an opaque image from one profile's colours to another's; None is that of sRGB.
 
     Returns:
-        The image in RGB; None if the profile cannot be read or is for another mode.
+        The image in RGB; None if a profile cannot be read or is for another mode.
     """
     try:
-        own = pillow.ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        return pillow.ImageCms.profileToProfile(picture, own, srgb(), outputMode="RGB")
+        before, after = (
+            srgb() if icc is None else pillow.ImageCms.ImageCmsProfile(io.BytesIO(icc))
+            for icc in (own, target)
+        )
+        return pillow.ImageCms.profileToProfile(picture, before, after, outputMode="RGB")
     except (pillow.ImageCms.PyCMSError, OSError):
         return None
 
@@ -127,16 +130,7 @@ def match_profile(picture: Picture, icc: bytes | None) -> Picture:
     own = icc_profile(picture)
     if own == icc:
         return picture
-    try:
-        source, target = (
-            srgb() if data is None else pillow.ImageCms.ImageCmsProfile(io.BytesIO(data))
-            for data in (own, icc)
-        )
-        matched = pillow.ImageCms.profileToProfile(
-            picture.convert("RGB"), source, target, outputMode="RGB"
-        )
-    except (pillow.ImageCms.PyCMSError, OSError):
-        return picture
+    matched = convert_profile(picture.convert("RGB"), own, icc)
     if matched is not None and has_alpha(picture):
         matched.putalpha(picture.getchannel("A"))
     return matched or picture
@@ -200,7 +194,7 @@ def _to_rgb(picture: Picture) -> Picture:
     Convert CMYK and other colour spaces to RGB, through the image's profile if it is usable.
     """
     found = cast("bytes | None", picture.info.get("icc_profile"))
-    by_profile = to_srgb(picture, found) if found and picture.mode == "CMYK" else None
+    by_profile = convert_profile(picture, found, None) if found and picture.mode == "CMYK" else None
     converted = by_profile or picture.convert("RGB")
     if picture.mode in _OTHER_SPACES:
         converted.info.pop("icc_profile", None)

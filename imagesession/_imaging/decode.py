@@ -81,15 +81,8 @@ def decode_image(data: bytes, name: str, *, edge: int | None = None) -> Picture:
 
 def decode_upright(data: bytes, name: str, *, edge: int | None = None) -> Picture:
     """
-    Decode an image as it is to be shown: upright, in 8 bits a channel.
-
-    Args:
-        data: As for `decode_image`.
-        name: As for `decode_image`.
-        edge: As for `decode_image`.
-
-    Returns:
-        The image, in L, LA, RGB or RGBA.
+    Decode an image as `decode_image` does, and as it is to be shown: upright, in L, LA, RGB or RGBA
+    with 8 bits a channel.
 
     Raises:
         InvalidImageError: As for `decode_image`; or its pixels are numbers of unknown range.

@@ -4,7 +4,6 @@ Read image arguments of every accepted type into bytes.
 
 from __future__ import annotations
 
-import base64
 import inspect
 import os
 import re
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
 from imagesession._domain.wording import quote, show_path
+from imagesession._engine.decoding import decode_base64
 from imagesession.errors import InvalidImageError
 
 from . import pillow
@@ -30,7 +30,6 @@ _DATA_URL = re.compile(r"\s*data:([^,]{0,200}),", re.IGNORECASE)
 # Standard or URL-safe. A shorter text is a path or an id, and a path has a dot.
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\-\s]{32,}={0,2}\s*")
 _BASE64_HEAD = 64
-_TO_STANDARD = str.maketrans("-_", "+/")
 ACCEPTED = "a path, bytes, an open file, a PIL image, an array or a SavedImage"
 
 
@@ -133,12 +132,8 @@ def _is_base64(text: str) -> bool:
 
 
 def _decode_base64(text: str) -> bytes | None:
-    """
-    Decode base64 in either alphabet, with any whitespace and padding; None if it is damaged.
-    """
-    digits = "".join(text.split()).translate(_TO_STANDARD).rstrip("=")
     try:
-        return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
+        return decode_base64("".join(text.split()).encode("ascii"))
     except ValueError:
         return None
 

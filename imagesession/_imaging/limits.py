@@ -12,16 +12,7 @@ MAX_PIXELS = 64_000_000
 
 def check_bytes(size: int, name: str, *, limit: int | None = MAX_BYTES, form: str = "") -> None:
     """
-    Reject a file that has too many bytes.
-
-    Args:
-        size: The file's size, in bytes.
-        name: The image's name in error messages.
-        limit: The most bytes allowed; None for no limit.
-        form: The format it was converted to, if any.
-
-    Raises:
-        InvalidImageError: The image exceeds the limit.
+    Reject a file that has too many bytes, in a format that it was converted to, if any.
     """
     if limit is not None and size > limit:
         converted = f" as {form}" if form else ""
@@ -33,14 +24,7 @@ def check_bytes(size: int, name: str, *, limit: int | None = MAX_BYTES, form: st
 
 def check_pixels(size: tuple[int, int], name: str) -> None:
     """
-    Reject an image that has too many pixels.
-
-    Args:
-        size: Width and height, in pixels.
-        name: The image's name in error messages.
-
-    Raises:
-        InvalidImageError: The image exceeds the limit.
+    Reject an image that has too many pixels, by its width and height.
     """
     width, height = size
     if width * height > MAX_PIXELS:

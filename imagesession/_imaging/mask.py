@@ -276,13 +276,7 @@ Mask.__module__ = "imagesession"
 
 def validate_alpha(alpha: Image.Image) -> None:
     """
-    Reject a mask in which no pixel may change, or every pixel may.
-
-    Args:
-        alpha: The mask as drawn by `Mask.alpha`.
-
-    Raises:
-        InvalidImageError: No pixel may change, or every pixel may change fully.
+    Reject a mask, as drawn by `Mask.alpha`, in which no pixel may change, or every pixel fully.
     """
     histogram = alpha.histogram()
     if sum(histogram[1:]) == 0:

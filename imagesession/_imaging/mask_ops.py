@@ -43,9 +43,6 @@ class Shape:
     box: Box
 
     def draw(self, size: Size, *, resize_mask: bool) -> Picture:  # noqa: ARG002 - part of the protocol; a box needs no rescaling
-        """
-        Draw the shape with a sharp edge.
-        """
         left, top, right, bottom = self.box.on(size)
         alpha = pillow.Image.new("L", size, 0)
         brush = pillow.ImageDraw.Draw(alpha)
@@ -75,12 +72,6 @@ class LoadedMask:
     origin: str = attrs.field(eq=False)
 
     def draw(self, size: Size, *, resize_mask: bool) -> Picture:
-        """
-        Draw the mask as it was read.
-
-        Raises:
-            InvalidImageError: The mask has another size, and `resize_mask` is False.
-        """
         alpha = pillow.Image.frombytes("L", self.size, self.pixels)
         check_size("mask", self.size, size, resize_mask=resize_mask)
         return alpha if size == self.size else resize(alpha, size, pillow.Image.Resampling.BILINEAR)
@@ -99,9 +90,6 @@ class CombinedMask:
     parts: tuple[MaskOp, ...]
 
     def draw(self, size: Size, *, resize_mask: bool) -> Picture:
-        """
-        Draw the parts and combine them pixel by pixel.
-        """
         join = pillow.ImageChops.lighter if self.sign == "|" else pillow.ImageChops.darker
         return functools.reduce(
             join, (part.draw(size, resize_mask=resize_mask) for part in self.parts)
@@ -120,9 +108,6 @@ class Inverted:
     inner: MaskOp
 
     def draw(self, size: Size, *, resize_mask: bool) -> Picture:
-        """
-        Draw the inner operation and invert it.
-        """
         return pillow.ImageChops.invert(self.inner.draw(size, resize_mask=resize_mask))
 
     def __str__(self) -> str:
@@ -143,9 +128,6 @@ class FeatheredMask:
     radius: float
 
     def draw(self, size: Size, *, resize_mask: bool) -> Picture:
-        """
-        Draw the inner operation and blur it.
-        """
         alpha = self.inner.draw(size, resize_mask=resize_mask)
         # A radius beyond the image's size changes nothing more.
         radius = min(self.radius, max(size))
@@ -169,9 +151,6 @@ class DilatedMask:
     px: int
 
     def draw(self, size: Size, *, resize_mask: bool) -> Picture:
-        """
-        Draw the inner operation and move its edge.
-        """
         alpha = self.inner.draw(size, resize_mask=resize_mask)
         if self.px >= 0:
             return _dilate(alpha, self.px)

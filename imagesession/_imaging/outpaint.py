@@ -35,7 +35,7 @@ class Placement:
         cls, image: tuple[int, int], canvas: tuple[int, int], anchor: str, *, fill: bool
     ) -> Placement:
         """
-        Place an image on a canvas.
+        Place an image of a size on a canvas.
 
         Args:
             image: The image's width and height.

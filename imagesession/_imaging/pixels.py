@@ -39,17 +39,14 @@ class ImageReader(Protocol):
         """
         ...
 
-    def read(self, image: ImageRecord) -> bytes:
-        """
-        Return an image's bytes.
-        """
-        ...
+    def read(self, image: ImageRecord) -> bytes: ...
 
 
 @attrs.frozen
 class LibraryPixels:
     """
-    Pixels for workflows.
+    The pixels that workflows ask for; `Pixels` documents its methods, which raise InvalidImageError
+    for what is no image, or none that the provider accepts.
 
     Attributes:
         library: Where images are read that are given by their id or record.
@@ -58,13 +55,6 @@ class LibraryPixels:
     library: ImageReader
 
     def load(self, source: Source, *, keep_exif: bool = False) -> InputImage:
-        """
-        Read an image from any source, in a format that the provider accepts.
-
-        Raises:
-            InvalidImageError: The provider cannot accept it.
-            NotFoundError: It is the id of an image that this library does not have.
-        """
         image = self._image_of(source)
         if image is None:
             return load_input(source, keep_exif=keep_exif)
@@ -72,18 +62,25 @@ class LibraryPixels:
         return _prepare_input(data, f"Picture {image.id}", image.id, keep_exif=keep_exif)
 
     def load_original(self, source: Source) -> ImportedImage:
-        """
-        Read an image unchanged, with its metadata, to import it.
-
-        Raises:
-            InvalidImageError: It is not an image.
-        """
-        return _load_original(source)
+        # A sidecar of the same name, written by this library or by older tools, has the prompt.
+        data, name = read_image_input(source)
+        facts = parse_header(data)
+        if facts is None:
+            data, facts = to_provider_format(data, name)
+        elif facts.format != "svg":
+            to_provider_format(data, name)  # to check that it opens, whatever its header says
+        path = path_of(source)
+        sidecar = _read_sidecar(path)
+        return ImportedImage(
+            data=data,
+            facts=facts,
+            file=None if path is None else path.name,
+            prompt=_text(sidecar, "original_prompt") or "",
+            revised_prompt=_text(sidecar, "revised_prompt"),
+            model=_text(sidecar, "model"),
+        )
 
     def load_stored(self, image: ImageRecord) -> InputImage | None:
-        """
-        Read an image of the library in a format that the provider accepts; None for an SVG.
-        """
         if image.format == "svg":
             return None
         # No size limit: the image came from the provider.
@@ -91,13 +88,6 @@ class LibraryPixels:
         return _prepare_input(data, f"Picture {image.id}", image.id, limit=None)
 
     def mask(self, source: object, picture: InputImage, *, resize_mask: bool) -> InputImage:
-        """
-        Write a mask in the provider's format: a PNG of the image's size, transparent where it
-        opens.
-
-        Raises:
-            InvalidImageError: It is not a mask, has another size, or opens nothing or everything.
-        """
         mask = Mask.of(self._mask_source(source))
         encoded = mask.png(_size(picture), resize_mask=resize_mask)
         coverage = mask.coverage(_size(picture), resize_mask=resize_mask)
@@ -106,12 +96,6 @@ class LibraryPixels:
     def extend_canvas(
         self, picture: InputImage, canvas: tuple[int, int], anchor: str, *, fill: bool
     ) -> tuple[InputImage, InputImage]:
-        """
-        Lay an image on a larger canvas; return that, and the mask of its new part.
-
-        Raises:
-            InvalidImageError: The image fills the canvas.
-        """
         data, mask = extend_canvas(picture.data, canvas, anchor, fill=fill)
         extended = attrs.evolve(
             picture,
@@ -122,28 +106,11 @@ class LibraryPixels:
         return extended, _as_input(mask, extended)
 
     def markup(self, source: Source, picture: InputImage, *, resize_mask: bool) -> InputImage:
-        """
-        Write a markup overlay as a PNG of the image's size.
-
-        Raises:
-            InvalidImageError: It is not an image, has another size, or draws nothing.
-        """
         drawing = self._mask_source(source)
         data = validate_markup(drawing, _size(picture), resize_mask=resize_mask)
         return _as_input(data, picture)
 
     def composite(self, original: InputImage, mask: InputImage, reply: bytes) -> ReceivedImage:
-        """
-        Combine a reply with its original: the reply where the mask is open, else the original.
-
-        Args:
-            original: The image that was sent.
-            mask: The mask, as `mask` returned it.
-            reply: The image in the reply, as a file's bytes.
-
-        Raises:
-            InvalidImageError: The reply has no pixels that can be read.
-        """
         area = Mask.from_alpha(mask.data).alpha(_size(original))
         data = restore_unmasked(original.data, reply, area)
         facts = parse_header(data)
@@ -170,9 +137,6 @@ class LibraryPixels:
 def load_input(source: Source, *, keep_exif: bool = False) -> InputImage:
     """
     Read a reference image; see `_prepare_input`.
-
-    Raises:
-        InvalidImageError: There is none, or the provider cannot accept it.
     """
     if isinstance(source, InputImage):
         return source
@@ -217,34 +181,6 @@ def _as_input(data: bytes, image: InputImage) -> InputImage:
         data=data,
         facts=ImageHeader(format="png", width=width, height=height, alpha=True),
         sha256=hashlib.sha256(data).hexdigest(),
-    )
-
-
-def _load_original(source: Source) -> ImportedImage:
-    """
-    Read an image to import: its bytes unchanged, unless no browser shows its format.
-
-    A sidecar of the same name, written by this library or by older tools, gives its prompt and
-    model.
-
-    Raises:
-        InvalidImageError: It is not an image.
-    """
-    data, name = read_image_input(source)
-    facts = parse_header(data)
-    if facts is None:
-        data, facts = to_provider_format(data, name)
-    elif facts.format != "svg":
-        to_provider_format(data, name)  # to check that it opens, whatever its header says
-    path = path_of(source)
-    sidecar = _read_sidecar(path)
-    return ImportedImage(
-        data=data,
-        facts=facts,
-        file=None if path is None else path.name,
-        prompt=_text(sidecar, "original_prompt") or "",
-        revised_prompt=_text(sidecar, "revised_prompt"),
-        model=_text(sidecar, "model"),
     )
 
 

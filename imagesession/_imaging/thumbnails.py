@@ -16,7 +16,7 @@ from imagesession._domain.image_header import PictureFormat, parse_header
 from imagesession._domain.previews import Preview
 
 from . import pillow
-from .color import has_alpha, icc_profile, to_srgb
+from .color import convert_profile, has_alpha, icc_profile
 from .decode import decode_upright
 from .pillow import Picture, resize
 from .sniff import sniff_format
@@ -87,14 +87,9 @@ def preview(data: bytes, name: str, *, max_side: int, max_bytes: int) -> Preview
     Make a small image of at most `max_bytes`: a JPEG, or a WebP if it has transparent pixels. A
     PNG, JPEG or WebP that is small enough already is returned unchanged.
 
-    Args:
-        data: As for `thumbnail`.
-        name: As for `thumbnail`.
-        max_side: The longer edge in pixels, at most.
-        max_bytes: The file's size in bytes, at most.
-
     Returns:
-        The image; None if it cannot be made that small.
+        The image, whose longer edge has at most `max_side` pixels; None if it cannot be made that
+        small.
 
     Raises:
         InvalidImageError: As for `thumbnail`.
@@ -142,12 +137,8 @@ def load_small(
 
 def resize_to_fit(picture: Picture, box: Box, *, enlarged: float = 1.0) -> Picture:
     """
-    Scale a plain image so that it just fits into a box.
-
-    Args:
-        picture: The image.
-        box: As for `load_small`.
-        enlarged: As for `load_small`.
+    Scale a plain image so that it just fits into a box; `enlarged` is the largest factor by which a
+    smaller one may be scaled up.
     """
     scale = min(box[0] / picture.width, box[1] / picture.height, enlarged)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
@@ -194,12 +185,7 @@ def encode_within(
 
 def encode(picture: Picture, format: PictureFormat, **options: Any) -> Preview:  # noqa: ANN401 - Pillow's own options
     """
-    Encode an image without any metadata.
-
-    Args:
-        picture: The image, in RGB, or in RGBA if the format has transparency.
-        format: The format.
-        options: Further options for Pillow's encoder.
+    Encode an image in RGB, or in RGBA if the format has transparency, without any metadata.
     """
     buffer = io.BytesIO()
     method = {"method": _WEBP_METHOD} if format == "webp" else {}
@@ -230,7 +216,7 @@ def _to_srgb(picture: Picture) -> Picture:
     """
     icc, alpha = icc_profile(picture), picture.getchannel("A") if has_alpha(picture) else None
     opaque = picture if alpha is None else picture.convert(picture.mode.removesuffix("A"))
-    shown = (to_srgb(opaque, icc) if icc else None) or opaque
+    shown = (convert_profile(opaque, icc, None) if icc else None) or opaque
     shown = shown if shown.mode == "RGB" else shown.convert("RGB")
     if alpha is not None:
         shown.putalpha(alpha)

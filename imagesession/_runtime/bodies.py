@@ -87,6 +87,9 @@ class Body:
         )
 
 
+_LARGE_BYTES = 65_536
+
+
 @attrs.define(eq=False)
 class EventStream:
     """
@@ -120,6 +123,13 @@ class EventStream:
                 raise httpx2.ReadError(message, request=self.request)
         self._received += len(chunk)
         return [redact(data, self.request) for data in self._parser.feed(chunk)]
+
+    @property
+    def is_large(self) -> bool:
+        """
+        Whether the incomplete last event has so many bytes that it may hold an image.
+        """
+        return self._parser.size > _LARGE_BYTES
 
     def pending(self) -> bytes:
         """
@@ -155,6 +165,7 @@ class RowStream:
 
     request: httpx2.Request
     rows: LineReader
+    is_large = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """

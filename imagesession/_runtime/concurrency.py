@@ -18,7 +18,6 @@ from imagesession.errors import ImageSessionError
 
 T = TypeVar("T")
 Job = TypeVar("Job")
-Report = Callable[[], object]
 
 
 @attrs.define
@@ -54,12 +53,6 @@ class RateLimiter:
             return start - now
 
 
-def no_report() -> None:
-    """
-    Ignore the end of a job.
-    """
-
-
 def gather(
     run: Callable[[Job], T],
     jobs: Sequence[Job],
@@ -67,7 +60,6 @@ def gather(
     concurrency: int,
     pace: RateLimiter,
     free: Collection[int] = (),
-    report: Report = no_report,
 ) -> list[T | ImageSessionError]:
     """
     Run jobs; return each job's result, or its error in its place.
@@ -78,7 +70,6 @@ def gather(
         concurrency: How many run at once.
         pace: When each may start.
         free: The positions of jobs that are exempt from the pace.
-        report: Called when a job has ended.
     """
     stop = threading.Event()
 
@@ -89,8 +80,6 @@ def gather(
             return run(job)
         except ImageSessionError as error:
             return error
-        finally:
-            report()
 
     pool = ThreadPoolExecutor(max_workers=max(1, min(concurrency, len(jobs))))
     try:
@@ -113,7 +102,6 @@ async def gather_async(
     concurrency: int,
     pace: RateLimiter,
     free: Collection[int] = (),
-    report: Report = no_report,
 ) -> list[T | ImageSessionError]:
     """
     Same as `gather`, but awaits.
@@ -128,8 +116,6 @@ async def gather_async(
                 results[position] = await run(job)
             except ImageSessionError as error:
                 results[position] = error
-            finally:
-                report()
 
     async with anyio.create_task_group() as group:
         for position, job in enumerate(jobs):

@@ -44,7 +44,7 @@ from imagesession._engine.store import Store
 from imagesession.errors import ImageSessionError
 
 from .reporting import Reporting, log_effect
-from .threads import fetch_gate, run_in_thread, wait_shielded
+from .threads import ARRIVING, fetch_gate, run_in_thread, wait_shielded
 from .transport import AsyncTransport, LazyTransport, Transport
 
 if TYPE_CHECKING:
@@ -370,10 +370,17 @@ class _AsyncInterpreter(Reporting):
         """
         Send a request whose response may contain an image. The gate limits how many are in memory.
         """
-        gate = fetch_gate()
-        await gate.acquire()
-        self.gate = gate
+        await self.pass_fetch_gate()
         return await self.connect().send(request)
+
+    async def pass_fetch_gate(self) -> None:
+        """
+        Wait until this task may have an image in memory.
+        """
+        if self.gate is None:
+            gate = fetch_gate()
+            await gate.acquire()
+            self.gate = gate
 
     def release_fetch_gate(self) -> None:
         """
@@ -402,12 +409,16 @@ class _AsyncInterpreter(Reporting):
         image can be recovered, so a cancellation is deferred until it is recorded.
         """
         if not self.is_unnamed:
-            return await anext(self.events, None)
+            while (data := await anext(self.events, None)) is ARRIVING:
+                await self.pass_fetch_gate()
+            return data
         self.is_unnamed = False
-        first = asyncio.ensure_future(_next_event(self.events))
+        first = asyncio.ensure_future(_first_event(self.events))
         event: bytes | None = await self.shield(first, _CANCEL_WAIT_SECONDS)  # type: ignore[assignment]
         return event
 
 
-async def _next_event(events: AsyncIterator[bytes]) -> bytes | None:
-    return await anext(events, None)
+async def _first_event(events: AsyncIterator[bytes]) -> bytes | None:
+    while (data := await anext(events, None)) is ARRIVING:
+        pass  # it has to be recorded, whatever its size
+    return data

@@ -34,6 +34,7 @@ from .outgoing import (
     redirect_target,
     start_deadline,
 )
+from .threads import ARRIVING
 from .unanswered import RequestTrace, install_trace, install_trace_async, tracing, transport_errors
 
 _ByLoop: TypeAlias = WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI]
@@ -119,15 +120,14 @@ class OpenAITransport:
     def _call(
         self, request: HttpRequest, url: str, deadline: RemainingTimeout, trace: RequestTrace
     ) -> httpx2.Response:
-        call: Any = self._client.get if request.method == "GET" else self._client.post
+        call: Any = getattr(self._client, request.method.lower())
         try:
             with tracing(trace):
                 response: httpx2.Response = (
                     call(
                         url,
                         cast_to=httpx2.Response,
-                        stream=True,
-                        stream_cls=openai.Stream[Any],
+                        **_streamed(request, openai.Stream[Any]),
                         **call_arguments(request, deadline),
                     )
                     if request.keyed
@@ -235,15 +235,14 @@ class AsyncOpenAITransport:
         self, request: HttpRequest, url: str, deadline: RemainingTimeout, trace: RequestTrace
     ) -> httpx2.Response:
         client = self._client()
-        call: Any = client.get if request.method == "GET" else client.post
+        call: Any = getattr(client, request.method.lower())
         try:
             with tracing(trace):
                 response: httpx2.Response = await (
                     call(
                         url,
                         cast_to=httpx2.Response,
-                        stream=True,
-                        stream_cls=openai.AsyncStream[Any],
+                        **_streamed(request, openai.AsyncStream[Any]),
                         **call_arguments(request, deadline),
                     )
                     if request.keyed
@@ -261,6 +260,13 @@ class AsyncOpenAITransport:
         """
         if self.owned:
             await self._client().close()
+
+
+def _streamed(request: HttpRequest, kind: type) -> dict[str, Any]:
+    """
+    Return the arguments by which a response is read piece by piece; the client has none to delete.
+    """
+    return {} if request.method == "DELETE" else {"stream": True, "stream_cls": kind}
 
 
 def _body() -> Body:
@@ -333,6 +339,8 @@ async def _read_events_async(
             for data in stream.feed(first_chunk):
                 yield data
         while True:
+            if stream.is_large:
+                yield ARRIVING
             with anyio.fail_after(max(0.0, deadline.left + _GRACE)):
                 chunk = await anext(chunks, None)
             for data in stream.end() if chunk is None else stream.feed(chunk):

@@ -78,7 +78,7 @@ def _timeout(request: HttpRequest, deadline: RemainingTimeout) -> httpx2.Timeout
 
 def call_arguments(request: HttpRequest, deadline: RemainingTimeout) -> dict[str, Any]:
     """
-    Return the arguments of a call to the client's `get` or `post`.
+    Return the arguments of a call to the client's `get`, `post` or `delete`.
     """
     timeout, headers = _timeout(request, deadline), {**_NO_PROXY_RETRIES, **request.headers}
     # A client follows up to twenty redirects, to any host, with the whole body.

@@ -18,7 +18,7 @@ from typing import cast
 
 import attrs
 
-from imagesession._domain.progress import OnProgress, ProgressEvent, Stage
+from imagesession._domain.progress import ProgressCallback, ProgressEvent, Stage
 from imagesession._domain.wording import quote
 from imagesession._engine.effects import ReportProgress
 from imagesession.errors import ImageSessionError, InvalidRequestError
@@ -39,18 +39,18 @@ def observers(on_progress: object, total: int = 1) -> list[ProgressObserver]:
     return [ProgressObserver(guard, position, total) for position in range(total)]
 
 
-def _validate_callback(on_progress: object) -> OnProgress:
+def _validate_callback(on_progress: object) -> ProgressCallback:
     if not callable(on_progress):
         raise InvalidRequestError(
-            f"on_progress={quote(on_progress)} cannot be called. Pass a function of one argument, "
-            "such as print."
+            f"on_progress={quote(on_progress)} cannot be called. Pass True for a line that "
+            "renews itself, or a function of one argument."
         )
     if inspect.iscoroutinefunction(on_progress):
         raise InvalidRequestError(
             "on_progress= takes a plain function, which is not awaited. Put what it gets into a "
             "queue, such as on_progress=queue.put_nowait, and await it elsewhere."
         )
-    return cast("OnProgress", on_progress)
+    return cast("ProgressCallback", on_progress)
 
 
 @attrs.define
@@ -59,7 +59,7 @@ class CallbackGuard:
     Calls a callback from one thread at a time, and never again once it has raised an error.
     """
 
-    _on_progress: OnProgress
+    _on_progress: ProgressCallback
     _broken: bool = attrs.field(default=False, init=False)
     _lock: threading.RLock = attrs.field(factory=threading.RLock, init=False, repr=False)
 
@@ -92,6 +92,7 @@ class ProgressObserver:
     _message: str = attrs.field(default="", init=False)
     _partials: int = attrs.field(default=0, init=False)
     _turn_id: str | None = attrs.field(default=None, init=False)
+    _cost: float = attrs.field(default=0.0, init=False)
 
     def on_start(self) -> None:
         """
@@ -105,6 +106,7 @@ class ProgressObserver:
         Pass on a report of the workflow, unless it repeats the last one.
         """
         self._turn_id = report.turn_id or self._turn_id
+        self._cost += report.cost
         if report.stage is None or (report.stage, report.message) == (self._stage, self._message):
             return
         self._stage, self._message = report.stage, report.message
@@ -151,6 +153,7 @@ class ProgressObserver:
             turn_id=self._turn_id,
             position=self._position,
             total=self._total,
+            cost=self._cost,
         )
         self._guard.call(progress)
 

@@ -17,7 +17,7 @@ from imagesession._engine.store import Store
 from imagesession._store.library import LibraryStore
 from imagesession.errors import ImageSessionError, InvalidRequestError
 
-from .concurrency import RateLimiter, Report, gather, gather_async, no_report
+from .concurrency import RateLimiter, gather, gather_async
 from .interpreter import (
     WorkflowResult,
     iter_workflow,
@@ -30,12 +30,14 @@ from .transport import AsyncTransport, LazyTransport, Transport
 if TYPE_CHECKING:
     from typing import Self
 
-    from imagesession._domain.progress import OnProgress
+    from imagesession._domain.progress import OnProgress, ProgressCallback
 
     from .progress import ProgressObserver
 
 T = TypeVar("T")
 View = TypeVar("View")
+# A workflow, and its observer if there is one.
+_Observed: TypeAlias = "tuple[Workflow[T]] | tuple[Workflow[T], ProgressObserver]"
 
 
 @attrs.frozen(kw_only=True)
@@ -46,12 +48,38 @@ class _RuntimeBase:
         config: The configuration of all requests.
         provider: A description of the provider.
         reopen: The function that opens it again in another process, and its arguments.
+        show_progress: Returns a callback that shows the progress of a call.
     """
 
     library: LibraryStore
     config: StudioConfig
     provider: str
     reopen: tuple[Callable[..., object], tuple[object, ...]] = attrs.field(repr=False)
+    show_progress: Callable[[], ProgressCallback] = attrs.field(repr=False)
+
+    def _observers(
+        self,
+        on_progress: OnProgress | None,
+        total: int = 1,
+    ) -> list[ProgressObserver]:
+        """
+        Return the observers of as many workflows, if there is a callback.
+        """
+        if on_progress is None or on_progress is False:
+            return []
+        from .progress import observers  # noqa: PLC0415 - only needed with a callback
+
+        return observers(self.show_progress() if on_progress is True else on_progress, total)
+
+    def _observed(
+        self,
+        workflows: Sequence[Workflow[T]],
+        on_progress: OnProgress | None,
+    ) -> list[_Observed[T]]:
+        watching = self._observers(on_progress, len(workflows))
+        if not watching:
+            return [(workflow,) for workflow in workflows]
+        return list(zip(workflows, watching, strict=True))
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return self.reopen
@@ -77,13 +105,13 @@ class Runtime(_RuntimeBase):
 
         Args:
             workflow: The workflow.
-            on_progress: Called with progress events; None for no reports.
+            on_progress: Called with progress events; True for a line that renews itself.
 
         Raises:
             InvalidRequestError: `on_progress` is not a plain callable.
         """
         try:
-            return run_workflow(workflow, self.library, self.connect, *_observers_for(on_progress))
+            return run_workflow(workflow, self.library, self.connect, *self._observers(on_progress))
         except InvalidRequestError as error:
             raise _without_traceback(error) from error.__cause__
 
@@ -100,7 +128,6 @@ class Runtime(_RuntimeBase):
         concurrency: int,
         pace: RateLimiter | None = None,
         free: Collection[int] = (),
-        report: Report = no_report,
         on_progress: OnProgress | None = None,
     ) -> list[T | ImageSessionError]:
         """
@@ -112,8 +139,8 @@ class Runtime(_RuntimeBase):
             return run_workflow(workflow, self.library, self.connect, *observers)
 
         return gather(
-            run, _observed(workflows, on_progress),
-            concurrency=concurrency, pace=pace or RateLimiter(), free=free, report=report,
+            run, self._observed(workflows, on_progress),
+            concurrency=concurrency, pace=pace or RateLimiter(), free=free,
         )  # fmt: skip
 
     def stream(
@@ -125,7 +152,7 @@ class Runtime(_RuntimeBase):
         """
         Run a workflow; yield its partial images and then its result, passed through `show`.
         """
-        observers = _observers_for(on_progress)
+        observers = self._observers(on_progress)
         with contextlib.closing(
             iter_workflow(workflow, self.library, self.connect, *observers)
         ) as events:
@@ -153,7 +180,7 @@ class AsyncRuntime(_RuntimeBase):
         """
         try:
             return await run_workflow_async(
-                workflow, self.library, self.connect, *_observers_for(on_progress)
+                workflow, self.library, self.connect, *self._observers(on_progress)
             )
         except InvalidRequestError as error:
             raise _without_traceback(error) from error.__cause__
@@ -171,7 +198,6 @@ class AsyncRuntime(_RuntimeBase):
         concurrency: int,
         pace: RateLimiter | None = None,
         free: Collection[int] = (),
-        report: Report = no_report,
         on_progress: OnProgress | None = None,
     ) -> list[T | ImageSessionError]:
         """
@@ -183,8 +209,8 @@ class AsyncRuntime(_RuntimeBase):
             return await run_workflow_async(workflow, self.library, self.connect, *observers)
 
         return await gather_async(
-            run, _observed(workflows, on_progress),
-            concurrency=concurrency, pace=pace or RateLimiter(), free=free, report=report,
+            run, self._observed(workflows, on_progress),
+            concurrency=concurrency, pace=pace or RateLimiter(), free=free,
         )  # fmt: skip
 
     async def stream(
@@ -197,7 +223,7 @@ class AsyncRuntime(_RuntimeBase):
         Same as `Runtime.stream`, but iterated with `async for`.
         """
         running = iter_workflow_async(
-            workflow, self.library, self.connect, *_observers_for(on_progress)
+            workflow, self.library, self.connect, *self._observers(on_progress)
         )
         async with contextlib.aclosing(running) as events:
             try:
@@ -216,28 +242,3 @@ def _without_traceback(error: InvalidRequestError) -> InvalidRequestError:
     not by the thirty frames of the check that found it.
     """
     return error.with_traceback(None)
-
-
-# A workflow, and its observer if there is one.
-_Observed: TypeAlias = "tuple[Workflow[T]] | tuple[Workflow[T], ProgressObserver]"
-
-
-def _observers_for(on_progress: OnProgress | None) -> list[ProgressObserver]:
-    """
-    Return the observer of one workflow, if there is a callback.
-    """
-    if on_progress is None:
-        return []
-    from .progress import observers  # noqa: PLC0415 - only needed with a callback
-
-    return observers(on_progress)
-
-
-def _observed(
-    workflows: Sequence[Workflow[T]], on_progress: OnProgress | None
-) -> list[_Observed[T]]:
-    if on_progress is None:
-        return [(workflow,) for workflow in workflows]
-    from .progress import observers  # noqa: PLC0415 - only needed with a callback
-
-    return list(zip(workflows, observers(on_progress, len(workflows)), strict=True))

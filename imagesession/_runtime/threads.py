@@ -21,6 +21,10 @@ _WRITE_THREADS = 8
 _READ_THREADS = 4
 # A fetched image takes several times its size in memory until it is on the disk.
 _FETCHED_AT_ONCE = 32
+ARRIVING = bytes(bytearray(b"\0arriving"))
+"""
+Stands, by identity, for a large event of which more is to be read: it may wait for room in memory.
+"""
 
 _Pools: TypeAlias = WeakKeyDictionary[asyncio.AbstractEventLoop, ThreadPoolExecutor]
 _write_threads: _Pools = WeakKeyDictionary()

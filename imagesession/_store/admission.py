@@ -15,11 +15,11 @@ import attrs
 from imagesession._domain.turn import Turn
 from imagesession._domain.wording import quote
 from imagesession._engine.leases import BudgetReservation
-from imagesession.errors import OutcomeUnknownError
+from imagesession.errors import KeyReusedError, OutcomeUnknownError
 
 from .ids import timestamp_of
 from .ports import Ports
-from .records import open_intents, read_turn
+from .records import open_intents, read_current_turn
 
 
 def admit(
@@ -66,7 +66,7 @@ def _completed_before(
     settled = ports.index.settled_under(set(keys.values()))
     completed: dict[str, Turn] = {}
     for turn_id, key in keys.items():
-        records = (read_turn(ports.facts, record) for record in settled[key])
+        records = (read_current_turn(ports.facts, record) for record in settled[key])
         earlier = completed_under_key(key, records)
         if earlier is not None:
             completed[turn_id] = earlier
@@ -81,10 +81,17 @@ def completed_under_key(idempotency_key: str, settled: Iterable[Turn]) -> Turn |
 
     Raises:
         OutcomeUnknownError: None was completed, and the outcome of one of them is unknown.
+        KeyReusedError: It is in the bin.
     """
     turns = list(settled)
     completed = next((turn for turn in turns if turn.has_image), None)
     unknown = next((turn for turn in turns if turn.is_outcome_unknown), None)
+    deleted = next((turn for turn in turns if turn.deleted is not None), None)
+    if completed is None and deleted is not None:
+        raise KeyReusedError(
+            f"What was made with idempotency_key={quote(idempotency_key)} is in the bin. Bring it "
+            f"back with studio.images.restore({deleted.id!r}), or use another key."
+        )
     if completed is None and unknown is not None:
         raise OutcomeUnknownError(
             f"idempotency_key={quote(idempotency_key)} was sent on {unknown.started:%Y-%m-%d %H:%M}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from imagesession._domain.marks import is_deleted
 from imagesession._domain.turn import is_id
 from imagesession._domain.wording import quote
 from imagesession._engine.batch_store import BatchIntent
@@ -23,7 +24,7 @@ from imagesession.errors import InvalidRequestError, NotFoundError, StorageError
 from . import admission, codec
 from .intents import IntentStore
 from .ports import Key
-from .records import intent_fact, read_turn
+from .records import intent_fact, read_current_turn, read_marks
 
 if TYPE_CHECKING:
     from imagesession._domain.batch import BatchItem, BatchRecord, BatchUpdate
@@ -102,7 +103,7 @@ class BatchStore(IntentStore):
 
         if name is None:
             return None
-        named = (batch for batch in self._read_batches() if batch.name == name)
+        named = (batch for batch in self.list_batches() if batch.name == name)
         earlier = next((item for item in named if item.state not in NOT_EXECUTED), None)
         if earlier is not None and earlier.digest != digest:
             raise InvalidRequestError(
@@ -128,17 +129,29 @@ class BatchStore(IntentStore):
             self.facts.drop(Key("intent", turn_id))
         self.facts.drop(Key("batch", record.id))
 
-    def find_batch(self, wanted: str) -> BatchRecord:
+    def find_batch(self, wanted: str, *, deleted: bool = False) -> BatchRecord:
         """
         Return a batch by its id, its name or the provider's id; the latest, if several match.
 
+        Args:
+            wanted: What it is known by.
+            deleted: Whether it may be in the bin.
+
         Raises:
-            NotFoundError: There is none; the error lists some that exist.
+            NotFoundError: There is none, or it is in the bin; the error lists some that exist.
         """
-        batch = self._read_batch(wanted) if is_id(wanted) else None
+        batch = self.read_batch(wanted) if is_id(wanted) else None
+        if batch is not None and not deleted and self._is_deleted(batch.id):
+            raise NotFoundError(
+                f"The batch {batch.id} is in the bin. Bring it back with "
+                f"studio.batches.restore({batch.id!r}).",
+                wanted,
+            )
         if batch is not None:
             return batch
-        known = tuple(self._read_batches())
+        known = tuple(
+            item for item in self._read_batches() if deleted or not self._is_deleted(item.id)
+        )
         for item in known:
             if wanted in {item.name, item.provider_id}:
                 return item
@@ -149,11 +162,17 @@ class BatchStore(IntentStore):
             listed,
         )
 
-    def list_batches(self) -> tuple[BatchRecord, ...]:
+    def list_batches(self, *, deleted: bool = False) -> tuple[BatchRecord, ...]:
         """
         Return all batches, the latest first.
+
+        Args:
+            deleted: Those in the bin, in place of those that are not deleted.
         """
-        return tuple(self._read_batches())
+        return tuple(item for item in self._read_batches() if self._is_deleted(item.id) == deleted)
+
+    def _is_deleted(self, batch_id: str) -> bool:
+        return is_deleted(read_marks(self.facts, batch_id), batch_id)
 
     def batch_turns(self, record: BatchRecord) -> tuple[Turn | None, ...]:
         """
@@ -163,7 +182,7 @@ class BatchStore(IntentStore):
 
     def _settled_turn(self, item: BatchItem) -> Turn | None:
         key = Key("turn", item.turn, item.session)
-        return read_turn(self.facts, key) if self.facts.has(key) else None
+        return read_current_turn(self.facts, key) if self.facts.has(key) else None
 
     def _read_batches(self) -> Iterator[BatchRecord]:
         """
@@ -171,11 +190,14 @@ class BatchStore(IntentStore):
         """
         for key in sorted(self.facts.scan("batch"), reverse=True):
             with contextlib.suppress(StorageError):
-                batch = self._read_batch(key.id)
+                batch = self.read_batch(key.id)
                 if batch is not None:
                     yield batch
 
-    def _read_batch(self, batch_id: str) -> BatchRecord | None:
+    def read_batch(self, batch_id: str) -> BatchRecord | None:
+        """
+        Return a batch; None if there is none of that id.
+        """
         key = Key("batch", batch_id)
         data = self.facts.get(key)
         if data is None:

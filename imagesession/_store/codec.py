@@ -5,6 +5,7 @@ Records as JSON: a writer and a strict reader for each kind, whose errors name t
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast, get_args
@@ -13,6 +14,7 @@ import attrs
 
 from imagesession._domain.cost import Cost
 from imagesession._domain.image_header import PictureFormat
+from imagesession._domain.marks import Mark, Marks
 from imagesession._domain.model_catalog import CompletionWindow
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
@@ -80,6 +82,25 @@ def dump_batch(record: BatchRecord) -> bytes:
     return _dump(_record("batch", facts))
 
 
+def dump_marks(marks: Marks) -> bytes:
+    """
+    Write the marks of an owner as JSON, without those that say nothing.
+    """
+    return _dump(_record("marks", {"marks": marks_to_dict(marks)}))
+
+
+def marks_to_dict(marks: Marks) -> dict[str, Any]:
+    """
+    Return marks as a dictionary for JSON.
+    """
+    plain = {marked_id: _plain(mark) for marked_id, mark in marks.items()}
+    set_members = {
+        marked_id: {name: value for name, value in members.items() if value}
+        for marked_id, members in plain.items()
+    }
+    return {marked_id: members for marked_id, members in set_members.items() if members}
+
+
 def read_turn(data: bytes, where: str) -> Turn:
     """
     Read a turn's record.
@@ -137,6 +158,7 @@ def to_turn(members: dict[str, Any], where: str) -> Turn:
         failure=_read_failure(record),
         started=record.time("started"),
         finished=record.optional_time("finished"),
+        deleted=record.optional_time("deleted"),
         version=record.text("version"),
     )
 
@@ -185,6 +207,22 @@ def read_session(data: bytes, where: str) -> SessionRecord:
         moves={name: _read_move(moves.inner(name)) for name in moves.data},
         version=record.text("version"),
     )
+
+
+def read_marks(data: bytes, where: str) -> Marks:
+    """
+    Read the marks of an owner.
+
+    Args:
+        data: The record.
+        where: Its path, for errors.
+
+    Raises:
+        CorruptRecordError: It is damaged.
+        UnsupportedFormatVersionError: A newer imagesession wrote it.
+    """
+    marks = _open(_parse(data, where), where, "marks").inner("marks")
+    return {marked_id: _read_mark(marks.inner(marked_id)) for marked_id in marks.data}
 
 
 def read_batch(data: bytes, where: str) -> BatchRecord:
@@ -278,9 +316,17 @@ def _open(members: dict[str, Any], where: str, kind: str) -> StrictReader:
 
 def _read_options(record: StrictReader, where: str) -> GenerateOptions:
     try:
-        return GenerateOptions().updated(record.data)
+        return _parse_options(json.dumps(record.data))
     except InvalidOptionError as error:
         raise CorruptRecordError(f"{where}: {error}") from error
+
+
+@functools.lru_cache(maxsize=256)
+def _parse_options(text: str) -> GenerateOptions:
+    """
+    Read options; most turns of a library have the same few.
+    """
+    return GenerateOptions().updated(json.loads(text))
 
 
 def _read_image(record: StrictReader) -> ImageRecord:
@@ -302,6 +348,15 @@ def _read_image(record: StrictReader) -> ImageRecord:
         call_id=record.optional("call_id", str),
         received_sha256=record.optional("received_sha256", str),
         source=record.choice("source", get_args(Source), "reply"),
+    )
+
+
+def _read_mark(record: StrictReader) -> Mark:
+    return Mark(
+        deleted=record.optional_time("deleted"),
+        erased=record.optional("erased", bool) or False,
+        starred=record.optional("starred", bool) or False,
+        tags=record.texts("tags"),
     )
 
 

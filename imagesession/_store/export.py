@@ -13,6 +13,7 @@ from pathlib import PurePath, PurePosixPath
 import attrs
 
 from imagesession._domain.image_header import SUFFIXES, ImageHeader
+from imagesession._domain.marks import Marks
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
@@ -39,9 +40,10 @@ from .files.archive_files import (
     open_archive_writer,
     resolve_path,
 )
+from .files.modes import library_mode
 from .images import ImageStore
 from .ports import Blobs, Key
-from .records import intent_fact, intent_key, read_turn, turn_key
+from .records import intent_fact, intent_key, read_marks, read_turn, turn_key
 from .sessions import SessionStore
 
 # The recorded folder of images whose files were missing from the export; nothing is stored there.
@@ -68,8 +70,10 @@ class SessionExport(SessionStore, ImageStore):
             _check_size(tree, target)
         latest = max((turn.finished or turn.started for turn in tree.turns.values()), default=None)
         board = tuple(self._find_board(record, tree))
-        with open_archive_writer(target, latest or record.created) as add:
-            _ExportWriter(self.blobs, add, Manifest(session=record.id)).write(record, tree, board)
+        mode = library_mode(self.ports.address)
+        with open_archive_writer(target, latest or record.created, mode) as add:
+            writer = _ExportWriter(self.blobs, add, Manifest(session=record.id))
+            writer.write(record, tree, board, read_marks(self.facts, record.id))
         return str(target)
 
     def _find_board(
@@ -118,7 +122,7 @@ class SessionExport(SessionStore, ImageStore):
             with self.facts.transaction("admission"):
                 self._check_new(exported.record)
                 self._check_ids(turns, exported.record.id)
-                self._write_records((*turns, *board), record)
+                self._write_records((*turns, *board), record, exported.marks)
         except BaseException:
             for file in reversed(written):
                 self.blobs.drop(file)
@@ -181,7 +185,9 @@ class SessionExport(SessionStore, ImageStore):
         return attrs.evolve(turn, images=(image,))
 
     def _check_new(self, record: SessionRecord) -> None:
-        if self.facts.has(Key("session", record.id)):
+        known = self.read_session(record.id)
+        if known is not None:
+            self.check_session_present(known)
             raise InvalidRequestError(
                 f"This library has session {record.id} already, so nothing was imported. Open it "
                 f"with studio.open({record.id!r})."
@@ -242,14 +248,20 @@ class SessionExport(SessionStore, ImageStore):
             return None
         return existing if complete else None
 
-    def _write_records(self, turns: Sequence[Turn], record: SessionRecord) -> None:
+    def _write_records(self, turns: Sequence[Turn], record: SessionRecord, marks: Marks) -> None:
         new = {turn_key(turn): codec.dump_turn(turn) for turn in turns}
         for key in filter(self.facts.has, tuple(new)):
             self.facts.replace(key, new.pop(key))
         # The turns are settled, so these are no requests; an index learns of the turns from them.
         intents = (intent_fact(turn) for turn in turns if not self.facts.has(intent_key(turn)))
         session = {Key("session", record.id): codec.dump_session(record)}
-        self.facts.put_new({**new, **dict(intents), **session})
+        if marks:
+            self.facts.replace(Key("marks", record.id), codec.dump_marks(marks))
+        try:
+            self.facts.put_new({**new, **dict(intents), **session})
+        except BaseException:
+            self.facts.drop(Key("marks", record.id))
+            raise
 
 
 @attrs.frozen
@@ -263,11 +275,15 @@ class _ExportWriter:
     manifest: Manifest
 
     def write(
-        self, record: SessionRecord, tree: Tree, board: Iterable[tuple[Reference, ImageRecord]]
+        self,
+        record: SessionRecord,
+        tree: Tree,
+        board: Iterable[tuple[Reference, ImageRecord]],
+        marks: Marks,
     ) -> None:
         """
         Write a session's images, each with its sidecar, and those of its reference board, then its
-        records, then the manifest.
+        records, then the manifest. What is deleted is not exported.
         """
         turns = tuple(tree.turns.values())
         for turn, copy in zip(turns, export_format.with_export_names(turns), strict=True):
@@ -280,6 +296,8 @@ class _ExportWriter:
         for reference, image in board:
             self._write_image(image, export_format.board_name(reference, SUFFIXES[image.format]))
         self._write(export_format.SESSION, codec.dump_session(record))
+        if kept := {image: mark for image, mark in marks.items() if mark.deleted is None}:
+            self._write(export_format.MARKS, codec.dump_marks(kept))
         self.add_file(export_format.MANIFEST, self.manifest.dump())
 
     def _write_image(self, image: ImageRecord, name: str) -> None:

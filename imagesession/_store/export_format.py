@@ -10,12 +10,13 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 import attrs
 
 from imagesession._domain.image_header import SUFFIXES, ImageHeader, parse_header
+from imagesession._domain.marks import Mark, Marks, validate_tags
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import ImageRecord, Reference, Turn, is_id
 from imagesession._version import __version__
@@ -34,6 +35,7 @@ from .strict_reader import parse_object
 FORMAT = 1
 MANIFEST = "MANIFEST.json"
 SESSION = "session.json"
+MARKS = "marks.json"
 _TURNS, _IMAGES = "turns/", "images/"
 _KIND = "imagesession session"
 _MAX_RECORD, _MAX_IMAGE = 16_000_000, 1_000_000_000
@@ -127,12 +129,14 @@ class ExportedSession:
         turns: Its turns, whose images have their names in the export.
         manifest: The list of its files.
         archive: Reads its images.
+        marks: Stars and tags of its images.
     """
 
     record: SessionRecord
     turns: tuple[Turn, ...]
     manifest: Manifest
     archive: ArchiveReader
+    marks: Marks = attrs.field(factory=dict[str, Mark])
 
     def read_image(self, image: ImageRecord) -> bytes | None:
         """
@@ -198,7 +202,28 @@ def read_export(archive: ArchiveReader) -> ExportedSession:
     _check_unique((turn.id for turn in turns), f"{where} has the turn")
     _check_unique((image.id for image in images), f"{where} has the picture")
     _check_unique((image.file for image in images), f"{where} has the file")
-    return ExportedSession(record=record, turns=tuple(turns), archive=archive, manifest=manifest)
+    marks = _read_marks(archive, manifest, {image.id for image in images})
+    return ExportedSession(
+        record=record, turns=tuple(turns), archive=archive, manifest=manifest, marks=marks
+    )
+
+
+def _read_marks(archive: ArchiveReader, manifest: Manifest, images: Collection[str]) -> Marks:
+    """
+    Read the stars and tags of an export's images; older exports have none.
+    """
+    if MARKS not in manifest.files:
+        return {}
+    where = f"{archive.path}/{MARKS}"
+    marks = codec.read_marks(_read_listed(archive, MARKS, manifest, _MAX_RECORD), where)
+    try:
+        return {
+            image: Mark(starred=mark.starred).with_tags(validate_tags(mark.tags))
+            for image, mark in marks.items()
+            if image in images
+        }
+    except InvalidRequestError as error:
+        raise CorruptRecordError(f"{where} is damaged: {error}") from error
 
 
 def _read_listed(archive: ArchiveReader, name: str, manifest: Manifest, max_bytes: int) -> bytes:

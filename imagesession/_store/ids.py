@@ -13,6 +13,7 @@ import os
 import secrets
 import threading
 import time
+from collections.abc import Callable
 
 from imagesession._domain.turn import is_id
 
@@ -31,10 +32,14 @@ class UlidFactory:
     """
     Makes ids that grow with every call in this process, and with time across processes; no two
     processes make the same one.
+
+    Args:
+        clock: Returns the time in UTC; by default, that of this machine.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], dt.datetime] | None = None) -> None:
         self._last = 0
+        self._clock = clock
 
     def new(self, after: str = "") -> str:
         """
@@ -43,8 +48,9 @@ class UlidFactory:
         Args:
             after: Another id that it must be greater than, maybe from another machine's clock.
         """
+        seconds = time.time() if self._clock is None else self._clock().timestamp()
         with _lock:
-            milliseconds = time.time_ns() // 1_000_000
+            milliseconds = int(seconds * 1000)
             candidate = milliseconds << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
             minimum = max(self._last, _parse(after)) + 1
             if candidate < minimum:

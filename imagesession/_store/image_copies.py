@@ -26,14 +26,12 @@ _FORMATS = {
 }
 
 
-def write_copy(
-    root: Path, image: ImageRecord, data: bytes, path: object, *, overwrite: bool
-) -> str:
+def write_copy(root: str, image: ImageRecord, data: bytes, path: object, *, overwrite: bool) -> str:
     """
     Write a copy of an image: its own bytes, or converted to the format of the path's suffix.
 
     Args:
-        root: The library's folder.
+        root: The library's folder, or its URL.
         image: The image's record.
         data: The bytes of its file.
         path: The file to write.
@@ -64,7 +62,7 @@ def write_copy(
 
 
 def _check_target(
-    target: Path, root: Path, image: ImageRecord, wanted: str | None, *, overwrite: bool
+    target: Path, root: str, image: ImageRecord, wanted: str | None, *, overwrite: bool
 ) -> None:
     if target.is_dir():
         raise StorageIOError(
@@ -76,8 +74,9 @@ def _check_target(
             f"{quote(target.name)} does not end in a format that this image can be saved in: "
             f"{', '.join(suffix for suffix in _FORMATS if suffix != '.svg')}."
         )
-    if target.exists() and (not overwrite or target.is_relative_to(root)):
-        raise _taken(target, may_replace=not target.is_relative_to(root))
+    within = target.is_relative_to(root)  # in a folder; a URL is no path
+    if target.exists() and (not overwrite or within):
+        raise _taken(target, may_replace=not within)
 
 
 def _taken(target: Path, *, may_replace: bool = True) -> StorageIOError:

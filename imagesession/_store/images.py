@@ -5,17 +5,21 @@ Images in a library: find them, read them and their metadata, and sum their cost
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
+from imagesession._domain.marks import without_deleted
 from imagesession._domain.turn import ImageRecord, Turn, is_id_ending
 from imagesession._domain.wording import quote
 from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
-from imagesession.errors import InvalidImageError, NotFoundError
+from imagesession.errors import InvalidImageError, InvalidRequestError, NotFoundError, StorageError
 
-from . import sidecar
+from . import codec, sidecar
 from .ports import ImageLocation, Key, Ports
-from .records import StorePart, read_turn, session_name
+from .records import StorePart, read_marks, read_turn, session_name
 from .sessions import HINTS
+
+_LONGEST_URL = 604_800  # seconds; S3 signs no longer
 
 
 class ImageStore(StorePart):
@@ -38,11 +42,10 @@ class ImageStore(StorePart):
         try:
             state = self.blobs.version(image.file)
             data = self.blobs.get(image.file)
+        except FileNotFoundError as error:
+            raise self._missing(image) from error
         except OSError as error:
-            raise InvalidImageError(
-                f"Picture {image.id} cannot be read from {self.path(image)}: {error.strerror}. Its "
-                "record is still there; put the file back under that name."
-            ) from error
+            raise self._unreadable(image, error) from error
         known = image.file, image.sha256
         if len(data) == image.bytes and self._verified.get(known) == state:
             return data
@@ -68,11 +71,58 @@ class ImageStore(StorePart):
 
         return without_embedded(data, image.received_sha256) or data
 
+    def _missing(self, image: ImageRecord) -> InvalidImageError:
+        """
+        Build the error for an image whose file was removed, or renamed, in a file manager.
+        """
+        moved = self.blobs.find_moved((image,)).get(image.id)
+        if moved is not None:
+            return InvalidImageError(
+                f"The file of picture {image.id} is now {self.blobs.address(moved)}. "
+                "studio.doctor(repair=True) records that; or give it its old name, "
+                f"{self.path(image)}."
+            )
+        return InvalidImageError(
+            f"The file of picture {image.id} is gone: {self.path(image)} does not exist. Put it "
+            f"back under that name, or delete the picture: studio.images.delete({image.id!r})."
+        )
+
     def path(self, image: ImageRecord) -> str:
         """
-        Return the path of an image's file.
+        Return where an image is kept: the path of its file, or a URL.
         """
         return self.blobs.address(image.file)
+
+    def local_file(self, image: ImageRecord) -> str:
+        """
+        Return the path of an image's file, or of a copy if it is kept elsewhere.
+
+        Raises:
+            InvalidImageError: It cannot be fetched.
+        """
+        try:
+            return self.blobs.local_file(image.file)
+        except OSError as error:
+            raise self._unreadable(image, error) from error
+
+    def url(self, image: ImageRecord, seconds: float) -> str:
+        """
+        Return a URL under which an image can be read for some seconds.
+
+        Raises:
+            InvalidRequestError: It is no time that a URL can be valid.
+        """
+        if not 1 <= seconds <= _LONGEST_URL:
+            raise InvalidRequestError(
+                f"expires={quote(seconds)} is not a number of seconds from 1 to {_LONGEST_URL:,}."
+            )
+        return self.blobs.url(image.file, seconds)
+
+    def _unreadable(self, image: ImageRecord, error: OSError) -> InvalidImageError:
+        return InvalidImageError(
+            f"Picture {image.id} cannot be read from {self.path(image)}: {error.strerror}. Its "
+            "record is still there; put the file back under that name."
+        )
 
     def metadata(self, turn: Turn, position: int) -> dict[str, Any]:
         """
@@ -84,10 +134,11 @@ class ImageStore(StorePart):
         """
         Return images, each as its turn and its position there, the newest first.
         """
-        found = [self._read_location(row) for row in self.index.page(query)]
+        read = self._read_location if query.deleted else self._read_current
+        found = [read(row) for row in self.index.page(query)]
         if None in found:
             self.index.rebuild()
-            found = [self._read_location(row) for row in self.index.page(query)]
+            found = [read(row) for row in self.index.page(query)]
         return tuple(item for item in found if item is not None)
 
     def find_image(self, image_id: str) -> tuple[Turn, int]:
@@ -98,7 +149,22 @@ class ImageStore(StorePart):
             image_id: Its id, or eight or more of the last characters of it, in any case.
 
         Raises:
-            NotFoundError: There is no such image.
+            NotFoundError: There is no such image, or it was deleted.
+        """
+        turn, position = self.find_recorded(image_id)
+        found = self._find_current(turn, turn.images[position].id)
+        if found is None:
+            raise NotFoundError(
+                f"Picture {turn.images[position].id} is in the bin. Bring it back with "
+                f"studio.images.restore({turn.images[position].id!r}).",
+                image_id,
+            )
+        return found
+
+    def find_recorded(self, image_id: str) -> tuple[Turn, int]:
+        """
+        Return the turn of an image as it is recorded, and its position there, even if the image is
+        deleted; see `find_image`.
         """
         wanted = image_id.upper()
         found = self._find_via_index(wanted) if is_id_ending(wanted) else None
@@ -123,6 +189,22 @@ class ImageStore(StorePart):
         row = self.index.find(image_id)
         return None if row is None else self._read_location(row)
 
+    def _read_current(self, row: ImageLocation) -> tuple[Turn, int] | None:
+        """
+        Read the turn of an image without what was deleted; None if the index is wrong.
+        """
+        recorded = self._read_location(row)
+        return None if recorded is None else self._find_current(recorded[0], row.image)
+
+    def _find_current(self, turn: Turn, image_id: str) -> tuple[Turn, int] | None:
+        """
+        Return a turn without what was deleted, and an image's position there; None if the image, or
+        its session, is deleted.
+        """
+        current = without_deleted(turn, read_marks(self.facts, turn.session or turn.id))
+        ids = [image.id for image in current.images]
+        return (current, ids.index(image_id)) if image_id in ids else None
+
     def _read_location(self, row: ImageLocation) -> tuple[Turn, int] | None:
         """
         Read the turn of an image; None if the index is wrong.
@@ -136,6 +218,38 @@ class ImageStore(StorePart):
         turn = read_turn(self.facts, key)
         ids = [image.id for image in turn.images]
         return (turn, row.position) if ids[row.position : row.position + 1] == [row.image] else None
+
+    def locate_images(self, query: ImageQuery) -> tuple[tuple[str | None, str, str], ...]:
+        """
+        Return where images are, the newest first, as the index says and without reading a record:
+        the ids of the session, of the turn and of the image.
+        """
+        return tuple((row.session, row.turn, row.image) for row in self.index.page(query))
+
+    def turn_ids(self, session: str) -> tuple[str, ...]:
+        """
+        Return the ids of a session's turns, the oldest first, without reading a record.
+        """
+        return tuple(key.id for key in self.facts.scan("turn", session))
+
+    def read_turns(self, session: str | None, ids: Iterable[str]) -> tuple[Turn, ...]:
+        """
+        Read turns of a session, or standalone ones; those that are gone are left out.
+        """
+        keys = [Key("turn", turn_id, session) for turn_id in ids]
+        return tuple(turn for turn in map(self._read_present, keys) if turn is not None)
+
+    def _read_present(self, key: Key) -> Turn | None:
+        try:
+            data = self.facts.get(key)
+        except ValueError:  # the index holds something that cannot be a name
+            return None
+        if data is None:
+            return None
+        try:
+            return codec.read_turn(data, key.id)
+        except StorageError:  # again, for an error that names the record
+            return codec.read_turn(data, self.facts.describe(key))
 
     def spending(self, query: SpendingQuery) -> tuple[CostTotals, ...]:
         """

@@ -14,10 +14,11 @@ from weakref import WeakValueDictionary
 
 import attrs
 
+from imagesession._domain.marks import is_deleted
 from imagesession._domain.reports import PendingRequest
 from imagesession._domain.turn import Turn
 from imagesession._engine.leases import BudgetReservation
-from imagesession.errors import StorageError, StorageIOError
+from imagesession.errors import NotFoundError, StorageError, StorageIOError
 
 from . import admission
 from .ports import FactExistsError, Key, Lease, Ports
@@ -27,7 +28,9 @@ from .records import (
     intent_key,
     is_open,
     open_intents,
+    read_current_turn,
     read_intent,
+    read_marks,
     read_turn,
     turn_key,
 )
@@ -108,10 +111,25 @@ class IntentStore(StorePart):
             )
         try:
             self.facts.put_new(dict([intent_fact(turn)]))
+            # Looked at only now: who deletes the session looks for intents after marking it.
+            self._check_session(turn)
         except BaseException:
             lease.release()
             raise
         return lease
+
+    def _check_session(self, turn: Turn) -> None:
+        """
+        Drop an intent if its session was deleted.
+        """
+        session = turn.session or ""
+        if session and is_deleted(read_marks(self.facts, session), session):
+            self.discard_intent(turn)
+            raise NotFoundError(
+                f"Session {session} was just deleted, so nothing was sent. Bring it back with "
+                f"studio.sessions.restore({session!r}).",
+                session,
+            )
 
     def _lease(self, turn: Turn) -> IntentLease | None:
         right = self.rights.hold(_right(turn.id))
@@ -202,7 +220,7 @@ class IntentStore(StorePart):
         """
         settled = self.index.settled_under((idempotency_key,))[idempotency_key]
         return admission.completed_under_key(
-            idempotency_key, (read_turn(self.facts, key) for key in settled)
+            idempotency_key, (read_current_turn(self.facts, key) for key in settled)
         )
 
     def last_under(self, idempotency_key: str) -> Turn | None:

@@ -6,15 +6,14 @@ from __future__ import annotations
 
 from imagesession._domain.health import HealthCheck
 
-from .batches import BatchStore
 from .export import SessionExport
 from .pacing import ProviderStore
+from .removals import RemovalStore
 from .repair import RepairStore
 from .turns import TurnStore
-from .uploads import UploadStore
 
 
-class LibraryStore(SessionExport, TurnStore, BatchStore, ProviderStore, UploadStore, RepairStore):
+class LibraryStore(RepairStore, RemovalStore, SessionExport, TurnStore, ProviderStore):
     """
     Images and their records.
 
@@ -39,7 +38,8 @@ class LibraryStore(SessionExport, TurnStore, BatchStore, ProviderStore, UploadSt
                 changed.
         """
         repaired = (self.repair(),) if repair else ()
-        return repaired + self.ports.check_health(self.pending, verify=verify)
+        checks = self.ports.check_health(self.pending, verify=verify)
+        return (*repaired, *checks, self.check_removals())
 
     def close(self) -> None:
         """

@@ -22,12 +22,17 @@ from imagesession.errors import StorageIOError
 if TYPE_CHECKING:
     from imagesession._domain.health import HealthCheck
     from imagesession._domain.reports import PendingRequest
-    from imagesession._domain.turn import Turn
+    from imagesession._domain.turn import ImageRecord, Turn
     from imagesession._engine.http import ReceivedImage
     from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
 
-Kind: TypeAlias = Literal["session", "turn", "intent", "batch", "upload", "provider", "quarantine"]
-"""What a fact is about. Uploads and providers are disposable: losing them costs a request."""
+Kind: TypeAlias = Literal[
+    "session", "turn", "intent", "batch", "marks", "removal", "upload", "provider", "quarantine"
+]
+"""
+What a fact is about. Marks have the id of their session, batch or standalone turn. Uploads and
+providers are disposable: losing them costs a request.
+"""
 EXTENDED: frozenset[Kind] = frozenset({"intent", "batch"})
 """The kinds of facts that are extended: implementations may keep them as lines that are merged."""
 
@@ -111,9 +116,7 @@ class Facts(Protocol):
         ...
 
     def replace(self, key: Key, data: bytes) -> None:
-        """
-        Write a fact durably, whether or not there is one; readers see either content, whole.
-        """
+        """Write a fact durably, whether or not there is one; readers see either content, whole."""
         ...
 
     def extend(self, key: Key, news: Mapping[str, Any]) -> None:
@@ -125,7 +128,7 @@ class Facts(Protocol):
 
     def get(self, key: Key) -> bytes | None:
         """
-        Return a fact; None if there is none.
+        Return a fact with whatever is damaged in it; `{}` if unfinished, and None if there is none.
         """
         ...
 
@@ -142,15 +145,11 @@ class Facts(Protocol):
         ...
 
     def has(self, key: Key) -> bool:
-        """
-        Tell whether there is a fact, even if it cannot be read.
-        """
+        """Tell whether there is a fact, even if it cannot be read."""
         ...
 
     def drop(self, key: Key) -> None:
-        """
-        Remove a fact, if there is one.
-        """
+        """Remove a fact, if there is one."""
         ...
 
     def scan(self, kind: Kind, session: str | None = None) -> Iterator[Key]:
@@ -177,9 +176,7 @@ class Facts(Protocol):
         ...
 
     def describe(self, key: Key) -> str:
-        """
-        Return where a fact is kept, for error messages.
-        """
+        """Return where a fact is kept, for error messages."""
         ...
 
 
@@ -190,22 +187,16 @@ class Lease(Protocol):
 
     @property
     def fence(self) -> int:
-        """
-        A number that no other lease of this name has, before or after.
-        """
+        """A number that no other lease of this name has, before or after."""
         ...
 
     @property
     def is_held(self) -> bool:
-        """
-        Whether the right is still held, as far as this process knows.
-        """
+        """Whether the right is still held, as far as this process knows."""
         ...
 
     def release(self) -> None:
-        """
-        Give the right back; again, this does nothing.
-        """
+        """Give the right back; again, this does nothing."""
         ...
 
 
@@ -236,9 +227,7 @@ class Rights(Protocol):
         ...
 
     def postpone(self, name: str, seconds: float) -> None:
-        """
-        Let no turn come earlier than in some seconds.
-        """
+        """Let no turn come earlier than in some seconds."""
         ...
 
 
@@ -289,13 +278,34 @@ class Blobs(Protocol):
         ...
 
     def drop(self, key: str) -> None:
-        """Remove an image, if it is there."""
+        """Remove an image and the metadata beside it, if they are there."""
+        ...
+
+    def set_aside(self, key: str) -> None:
+        """
+        Put a deleted image where people do not come upon it, if it is seen by people at all. Again,
+        or without an image, this does nothing; its key and what `get` returns stay the same.
+        """
+        ...
+
+    def put_back(self, key: str) -> None:
+        """
+        Undo `set_aside`.
+
+        Raises:
+            StorageIOError: Another file has taken its place.
+        """
+        ...
+
+    def find_moved(self, images: Iterable[ImageRecord]) -> dict[str, str]:
+        """
+        Return the keys of files, by images' ids, that have exactly the bytes of an image whose own
+        file is gone, because a person moved or renamed it; without those that are not found.
+        """
         ...
 
     def address(self, key: str) -> str:
-        """
-        Return where people and other programs find an image: a path, or a URL.
-        """
+        """Return where people and other programs find an image: a path, or a URL."""
         ...
 
     def local_file(self, key: str) -> str:
@@ -338,21 +348,18 @@ class Index(Protocol):
     """
 
     def find(self, image_id: str) -> ImageLocation | None:
-        """
-        Return where an image's record is.
-        """
+        """Return where an image's record is, whether or not it is deleted."""
         ...
 
     def page(self, query: ImageQuery) -> list[ImageLocation]:
         """
-        Return the latest images that a query asks for, the newest first.
+        Return the latest images that a query asks for, the newest first. Marks say which are
+        deleted, by themselves or with their session, starred or tagged.
         """
         ...
 
     def tally(self, query: SpendingQuery) -> list[CostTotals]:
-        """
-        Sum the costs of turns by group.
-        """
+        """Sum the costs of turns by group."""
         ...
 
     def spent(
@@ -365,9 +372,7 @@ class Index(Protocol):
         ...
 
     def settled_under(self, idempotency_keys: Collection[str]) -> dict[str, list[Key]]:
-        """
-        Return all turns that were settled under some idempotency keys, the latest first.
-        """
+        """Return all turns that were settled under some idempotency keys, the latest first."""
         ...
 
     def owners(self, ids: Iterable[str]) -> dict[str, str | None]:
@@ -377,7 +382,12 @@ class Index(Protocol):
         ...
 
     def sessions(
-        self, name: str | None = None, limit: int | None = None, before: str | None = None
+        self,
+        name: str | None = None,
+        limit: int | None = None,
+        before: str | None = None,
+        *,
+        deleted: bool = False,
     ) -> list[str]:
         """
         Return the ids of sessions, the latest first.
@@ -386,13 +396,12 @@ class Index(Protocol):
             name: Only those that have this name, folded, and maybe some that cannot be read.
             limit: The largest number; None for all.
             before: Only those older than the session of this id.
+            deleted: Those that can be restored, in place of those that are not deleted.
         """
         ...
 
     def count_sessions(self) -> int:
-        """
-        Return how many sessions there are.
-        """
+        """Return how many sessions are not deleted."""
         ...
 
     def active(self, since: str) -> list[tuple[str, str]]:
@@ -402,9 +411,7 @@ class Index(Protocol):
         ...
 
     def rebuild(self) -> None:
-        """
-        Read all facts again, because an answer contradicted them.
-        """
+        """Read all facts again, because an answer contradicted them."""
         ...
 
 
@@ -427,9 +434,7 @@ class Ports(Protocol):
 
     @property
     def address(self) -> str:
-        """
-        Where people find the library: a folder, or a URL.
-        """
+        """Where people find the library: a folder, or a URL."""
         ...
 
     def check_health(
@@ -445,7 +450,5 @@ class Ports(Protocol):
         ...
 
     def close(self) -> None:
-        """
-        Give back what is held for the library, unless a lease is held; it stays usable.
-        """
+        """Give back what is held for the library, unless a lease is held; it stays usable."""
         ...

@@ -12,10 +12,11 @@ from typing import Any
 
 import attrs
 
+from imagesession._domain.marks import Marks, without_deleted
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.coerce import as_id
 from imagesession._engine.store import IdAndTime
-from imagesession.errors import StorageError, StorageIOError
+from imagesession.errors import CorruptRecordError, StorageError, StorageIOError
 
 from . import codec
 from .ids import UlidFactory
@@ -40,7 +41,7 @@ class StorePart:
         self.rights = ports.rights
         self.blobs = ports.blobs
         self.index = ports.index
-        self.ids = UlidFactory()
+        self.ids = UlidFactory(ports.facts.now)
 
     def new_id(self, after: str = "") -> IdAndTime:
         """
@@ -88,6 +89,25 @@ def read_turn(facts: Facts, key: Key) -> Turn:
     return codec.read_turn(data, facts.describe(key))
 
 
+def read_marks(facts: Facts, owner: str) -> Marks:
+    """
+    Read the marks of a session, of a batch, or of a standalone image by its turn's id.
+
+    Raises:
+        CorruptRecordError: They are damaged.
+    """
+    key = Key("marks", owner)
+    data = facts.get(key)
+    return {} if data is None else codec.read_marks(data, facts.describe(key))
+
+
+def read_current_turn(facts: Facts, key: Key) -> Turn:
+    """
+    Read a settled turn as it is now: without what was deleted. Raises as `read_turn`.
+    """
+    return without_deleted(read_turn(facts, key), read_marks(facts, key.session or key.id))
+
+
 def session_name(facts: Facts, turn: Turn) -> str | None:
     """
     Return the name of a turn's session, if it has one.
@@ -125,21 +145,34 @@ def read_intent(facts: Facts, key: Key) -> Intent | None:
     """
     Read an intent; None if it is missing or damaged.
     """
-    return _parse_intent(facts.get(key) or b"{}", facts.describe(key))
+    try:
+        return to_intent(facts.get(key) or b"{}", facts.describe(key))
+    except StorageError:
+        return None
 
 
-def _parse_intent(data: bytes, where: str) -> Intent | None:
+def to_intent(data: bytes, where: str) -> Intent:
+    """
+    Read an intent.
+
+    Args:
+        data: The intent, with the members that were added.
+        where: Its path, for errors.
+
+    Raises:
+        CorruptRecordError: It is damaged.
+        UnsupportedFormatVersionError: A newer imagesession wrote it.
+    """
     try:
         members = parse_object(data)
         changed = {name: members[name] for name in _LATER if name in members}
         turn = codec.to_turn({**members["turn"], **changed}, where)
-        staged = codec.read_images(members, where)
-    except (StorageError, LookupError, TypeError, ValueError):
-        return None
+    except (LookupError, TypeError, ValueError) as error:
+        raise CorruptRecordError(f"{where} is damaged: {error}.") from error
     return Intent(
         turn=turn,
         response_id=as_id(members.get("response_id")),
-        staged=staged,
+        staged=codec.read_images(members, where),
         absent_since=_absent_since(members, where),
     )
 
@@ -162,6 +195,5 @@ def open_intents(facts: Facts) -> Iterator[tuple[Key, Intent]]:
     Yield the intents whose turns are not settled, the oldest first.
     """
     for key, data in facts.unsettled():
-        intent = _parse_intent(data, facts.describe(key))
-        if intent is not None:
-            yield key, intent
+        with contextlib.suppress(StorageError):
+            yield key, to_intent(data, facts.describe(key))

@@ -1,5 +1,6 @@
 """
-Records that are gone or damaged, brought back from the metadata beside their images.
+Records that are gone or damaged: brought back from the metadata beside their images, or set aside;
+and those of images whose files were renamed.
 
 Nothing is dropped: a damaged record is kept in quarantine.
 """
@@ -15,15 +16,20 @@ import attrs
 
 from imagesession._domain.health import HealthCheck
 from imagesession._domain.sessions import SessionRecord
-from imagesession._domain.turn import Turn
+from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._domain.wording import list_some
+from imagesession._engine.store import ImageQuery
 from imagesession._version import __version__
-from imagesession.errors import CorruptRecordError
+from imagesession.errors import CorruptRecordError, StorageError
 
 from . import codec, sidecar
 from .ids import timestamp_of
+from .images import ImageStore
 from .ports import Blobs, Key
-from .records import StorePart, turn_key
+from .records import is_open, to_intent, turn_key
+from .sessions import SessionStore
+
+_PAGE = 500
 
 
 @attrs.frozen
@@ -80,7 +86,7 @@ def _position(item: tuple[str, Mapping[str, Any]]) -> int:
     return position if isinstance(position, int) else 0
 
 
-class RepairStore(StorePart):
+class RepairStore(SessionStore, ImageStore):
     """
     The part of a library that brings records back.
     """
@@ -88,7 +94,7 @@ class RepairStore(StorePart):
     def repair(self) -> HealthCheck:
         """
         Write the records that are missing or damaged and can be made from the metadata beside
-        images, and say which.
+        images, and where renamed files are; say which.
 
         Raises:
             StorageIOError: The library cannot be written.
@@ -98,18 +104,48 @@ class RepairStore(StorePart):
         sessions = [
             session for session, name in described.names.items() if self._restore(session, name)
         ]
-        if not restored and not sessions:
-            return HealthCheck(name="repair", message="no record could be brought back.")
-        self.index.rebuild()
-        parts = [
-            f"{len(ids)} {what} ({list_some(ids)})"
-            for what, ids in (("turns", restored), ("sessions", sessions))
-            if ids
-        ]
-        return HealthCheck(
-            name="repair",
-            message=f"brought back from the metadata beside pictures: {' and '.join(parts)}.",
+        if restored or sessions:
+            self.index.rebuild()
+        counts = (
+            (restored, "turns brought back from the metadata beside pictures"),
+            (sessions, "sessions brought back from the metadata beside pictures"),
+            (self._record_moved_files(), "pictures recorded under their new names"),
         )
+        parts = [f"{len(ids)} {what} ({list_some(ids)})" for ids, what in counts if ids]
+        message = "; ".join(parts) if parts else "no record could be brought back"
+        return HealthCheck(name="repair", message=f"{message}.")
+
+    def _record_moved_files(self) -> list[str]:
+        """
+        Record where the files of images are that a person moved or renamed; return the images' ids.
+        """
+        images = self._images_without_files()
+        moved = self.blobs.find_moved(images.values())
+        for image_id, file in moved.items():
+            turn, position = self.find_recorded(image_id)
+            image = attrs.evolve(turn.images[position], file=file)
+            renamed = (*turn.images[:position], image, *turn.images[position + 1 :])
+            changed = attrs.evolve(turn, images=renamed)
+            self.facts.replace(turn_key(turn), codec.dump_turn(changed))
+            self.forget_turn(turn)
+            self.blobs.annotate(file, self.metadata(changed, position))
+            self.blobs.drop(images[image_id].file)  # with the metadata beside it
+        return list(moved)
+
+    def _images_without_files(self) -> dict[str, ImageRecord]:
+        missing: dict[str, ImageRecord] = {}
+        query = ImageQuery(limit=_PAGE)
+        while page := self.list_images(query):
+            for turn, position in page:
+                image = turn.images[position]
+                query = attrs.evolve(query, before=image.id)
+                try:
+                    self.blobs.version(image.file)
+                except FileNotFoundError:
+                    missing[image.id] = image
+                except OSError:
+                    continue
+        return missing
 
     def _restore_turn(self, turn: Turn) -> bool:
         return self._put_back(turn_key(turn), codec.dump_turn(turn), codec.read_turn)
@@ -140,6 +176,46 @@ class RepairStore(StorePart):
         with contextlib.suppress(CorruptRecordError):
             read(present, self.facts.describe(key))
             return False
-        self.facts.replace(Key("quarantine", f"{key.id}.{key.kind}"), present)
+        self._quarantine(key, present)
         self.facts.replace(key, data)
         return True
+
+    def quarantine_damaged(self) -> dict[str, str]:
+        """
+        Move the records of requests and batches that are damaged, and that no program holds, into
+        quarantine, so that they are told of once; return where each is kept, by its id.
+        """
+        moved: dict[str, str] = {}
+        for key in (*self.facts.scan("intent"), *self.facts.scan("batch")):
+            if key.kind == "batch" or is_open(self.facts, key):
+                with contextlib.suppress(StorageError):  # where nothing can be written, it stays
+                    moved |= self._set_aside(key)
+        return moved
+
+    def _set_aside(self, key: Key) -> dict[str, str]:
+        right = self.rights.hold(f"{key.kind} {key.id}")
+        if right is None:
+            return {}
+        try:
+            # What was not finished is no record yet; see `Facts.get`.
+            data = self.facts.get(key) or b"{}"
+            if data != b"{}" and self._is_damaged(key, data):
+                where = self._quarantine(key, data)
+                self.facts.drop(key)
+                return {key.id: where}
+        finally:
+            right.release()
+        return {}
+
+    def _is_damaged(self, key: Key, data: bytes) -> bool:
+        read = to_intent if key.kind == "intent" else codec.read_batch
+        try:
+            read(data, self.facts.describe(key))
+        except CorruptRecordError:
+            return True
+        return False
+
+    def _quarantine(self, key: Key, data: bytes) -> str:
+        kept = Key("quarantine", f"{key.id}.{key.kind}")
+        self.facts.replace(kept, data)
+        return self.facts.describe(kept)

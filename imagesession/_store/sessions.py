@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
+from imagesession._domain.marks import UNMARKED, without_deleted
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import Turn, is_id
@@ -21,7 +22,7 @@ from imagesession.errors import NotFoundError, StorageError
 from . import codec
 from .ids import first_id, timestamp_of
 from .ports import Key, Ports
-from .records import StorePart, read_turn
+from .records import StorePart, read_marks, read_turn
 
 HINTS = 5
 
@@ -72,10 +73,11 @@ class SessionStore(StorePart):
         Return a session by its id, or by a name that only one session has.
 
         Raises:
-            NotFoundError: There is no such session, or more than one.
+            NotFoundError: There is no such session, or more than one, or it was deleted.
         """
         record = self.read_session(wanted) if is_id(wanted) else None
         if record is not None:
+            self.check_session_present(record)
             return record
         named = self.sessions_named(wanted)
         if len(named) == 1:
@@ -92,7 +94,7 @@ class SessionStore(StorePart):
         return tuple(record for record in records if fold(record.name or "") == wanted)
 
     def list_sessions(
-        self, limit: int | None = None, before: str | None = None
+        self, limit: int | None = None, before: str | None = None, *, deleted: bool = False
     ) -> tuple[SessionRecord, ...]:
         """
         Return the latest sessions, the latest first.
@@ -100,11 +102,12 @@ class SessionStore(StorePart):
         Args:
             limit: The largest number of sessions; None for all.
             before: Only those older than the session of this id.
+            deleted: Those in the bin, in place of those that are not deleted.
         """
         found: list[SessionRecord] = []
         while limit is None or len(found) < limit:
             missing = None if limit is None else limit - len(found)
-            session_ids = self.index.sessions(limit=missing, before=before)
+            session_ids = self.index.sessions(limit=missing, before=before, deleted=deleted)
             found += self._read_sessions(session_ids)
             if missing is None or len(session_ids) < missing:
                 break
@@ -132,7 +135,7 @@ class SessionStore(StorePart):
 
     def count_sessions(self) -> int:
         """
-        Return how many sessions there are.
+        Return how many sessions are not deleted.
         """
         return self.index.count_sessions()
 
@@ -144,10 +147,12 @@ class SessionStore(StorePart):
         turns = (key.id for key in self.facts.scan("turn", record.id))
         return max(record.created, timestamp_of(max((*turns, *moves), default="")))
 
-    def tree(self, record: SessionRecord) -> Tree:
+    def tree(self, record: SessionRecord, *, deleted: bool = False) -> Tree:
         """
-        Return a session's turns. The records of turns with images never change, so each is read
-        once; threads that read the same ones at the same time agree without a lock.
+        Return a session's turns, without what was deleted, or with what is in the bin.
+
+        The records of turns with images change only when they are erased, and marks say that; so
+        each is read once. Threads that read the same ones at the same time agree without a lock.
         """
         known = self._turns.get(record.id, {})
         new = [key for key in self.facts.scan("turn", record.id) if key.id not in known]
@@ -155,7 +160,29 @@ class SessionStore(StorePart):
         final = {turn_id: turn for turn_id, turn in read.items() if turn.has_image}
         if final:
             self._turns[record.id] = {**known, **final}
-        return Tree(moves=record.moves).with_turn((*known.values(), *read.values()))
+        marks = {} if deleted else read_marks(self.facts, record.id)
+        turns = (*known.values(), *read.values())
+        return Tree(moves=record.moves).with_turn(without_deleted(turn, marks) for turn in turns)
+
+    def forget_turn(self, turn: Turn) -> None:
+        """
+        Forget a turn whose record was replaced.
+        """
+        self._turns.get(turn.session or "", {}).pop(turn.id, None)
+
+    def check_session_present(self, record: SessionRecord) -> None:
+        """
+        Raise a `NotFoundError` if a session was deleted.
+        """
+        mark = read_marks(self.facts, record.id).get(record.id, UNMARKED)
+        if mark.erased:
+            raise NotFoundError(f"Session {record.id} was erased.", record.id)
+        if mark.deleted is not None:
+            raise NotFoundError(
+                f"Session {record.id} is in the bin. Bring it back with "
+                f"studio.sessions.restore({record.id!r}).",
+                record.id,
+            )
 
     def _not_found(self, key: str, named: tuple[SessionRecord, ...] = ()) -> NotFoundError:
         shown = named[:HINTS] or self.list_sessions(limit=HINTS)

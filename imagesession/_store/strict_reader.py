@@ -41,12 +41,21 @@ def parse_object(data: bytes) -> dict[str, Any]:
 
 def merge_lines(data: bytes) -> bytes:
     """
-    Return the members of all lines as one JSON object; lines that are damaged are ignored.
+    Return the members of all lines as one JSON object. Lines that are damaged are kept under a name
+    of their own; a last line that is not finished was never written.
     """
     members: dict[str, Any] = {}
-    for line in data.split(b"\n"):
-        with contextlib.suppress(ValueError, TypeError):
+    *lines, rest = data.split(b"\n")
+    damaged: list[str] = []
+    for line in lines:
+        try:
             members.update(parse_object(line))
+        except (ValueError, TypeError):
+            damaged.append(line.decode("latin-1"))
+    with contextlib.suppress(ValueError, TypeError):
+        members.update(parse_object(rest))
+    if damaged:
+        members["damaged_lines"] = damaged
     return json.dumps(members).encode("ascii")
 
 

@@ -26,6 +26,7 @@ CREATES = ToolAnnotations(
 )
 READ_ONLY = CREATES.model_copy(update={"read_only_hint": True, "idempotent_hint": True})
 UPDATES = CREATES.model_copy(update={"idempotent_hint": True})
+DELETES = UPDATES.model_copy(update={"destructive_hint": True})
 GENERATES = CREATES.model_copy(update={"open_world_hint": True})
 CANCELS = GENERATES.model_copy(update={"destructive_hint": True, "idempotent_hint": True})
 # Comparing names takes time that grows with their length; no tool or argument has a longer name.
@@ -91,13 +92,8 @@ class LibraryTool(Tool):
     ) -> CallToolResult:
         """
         Answer a call; an exception becomes an error result.
-
-        Args:
-            arguments: The call's arguments.
-            context: Its request.
-            convert_result: Has no effect, as the result is one of the protocol already.
         """
-        del convert_result
+        del convert_result  # the result is one of the protocol already
         try:
             self._check_names(arguments)
             called_parameters.set(self.arguments)
@@ -108,11 +104,17 @@ class LibraryTool(Tool):
             if self.generates:
                 return await call.generate(answer, request_id)
             answered = await answer()
+            if not isinstance(answered, CallToolResult):
+                answered = text_result({**answered, **call.extra})
         except MCPError:
             raise
         except Exception as error:  # noqa: BLE001 - its text is masked unless it is expected
             return error_result(error)
-        return answered if isinstance(answered, CallToolResult) else text_result(answered)
+        return (
+            answered
+            if isinstance(answered, CallToolResult)
+            else text_result({**answered, **call.extra})
+        )
 
     def _check_names(self, arguments: Iterable[str]) -> None:
         """
@@ -189,6 +191,7 @@ TOOLS = tuple(
         (library.upload_image, "Upload an image", CREATES),
         (library.view_image, "View an image", READ_ONLY),
         (library.list_images, "Find images", READ_ONLY),
+        (library.delete_image, "Delete an image, or bring it back", DELETES),
         (library.get_generation, "Get the image of a running call", READ_ONLY),
         (library.cancel_generation, "Cancel a generation", CANCELS),
         (library.estimate_cost, "Estimate an image's cost", READ_ONLY),

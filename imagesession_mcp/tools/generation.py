@@ -225,7 +225,7 @@ async def analyze_and_improve_image(
 def _original_image(image: InputImage | None, image_path: str | None) -> dict[str, Any]:
     if isinstance(image, imagesession.AsyncSavedImage):
         return {
-            "original_image_path": str(image.path),
+            "original_image_path": payloads.path_of(image),
             "original_image_id": payloads.short_id(image.id),
         }
     return {} if image_path is None else {"original_image_path": image_path}

@@ -12,7 +12,7 @@ from pydantic import Field
 
 import imagesession
 from imagesession.errors import ImageSessionError
-from imagesession_mcp import guide, payloads, results, safe_files
+from imagesession_mcp import guide, payloads, results
 from imagesession_mcp.context import STILL_PENDING, CallContext
 from imagesession_mcp.errors import ToolCallError
 from imagesession_mcp.payloads import Payload
@@ -23,6 +23,7 @@ from imagesession_mcp.tools.params import build_options
 # The most bytes of a view of this size.
 _VIEW_BYTES = 75_000
 _VIEW_SIDE = 768
+_MAX_UPLOAD = 10_000_000
 _CANCEL_TIMEOUT = 12.0
 
 
@@ -35,8 +36,14 @@ async def upload_image(
     """
     Add an image of your own to the library, when the server cannot read its file. Costs nothing.
     """
-    content = await asyncio.to_thread(safe_files.decode_upload, data)
-    image = await call.studio.images.import_file(content, prompt=prompt)
+    if len(data) > _MAX_UPLOAD * 4 // 3 + 100:
+        raise ToolCallError(
+            "invalid_input_image",
+            f"data has more than {_MAX_UPLOAD / 1e6:.0f} MB. Make the image smaller.",
+        )
+    # As a URL of its own content, it can be nothing else, such as the path of a file.
+    url = data if data.startswith("data:") else f"data:;base64,{data}"
+    image = await call.studio.images.import_file(url, prompt=prompt)
     return payloads.view_payload(image, shown=True)
 
 
@@ -79,6 +86,9 @@ async def list_images(
         params.OptionalText, Field(description="The first day, as '2026-11-24'.")
     ] = None,
     until: Annotated[params.OptionalText, Field(description="The last day.")] = None,
+    starred: Annotated[bool | None, Field(description="Only with a star.")] = None,
+    tags: Annotated[list[str] | None, Field(description="With all of these tags.")] = None,
+    deleted: Annotated[bool, Field(description="Those in the bin instead.")] = False,
     limit: params.Limit = 20,
     before: Annotated[
         params.OptionalText, Field(description="Continues after the image of that image_id.")
@@ -97,6 +107,9 @@ async def list_images(
         text=text,
         since=since,
         until=until,
+        starred=starred,
+        tags=tags or (),
+        deleted=deleted,
         limit=limit,
         before=(await call.image(before)).id if before else None,
     )
@@ -104,6 +117,23 @@ async def list_images(
         "images": [payloads.image_row(image, detailed=detailed) for image in images],
         "before": payloads.short_id(images[-1].id) if len(images) == limit else None,
     }
+
+
+async def delete_image(
+    call: CallContext,
+    *,
+    image_id: params.ImageId,
+    restore: Annotated[bool, Field(description="Brings it back from the bin instead.")] = False,
+) -> Payload:
+    """
+    Put an image into the library's bin, which only people empty. Sessions go on from the turn
+    before. Costs nothing.
+    """
+    if restore:
+        await call.studio.images.restore(image_id)
+    else:
+        await (await call.image(image_id)).delete()
+    return {"image_id": image_id, "deleted": not restore}
 
 
 async def get_generation(

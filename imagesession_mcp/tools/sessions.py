@@ -46,9 +46,10 @@ async def create_image_session(
     session = await call.studio.session(description, name=session_name, resume=resume, **defaults)
     status = await session.status()
     chosen = imagesession.GenerateOptions().updated(status.options)
-    warnings = await call.warnings(chosen.model, chosen.image_model)
+    if notices := await call.notices(chosen.model, chosen.image_model):
+        call.extra["warnings"] = notices
     names = ("session_id", "session_name", "description", "model", "created_at")
-    return {**payloads.select(status, *names), "status": status.state, **warnings}
+    return {**payloads.select(status, *names), "status": status.state}
 
 
 async def get_session_status(
@@ -133,10 +134,11 @@ async def promote_image_to_session(
             "created_at": payloads.minute(head.turn.started),
         },
         "promoted_image": {
-            "path": str(head.path),
+            "path": payloads.path_of(head),
             "generation_id": head.record.call_id,
             "image_id": payloads.short_id(head.id),
         },
+        **payloads.untrusted(head),
         "ready_for_refinement": True,
         "next_steps": [
             "generate_image_in_session refines the image.",
@@ -167,16 +169,15 @@ async def navigate_session(
     Nothing is deleted. Costs nothing.
     """
     session = await call.session(session_id, branch)
-    target = await call.turn_or_image(session, at)
     match action:
         case "undo":
             head = await session.undo(steps)
         case "redo":
             head = await session.redo(steps)
-        case "checkout" if target is not None:
-            head = await session.checkout(target)
+        case "checkout" if at is not None:
+            head = await session.checkout(at)
         case "branch":
-            session = await session.branch(name, at=target)
+            session = await session.branch(name, at=at)
             head = await session.head()
         case _:
             lacks = "checkout needs at, an image_id" if action == "checkout" else "No such action"
@@ -189,5 +190,5 @@ async def navigate_session(
         "session_id": session.id,
         "branch": session.branch_name,
         "head_image_id": head and payloads.short_id(head.id),
-        "head_image_path": head and str(head.path),
+        "head_image_path": head and payloads.path_of(head),
     }

@@ -15,8 +15,9 @@ from PIL import Image
 
 from imagesession import Studio
 from imagesession._display import formatting
-from imagesession._display.contact_sheet import suitable_columns
+from imagesession._display.contact_sheet import build_sheet, suitable_columns
 from imagesession._display.sheet_layout import Card, Sheet, SheetLayout, draw_pages
+from imagesession._store.disk.library import open_library
 from imagesession.errors import InvalidRequestError, RefusalError, StorageIOError
 from imagesession.testing import FakeOpenAI
 from tests.display.payloads import RUNNING_SVG
@@ -216,6 +217,7 @@ def count_pages(pdf: bytes) -> int:
     return int(re.findall(rb"/Count (\d+)", pdf)[-1])
 
 
+@pytest.mark.detailed
 def test_png_sheet(session: Any, tmp_path: Path) -> None:
     """
     A PNG shows transparency on a checkerboard, and has the library's name in its metadata.
@@ -253,6 +255,23 @@ def test_default_path_is_in_the_current_folder(
     path = session.contact_sheet(captions=False)
     assert path.is_absolute()
     assert path == tmp_path / f"contact_sheet_{session.id[-8:].lower()}.png"
+
+
+def test_costs_can_be_left_out(session: Any, tmp_path: Path) -> None:
+    """
+    With `costs=False` no price stands on the sheet: not below images, in the total or the footer.
+    """
+    store = open_library(session.images()[0].path.parents[1])
+    record = store.find_session(session.id)
+    for costs in (True, False):
+        content = build_sheet(store, record, store.tree(record), costs=costs)
+        words = " ".join((*content.facts, content.note, *(card.facts for card in content.cards)))
+        assert ("$" in words) == costs
+        assert ("price" in words) == costs
+    assert (
+        session.contact_sheet(tmp_path / "a.png").read_bytes()
+        != session.contact_sheet(tmp_path / "b.png", costs=False).read_bytes()
+    )
 
 
 def test_only_an_earlier_sheet_is_overwritten(session: Any, tmp_path: Path) -> None:

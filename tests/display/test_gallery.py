@@ -92,6 +92,57 @@ def test_gallery_of_a_session(studio: Any, tmp_path: Path) -> None:
     assert "<title>Tea &amp; &lt;Logo&gt;</title>" in _text(page)
 
 
+def test_stars_and_tags_are_shown_and_counted(studio: Any, tmp_path: Path) -> None:
+    """
+    The page has the stars and tags of images, in sessions and outside, and how many have each.
+    """
+    inside = studio.session("A logo").generate("a teapot")
+    alone = studio.generate("a lighthouse")
+    studio.generate("a fox")
+    inside.star()
+    inside.tag("final")
+    alone.tag("final", "blue")
+    data = page_data(studio.gallery(tmp_path / "page.html"))
+    images = {image["id"]: image for turn in data["turns"] for image in turn["images"]}
+    assert [image["id"] for image in images.values() if image.get("starred")] == [inside.id]
+    assert images[alone.id]["tags"] == ["blue", "final"]
+    assert (data["facts"]["starred"], data["facts"]["tags"]) == (1, {"final": 2, "blue": 1})
+
+
+def test_deleted_images_are_not_shown(studio: Any, tmp_path: Path) -> None:
+    """
+    What was deleted is not on the page: no image, and no word of its prompt; in a tree, its place
+    stays.
+    """
+    session = studio.session("A logo")
+    for prompt in ("a teapot", "secretly bluer", "rounder"):
+        image = session.generate(prompt)
+        if prompt.startswith("secretly"):
+            image.star()
+            studio.images.delete(image.id)
+    studio.images.delete(studio.generate("a secret lighthouse").id)
+    gone = studio.session("A secret session", name="Secret")
+    gone.generate("a secret fox")
+    studio.sessions.delete(gone.id)
+    page = studio.gallery(tmp_path / "page.html")
+    data = page_data(page)
+    assert "secret" not in _text(page).lower().split('id="data">')[1].split("</script>")[0]
+    assert [(turn["prompt"], turn["deleted"]) for turn in with_defaults(data["turns"])] == [
+        ("a teapot", False),
+        ("", True),
+        ("rounder", False),
+    ]
+    assert data["facts"]["pictures"] == 2
+    assert data["facts"]["starred"] == 0
+
+
+def with_defaults(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """
+    Return turns with members that are left out where they are empty.
+    """
+    return [{"prompt": "", "deleted": False, **turn} for turn in turns]
+
+
 def test_refused_turn_is_shown(studio: Any, provider: FakeOpenAI, tmp_path: Path) -> None:
     """
     A refused turn is on the page, with the reason.
@@ -165,6 +216,7 @@ def test_turns_without_session_record_are_shown(studio: Any, tmp_path: Path) -> 
 # --- images -----------------------------------------------------------------------------------
 
 
+@pytest.mark.detailed
 def test_thumbnail_is_a_small_webp(studio: Any, tmp_path: Path) -> None:
     """
     A thumbnail is a WebP of a few kilobytes, with the image's aspect ratio and colours.

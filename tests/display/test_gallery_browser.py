@@ -5,8 +5,12 @@ of a prompt runs as a script.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import http.server
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from imagesession import Studio, errors
+from imagesession._display.gallery import parts, writer
 from imagesession._fake_openai.faults import Refused
 from imagesession.testing import FakeOpenAI, Fault
 from tests.display.browser import Opened, launch_browser, needs_axe, needs_chromium, opened
@@ -23,11 +28,11 @@ from tests.display.payloads import PAYLOADS, RUNNING_SVG
 
 pytestmark = needs_chromium
 TAGS = frozenset(
-    """a b body button circle code dd details dialog div dl dt footer h1 h2 h3 head header html img
-    input kbd label li main meta noscript ol option p path pre script section select span style
-    summary svg title ul""".split()  # noqa: SIM905 - a list of words is read best as words
+    """a b body button circle code dd details dialog div dl dt figcaption figure footer h1 h2 h3
+    head header html img input kbd label li main meta noscript ol option p path pre script section
+    select span style summary svg title ul""".split()  # noqa: SIM905 - a list of words is read best as words
 )
-VIEWS = ("gallery", "trees", "viewer", "compare", "empty", "nothing")
+VIEWS = ("gallery", "filters", "trees", "viewer", "compare", "empty", "nothing")
 
 
 @attrs.frozen(kw_only=True)
@@ -41,6 +46,7 @@ class Pages:
     session: Path
     empty: Path
     hostile: Path
+    hostile_parts: Path
 
 
 @pytest.fixture(scope="module", name="browser")
@@ -64,30 +70,37 @@ def sample_pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
         tea = studio.session("A logo for a tea shop", name="Tea logo")
         first = tea.generate("a minimalist teapot logo")
         tea.generate("more geometric")
-        tea.generate("a horizontal version", size="1536x864")
+        tea.generate("a horizontal version", size="3072x1024")
         first.branch("warm version").generate("warmer colours")
         provider.enqueue_fault(
             Fault(path="/responses", outcome=Refused(text="I cannot draw that."))
         )
         with pytest.raises(errors.RefusalError):
             tea.generate("what is turned down")
-        studio.session("Shop photographs", name="Catalogue").product("blue guitar")
-        office = studio.generate("an office", size="1536x1024")
+        guitar = studio.session("Shop photographs", name="Catalogue").product("blue guitar")
+        guitar.star()
+        guitar.tag("shop", "<b>")
+        office = studio.generate("an office", size="1536x1024", image_model="gpt-image-2")
         studio.edit("paint the wall green", image=office)
         studio.generate("a spinner", output_format="gif", frames=2)
         gallery = studio.gallery(root / "gallery.html")
         session = tea.gallery(root / "session.html")
     with Studio.offline(root / "nothing") as studio:
         empty = studio.gallery(root / "empty.html")
-    hostile = _write_hostile(root)
+    hostile, hostile_parts = _write_hostile(root)
     return Pages(
-        library=root / "library", gallery=gallery, session=session, empty=empty, hostile=hostile
+        library=root / "library",
+        gallery=gallery,
+        session=session,
+        empty=empty,
+        hostile=hostile,
+        hostile_parts=hostile_parts,
     )
 
 
-def _write_hostile(root: Path) -> Path:
+def _write_hostile(root: Path) -> tuple[Path, Path]:
     """
-    Write the gallery of a library in which every text is an attack.
+    Write the galleries of a library in which every text is an attack: as one page, and in parts.
     """
     provider = FakeOpenAI()
     with Studio.offline(root / "hostile", provider=provider, retry_timeout=0) as studio:
@@ -97,12 +110,19 @@ def _write_hostile(root: Path) -> Path:
         studio.images.import_file(RUNNING_SVG, prompt="an SVG that would run")
         for number, payload in enumerate(PAYLOADS):
             session = studio.session(payload, name=payload if number % 2 else None)
-            session.generate(payload).branch(payload).generate(f"more {payload}")
+            image = session.generate(payload)
+            image.branch(payload).generate(f"more {payload}")
+            with contextlib.suppress(errors.InvalidRequestError):  # a tag is one line of text
+                image.tag(payload)
             provider.enqueue_fault(Fault(path="/responses", outcome=Refused(text=payload)))
             with pytest.raises(errors.RefusalError):
                 session.generate(payload)
         studio.product("<img src=x onerror=window.ran=1>")
-        return studio.gallery(root / "hostile.html")
+        whole = studio.gallery(root / "hostile.html")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(writer, "LARGE", 9)
+            patch.setattr(parts, "TURNS", 9)
+            return whole, studio.gallery(root / "hostile in parts.html")
 
 
 @pytest.fixture(name="gallery")
@@ -113,6 +133,17 @@ def opened_gallery(browser: Browser, pages: Pages) -> Iterator[Opened]:
     with opened(browser, pages.gallery) as gallery:
         yield gallery
         assert gallery.problems == []
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """
+    Serves a folder without a log.
+    """
+
+    def log_message(self, *args: object) -> None:
+        """
+        Log nothing.
+        """
 
 
 def open_card(gallery: Opened, prompt_of_focus: str) -> None:
@@ -177,6 +208,7 @@ def test_filter_by_kind_and_session(gallery: Opened) -> None:
     """
     The page can be filtered by kind, by session, and by standalone images.
     """
+    gallery.page.click("#filters")
     gallery.page.select_option("#kind", "edit")
     expect(gallery.page.locator("#content .said")).to_have_text(["paint the wall green"])
     gallery.page.select_option("#kind", "")
@@ -184,6 +216,93 @@ def test_filter_by_kind_and_session(gallery: Opened) -> None:
     expect(gallery.page.locator("#content .card")).to_have_count(4)
     gallery.page.select_option("#session", label="Single pictures")
     expect(gallery.page.locator("#content .card")).to_have_count(4)
+    expect(gallery.page.locator("#filters")).to_have_text("Filters (1)")
+    gallery.page.click("#clear")
+    expect(gallery.page.locator("#content .card")).to_have_count(9)
+
+
+def test_filter_by_model_and_day(gallery: Opened) -> None:
+    """
+    The page can be filtered by chat model, by image model, and by days, of which both ends count.
+    """
+    page = gallery.page
+    page.click("#filters")
+    page.select_option("#model", "gpt-image-2")
+    expect(page.locator("#content .said")).to_have_text(["an office"])
+    page.click("#clear")
+    today = page.evaluate("dayOf(data.turns[0])")
+    page.fill("#from", today)
+    page.fill("#to", today)
+    expect(page.locator("#content .card")).to_have_count(9)
+    page.fill("#to", "2020-02-02")
+    expect(page.locator(".empty")).to_contain_text("Nothing matches")
+
+
+def test_stars_are_kept_in_the_browser(gallery: Opened) -> None:
+    """
+    A star that is set by key or click is still there after a reload, is filtered by, and can be
+    copied as a call; taken away again, nothing is left to copy.
+    """
+    page = gallery.page
+    page.locator("#content .frame").first.focus()
+    page.keyboard.press("s")
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    page.click("#starred")
+    expect(page.locator("#content .said")).to_have_text(["a spinner", "blue guitar"])
+    expect(page.locator("#own-stars p")).to_have_text("1 star set in this browser")
+    star = page.locator("#content .star").first
+    expect(star).to_have_attribute("aria-pressed", "true")
+    star.click()
+    expect(page.locator("#own-stars")).to_be_hidden()
+
+
+def test_filter_by_tag(gallery: Opened) -> None:
+    """
+    The tags of the library are filtered by: from the list, and from an image that has them.
+    """
+    page = gallery.page
+    page.click("#filters")
+    page.select_option("#tag", "<b>")
+    expect(page.locator("#content .said")).to_have_text(["blue guitar"])
+    open_card(gallery, "blue guitar")
+    page.locator("#panel").get_by_role("button", name="shop").click()
+    expect(page.locator("#tag")).to_have_value("shop")
+    expect(page.locator("#content .said")).to_have_text(["blue guitar"])
+
+
+def test_any_two_images_are_compared(gallery: Opened) -> None:
+    """
+    Two images of different sessions are chosen and compared: side by side if they differ in shape,
+    or under a slider; a third choice replaces the first.
+    """
+    page = gallery.page
+    for prompt in ("blue guitar", "a minimalist teapot logo", "an office"):
+        page.locator("#content .card", has_text=prompt).locator(".frame").focus()
+        page.keyboard.press("x")
+    expect(page.locator("#picked .step img")).to_have_count(2)
+    page.click("#compare-picked")
+    expect(page.locator("#stage figcaption")).to_contain_text(["minimalist teapot", "an office"])
+    page.get_by_role("button", name="Side by side").click()
+    expect(page.locator(".earlier")).to_have_attribute("alt", "Sketch: a minimalist teapot logo")
+    expect(page.locator("#stage .tag")).to_have_text(["First", "Second"])
+    page.keyboard.press("Escape")
+    page.click("#clear-picked")
+    expect(page.locator("#picked")).to_be_hidden()
+
+
+def test_wide_images_are_shown_whole(gallery: Opened) -> None:
+    """
+    A banner three times as wide as high is not cropped: not in rows, trees, or its line.
+    """
+    page = gallery.page
+    ratio = "at => { const box = at.getBoundingClientRect(); return box.width / box.height; }"
+    card = page.locator("#content .card", has_text="a horizontal version")
+    assert card.locator(".frame").evaluate(ratio) == pytest.approx(3, rel=0.02)
+    page.click("#show-trees")
+    page.locator(".node", has_text="a horizontal version").locator(".frame").click()
+    for picture in page.locator(".frame img, .step img").all():
+        assert picture.evaluate("at => getComputedStyle(at).objectFit") == "contain"
 
 
 def test_sessions_are_shown_as_trees(gallery: Opened) -> None:
@@ -193,7 +312,7 @@ def test_sessions_are_shown_as_trees(gallery: Opened) -> None:
     gallery.page.click("#show-trees")
     tea = gallery.page.locator(".session", has_text="Tea logo")
     expect(tea.locator(".node")).to_have_count(5)
-    expect(tea.locator(".branches path")).to_have_count(4)
+    expect(tea.locator(".branches > svg path")).to_have_count(4)
     assert sorted(tea.locator(".head").all_inner_texts()) == ["main", "warm version"]
     tea.locator(".failed").click()
     assert "I cannot draw that." in gallery.page.locator("#panel").inner_text()
@@ -258,6 +377,8 @@ def test_two_images_of_a_line_are_compared(gallery: Opened) -> None:
     expect(page.get_by_label("Before", exact=True).locator("option:checked")).to_contain_text(
         "more geometric"
     )
+    page.get_by_role("button", name="Side by side").click()
+    page.get_by_role("slider").focus()
     assert page.get_by_role("slider").evaluate("at => at === document.activeElement")
     for _ in range(20):
         page.keyboard.press("ArrowRight")
@@ -277,9 +398,10 @@ def test_edit_is_compared_with_its_source(gallery: Opened) -> None:
     expect(gallery.page.locator(".earlier")).to_have_attribute("alt", "Sketch: an office")
 
 
-def test_code_snippet_is_copied(browser: Browser, pages: Pages) -> None:
+def test_texts_are_copied(browser: Browser, pages: Pages) -> None:
     """
-    A key copies the code snippet to the clipboard.
+    A key copies the code snippet to the clipboard; buttons copy the prompt, the id, and the stars
+    as a call.
     """
     with opened(
         browser, pages.gallery, permissions=["clipboard-read", "clipboard-write"]
@@ -288,7 +410,47 @@ def test_code_snippet_is_copied(browser: Browser, pages: Pages) -> None:
         gallery.page.keyboard.press("c")
         expect(gallery.page.locator(".call .copy")).to_have_text("Copied")
         copied = gallery.page.evaluate("navigator.clipboard.readText()")
-        assert copied == 'studio.generate("an office", size="1536x1024")'
+        assert copied == gallery.page.evaluate("callOf(current().turn)")
+        assert copied.startswith('studio.generate("an office", image_model="gpt-image-2", size=')
+        image_id = gallery.page.evaluate("current().image.id")
+        for name, text in (("Copy prompt", "an office"), ("Copy id", image_id)):
+            gallery.page.get_by_role("button", name=name).click()
+            expect(gallery.page.get_by_role("button", name="Copied").last).to_be_visible()
+            assert gallery.page.evaluate("navigator.clipboard.readText()") == text
+        gallery.page.keyboard.press("s")
+        gallery.page.keyboard.press("Escape")
+        gallery.page.click("#copy-stars")
+        expect(gallery.page.locator("#copy-stars")).to_have_text("Copied")
+        copied = gallery.page.evaluate("navigator.clipboard.readText()")
+    with Studio.offline(pages.library) as studio:
+        exec(copied, {"studio": studio})  # noqa: S102 - that is what it is for
+        assert studio.images.get(image_id).starred
+        studio.images.get(image_id).unstar()
+
+
+def test_image_is_downloaded(browser: Browser, pages: Pages) -> None:
+    """
+    From a web server, an image is downloaded under its own name; from a disk, where browsers do
+    not save copies, its file is opened, and its whole path is shown.
+    """
+    folder = str(pages.gallery.parent)
+    handler = functools.partial(QuietHandler, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{server.server_port}/{pages.gallery.name}")
+        page.locator("#content li", has_text="an office").first.locator(".frame").click()
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download").click()
+        saved = Path(download.value.path()).read_bytes()
+        page.close()
+        server.shutdown()
+    file = pages.library / "general" / download.value.suggested_filename
+    assert file.read_bytes() == saved
+    with opened(browser, pages.gallery) as gallery:
+        open_card(gallery, "an office")
+        expect(gallery.page.get_by_role("link", name="Open the file")).to_be_visible()
+        expect(gallery.page.locator(".path code")).to_have_text(str(file))
 
 
 def test_reduced_motion_pauses_animations(browser: Browser, pages: Pages) -> None:
@@ -398,7 +560,7 @@ def test_every_width_fits(browser: Browser, pages: Pages, width: int) -> None:
     """
     wide = "document.documentElement.scrollWidth"
     with opened(browser, pages.gallery, width=width, height=740, has_touch=width < 700) as gallery:
-        for view in ("gallery", "trees", "viewer", "compare"):
+        for view in ("gallery", "filters", "trees", "viewer", "compare"):
             open_view(gallery, view)
             assert gallery.page.evaluate(wide) <= width, view
         box = gallery.page.locator("#stage img").first.bounding_box()
@@ -410,7 +572,12 @@ def open_view(gallery: Opened, view: str) -> None:
     """
     Switch the page to one of its views.
     """
-    if view == "trees":
+    if view == "filters":
+        gallery.page.click("#filters")
+        gallery.page.locator("#content .frame").first.focus()
+        gallery.page.keyboard.press("s")
+        gallery.page.keyboard.press("x")
+    elif view == "trees":
         gallery.page.click("#show-trees")
     elif view == "viewer":
         gallery.page.click("#show-pictures")
@@ -444,12 +611,13 @@ def test_page_is_accessible(
 # --- no script runs ---------------------------------------------------------------------------
 
 
-def test_no_payload_runs(browser: Browser, pages: Pages) -> None:
+@pytest.mark.parametrize("page_name", ["hostile", "hostile_parts"])
+def test_no_payload_runs(browser: Browser, pages: Pages, page_name: str) -> None:
     """
     Scripts and elements in prompts, names, file names and messages stay text in every view: nothing
     runs, is fetched, or becomes an element.
     """
-    with opened(browser, pages.hostile) as gallery:
+    with opened(browser, getattr(pages, page_name)) as gallery:
         page = gallery.page
         for view in ("#show-pictures", "#show-trees"):
             page.click(view)
@@ -459,7 +627,7 @@ def test_no_payload_runs(browser: Browser, pages: Pages) -> None:
         page.locator(".node .frame").first.click()
         count = int(page.locator("#count").inner_text().split(" of ")[1])
         assert count >= 3
-        ids = page.evaluate("data.turns.map(turn => turn.id)")
+        ids = page.evaluate("Promise.all(parts.map(load)).then(() => [...turns.keys()])")
         assert len(ids) == 3 * len(PAYLOADS) + 3
         for turn_id in ids:
             page.evaluate("id => { goTo(turns.get(id).stops[0]); compare(); }", turn_id)

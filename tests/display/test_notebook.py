@@ -18,7 +18,7 @@ import pytest
 from IPython.lib.pretty import pretty  # type: ignore[import-untyped,unused-ignore]
 from PIL import Image
 
-from imagesession import AsyncStudio, PartialImage, Results, SavedImage, Studio, show
+from imagesession import AsyncStudio, PartialImage, Results, SavedImage, Studio, presets, show
 from imagesession._display import notebook, overview
 from imagesession.errors import InvalidRequestError, RefusalError
 from imagesession.testing import FakeOpenAI
@@ -131,7 +131,7 @@ def test_missing_image_is_shown_as_text(studio: Any) -> None:
     image.path.unlink()
     mime_data = bundle(image)
     assert set(mime_data) == {"text/plain"}
-    assert "put the file back" in mime_data["text/plain"]
+    assert "Put it back under that name" in mime_data["text/plain"]
 
 
 def test_partial_images_are_shown(studio: Any) -> None:
@@ -152,6 +152,7 @@ def test_partial_images_are_shown(studio: Any) -> None:
 # --- libraries ----------------------------------------------------------------------------------
 
 
+@pytest.mark.detailed
 def test_studio_shows_an_overview(studio: Any) -> None:
     """
     A studio of either twin shows its sessions, its latest images and its costs.
@@ -467,8 +468,8 @@ def test_improvement_shows_image_and_findings(tmp_path: Path) -> None:
 
 def test_reports_are_shown_as_they_are_printed(tmp_path: Path) -> None:
     """
-    Trees, costs, estimates, checks, analyses and statuses are shown as `print` does, without the
-    members of classes.
+    Trees, turns, costs, estimates, checks, analyses, statuses, models and presets are shown as
+    `print` does, without the members of classes; a plain console has one short line of it.
     """
     with Studio.offline(tmp_path) as studio:
         session = studio.session("a logo")
@@ -477,10 +478,35 @@ def test_reports_are_shown_as_they_are_printed(tmp_path: Path) -> None:
         values = [
             session.tree(), session.cost(), session.status(), studio.costs(), studio.stats(),
             studio.estimate("a fox"), studio.doctor(), studio.analyze(session.head()), pending,
-            studio.recover(),
+            studio.recover(), session.turns()[0], *studio.models.list(),
+            *map(presets.get, presets.names()),
         ]  # fmt: skip
     for value in values:
         shown = pretty(value)  # type: ignore[no-untyped-call]
         assert shown == str(value)
         assert f"{type(value).__name__}(" not in shown
         assert "Turn(" not in shown
+        assert repr(value).startswith(f"<{type(value).__name__}: ")
+        assert len(repr(value)) <= 110
+        assert "\n" not in repr(value)
+
+
+def test_lists_of_images_are_shown_side_by_side(tmp_path: Path) -> None:
+    """
+    Images of a session, of a lineage and of the library are tuples that notebooks show as images.
+    """
+    with Studio.offline(tmp_path, quality="low") as studio:
+        session = studio.session("a logo")
+        for prompt in ("a fox", "at night"):
+            session.generate(prompt)
+        head = session.head()
+        assert head is not None
+        lists = (session.images(), head.lineage(), session.lineage(head), studio.images.list())
+        for images in lists:
+            assert isinstance(images, tuple)
+            page = bundle(images)["text/html"]
+            check_harmless(page)
+            assert page.count("<img") == 2
+            assert "2 images" in page
+        alone = studio.generate("a cat").lineage()
+        assert "1 image<" in bundle(alone)["text/html"]

@@ -16,6 +16,7 @@ import runpy
 import warnings
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,34 +55,40 @@ def readers_computer(folder: Path) -> Generator[None]:
     presets.reset()
 
 
-def run_page(page: Path) -> None:
+def run_page(page: Path) -> dict[str, Any]:
     """
-    Run a program, or all Python of a page, in a module of its own.
+    Run a program, or all Python of a page, in a module of its own, and return its names.
     """
     if page.suffix == ".py":
-        runpy.run_path(str(page), run_name="__main__")
-        return
+        return runpy.run_path(str(page), run_name="__main__")
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     if page.name == "README.md":
         # Its last block needs servers of other kinds.
         blocks = [re.sub(r"\b((?:Async)?Studio)\(", r"\1.offline(", text) for text in blocks[:-1]]
-    names: dict[str, object] = {"AsyncStudio": imagesession.AsyncStudio}
+    names: dict[str, Any] = {"AsyncStudio": imagesession.AsyncStudio}
     for block in blocks:
         # A block may await, as in a notebook's cell.
         code = compile(block, page.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         made = eval(code, names)  # noqa: S307 - our own pages
         if inspect.iscoroutine(made):
             asyncio.run(made)
+    return names
 
 
 def test_every_program_runs_in_one_library_and_again(tmp_path: Path) -> None:
     """
     Quickstart, README, tutorial and how-tos follow each other in one library without an error or a
-    warning, and so they do a second time.
+    warning, and so they do a second time. README's code makes what its text says.
     """
+    names: dict[str, dict[str, Any]] = {}
     for _ in range(2):
         for page in DOCUMENTED:
             with readers_computer(tmp_path):
                 Path("photo.jpg").write_bytes(tiny_image("jpeg"))
-                run_page(page)
+                names[page.name] = run_page(page)
+        readme = names["README.md"]
+        assert readme["wide"].size == (1536, 864)
+        assert readme["cup"].path.parent.name == "ceramic_coffee_mug"
+        assert readme["results"].ok
+        assert readme["session"].name == "Tea shop"
     assert Studio.offline(tmp_path / "library").stats().total_images > 100

@@ -507,7 +507,7 @@ def test_silent_conversation_does_not_exceed_timeout(
         with pytest.raises(OutcomeUnknownError):
             studio.generate("a teapot")
         assert len(studio.recover(timeout=0).still_pending) == 1
-        assert time.monotonic() - start < 60
+        assert time.monotonic() - start < DAY / 2
 
 
 def test_missing_conversation_is_given_up_after_15_minutes(

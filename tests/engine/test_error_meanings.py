@@ -124,6 +124,16 @@ def test_categories_of_azure_are_those_that_were_filtered() -> None:
     assert (found.categories, found.stage) == (("violence",), "input")
 
 
+def test_unknown_stage_of_moderation_is_not_told() -> None:
+    """
+    If the provider does not say what was blocked, the message says nothing of a stage.
+    """
+    found = map_error_object({"code": "moderation_blocked", "message": "No."})
+    assert isinstance(found, ContentBlockedError)
+    assert found.stage == "unknown"
+    assert found.message.startswith("The provider's moderation blocked this: No.")
+
+
 def test_reply_that_a_filter_stopped_is_blocked() -> None:
     """
     A reply that is incomplete because of a content filter is a refusal, with its categories.

@@ -129,17 +129,6 @@ def test_response_is_one_message(talk: "Talk", lively: Image.Image) -> None:
     assert response["usage"]["input_tokens"] > 1024
 
 
-def test_real_client_parses_findings(talk: "Talk", lively: Image.Image) -> None:
-    """
-    The openai client returns the text of the response.
-    """
-    create: Any = talk.client.responses.create  # takes plain JSON as well as its own types
-    response = create(
-        model="gpt-6-luna", input=[talk.message("Look", png(lively))], text={"format": FORM}
-    )
-    assert json.loads(response.output_text)["findings"] == []
-
-
 def test_streamed_text_is_the_same(talk: "Talk", lively: Image.Image) -> None:
     """
     Streamed, the deltas add up to the same text.
@@ -251,14 +240,6 @@ def test_request_without_an_image(talk: "Talk") -> None:
         "summary": "There is no picture to measure in this request.",
         "findings": [],
     }
-
-
-def test_unreadable_image_is_rejected(talk: "Talk") -> None:
-    """
-    Bytes that are no image are rejected as in a generation.
-    """
-    with pytest.raises(openai.BadRequestError, match="Invalid image file"):
-        analyze(talk, b"no picture")
 
 
 def test_refusal_replaces_the_findings(talk: "Talk", provider: FakeOpenAI) -> None:

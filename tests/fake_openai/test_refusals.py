@@ -3,7 +3,10 @@ Requests that the API would reject, and the error bodies.
 """
 
 import json
+import re
+import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -13,9 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagesession._domain.model_catalog import SizeRule
+from imagesession._fake_openai import errors
 from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.image_tool import frame_size, read_tool
 from imagesession._fake_openai.json_reader import JsonNode
+from imagesession._fake_openai.unsupported import FEATURES
 from imagesession.testing import FakeOpenAI, FakeRequest, FakeTransport
 
 if TYPE_CHECKING:
@@ -380,3 +385,17 @@ def test_frames_shrink_to_the_pixel_budget(frames: int, edge: int) -> None:
     A frame is shrunk as far as the whole animation needs, to sizes measured on the real service.
     """
     assert edge == frame_size((1024, 1024), frames, SizeRule())[0]
+
+
+def test_table_has_exactly_the_errors_that_are_raised() -> None:
+    """
+    Each error that the provider names is in its table, and each in the table is named.
+    """
+    room = Path(errors.__file__).parent
+    table = tomllib.loads((room / "errors.toml").read_text("utf-8"))
+    sources = "".join(file.read_text("utf-8") for file in room.glob("*.py"))
+    raised = set(re.findall(r'(?:RefusalError|_error|_problem)\([\w., ]*?"(\w+)"', sources))
+    composed = {f"no_{feature}" for feature in FEATURES} | {"batch_expired", "batch_cancelled"}
+
+    assert raised <= table.keys()
+    assert {name for name in table if f'"{name}"' not in sources} == composed

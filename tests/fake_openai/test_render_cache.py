@@ -5,14 +5,13 @@ Each image is rendered once, also for concurrent requests.
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from imagesession._fake_openai import sketch as sketching
 from imagesession._fake_openai.render_cache import RenderCache, RenderKey
 from imagesession._fake_openai.sketch import SketchState
-from imagesession._fake_openai.sketch.encode import Format
 from imagesession.testing import FakeOpenAI
 
 if TYPE_CHECKING:
@@ -33,30 +32,14 @@ class CountingSketcher:
     from_image = staticmethod(sketching.from_image)
     describe = staticmethod(sketching.describe)
 
-    def render(
-        self,
-        state: SketchState,
-        *,
-        format: Format = "png",
-        compression: int = 100,
-        frames: int = 9,
-        frame_ms: int = 200,
-        share: float = 1.0,
-    ) -> bytes:
+    def render(self, state: SketchState, *, share: float = 1.0, **encoding: Any) -> bytes:
         """
         Render and count.
         """
         if self.fails:
             raise OSError
         self.shares.append(share)
-        return sketching.render(
-            state,
-            format=format,
-            compression=compression,
-            frames=frames,
-            frame_ms=frame_ms,
-            share=share,
-        )
+        return sketching.render(state, share=share, **encoding)
 
 
 @pytest.fixture

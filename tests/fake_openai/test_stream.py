@@ -4,11 +4,13 @@ Streams: the events' order, their times, and taking up a stream again.
 
 import json
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
 from imagesession.testing import Delay, FakeOpenAI, FakeRequest
+from tests.clock import HoldingProvider
 
 if TYPE_CHECKING:
     from tests.fake_openai.conftest import Talk
@@ -160,15 +162,27 @@ def test_events_are_spread_over_the_latency(talk: "Talk") -> None:
 
 def test_events_arrive_when_they_are_due(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    A stream takes as long as the latency, and its first event does not.
+    A stream takes as long as the latency.
     """
     provider.latency = 0.15
     start = time.monotonic()
-    stream = talk.client.responses.create(model="gpt-5.4", input="tea", tools=[], stream=True)
-    arrived = [time.monotonic() - start for _ in stream]
+    events = list(talk.client.responses.create(model="gpt-5.4", input="tea", stream=True))
 
-    assert arrived[-1] >= 0.15
-    assert arrived[0] < arrived[-1] - 0.05
+    assert events[-1].type == "response.completed"
+    assert time.monotonic() - start >= 0.15
+
+
+def test_first_event_does_not_wait(connect: "Callable[[FakeOpenAI], Talk]") -> None:
+    """
+    A stream's first event arrives while the rest is not yet due.
+    """
+    provider = HoldingProvider()
+    provider.hold()
+    stream = connect(provider).client.responses.create(model="gpt-5.4", input="tea", stream=True)
+    assert next(iter(stream)).type == "response.created"
+    provider.finish()
+
+    assert [event.type for event in stream][-1] == "response.completed"
 
 
 def test_text_is_streamed_in_deltas(talk: "Talk") -> None:

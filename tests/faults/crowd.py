@@ -32,6 +32,7 @@ from imagesession._runtime import threads
 from imagesession._store.library import LibraryStore
 from imagesession.testing import FakeOpenAI, serve
 from tests.bench.server import FixedSketcher, noise, run_module
+from tests.faults.pace import HANG, Pace
 
 SIZE = 640, 512  # a megabyte of noise
 TURNS = 2
@@ -117,14 +118,15 @@ async def run(library: str, url: str, sessions: int) -> dict[str, Any]:
     """
     Run many concurrent sessions; return the findings.
     """
-    limits = {"max_active_sessions": 2 * sessions, "timeout": 200.0}
+    limits = {"max_active_sessions": 2 * sessions, "timeout": HANG}
     async with AsyncStudio(library, api_key="x", base_url=url, **limits) as studio:  # type: ignore[arg-type] # a mapping has one type for all
         crowd = Crowd(studio)
         await crowd.run_session(0)
         before = peak()
         crowd.waited.clear()
         start = time.monotonic()
-        await asyncio.gather(*(crowd.run_session(number) for number in range(1, sessions + 1)))
+        with Pace() as pace:
+            await asyncio.gather(*(crowd.run_session(number) for number in range(1, sessions + 1)))
         seconds = time.monotonic() - start
         growth = peak() - before
         for number in range(sessions + 1):
@@ -135,6 +137,7 @@ async def run(library: str, url: str, sessions: int) -> dict[str, Any]:
         "mixed": crowd.mixed,
         "growth": growth,
         "seconds": seconds,
+        "second": pace.second,
         "median": waited[len(waited) // 2],
         "longest": waited[-1],
     }
@@ -170,7 +173,7 @@ def serve_forever() -> None:
     provider = FakeOpenAI(latency=0.3, sketcher=RecordingSketcher(noise(SIZE), SIZE))
     with serve(provider) as served_provider:
         print(served_provider.base_url, flush=True)  # noqa: T201 - the answer
-        time.sleep(600)
+        time.sleep(2 * HANG)
 
 
 def main() -> None:

@@ -1,46 +1,119 @@
 """
 A program that starts workers on one library, kills them at random, and starts them again.
 
-    python -m tests.faults.nursery LIBRARY URL WORKERS EACH KILLS [blind]
+    python -m tests.faults.nursery LIBRARY URL WORKERS EACH KILLS [stopped] [astray] [full] [blind]
 
-It prints the number of kills. With `blind`, recovery does not read the journal. Workers are forked,
-which takes milliseconds, while importing takes most of a second.
+It prints the number of kills. With `stopped`, every tenth victim is only stopped for a while. With
+`astray`, each worker's clock is wrong by a day back to a year ahead, and jumps with every image.
+With `full`, one in fifty writes fails. With `blind`, recovery does not read the journal: a broken
+twin. Workers are forked, which takes milliseconds, while importing takes most of a second.
 """
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import random
 import signal
 import sys
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import attrs
 import pytest
 
-from imagesession import Studio
+from imagesession import ImageSession, Studio
 from imagesession._runtime import openai_clients  # slow to import, so imported before forking
+from imagesession._store.files import atomic_write
 from imagesession._store.intents import IntentStore
-from imagesession.errors import OutcomeUnknownError
+from imagesession.errors import BadRequestError, OutcomeUnknownError, StorageIOError, TransientError
 
 assert openai_clients
+T = TypeVar("T")
 
 
-def work(library: str, url: str, number: int, count: int) -> None:
+DAY = 86_400.0
+SHARE_OF_FAILING_WRITES, SHARE_OF_STOPS = 0.02, 0.1
+
+
+def work(library: str, url: str, number: int, count: int, *troubles: str) -> None:
     """
     Generate images one after another, and continue where an earlier worker was killed.
     """
-    studio = Studio(library, api_key="x", base_url=url)
-    studio.recover(timeout=0)
-    session = studio.open(f"session {number}")
-    settled = {turn.idempotency_key for turn in session.turns()}
+    chance = random.Random()  # noqa: S311 - not a secret
+    if "full" in troubles:
+        fail_writes(chance)
+    lead_astray = clock(chance) if "astray" in troubles else int
+    lead_astray()
+    studio = attempt(lambda: Studio(library, api_key="x", base_url=url))
+    attempt(lambda: studio.recover(timeout=0))
+    session = attempt(lambda: studio.open(f"session {number}"))
+    settled = {turn.idempotency_key for turn in attempt(session.turns)}
     for item in range(count):
         name = f"{number}-{item}"
-        # A request with an unknown outcome is not repeated: that is for people to decide.
+        lead_astray()
         if name not in settled:
-            with contextlib.suppress(OutcomeUnknownError):
-                session.generate(f"teapot {name}", idempotency_key=name)
+            request(session, name)
+
+
+def request(session: ImageSession, name: str) -> None:
+    """
+    Request an image until it is made, or something has become of it: a request with an unknown
+    outcome is not repeated, as that is for people to decide.
+    """
+    for _ in range(100):
+        try:
+            session.generate(f"teapot {name}", idempotency_key=name)
+        except (OutcomeUnknownError, StorageIOError) as error:
+            if isinstance(error, OutcomeUnknownError) or error.kept:
+                return
+        except (TransientError, BadRequestError):
+            time.sleep(0.05)
+        else:
+            return
+
+
+def attempt(look: Callable[[], T]) -> T:
+    """
+    Look at the library until it can be read.
+    """
+    while True:
+        try:
+            return look()
+        except (StorageIOError, TransientError):
+            time.sleep(0.01)
+
+
+def clock(chance: random.Random) -> Callable[[], None]:
+    """
+    Return a function that sets this program's clock wrong, by a day back to a year ahead.
+    """
+    real, real_ns, offset = time.time, time.time_ns, 0.0
+
+    def jump() -> None:
+        nonlocal offset
+        offset = chance.choice(
+            (-DAY, -1200.0, 0.0, 1200.0, DAY, 365 * DAY, chance.uniform(-DAY, DAY))
+        )
+
+    time.time = lambda: real() + offset
+    time.time_ns = lambda: real_ns() + int(offset * 1e9)
+    return jump
+
+
+def fail_writes(chance: random.Random) -> None:
+    """
+    Let some flushes fail, as on a disk that is full or wears out.
+    """
+    flush = atomic_write.fsync
+
+    def fail(descriptor: int) -> None:
+        if chance.random() < SHARE_OF_FAILING_WRITES:
+            raise OSError(chance.choice((errno.ENOSPC, errno.EIO)), "the disk is out of order")
+        flush(descriptor)
+
+    atomic_write.fsync = fail
 
 
 def see_nothing(_: IntentStore) -> tuple[()]:
@@ -60,12 +133,14 @@ class Nursery:
         url: The provider's base URL.
         count: The number of images that each worker generates.
         alive: The workers' numbers, by process id.
+        troubles: What else goes wrong.
         kills: The number of kills.
     """
 
     library: str
     url: str
     count: int
+    troubles: tuple[str, ...] = ()
     alive: dict[int, int] = attrs.field(factory=dict[int, int])
     kills: int = 0
 
@@ -79,7 +154,7 @@ class Nursery:
             return
         code = 1
         try:
-            work(self.library, self.url, number, self.count)
+            work(self.library, self.url, number, self.count, *self.troubles)
             code = 0
         finally:
             sys.stderr.flush()
@@ -96,6 +171,14 @@ class Nursery:
             self.kills += 1
             self.start(number)
 
+    def stop(self, child: int, seconds: float) -> None:
+        """
+        Stop a worker for a while.
+        """
+        os.kill(child, signal.SIGSTOP)
+        time.sleep(seconds)
+        os.kill(child, signal.SIGCONT)
+
     def reap(self) -> None:
         """
         Remove the workers that have finished.
@@ -111,18 +194,22 @@ def main() -> None:
     """
     Run workers, and kill some of them.
     """
-    library, url, workers, count, kills, *blind = sys.argv[1:]
-    if blind:  # a broken twin
+    library, url, workers, count, kills, *troubles = sys.argv[1:]
+    if "blind" in troubles:
         pytest.MonkeyPatch().setattr(IntentStore, "pending", see_nothing)
     chance = random.Random(int(kills))  # noqa: S311 - the same every time
-    nursery = Nursery(library, url, int(count))
+    nursery = Nursery(library, url, int(count), tuple(troubles))
     for number in range(int(workers)):
         nursery.start(number)
     while nursery.alive:
         time.sleep(chance.uniform(0.0, 0.16))
         nursery.reap()
         if nursery.alive and nursery.kills < int(kills):
-            nursery.kill(chance.choice(tuple(nursery.alive)))
+            victim = chance.choice(tuple(nursery.alive))
+            if "stopped" in troubles and chance.random() < SHARE_OF_STOPS:
+                nursery.stop(victim, chance.uniform(0.1, 1.0))
+            else:
+                nursery.kill(victim)
     print(nursery.kills)  # noqa: T201 - the answer
 
 

@@ -27,6 +27,7 @@ from imagesession._runtime import interpreter
 from imagesession._store.disk.rights import DiskLease, DiskRights
 from imagesession.testing import tiny_image
 from tests.faults.billing import Audit, Till, audit, unsettled
+from tests.faults.pace import HANG
 
 pytestmark = pytest.mark.usefixtures("no_acceptance_timeout")
 AT_ONCE = 20
@@ -116,7 +117,7 @@ def no_threads_but(before: set[threading.Thread]) -> None:
     """
     Wait until all threads that were started have ended.
     """
-    end = time.monotonic() + 60
+    end = time.monotonic() + HANG
     while set(threading.enumerate()) - before:
         gc.collect()
         assert time.monotonic() < end, threading.enumerate()

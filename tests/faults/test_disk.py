@@ -464,7 +464,7 @@ def test_real_disk_fills_up(small_disk: Path, provider: FakeOpenAI) -> None:
         ballast.unlink()
         (image,) = studio.recover().images
         assert image.bytes == PICTURE
-        assert list((studio.library / ".imagesession" / "tmp").iterdir()) == []
+        assert list((Path(studio.library) / ".imagesession" / "tmp").iterdir()) == []
         assert posts(provider) == 1
 
 

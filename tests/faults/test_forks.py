@@ -26,6 +26,7 @@ from imagesession._imaging.decode import decode_image
 from imagesession.errors import InvalidRequestError
 from imagesession.testing import FakeOpenAI, serve, tiny_image
 from tests.clock import HoldingProvider
+from tests.faults.pace import HANG
 from tests.test_recovery import wait_for
 from tests.unsettled import unsettled
 
@@ -48,7 +49,7 @@ def studio(provider: FakeOpenAI, tmp_path: Path) -> Iterator[Studio]:
     """
     with (
         serve(provider) as served,
-        Studio(tmp_path, api_key="x", base_url=served.base_url, timeout=60) as studio,
+        Studio(tmp_path, api_key="x", base_url=served.base_url, timeout=HANG) as studio,
     ):
         studio.generate("first", size="1024x1024")
         yield studio
@@ -167,7 +168,7 @@ def test_child_that_closes_frees_no_right(tmp_path: Path) -> None:
     provider = HoldingProvider()
     with (
         serve(provider) as served,
-        Studio(tmp_path, api_key="x", base_url=served.base_url, timeout=60) as studio,
+        Studio(tmp_path, api_key="x", base_url=served.base_url, timeout=HANG) as studio,
     ):
         provider.hold()
         made: list[object] = []
@@ -214,7 +215,7 @@ def test_child_forked_amid_reads_is_not_blocked(studio: Studio) -> None:
         thread.start()
 
     def look() -> list[str]:
-        signal.alarm(60)
+        signal.alarm(int(HANG))
         assert decode_image(picture, "it").size
         assert warnings.filters == filters
         return [str(session.tree()), *(image.prompt for image in studio.images.list())]

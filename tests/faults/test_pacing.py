@@ -22,6 +22,7 @@ from imagesession.testing import FakeRequest, FakeResponse, serve, tiny_image
 from tests.bench.server import FixedSketcher
 from tests.clock import DAY, HoldingProvider
 from tests.conftest import MakeStudio
+from tests.faults.pace import HANG
 
 # Programs start together, once all of them have imported what they need.
 PROGRAM = """
@@ -85,7 +86,7 @@ def test_programs_share_the_concurrency_limit(tmp_path: Path) -> None:
             )
             for name in "abcd"
         ]
-        assert [program.wait(timeout=120) for program in programs] == [0] * 4
+        assert [program.wait(timeout=HANG) for program in programs] == [0] * 4
     assert provider.most <= 2
     lasts = {prompt[0]: at for at, prompt in enumerate(provider.order)}
     assert collections.Counter(prompt[0] for prompt in provider.order) == dict.fromkeys("abcd", 6)
@@ -96,7 +97,7 @@ def test_slot_of_a_killed_program_is_free(tmp_path: Path) -> None:
     """
     A program that is killed during a request releases its slot.
     """
-    provider = Counter(latency=30)
+    provider = Counter(latency=HANG)
     with serve(provider) as served:
         program = [sys.executable, "-c", PROGRAM, str(tmp_path), served.base_url, "a", "1", "1"]
         children = [subprocess.Popen(program) for _ in range(2)]

@@ -23,6 +23,7 @@ import pytest
 from imagesession import Studio
 from imagesession.testing import FakeOpenAI, tiny_image
 from tests.bench.server import FixedSketcher
+from tests.faults.pace import HANG
 from tests.faults.users import PROGRAMS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="programs are forked")
@@ -67,9 +68,9 @@ class Use:
         """
         Describe possible causes of a wrong count: turns that share an id, or missing rows.
         """
-        files = self.studio.library.glob(".imagesession/turns/*/*.json")
+        files = Path(self.studio.library).glob(".imagesession/turns/*/*.json")
         shared = [text for text, count in Counter(file.stem for file in files).items() if count > 1]
-        path = self.studio.library / ".imagesession" / "index.sqlite"
+        path = Path(self.studio.library) / ".imagesession" / "index.sqlite"
         with contextlib.closing(sqlite3.connect(path)) as index:
             verdict = index.execute("PRAGMA integrity_check").fetchall()
             alone = index.execute("SELECT turn FROM images EXCEPT SELECT id FROM turns").fetchall()
@@ -111,13 +112,13 @@ def use(
     for number in range(4):
         studio.session(f"session {number}").generate("a teapot")
     if damaged:
-        (studio.library / ".imagesession" / "index.sqlite").write_bytes(b"no index" * 2000)
+        (Path(studio.library) / ".imagesession" / "index.sqlite").write_bytes(b"no index" * 2000)
     room = folder / "reports"
     room.mkdir()
     command = [sys.executable, "-m", "tests.faults.users", str(studio.library), str(room)]
     command += [str(count), habit, str(cap), *ways]
     # Images that a broken twin cannot store are written to the temporary folder.
-    subprocess.run(command, check=True, timeout=230, env={**os.environ, "TMPDIR": str(folder)})
+    subprocess.run(command, check=True, timeout=HANG, env={**os.environ, "TMPDIR": str(folder)})
     reports = tuple(json.loads(file.read_text()) for file in sorted(room.iterdir()))
     assert len(reports) == PROGRAMS
     return Use(studio, reports)

@@ -17,6 +17,7 @@ import pytest
 from imagesession._engine import retry
 from imagesession.errors import ImageSessionError, OutcomeUnknownError
 from imagesession.testing import FakeOpenAI
+from tests.faults.pace import Pace
 from tests.faults.tiny import picture_of, tiny_provider
 from tests.faults.wire import AMBIGUOUS, IN_PROCESS, LOOPBACK, Ending, call_all, faults_met
 
@@ -41,6 +42,7 @@ TROUBLE = {
 # Faults after which no response id is known.
 SPOILT = (*AMBIGUOUS, "cut", "truncated", "html")
 OVERSHOOT = 2.0
+"""Seconds that a call may take longer than its timeout."""
 
 
 @attrs.frozen(kw_only=True)
@@ -57,6 +59,7 @@ class Tally:
         wrong: Prompts that got the image of another.
         again: Prompts for which a request was repeated after one that may have been paid for.
         slowest: The duration of the slowest call in seconds.
+        second: How long a second took meanwhile, at most; see `Pace`.
         missed: Why recoverable calls had no image, and how often.
     """
 
@@ -68,6 +71,7 @@ class Tally:
     wrong: list[str]
     again: list[str]
     slowest: float
+    second: float
     missed: Mapping[str, int]
 
 
@@ -80,11 +84,12 @@ def soak(
     provider = tiny_provider(latency=0.02)
     provider.inject_faults(TROUBLE, seed=seed)
     prompts = [f"picture {seed} {number}" for number in range(calls)]
-    endings = call_all(provider, where, library, prompts, timeout=timeout, workers=workers)
-    return _tally(provider, endings)
+    with Pace() as pace:
+        endings = call_all(provider, where, library, prompts, timeout=timeout, workers=workers)
+    return _tally(provider, endings, pace.second)
 
 
-def _tally(provider: FakeOpenAI, endings: dict[str, Ending]) -> Tally:
+def _tally(provider: FakeOpenAI, endings: dict[str, Ending], second: float) -> Tally:
     faults = faults_met(provider)
     errors = [ending.error for ending in endings.values() if ending.error is not None]
     recoverable = [
@@ -105,6 +110,7 @@ def _tally(provider: FakeOpenAI, endings: dict[str, Ending]) -> Tally:
         ],
         again=[prompt for prompt, met in faults.items() if _repeats(met)],
         slowest=max(ending.seconds for ending in endings.values()),
+        second=second,
         missed=Counter(str(ending.error)[:90] for ending in recoverable if ending.error),
     )
 
@@ -138,7 +144,7 @@ def check(tally: Tally, timeout: float, share: float) -> None:
     """
     check_safety(tally)
     assert tally.had >= share * tally.recoverable, tally
-    assert tally.slowest <= timeout + OVERSHOOT, tally
+    assert tally.slowest <= (timeout + OVERSHOOT) * tally.second, tally
 
 
 def test_faulty_connection(
@@ -159,8 +165,8 @@ def test_faulty_connection_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """
-    Of ten thousand images, 99 in 100 of those that can be had are had, in time, and each is paid
-    for once.
+    Of ten thousand images, 99 in 100 of those that can be had are had, in time as this machine
+    counts it, and each is paid for once.
     """
     # Large enough to forget no request and no response.
     monkeypatch.setattr("imagesession._fake_openai.app._MAX_REQUESTS", 16_384)
@@ -179,7 +185,7 @@ def test_twin_without_retries_is_caught(tmp_path: Path, monkeypatch: pytest.Monk
     The check works: a broken twin that does not retry rejected requests fails it.
     """
     monkeypatch.setattr(retry, "MAX_ATTEMPTS", 1)
-    tally = soak(tmp_path, IN_PROCESS, 50, seed=2, timeout=1.5, workers=25)
+    tally = soak(tmp_path, IN_PROCESS, 300, seed=2, timeout=1.5, workers=25)
     assert tally.had < 0.95 * tally.recoverable
     with pytest.raises(AssertionError):
         check(tally, 1.5, 0.95)

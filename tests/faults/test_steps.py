@@ -103,7 +103,7 @@ class Place:
 
     def _files(self, session: ImageSession) -> list[Path]:
         pattern = f"session_{short_id(session.id)}_*.png"
-        return list((self.studio.library / "general").glob(pattern))
+        return list((Path(self.studio.library) / "general").glob(pattern))
 
     def _goes_on(self, session: ImageSession) -> bool:
         kept = session.images()

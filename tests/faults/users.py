@@ -38,6 +38,7 @@ from imagesession._store.disk.database import Database
 from imagesession.errors import BudgetExceededError, ImageSessionError, InvalidRequestError
 from imagesession.testing import FakeOpenAI, tiny_image
 from tests.bench.server import FixedSketcher
+from tests.faults.pace import HANG
 
 assert openai_clients
 
@@ -232,7 +233,7 @@ def meet(occasion: str, times: int = 1) -> None:
     _meetings[occasion] += 1
     if _meetings[occasion] <= times:
         with contextlib.suppress(threading.BrokenBarrierError):
-            TOGETHER.wait(60)
+            TOGETHER.wait(HANG)
 
 
 def admit_together(*arguments: Any) -> Any:

@@ -54,7 +54,7 @@ def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
         "offline": "", "library": str(tmp_path), "allow-dir": f"{photos} {scans}",
         "daily-budget": "2.5", "server": "localai", "api": "images", "provider-state": "none",
         "max-sessions": "7", "session-timeout": "60",
-        "wait-seconds": "20", "preview-bytes": "0", "links": "", "http": "",
+        "wait-seconds": "20", "preview-bytes": "0", "links": "", "image-first": "", "http": "",
         "host": "images.example.com", "port": "0", "token-file": str(tmp_path / "tokens"),
         "allow-host": "a.example.com b.example.com", "allow-origin": "https://app.example.com",
     }  # fmt: skip
@@ -71,7 +71,7 @@ def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
     assert command == Settings(
         library=tmp_path, offline=True, allow_dirs=(photos, scans), daily_budget=2.5,
         server="localai", api="images", provider_state="none", max_sessions=7, session_timeout=60,
-        wait_seconds=20, preview_bytes=0, links=True, http=True,
+        wait_seconds=20, preview_bytes=0, links=True, image_first=True, http=True,
         host="images.example.com", port=0, principals=(Principal("ann", TOKEN),),
         allow_hosts=("a.example.com", "b.example.com"), allow_origins=("https://app.example.com",),
     )  # fmt: skip

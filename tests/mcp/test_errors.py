@@ -170,6 +170,27 @@ async def test_announced_shutdowns_reach_the_agent(room: Room) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.filterwarnings("ignore::imagesession.errors.AmbiguousNameWarning")
+async def test_namesakes_reach_the_agent(room: Room) -> None:
+    """
+    A session that is opened by a name that others have too says so, and names them by their ids.
+    """
+    async with room.connect() as call:
+        first = await call.success("create_image_session", description="x", session_name="Tea")
+        await call.success("generate_image_in_session", session_id="tea", prompt="a pot")
+        last = await call.success("create_image_session", description="y", session_name="tea")
+        image = await call.success("generate_image_in_session", session_id="Tea", prompt="a cup")
+        assert image["metadata"]["session_id"] == last["session_id"]
+        status = await call.success("get_session_status", session_id="Tea")
+        for payload in (image, status):
+            (warning,) = payload["warnings"]
+            assert first["session_id"] in warning
+            assert last["session_id"] not in warning
+        own = await call.success("get_session_status", session_id=first["session_id"])
+        assert "warnings" not in own
+
+
+@pytest.mark.anyio
 async def test_all_wrong_arguments_are_told_at_once(room: Room) -> None:
     """
     One error tells what a call lacks and what it has too much.

@@ -54,7 +54,7 @@ def test_snippets_are_valid_client_configurations(tmp_path: Path) -> None:
     Each JSON and TOML snippet of the page is valid, and uses existing options and variables.
     """
     servers = list(_servers())
-    assert len(servers) == 6
+    assert len(servers) == 7
     for server in servers:
         assert server["command"] == "uvx"
         assert server["args"][:3] == ["--from", "imagesession[mcp]", "imagesession-mcp"]

@@ -30,6 +30,7 @@ def noise(size: tuple[int, int]) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.detailed
 async def test_result_of_one_image_is_small(room: Room) -> None:
     """
     A result has at most 110 kB with its preview, and a text of 200 tokens at 2.85 bytes each, as
@@ -51,6 +52,7 @@ async def test_result_of_one_image_is_small(room: Room) -> None:
             assert len(payload) - len(folder) <= (570 if picture is None else 640)
 
 
+@pytest.mark.detailed
 async def test_results_of_all_generating_tools_are_small(room: Room) -> None:
     """
     Results of every generating tool are small; the images of a batch share the limit.
@@ -69,6 +71,7 @@ async def test_results_of_all_generating_tools_are_small(room: Room) -> None:
         assert len(images(batch)) == 4
 
 
+@pytest.mark.detailed
 async def test_preview_size_is_a_setting(room: Room) -> None:
     """
     Previews respect the configured limit, and 0 disables them.
@@ -101,6 +104,17 @@ async def test_link_is_the_full_size_image(room: Room) -> None:
         assert result.structured_content is None
         assert Path(payload["image_path"]).is_absolute()
         assert payload["cost_usd"] > 0
+
+
+async def test_picture_can_come_first(room: Room) -> None:
+    """
+    If the server is asked to, results begin with their pictures, and end with their text.
+    """
+    async with room.connect(image_first=True) as call:
+        single = await call("generate_image", prompt="a hare")
+        batch = await call("generate_product_image", product_description="mug", batch_count=2)
+        assert [block.type for block in single.content] == ["image", "text"]
+        assert [block.type for block in batch.content] == ["image", "image", "text"]
 
 
 async def test_svg_is_not_shown_unsafely(room: Room) -> None:

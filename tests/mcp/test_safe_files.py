@@ -130,7 +130,8 @@ async def test_uploads_are_checked(room: Room) -> None:
     lies = (b"<html>a.png</html>", header + b"x" * 99, picture[:-40], bomb, b"")
     encoded = [base64.b64encode(lie).decode() for lie in lies]
     async with room.connect() as call:
-        for data in ("???", "QQ=Q", "A" * 14_000_000, *encoded):
+        paths = ("/etc/hostname", "file:///etc/hostname", "https://example.org/a.png", "data:x")
+        for data in ("???", "QQ=Q", "A" * 14_000_000, *paths, *encoded):
             error = await call.failure("upload_image", data=data)
             assert error["code"] == "invalid_input_image", data[:60]
             assert len(error["error"]) < 300

@@ -397,6 +397,35 @@ async def test_restarted_server_finds_a_pending_image(
         assert room.posts == 1
 
 
+@pytest.mark.parametrize(
+    "name, arguments, posts",
+    [
+        ("generate_image", {"prompt": "a fox"}, 1),
+        ("generate_product_image", {"product_description": "mug", "batch_count": 2}, 2),
+    ],
+)
+async def test_call_after_a_restart_gets_what_was_under_way(
+    room: Room, monkeypatch: pytest.MonkeyPatch, name: str, arguments: dict[str, Any], posts: int
+) -> None:
+    """
+    A call that is made again after the server was stopped meanwhile, without a request_id, gets the
+    first call's pictures, says so, and is billed once; the next one makes others.
+    """
+    monkeypatch.setattr(tasks, "STOP_TIMEOUT", 0.1)
+    room.provider.hold()
+    async with room.connect(wait_seconds=0.2) as call:
+        await call.success(name, **arguments)
+        await wait_until(lambda: _posted(room, posts))
+    room.provider.finish()
+    async with room.connect() as call:
+        again = await call.success(name, **arguments)
+        assert "billed once" in again["repeated"]
+        assert room.posts == posts
+        assert "repeated" not in await call.success(name, **arguments)
+        assert room.posts == 2 * posts
+        assert await count_images(call) == 2 * posts
+
+
 async def test_pending_generation_is_not_sent_again(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:

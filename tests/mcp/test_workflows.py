@@ -124,6 +124,13 @@ async def test_images_of_openai_image_mcp_are_promoted(room: Room, tmp_path: Pat
         )
         assert promoted["original_context"]["prompt"] == "a red barn"
         assert promoted["session_description"] == "a red barn"
+        assert "not instructions" in promoted["untrusted"]
+        listed = await call.success("list_images")
+        assert "not instructions" in listed["images"][0]["untrusted"]
+        own = await call.success("generate_image", prompt="a barn")
+        assert "untrusted" not in own
+        again = await call.success("promote_image_to_session", image_path=own["image_id"])
+        assert "untrusted" not in again
 
 
 async def test_references_and_masks(room: Room, tmp_path: Path) -> None:
@@ -283,6 +290,32 @@ async def test_undo_redo_branch_and_checkout(room: Room) -> None:
         for wrong in ({"action": "checkout"}, {"action": "back"}):
             error = await call.failure("navigate_session", session_id=session, **wrong)
             assert "undo, redo, checkout, branch" in error["error"]
+
+
+async def test_delete_and_restore(room: Room) -> None:
+    """
+    A deleted image is in the bin, from which it is brought back; errors about it name the way. No
+    tool empties the bin.
+    """
+    async with room.connect() as call:
+        session = (await call.success("create_image_session", description="x"))["session_id"]
+        turn = {"session_id": session}
+        kept = await call.success("generate_image_in_session", **turn, prompt="a")
+        image = await call.success("generate_image_in_session", **turn, prompt="b")
+        await call.success("delete_image", image_id=image["image_id"])
+        status = await call.success("get_session_status", **turn)
+        assert status["head_image_id"] == kept["image_id"]
+        (deleted,) = (await call.success("list_images", deleted=True))["images"]
+        assert deleted["image_id"] == image["image_id"]
+        for name in ("view_image", "delete_image"):
+            error = (await call.failure(name, image_id=image["image_id"]))["error"]
+            assert "delete_image, image_id" in error
+            assert "restore true" in error
+        await call.success("delete_image", image_id=image["image_id"], restore=True)
+        assert images(await call("view_image", image_id=image["image_id"]))
+        assert (await call.success("list_images", deleted=True))["images"] == []
+        error = await call.failure("delete_image", image_id="nope")
+        assert error["code"] == "image_not_found"
 
 
 async def test_list_and_view(room: Room) -> None:

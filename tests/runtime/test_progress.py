@@ -380,11 +380,16 @@ async def test_async_callback_runs_in_the_event_loop(tmp_path: Path) -> None:
     directly, and leaves no task behind.
     """
     calls: queue.SimpleQueue[tuple[int, ProgressEvent]] = queue.SimpleQueue()
-    async with AsyncStudio.offline(tmp_path, provider=FakeOpenAI(latency=0.4)) as studio:
-        await studio.generate(
-            "a", on_progress=lambda event: calls.put((threading.get_ident(), event))
-        )
-        assert calls.qsize() > 4
+    provider = HoldingProvider()
+    provider.hold()
+
+    def note(event: ProgressEvent) -> None:
+        calls.put((threading.get_ident(), event))
+        if calls.qsize() > 4:
+            provider.finish()
+
+    async with AsyncStudio.offline(tmp_path, provider=provider) as studio:
+        await studio.generate("a", on_progress=note)
         threads = {calls.get()[0] for _ in range(calls.qsize())}
         assert threads == {threading.get_ident()}
         await anyio.sleep(0.15)

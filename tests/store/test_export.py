@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imagesession import Studio
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._store import export_format
@@ -46,10 +47,9 @@ from tests.conftest import MakeStudio
 OLD_ID = "01JZZZZZZZ0123456789ABCDEF"
 
 
-@pytest.fixture
-def session(studio: Any, provider: FakeOpenAI) -> Any:
+def fill(studio: Any, provider: FakeOpenAI) -> Any:
     """
-    A session with two branches, a refused turn, an undone one, an edit, a GIF and an SVG.
+    Make a session with two branches, a refused turn, an undone one, an edit, a GIF and an SVG.
     """
     one_shot = studio.generate("a teapot logo", quality="low")
     session = studio.promote(one_shot, "A logo for a tea shop", name="Tea logo", quality="low")
@@ -65,6 +65,14 @@ def session(studio: Any, provider: FakeOpenAI) -> Any:
 
 
 @pytest.fixture
+def session(studio: Any, provider: FakeOpenAI) -> Any:
+    """
+    A session with something of every kind.
+    """
+    return fill(studio, provider)
+
+
+@pytest.fixture
 def other(make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI) -> Any:
     """
     A studio on another, empty library.
@@ -72,10 +80,28 @@ def other(make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI) -> Any:
     return make_studio(tmp_path / "other", provider=provider)
 
 
-@pytest.fixture
-def exported(session: Any, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
-    The session in a folder.
+    Such a session of another library in a folder, made once.
+    """
+    folder, provider = tmp_path_factory.mktemp("archive"), FakeOpenAI()
+    with Studio.offline(folder / "library", provider=provider, retry_timeout=0) as studio:
+        return Path(fill(studio, provider).export(folder / "exported"))
+
+
+@pytest.fixture
+def exported(archive: Path, tmp_path: Path) -> Path:
+    """
+    A copy of that folder, which a test may change.
+    """
+    return Path(shutil.copytree(archive, tmp_path / "exported"))
+
+
+@pytest.fixture
+def own_export(session: Any, tmp_path: Path) -> Path:
+    """
+    The session of this test in a folder.
     """
     return Path(session.export(tmp_path / "exported"))
 
@@ -287,7 +313,7 @@ def test_times_are_clamped_to_the_range_of_zip(tmp_path: Path, year: int, expect
     A session with times from a wrong clock can be exported.
     """
     with archive_files.open_archive_writer(
-        tmp_path / "x.zip", dt.datetime(year, 1, 1, tzinfo=dt.UTC)
+        tmp_path / "x.zip", dt.datetime(year, 1, 1, tzinfo=dt.UTC), 0o600
     ) as add:
         add("x", b"x")
     with zipfile.ZipFile(tmp_path / "x.zip") as archive:
@@ -424,13 +450,13 @@ def test_any_session_round_trips(turns: list[Turn], record: SessionRecord) -> No
 
 @pytest.mark.parametrize("forgotten", [False, True])
 def test_imported_session_continues(
-    session: Any, other: Any, exported: Path, provider: FakeOpenAI, *, forgotten: bool
+    session: Any, other: Any, own_export: Path, provider: FakeOpenAI, *, forgotten: bool
 ) -> None:
     """
     An imported session continues by the provider's id if the provider still knows it, and sends its
     history again if not.
     """
-    again = other.sessions.import_archive(exported)
+    again = other.sessions.import_archive(own_export)
     if forgotten:
         provider.reset_memory()
     image = again.generate("more geometric")
@@ -462,12 +488,12 @@ def test_import_ignores_the_limit_of_active_sessions(
 
 
 def test_imported_session_is_listed_counted_and_described(
-    session: Any, other: Any, exported: Path
+    session: Any, other: Any, own_export: Path
 ) -> None:
     """
     An imported session is listed and its costs are counted, and its images have sidecars.
     """
-    again = other.sessions.import_archive(exported)
+    again = other.sessions.import_archive(own_export)
     assert other.sessions.list() == (again,) or [item.id for item in other.sessions.list()] == [
         again.id
     ]
@@ -501,13 +527,13 @@ def test_missing_and_damaged_images_stay_marked(session: Any, other: Any, tmp_pa
     assert files(again.export(tmp_path / "again")) == files(path)
 
 
-def test_existing_session_is_not_imported(studio: Any, session: Any, exported: Path) -> None:
+def test_existing_session_is_not_imported(studio: Any, session: Any, own_export: Path) -> None:
     """
     A session that this library has is not imported again; the error says how to open it.
     """
     before = files(studio.library)
     with pytest.raises(InvalidRequestError, match=re.escape(f"studio.open({session.id!r})")):
-        studio.sessions.import_archive(exported)
+        studio.sessions.import_archive(own_export)
     assert files(studio.library) == before
 
 
@@ -563,18 +589,18 @@ def test_failed_import_leaves_nothing(
     assert len(other.sessions.import_archive(exported).images()) == 5
 
 
-def test_interrupted_import_is_completed(other: Any, exported: Path, session: Any) -> None:
+def test_interrupted_import_is_completed(other: Any, own_export: Path, session: Any) -> None:
     """
     The files of an import that was killed before its last step are used, not written twice.
     """
-    again = other.sessions.import_archive(exported)
+    again = other.sessions.import_archive(own_export)
     whole = files(other.library)
     last = again.images()[-1].path
     (other.library / ".imagesession" / "sessions" / f"{again.id}.json").unlink()
     last.unlink()
     last.with_suffix(".json").unlink()
     assert other.sessions.list() == ()
-    again = other.sessions.import_archive(exported)
+    again = other.sessions.import_archive(own_export)
     assert files(other.library).keys() == whole.keys()
     assert [image.bytes for image in again.images()] == [image.bytes for image in session.images()]
     assert [item.id for item in other.images.list()] == [
@@ -608,18 +634,20 @@ def test_concurrent_imports_import_once(
     assert len(list((tmp_path / "shared").glob("*/session_*.png"))) == len(images) - 2
 
 
-def test_different_leftover_turn_is_not_replaced(other: Any, exported: Path, session: Any) -> None:
+def test_different_leftover_turn_is_not_replaced(
+    other: Any, own_export: Path, session: Any
+) -> None:
     """
     A different turn with the same id is not overwritten.
     """
     folder = other.library / ".imagesession" / "turns" / session.id
-    shutil.copytree(exported / "turns", folder)
+    shutil.copytree(own_export / "turns", folder)
     file = min(folder.iterdir())
     change(file, lambda facts: facts.update(prompt="something else"))
     before = file.read_bytes()
     refused_before = files(other.library)
     with pytest.raises(InvalidRequestError, match="is in use"):
-        other.sessions.import_archive(exported)
+        other.sessions.import_archive(own_export)
     assert file.read_bytes() == before
     assert files(other.library) == refused_before
 

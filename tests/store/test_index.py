@@ -25,10 +25,12 @@ from imagesession._domain.options import GenerateOptions
 from imagesession._domain.reports import Grouping
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.store import ImageQuery, SpendingQuery
+from imagesession._store.disk import index_schema
 from imagesession._store.disk.database import INDEX_VERSION, Database
 from imagesession._store.disk.index_schema import find_intent, tally
 from imagesession._store.ids import first_id, timestamp_of
 from imagesession._store.index_rows import budget_cost
+from imagesession._store.ports import ImageLocation
 from imagesession.errors import StorageIOError
 from tests import strategies
 
@@ -56,6 +58,13 @@ def libraries(draw: st.DrawFn) -> tuple[Turn, ...]:
             )
         )
     return tuple(turns)
+
+
+def page(index: Database, query: ImageQuery) -> list[ImageLocation]:
+    """
+    Return the images that a query asks for.
+    """
+    return index.query(lambda connection: index_schema.page(connection, query), ())
 
 
 def _nothing() -> tuple[Turn, ...]:
@@ -125,7 +134,7 @@ def test_page_matches_the_query(turns: tuple[Turn, ...], asked: list[ImageQuery]
     with tempfile.TemporaryDirectory() as folder:
         index = indexed(turns, Path(folder))
         for query in asked:
-            assert [row.image for row in index.page(query)] == expected(turns, query)
+            assert [row.image for row in page(index, query)] == expected(turns, query)
 
 
 @settings(max_examples=25, deadline=None)
@@ -167,9 +176,9 @@ def test_indexing_twice_changes_nothing(turns: tuple[Turn, ...]) -> None:
     """
     with tempfile.TemporaryDirectory() as folder:
         index = indexed(turns, Path(folder))
-        before = index.sum_costs(SpendingQuery()), index.page(ImageQuery(limit=100))
+        before = index.sum_costs(SpendingQuery()), page(index, ImageQuery(limit=100))
         index.add(turns)
-        assert (index.sum_costs(SpendingQuery()), index.page(ImageQuery(limit=100))) == before
+        assert (index.sum_costs(SpendingQuery()), page(index, ImageQuery(limit=100))) == before
 
 
 PROMPTS = ("Straße nach 50% off", "ΟΔΟΣ under_score", "Ein Café, rot\n[a-z]*")
@@ -224,7 +233,7 @@ def test_search_is_literal_and_ignores_case(tmp_path: Path, text: str, found: li
     A search ignores case and Unicode composition in any script, and treats no text as a pattern.
     """
     index = indexed(TURNS, tmp_path)
-    rows = index.page(ImageQuery(text=text))
+    rows = page(index, ImageQuery(text=text))
     assert sorted(row.turn for row in rows) == sorted(TURNS[number].id for number in found)
 
 
@@ -234,11 +243,11 @@ def test_time_ranges_are_exact_to_the_millisecond(tmp_path: Path) -> None:
     """
     index = indexed(TURNS, tmp_path)
     moment = START + DAY
-    inside = index.page(ImageQuery(since=moment, until=moment + dt.timedelta(milliseconds=1)))
+    inside = page(index, ImageQuery(since=moment, until=moment + dt.timedelta(milliseconds=1)))
     assert [row.turn for row in inside] == [TURNS[1].id]
-    assert [row.turn for row in index.page(ImageQuery(until=moment))] == [TURNS[0].id]
+    assert [row.turn for row in page(index, ImageQuery(until=moment))] == [TURNS[0].id]
     edges = (dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC))
-    assert len(index.page(ImageQuery(since=edges[0], until=edges[1]))) == 3
+    assert len(page(index, ImageQuery(since=edges[0], until=edges[1]))) == 3
 
 
 def test_idempotency_key_is_matched_exactly(tmp_path: Path) -> None:
@@ -272,10 +281,10 @@ def test_index_of_another_version_is_rebuilt(tmp_path: Path, version: int) -> No
         connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
     index = Database(path, lambda: TURNS)
-    assert len(index.page(ImageQuery())) == 3
+    assert len(page(index, ImageQuery())) == 3
     assert sum(totals.turns for totals in index.sum_costs(SpendingQuery())) == 3
     index.add([known("new", 4)])
-    assert len(index.page(ImageQuery())) == 4
+    assert len(page(index, ImageQuery())) == 4
 
 
 def test_failure_under_the_lock_is_rolled_back(tmp_path: Path) -> None:
@@ -387,7 +396,7 @@ def test_opening_a_new_index_releases_no_lock(
         with monkeypatch.context() as patched:
             patched.setattr(Path, "exists", never)
             patched.setattr(os, "utime", miss)
-            assert len(Database(index.path, _nothing).page(ImageQuery())) == 3
+            assert len(page(Database(index.path, _nothing), ImageQuery())) == 3
         command = [sys.executable, "-c", TRY_TO_LOCK, str(index.path)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "database is locked" in result.stderr

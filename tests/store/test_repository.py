@@ -25,6 +25,7 @@ from imagesession._engine.http import ReceivedImage
 from imagesession._engine.store import ImageQuery, SpendingQuery
 from imagesession._store.disk.database import Database
 from imagesession._store.disk.index import MAX_PENDING_IN_LOOKUPS
+from imagesession._store.disk.index_schema import page
 from imagesession._store.disk.layout import Layout
 from imagesession._store.disk.library import open_library
 from imagesession._store.files import atomic_write
@@ -407,7 +408,8 @@ def test_turn_indexed_during_a_lookup_counts_once(library: LibraryStore) -> None
     library.check_health(verify=False)
     index = Database(Layout(Path(library.address)).index, tuple)
     for pending in ([], [turn]):
-        assert [row.turn for row in index.page(ImageQuery(), pending)] == [turn.id]
+        found = index.query(lambda connection: page(connection, ImageQuery()), pending)
+        assert [row.turn for row in found] == [turn.id]
         assert [totals.images for totals in index.sum_costs(SpendingQuery(), pending)] == [1]
 
 

@@ -117,7 +117,7 @@ def test_folders_behind_links_are_refused(root: Path, walk: bool, planted_at: st
         with (
             all_closed(root.parent),
             pytest.raises(OSError, match=rf"{re.escape(str(link))} is a link"),
-            open_dir_within(root, relative, make=True, walk=walk),
+            open_dir_within(root, relative, make=0o700, walk=walk),
         ):
             pass
     assert not list((root.parent / "outside").rglob("new"))
@@ -141,7 +141,7 @@ def test_paths_that_lead_out_are_refused(root: Path, walk: bool, relative: str) 
         read(root, relative, walk=walk)
     with (
         pytest.raises(OSError, match="is not a path within the library"),
-        open_dir_within(root, relative, make=True, walk=walk),
+        open_dir_within(root, relative, make=0o700, walk=walk),
     ):
         pass
 
@@ -204,7 +204,7 @@ def test_missing_folders_are_created(root: Path, walk: bool) -> None:  # noqa: F
     """
     before = os.umask(0)
     try:
-        with open_dir_within(root, "new/er", make=True, walk=walk) as folder:
+        with open_dir_within(root, "new/er", make=0o700, walk=walk) as folder:
             unfinished = root / "unfinished"
             unfinished.write_bytes(b"x")
             assert not name_exists(root / "new/er/a", folder)
@@ -219,7 +219,7 @@ def test_missing_folders_are_created(root: Path, walk: bool) -> None:  # noqa: F
     assert (root / "new/er/b").read_bytes() == b"y"
     for made in (root / "new", root / "new/er"):
         assert stat.S_IMODE(made.stat().st_mode) == 0o700
-    with open_dir_within(root, "new/er", make=True, walk=walk):
+    with open_dir_within(root, "new/er", make=0o700, walk=walk):
         pass
 
 

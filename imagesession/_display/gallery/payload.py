@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +17,8 @@ from imagesession._display import formatting
 from imagesession._display.data_url import encoded
 from imagesession._domain.cost import Cost
 from imagesession._domain.image_header import parse_header
+from imagesession._domain.marks import UNMARKED, Mark, Marks
+from imagesession._domain.model_catalog import load_catalogue
 from imagesession._domain.previews import Preview
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
@@ -24,6 +27,8 @@ from imagesession._domain.turn import ImageRecord, Turn
 from .code_snippet import code_for, literal
 
 _PROMPT_PLACEHOLDER = "\x00"
+_WITHOUT_MODEL = frozenset({"import", "promotion", "analysis"})
+_OPENAI = "api.openai.com"
 
 
 @attrs.frozen(kw_only=True)
@@ -34,11 +39,13 @@ class SessionView:
     Attributes:
         record: The session; None for standalone images.
         tree: The turns.
+        marks: The marks of its images.
         has_record: Whether the session's record exists, and not only turns that refer to it.
     """
 
     record: SessionRecord | None
     tree: Tree
+    marks: Marks = attrs.field(factory=dict[str, Mark])
     has_record: bool = True
 
 
@@ -55,13 +62,70 @@ def to_payload(views: Iterable[SessionView], thumbnails: Mapping[str, Preview]) 
     for view in views:
         session_index = len(sessions) if view.record else -1
         turns.extend(
-            _turn(turn, view.record, session_index, thumbnails) for turn in view.tree.turns.values()
+            _turn(turn, view, session_index, thumbnails) for turn in view.tree.turns.values()
         )
         if view.record:
             sessions.append(_session(view.record, view.tree, has_record=view.has_record))
     turns.sort(key=operator.itemgetter("id"))
-    total = _total_cost(turn for view in views for turn in view.tree.turns.values())
-    return {"sessions": sessions, "turns": turns, "cost": str(total) if total else ""}
+    return {"sessions": sessions, "turns": turns}
+
+
+def to_facts(views: Sequence[SessionView]) -> dict[str, Any]:
+    """
+    Return what the page knows of turns before they are loaded: how many images each filter has, the
+    ids and times between which they are, and their cost.
+    """
+    pairs = [(view.record, turn) for view in views for turn in view.tree.turns.values()]
+    turns = [turn for _, turn in pairs]
+    ids = [turn.id for turn in turns] + [image.id for turn in turns for image in turn.images]
+    times = [turn.finished or turn.started for turn in turns]
+    models = ((name, turn) for turn in turns for name in {turn.model, image_model(turn)} if name)
+    shown = {image.id for turn in turns for image in turn.images}
+    marks = [mark for view in views for key, mark in view.marks.items() if key in shown]
+    total = _total_cost(turns)
+    return {
+        "pictures": sum(len(turn.images) for turn in turns),
+        "loose": sum(len(turn.images) for record, turn in pairs if record is None),
+        "sketches": sum(len(turn.images) for turn in turns if formatting.is_sketch(turn)),
+        "paid": sum(bool(turn.cost) and not formatting.is_sketch(turn) for turn in turns),
+        "starred": sum(mark.starred for mark in marks),
+        "kinds": _count((turn.kind, turn) for turn in turns),
+        "models": _count(models),
+        "tags": dict(Counter(tag for mark in marks for tag in mark.tags)),
+        "oldest": min(ids, default=""),
+        "newest": max(ids, default=""),
+        "latest": max((turn.id for turn in turns), default=""),
+        "since": min(times).isoformat() if times else "",
+        "until": max(times).isoformat() if times else "",
+        "cost": total.plain() if total else None,
+    }
+
+
+def images(views: Iterable[SessionView]) -> list[ImageRecord]:
+    """
+    Return all images.
+    """
+    turns = (turn for view in views for turn in view.tree.turns.values())
+    return [image for turn in turns for image in turn.images]
+
+
+def image_model(turn: Turn) -> str | None:
+    """
+    Return the image model of a turn's images, or what OpenAI takes where none was named; None if
+    that is not known.
+    """
+    name = turn.options.image_model
+    if turn.kind in _WITHOUT_MODEL or not turn.images or name != "auto":
+        return None if turn.kind in _WITHOUT_MODEL or not turn.images else name
+    is_openai = _OPENAI in turn.provider or formatting.is_sketch(turn)
+    return load_catalogue().image if is_openai else None
+
+
+def _count(named: Iterable[tuple[str, Turn]]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for name, turn in named:
+        counts[name] += len(turn.images)
+    return {name: count for name, count in counts.items() if count}
 
 
 def _session(record: SessionRecord, tree: Tree, *, has_record: bool) -> dict[str, Any]:
@@ -82,8 +146,9 @@ def _session(record: SessionRecord, tree: Tree, *, has_record: bool) -> dict[str
 
 
 def _turn(
-    turn: Turn, session: SessionRecord | None, session_index: int, thumbnails: Mapping[str, Preview]
+    turn: Turn, view: SessionView, session_index: int, thumbnails: Mapping[str, Preview]
 ) -> dict[str, Any]:
+    session = view.record
     return {
         "id": turn.id,
         "session": session_index,
@@ -104,20 +169,25 @@ def _turn(
                 "masked": turn.masked,
                 "origin": turn.origin.file if turn.origin else None,
                 "model": turn.model,
+                "image_model": image_model(turn),
                 "sketch": formatting.is_sketch(turn),
                 "provider": "" if formatting.is_sketch(turn) else turn.provider,
                 "context": "" if turn.context == "fresh" else turn.context,
                 "text": turn.text,
                 "failure": attrs.asdict(turn.failure) if turn.failure else None,
                 "cost": str(turn.cost) if turn.cost else None,
-                "call": _code_snippet(turn, session),
+                "deleted": turn.deleted is not None,
+                "call": None if turn.deleted else _code_snippet(turn, session),
             }
         ),
-        "images": [_image(image, thumbnails.get(image.id)) for image in turn.images],
+        "images": [
+            _image(image, thumbnails.get(image.id), view.marks.get(image.id, UNMARKED))
+            for image in turn.images
+        ],
     }
 
 
-def _image(image: ImageRecord, thumbnail: Preview | None) -> dict[str, Any]:
+def _image(image: ImageRecord, thumbnail: Preview | None, mark: Mark) -> dict[str, Any]:
     fields = {
         "id": image.id,
         "file": quote(image.file, errors="replace"),
@@ -125,6 +195,8 @@ def _image(image: ImageRecord, thumbnail: Preview | None) -> dict[str, Any]:
         "width": image.width,
         "height": image.height,
         "bytes": image.bytes,
+        "starred": mark.starred,
+        "tags": list(mark.tags),
         "revised": image.revised_prompt,
         "source": None if image.source == "reply" else image.source,
         "thumb": encoded(thumbnail.data) if thumbnail else None,
@@ -140,13 +212,12 @@ def _has_alpha(thumbnail: Preview) -> bool:
 
 def _description(turn: Turn) -> str | None:
     """
-    Return the caller's text that a preset or improvement put into its prompt, if it differs.
+    Return the caller's text that a preset, variation or improvement put into its prompt, if it
+    differs.
     """
-    for name in ("description", "improvement_goals"):
-        description = turn.parameters.get(name)
-        if isinstance(description, str) and description.strip() and description != turn.prompt:
-            return description
-    return None
+    goals = turn.parameters.get("improvement_goals")
+    text = goals if isinstance(goals, str) and goals.strip() else formatting.display_prompt(turn)
+    return text if turn.prompt.strip() and text != turn.prompt else None
 
 
 def _code_snippet(turn: Turn, session: SessionRecord | None) -> str:

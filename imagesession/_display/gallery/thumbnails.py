@@ -4,6 +4,11 @@ Thumbnails that are embedded in the gallery page.
 
 from __future__ import annotations
 
+import functools
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
 from imagesession._domain.previews import Preview
 from imagesession._domain.turn import ImageRecord
 from imagesession._engine.store import Store
@@ -26,8 +31,21 @@ _STEPS = tuple(
         (80, 22),
     )
 )
+_MAX_THREADS = 4
 # The fewest bits per pixel that a drawing or photo needs.
 _MIN_BITS_PER_PIXEL = 0.3
+
+
+def make_thumbnails(store: Store, images: Iterable[ImageRecord]) -> dict[str, Preview]:
+    """
+    Make the thumbnails of a page's images, by image id; those that cannot be made are left out.
+    """
+    records = tuple(images)
+    make = functools.partial(thumbnail, store, max_bytes=allowance(len(records)))
+    # Pillow's decoders release the GIL.
+    with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
+        made = zip(records, pool.map(make, records), strict=True)
+        return {image.id: preview for image, preview in made if preview}
 
 
 def allowance(count: int) -> int:

@@ -43,12 +43,13 @@ function node(turn, place, heads, matched) {
   const marks = Object.entries(heads).filter(([, head]) => head === turn.id).map(([branch]) => branch);
   const frame = make("button", {type: "button", className: "frame square"}, picture(stop));
   frame.stop = stop;
-  if (!stop.image) frame.append(make("span", {className: "unseen"}, ` ${shorten(said(turn), 160)}`));
+  if (stop.image) frame.dataset.stop = stop.image.id;
+  else frame.append(make("span", {className: "unseen"}, ` ${shorten(said(turn), 160)}`));
   if (turn.stops.length > 1) frame.append(make("span", {className: "several"}, `×${turn.stops.length}`));
-  const holder = make("li", {className: matched ? "node" : "node aside"}, frame,
+  const holder = make("li", {className: matched ? "node" : "node aside"}, frame, stop.image ? marksOf(stop) : null,
     make("p", {className: "said", dir: "auto"}, shorten(said(turn), 120)),
     make("p", {className: "meta"},
-      ...marks.map((branch) => make("span", {className: "head", dir: "auto", title: `Head of ${branch}`}, shorten(branch, 18))),
+      ...marks.map((branch) => make("span", {className: "head", dir: "auto", title: `Head of ${branch}`}, branch)),
       price(turn)));
   holder.style.setProperty("--x", `${place.column * (WIDE + GAP)}px`);
   holder.style.setProperty("--y", `${place.row * TALL}px`);
@@ -110,35 +111,55 @@ function sessionPart(session, matches) {
     session.turns.length ? treeOf(session, matches) : make("p", {className: "meta"}, "No turns yet."));
 }
 
-// Sessions, the latest first; more are created when the end becomes visible.
+// Sessions, the latest first, then single images; more are created when the end becomes visible.
 const groves = {
   shown: [],
   made: 0,
-  matches: () => true,
-  loose: [],
+  loose: 0,
   list: null,
 
-  start(sessions, loose, matches) {
-    Object.assign(this, {shown: sessions, loose, matches, made: 0, list: null});
+  start() {
+    Object.assign(this, {shown: [...sessions.values()], made: 0, loose: 0, list: null});
     forget();
     one("content").replaceChildren();
-    this.grow();
+  },
+
+  // The part of the next session, if it is not loaded.
+  missing() {
+    for (; this.made < this.shown.length; this.made += 1) {
+      const session = this.shown[this.made];
+      if (session.turns) return null;
+      if (mayMatch(parts[session.part])) return parts[session.part];
+    }
+    return null;
   },
 
   grow() {
-    const until = Math.min(this.shown.length, this.made + SESSIONS_AT_ONCE);
-    for (; this.made < until; this.made += 1) one("content").append(sessionPart(this.shown[this.made], this.matches));
-    if (this.made < this.shown.length) return true;
-    if (!this.loose.length) return false;
+    let added = 0;
+    while (this.made < this.shown.length && added < SESSIONS_AT_ONCE) {
+      if (this.missing() || this.made >= this.shown.length) return false;
+      const session = this.shown[this.made];
+      this.made += 1;
+      const isShown = isNarrowed() ? session.turns.some((turn) => turn.stops.some(found.matches)) : true;
+      if (!isShown) continue;
+      one("content").append(sessionPart(session, found.matches));
+      added += 1;
+    }
+    return added > 0 || this.growLoose();
+  },
+
+  growLoose() {
+    const some = [];
+    for (; this.loose < found.shown.length && some.length < PAGE; this.loose += 1) {
+      if (!found.shown[this.loose].turn.home) some.push(found.shown[this.loose]);
+    }
+    if (!some.length) return false;
     if (!this.list) {
       this.list = make("ul", {className: "rows"});
       one("content").append(make("section", {className: "session"}, make("h2", {}, "Single pictures"),
-        make("p", {className: "meta"}, count(this.loose.length, "picture")), this.list));
+        make("p", {className: "meta"}, isNarrowed() ? "" : count(total.loose, "picture")), this.list));
     }
-    const some = this.loose.splice(0, PAGE);
     this.list.append(...some.map(card));
-    if (this.loose.length) return true;
-    this.list = null;
-    return false;
+    return true;
   },
 };

@@ -8,9 +8,9 @@ import base64
 import datetime as dt
 import functools
 import hashlib
+import operator
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,26 +20,25 @@ import markupsafe
 from imagesession._display import formatting
 from imagesession._display.overwrite_guard import check_replaceable
 from imagesession._display.templates import render, source
-from imagesession._domain.previews import Preview
+from imagesession._domain.cost import Cost
 from imagesession._domain.sessions import SessionRecord
-from imagesession._domain.tree import Tree
-from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._domain.wording import show_path
-from imagesession._engine.store import ImageQuery, Store
+from imagesession._engine.store import Store
 from imagesession._store.files.archive_files import resolve_path
 from imagesession._store.files.atomic_write import ensure_dir, translate_os_errors, write_atomic
+from imagesession._store.files.modes import folder_mode, library_mode
 from imagesession._version import __version__
 from imagesession.errors import InvalidRequestError
 
-from . import payload
-from .payload import SessionView
-from .thumbnails import allowance, thumbnail
+from . import outline, parts, payload
+from .outline import Outline
+from .thumbnails import make_thumbnails
 
 _SUFFIXES = frozenset({".html", ".htm"})
 SCRIPTS = ("data.js", "cards.js", "trees.js", "viewer.js", "main.js")
 _SIGNATURE, _SIGNATURE_RANGE = b'<meta name="generator" content="imagesession ', 4096
-_UNLIMITED = 2**62
-_MAX_THREADS = 4
+LARGE = 5_000
+"""The most images on a page that holds all of them."""
 _TITLE_LENGTH = 120
 
 
@@ -67,16 +66,24 @@ def write(store: Store, path: object, session_id: str | None = None) -> str:
         )
     with translate_os_errors(page):
         check_replaceable(page, "gallery", _is_gallery)
-        views = tuple(_session_view(store, session_id) if session_id else _library_views(store))
+        outlines = (
+            outline.of_session(store, session_id) if session_id else outline.of_library(store)
+        )
+        folder = parts.folder_of(page)
+        is_large = sum(len(each.images) for each in outlines) > LARGE
+        mode = library_mode(store.address)
+        ensure_dir(page.parent, folder_mode(mode))
+        content = _in_parts(store, outlines, folder) if is_large else _whole(store, outlines)
         data = {
-            **payload.to_payload(views, _thumbnails(store, views)),
+            **content,
             "alone": session_id is not None,
             "place": _library_href(store, page),
+            "folder": f"./{quote(folder.name, errors='replace')}/",
             "written": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         }
-        text = _render(_title(views[0].record) if session_id else "Gallery", data)
-        ensure_dir(page.parent)
-        write_atomic(page, text.encode("utf-8", "replace"), page.parent)
+        text = _render(_title(outlines[0].record) if session_id else "Gallery", data)
+        write_atomic(page, text.encode("utf-8", "replace"), page.parent, mode=mode)
+        parts.remove_parts(folder, {part["file"] for part in data["parts"]})
     return str(page)
 
 
@@ -88,52 +95,46 @@ def _is_gallery(page: Path) -> bool:
 # --- content ----------------------------------------------------------------------------------
 
 
-def _session_view(store: Store, session_id: str) -> Iterator[SessionView]:
-    record = store.find_session(session_id)
-    yield SessionView(record=record, tree=store.tree(record))
-
-
-def _library_views(store: Store) -> Iterator[SessionView]:
+def _whole(store: Store, outlines: Iterable[Outline]) -> dict[str, Any]:
     """
-    Yield all sessions, the latest first, then turns without a readable session record.
+    Return the data of a page that holds all turns and thumbnails.
     """
-    session_ids: set[str] = set()
-    for record in store.list_sessions():
-        session_ids.add(record.id)
-        yield SessionView(record=record, tree=store.tree(record))
-    orphans: dict[str | None, dict[str, Turn]] = {None: {}}
-    for turn, _ in store.list_images(ImageQuery(limit=_UNLIMITED)):
-        if turn.session not in session_ids:
-            orphans.setdefault(turn.session, {})[turn.id] = turn
-    for session_id, turns in orphans.items():
-        tree = Tree().with_turn(turns.values())
-        placeholder = None if session_id is None else _placeholder_record(session_id, tree)
-        yield SessionView(record=placeholder, tree=tree, has_record=False)
+    views = tuple(outline.read(store, outlines))
+    facts = payload.to_facts(views)
+    return {
+        **payload.to_payload(views, make_thumbnails(store, payload.images(views))),
+        "facts": facts,
+        "cost": _cost([facts]),
+        "parts": [],
+    }
 
 
-def _placeholder_record(session_id: str, tree: Tree) -> SessionRecord:
+def _in_parts(store: Store, outlines: Sequence[Outline], folder: Path) -> dict[str, Any]:
     """
-    Return a placeholder for a session whose record is lost.
+    Write the parts of a large library; return the data of a page that loads them.
     """
-    first = next(iter(tree.turns.values()))
-    return SessionRecord(id=session_id, description="", created=first.started)
+    written = parts.write_parts(store, outlines, folder)
+    sessions = [
+        {**session, "part": at} for at, part in enumerate(written) for session in part["sessions"]
+    ]
+    sessions.sort(key=lambda session: session["id"], reverse=True)
+    return {
+        "sessions": sessions,
+        "turns": [],
+        "cost": _cost(written),
+        "parts": [
+            {name: value for name, value in part.items() if name not in {"sessions", "cost"}}
+            for part in written
+        ],
+    }
 
 
-def _images(views: Iterable[SessionView]) -> list[ImageRecord]:
-    turns = (turn for view in views for turn in view.tree.turns.values())
-    return [image for turn in turns for image in turn.images]
-
-
-def _thumbnails(store: Store, views: Iterable[SessionView]) -> dict[str, Preview]:
+def _cost(facts: Iterable[Mapping[str, Any]]) -> str:
     """
-    Make the thumbnails of all images, by image id.
+    Format the total of the costs in facts; empty if no request was sent.
     """
-    images = _images(views)
-    make = functools.partial(thumbnail, store, max_bytes=allowance(len(images)))
-    # Pillow's decoders release the GIL.
-    with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
-        thumbnails = zip(images, pool.map(make, images), strict=True)
-        return {image.id: small for image, small in thumbnails if small}
+    costs = [Cost.read(each["cost"]) for each in facts if each["cost"]]
+    return str(functools.reduce(operator.add, costs)) if costs else ""
 
 
 def _library_href(store: Store, page: Path) -> str:
@@ -141,9 +142,9 @@ def _library_href(store: Store, page: Path) -> str:
     Return the URL of the library's folder: relative if one of the page's folder and the library
     contains the other, so that they can be moved together; otherwise absolute.
     """
-    # A record with a made-up name, to learn the folder's path.
-    probe = ImageRecord(id="", file="-", format="png", width=0, height=0, bytes=0, sha256="")
-    root = Path(store.path(probe)).parent
+    if "://" in store.address:
+        return f"{store.address}/"
+    root = Path(store.address)
     if root.is_relative_to(page.parent) or page.parent.is_relative_to(root):
         relative = Path(os.path.relpath(root, page.parent)).as_posix()
         return f"./{quote(relative)}/"
@@ -165,22 +166,24 @@ def _render(title: str, payload: Mapping[str, Any]) -> str:
         "gallery/page.html",
         title=title,
         version=__version__,
-        policy=_policy(style, scripts),
+        policy=_policy(style, scripts, in_parts=bool(payload["parts"])),
         style=_trusted(style),
         scripts=[_trusted(script) for script in scripts],
         data=payload,
     )
 
 
-def _policy(style: str, scripts: Iterable[str]) -> str:
+def _policy(style: str, scripts: Iterable[str], *, in_parts: bool) -> str:
     """
-    Allow the page's own style and scripts by digest, and images from files; nothing else.
+    Allow the page's own style and scripts by digest, images from files, and, if there are parts,
+    scripts from files; nothing else.
     """
     allowed = " ".join(_digest(script) for script in scripts)
+    files, types = (" file: 'self'", "; trusted-types parts") if in_parts else ("", "")
     return (
         f"default-src 'none'; img-src data: file: 'self'; style-src {_digest(style)}; "
-        f"script-src {allowed}; base-uri 'none'; form-action 'none'; "
-        "require-trusted-types-for 'script'"
+        f"script-src {allowed}{files}; base-uri 'none'; form-action 'none'; "
+        f"require-trusted-types-for 'script'{types}"
     )
 
 

@@ -21,8 +21,6 @@ UNIT = 1000.0
 
 @attrs.frozen
 class Stop:
-    """One colour of a gradient."""
-
     offset: float
     colour: Colour
     alpha: float = 1.0
@@ -30,8 +28,6 @@ class Stop:
 
 @attrs.frozen
 class Linear:
-    """A gradient from one point to another."""
-
     start: Point
     end: Point
     stops: tuple[Stop, ...]
@@ -90,7 +86,6 @@ class Mark:
         return isinstance(fill, (Linear, Radial)) and any(stop.alpha < 1 for stop in fill.stops)
 
     def recoloured(self, changes: Sequence[Change]) -> "Mark":
-        """Change its colours."""
         fill = self.fill
         if isinstance(fill, (Linear, Radial)):
             stops = (attrs.evolve(s, colour=apply_changes(s.colour, changes)) for s in fill.stops)
@@ -137,7 +132,6 @@ def fade(*colours: Colour) -> tuple[Stop, ...]:
 
 
 def down(y: float, height: float, *colours: Colour) -> Linear:
-    """Make a vertical gradient."""
     return Linear((0, y), (0, y + height), fade(*colours))
 
 
@@ -179,12 +173,10 @@ class Pen:
         self.marks.append(attrs.evolve(placed, alpha=mark.alpha * self._alpha, role=role))
 
     def shape(self, contours: Sequence[Contour], ink: Paint, *, alpha: float = 1) -> None:
-        """Fill outlines."""
         self.stamp(Mark(contours=tuple(contours), fill=ink, alpha=alpha))
 
     def ellipse(self, cx: float, cy: float, rx: float, ry: float, ink: Paint, *,
                 alpha: float = 1) -> None:  # fmt: skip
-        """Fill an ellipse."""
         self.shape([path.ellipse(cx, cy, rx, ry)], ink, alpha=alpha)
 
     def glow(self, cx: float, cy: float, r: float, ink: Colour, alpha: float, *,
@@ -195,5 +187,4 @@ class Pen:
 
     def rect(self, x: float, y: float, w: float, h: float, ink: Paint, *, radius: float = 0,
              alpha: float = 1) -> None:  # fmt: skip
-        """Fill a rectangle."""
         self.shape([path.rectangle(x, y, w, h, radius)], ink, alpha=alpha)

@@ -79,8 +79,6 @@ ChangeKind = Literal["tint", "warm", "contrast", "bright", "saturate", "sepia", 
 
 @attrs.frozen(kw_only=True)
 class Change:
-    """One change of an image's colours."""
-
     kind: ChangeKind
     amount: float = 1.0
     colour: Colour = (0, 0, 0)
@@ -97,7 +95,6 @@ def changes_of(section: str, *names: str | None) -> tuple[Change, ...]:
 
 
 def apply_changes(colour: Colour, changes: Sequence[Change]) -> Colour:
-    """Apply changes to a colour, in order."""
     for change in changes:
         colour = _apply(colour, change)
     return colour

@@ -47,7 +47,6 @@ def statement(state: SketchState | None) -> str:
 def encode(
     image: Image.Image, format: Format, *, compression: int, note: str, grained: bool = False
 ) -> bytes:
-    """Encode a still image with a note in its metadata."""
     out = io.BytesIO()
     match format:
         case "png":
@@ -100,7 +99,6 @@ def flat(image: Image.Image, ground: Colour = (255, 255, 255)) -> Image.Image:
 
 
 def size_of(data: bytes) -> tuple[int, int]:
-    """Measure an encoded raster image."""
     return _open(data).size
 
 

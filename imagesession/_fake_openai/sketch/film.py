@@ -23,7 +23,6 @@ def filter_of(plan: Plan, blur: float = 0) -> str:
 
 
 def apply_effects(image: Image.Image, plan: Plan) -> Image.Image:
-    """Apply the effects of a plan to a rendered image."""
     if "neon" in plan.styles:
         image = apply_to_colours(image, _glow)
     if "watercolor" in plan.styles:
@@ -32,7 +31,6 @@ def apply_effects(image: Image.Image, plan: Plan) -> Image.Image:
 
 
 def recolour(image: Image.Image, changes: tuple[Change, ...]) -> Image.Image:
-    """Apply changes of colour to every pixel."""
     if not changes:
         return image
 

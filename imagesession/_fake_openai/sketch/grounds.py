@@ -85,7 +85,6 @@ class Stage:
     def stand(
         self, name: str, x: float, y: float, k: float = 1.0, *parts: str, stretch: float = 1.0
     ) -> None:
-        """Draw a symbol at a point."""
         with self.pen.placed(x, y, k, stretch=stretch):
             symbols.draw(self.pen, f"grounds/{name}", self.inks, parts)
 
@@ -113,7 +112,6 @@ def weather(pen: Pen, w: float, h: float, kinds: frozenset[str], *, phase: float
 
 
 def fog(pen: Pen, w: float, h: float, top: float, veil: Colour) -> None:
-    """Draw banks of fog."""
     with pen.role("weather"):
         lay(pen, "fog", w, top, (h - top) / 1000, 0, Palette(veil=veil))
 

@@ -47,7 +47,6 @@ def font_file() -> str:
 
 
 def printable(text: str, most: int = 60) -> str:
-    """Clean a text for lettering."""
     return " ".join("".join(ch for ch in text if ch.isprintable()).split())[:most]
 
 

@@ -108,7 +108,6 @@ class _Reader:
         return True
 
     def add_word(self, token: str, at: int) -> None:
-        """Process any other word."""
         colours, colour = self.colours_before(at), named(token)
         self._before += TRAITS.get(token, "").split()
         if token in WORDS["starts"]:
@@ -128,7 +127,6 @@ class _Reader:
             self.pending.append((at, colour))
 
     def colours_before(self, at: int) -> list[Colour]:
-        """Return the colours just before a word."""
         return [colour for start, colour in self.pending if at - start <= _COLOUR_REACH]
 
 

@@ -28,7 +28,6 @@ def warped(contour: Contour, warp: Warp) -> Contour:
 
 
 def ellipse(cx: float, cy: float, rx: float, ry: float) -> Contour:
-    """Outline an ellipse."""
     h, v = rx * _ROUND, ry * _ROUND
     return (
         (cx + rx, cy),

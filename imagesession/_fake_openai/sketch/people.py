@@ -28,8 +28,6 @@ _GREY = "#e8e6e1"
 
 @attrs.frozen
 class Person:
-    """The look of a person."""
-
     look: frozenset[str]
     parts: frozenset[str]
     tone: Palette

@@ -67,8 +67,6 @@ class Item:
 
 @attrs.frozen
 class Scheme:
-    """A set of colours that go together."""
-
     ground: Colour
     main: Colour
     second: Colour
@@ -78,8 +76,6 @@ class Scheme:
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """Everything that the prompts ask for."""
-
     layout: Layout = "scene"
     items: tuple[Item, ...] = ()
     extras: tuple[Item, ...] = ()  # added by later prompts
@@ -114,7 +110,6 @@ class Plan:
 
     @property
     def scheme(self) -> Scheme:
-        """The colours that go with this image."""
         return _SCHEMES[self.palette or str(self.seed % _OPEN)]
 
     @property

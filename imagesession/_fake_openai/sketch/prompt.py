@@ -32,7 +32,6 @@ def crc(text: str) -> int:
 
 @functools.lru_cache(maxsize=64)
 def parse_prompts(prompts: tuple[str, ...], seed: int = 0) -> Plan:
-    """Read all prompts of a sketch."""
     if not prompts:
         return Plan(seed=seed)
     result = _plan_prompt(prompts[0], seed)

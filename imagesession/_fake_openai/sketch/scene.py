@@ -17,7 +17,6 @@ _DESKTOP = frozenset({"laptop", "lamp", "tablet", "chair", "plant"})
 
 
 def scene(plan: Plan, pen: Pen, w: float, h: float, phase: float = 0.0) -> None:
-    """Draw the scene that a plan asks for."""
     sky, inks = light_of(plan)
     stage = Stage(plan=plan, pen=pen, w=w, h=h, sky=sky, inks=inks, phase=phase)
     objects = [item for item in plan.everything if TABLE[item.name].place not in {"sky", "land"}]

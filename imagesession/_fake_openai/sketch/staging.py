@@ -17,12 +17,10 @@ SHADE: Colour = (24, 20, 48)
 
 
 def is_dark(plan: Plan) -> bool:
-    """Tell whether a plain ground is dark."""
     return "dark" in plan.styles or "neon" in plan.styles or plan.time == "night"
 
 
 def ground_of(plan: Plan) -> Colour:
-    """Choose the colour of a plain ground."""
     if plan.ground:
         return plan.ground
     if is_dark(plan):

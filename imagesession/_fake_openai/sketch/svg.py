@@ -88,7 +88,6 @@ def _about(metadata: str, title: str) -> str:
 
 
 def embedding(png: bytes, size: tuple[int, int], *, metadata: str, title: str) -> bytes:
-    """Write an SVG document around a raster image."""
     data = base64.b64encode(png).decode("ascii")
     w, h = size
     return (

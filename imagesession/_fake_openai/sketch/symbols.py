@@ -49,8 +49,6 @@ def shades(main: Colour, accent: Colour, **others: Colour) -> Palette:
 
 @attrs.frozen(kw_only=True)
 class Subject:
-    """A subject that can be drawn."""
-
     name: str
     words: tuple[str, ...]
     colour: Colour

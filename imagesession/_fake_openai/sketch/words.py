@@ -10,7 +10,6 @@ FOLDER = resources.files("imagesession._fake_openai.sketch") / "subjects"
 
 
 def read(name: str) -> dict[str, Any]:
-    """Read a table."""
     return tomllib.loads((FOLDER / f"{name}.toml").read_text("utf-8"))
 
 

@@ -6,17 +6,18 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from imagesession._domain.image_header import SUFFIXES
-from imagesession._domain.turn import Turn
+from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.http import ReceivedImage
 from imagesession._store.files.atomic_write import (
     check_writable,
@@ -35,7 +36,7 @@ from imagesession._store.strict_reader import parse_object
 from imagesession.errors import StorageIOError
 
 from .file_names import PREFIX
-from .layout import IMAGE_FOLDERS, Layout, image_dir
+from .layout import BIN, IMAGE_FOLDERS, Layout, image_dir
 
 MIN_FREE_BYTES = 64_000_000
 BYTES_PER_PENDING_IMAGE = 4_000_000
@@ -71,10 +72,11 @@ class DiskBlobs(Blobs):
 
     def _check_target_dirs(self, turn: Turn) -> None:
         records_folder = self.layout.turn_file(turn.session, turn.id).parent
-        ensure_dir(records_folder)
+        ensure_dir(records_folder, self.layout.folder_mode)
         check_writable(records_folder)
         pictures_folder = image_dir(turn)
-        with open_dir_within(self.layout.root, pictures_folder, make=True) as folder:
+        mode = self.layout.folder_mode
+        with open_dir_within(self.layout.root, pictures_folder, make=mode) as folder:
             check_writable(self.layout.root / pictures_folder, folder)
 
     def put_new(
@@ -114,19 +116,97 @@ class DiskBlobs(Blobs):
         return None
 
     def get(self, key: str) -> bytes:
-        return read_within(self.layout.root, key)
+        with self.open(key) as descriptor, open(descriptor, "rb", closefd=False) as file:
+            return file.read()
 
     def version(self, key: str) -> object:
-        with open_within(self.layout.root, key) as descriptor:
+        with self.open(key) as descriptor:
             status = os.fstat(descriptor)
         return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
+    def open(self, key: str) -> contextlib.AbstractContextManager[int]:
+        """
+        Open an image's file for reading, in its folder or in the bin; see `open_within`.
+        """
+        return open_within(self.layout.root, self._place(key))
+
     def drop(self, key: str) -> None:
         with translate_os_errors(self.layout.root):
-            (self.layout.root / key).unlink(missing_ok=True)
+            for place in (key, f"{BIN}/{key}"):
+                for name in (_sidecar(place), place):
+                    (self.layout.root / name).unlink(missing_ok=True)
+
+    def set_aside(self, key: str) -> None:
+        """
+        Move an image into the bin, with the metadata beside it.
+        """
+        with translate_os_errors(self.layout.root / key):
+            for name in (key, _sidecar(key)):
+                self._move(name, f"{BIN}/{name}")
+
+    def put_back(self, key: str) -> None:
+        """
+        Move an image out of the bin, with the metadata beside it.
+        """
+        with translate_os_errors(self.layout.root / key):
+            for name in (key, _sidecar(key)):
+                self._move(f"{BIN}/{name}", name)
+
+    def _move(self, source: str, target: str) -> None:
+        """
+        Move a file within the library, if it is there, in place of none.
+        """
+        root = self.layout.root
+        if not name_exists(root / source):
+            return
+        with open_dir_within(root, target.rpartition("/")[0], make=True) as folder:
+            try:
+                link_into_place(root / source, root / target, folder)
+            except FileExistsError as error:
+                if not (root / source).samefile(root / target):  # else it was interrupted
+                    raise StorageIOError(
+                        f"{root / target} is taken by another file. Move that away, then try again."
+                    ) from error
+        (root / source).unlink(missing_ok=True)
+
+    def find_moved(self, images: Iterable[ImageRecord]) -> dict[str, str]:
+        """
+        Look through all files that people see, except those that are in their own places.
+        """
+        wanted = {(image.bytes, image.sha256): image.id for image in images}
+        sizes = {size for size, _ in wanted}
+        found: dict[str, str] = {}
+        for key, size in self._files():
+            if size in sizes and (self.annotation(key) or {}).get("image_path") != key:
+                with contextlib.suppress(OSError):
+                    image_id = wanted.pop((size, hashlib.sha256(self.get(key)).hexdigest()), None)
+                    if image_id is not None:
+                        found[image_id] = key
+        return found
+
+    def _files(self) -> Iterator[tuple[str, int]]:
+        """
+        Yield the files that may be an image's, each with its size in bytes.
+        """
+        for folder, folders, names in os.walk(self.layout.root):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                path = Path(folder, name)
+                key = path.relative_to(self.layout.root).as_posix()
+                if not set(key) & set(":\\"):  # a record cannot name it
+                    with contextlib.suppress(OSError):
+                        yield key, path.lstat().st_size
 
     def address(self, key: str) -> str:
-        return str(self.layout.root / key)
+        return str(self.layout.root / self._place(key))
+
+    def _place(self, key: str) -> str:
+        """
+        Return where an image's file is within the library: in its folder, or in the bin.
+        """
+        aside = f"{BIN}/{key}"
+        is_aside = not name_exists(self.layout.root / key) and name_exists(self.layout.root / aside)
+        return aside if is_aside else key
 
     def local_file(self, key: str) -> str:
         return self.address(key)
@@ -149,7 +229,7 @@ class DiskBlobs(Blobs):
 
     def annotation(self, key: str) -> dict[str, Any] | None:
         with contextlib.suppress(OSError, ValueError, TypeError):
-            return parse_object(read_within(self.layout.root, f"{key.rpartition('.')[0]}.json"))
+            return parse_object(read_within(self.layout.root, _sidecar(key)))
         return None
 
     def keys(self) -> Iterator[str]:
@@ -167,16 +247,16 @@ class DiskBlobs(Blobs):
 def _write(layout: Layout, turn: Turn, now: dt.datetime, received: ReceivedImage) -> str:
     with (
         write_temp(received.data, layout.tmp) as unfinished,
-        open_dir_within(layout.root, image_dir(turn), make=True) as folder,
+        open_dir_within(layout.root, image_dir(turn), make=layout.folder_mode) as folder,
     ):
         for number in range(1, _MAX_NUMBER + 1):
             file = layout.image_file(turn, now, number, received.facts.format)
             path = layout.root / file
-            if _stem_in_use(path, folder):
+            if _stem_in_use(layout, path, folder):
                 continue
             with contextlib.suppress(FileExistsError):
                 link_into_place(unfinished, path, folder)
-                if not _stem_in_use(path, folder):
+                if not _stem_in_use(layout, path, folder):
                     return file
                 unlink_unused(path, folder)  # another program took the stem at the same moment
     raise StorageIOError(
@@ -185,12 +265,21 @@ def _write(layout: Layout, turn: Turn, now: dt.datetime, received: ReceivedImage
     )
 
 
-def _stem_in_use(path: Path, folder: int | None) -> bool:
+def _stem_in_use(layout: Layout, path: Path, folder: int | None) -> bool:
     """
-    Tell whether a name is in use with another suffix: both images would share a sidecar.
+    Tell whether a name is in use with another suffix, as both images would share a sidecar, or by
+    an image in the bin.
     """
     suffixes = {*SUFFIXES.values(), ".json"} - {path.suffix}
-    return any(name_exists(path.with_suffix(suffix), folder) for suffix in suffixes)
+    if any(name_exists(path.with_suffix(suffix), folder) for suffix in suffixes):
+        return True
+    # Otherwise a deleted image that had the name could not be restored.
+    aside = layout.root / BIN / path.relative_to(layout.root)
+    return any(name_exists(aside.with_suffix(suffix)) for suffix in SUFFIXES.values())
+
+
+def _sidecar(key: str) -> str:
+    return f"{key.rpartition('.')[0]}.json"
 
 
 def _has_content(layout: Layout, file: str, data: bytes) -> bool:

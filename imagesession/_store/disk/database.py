@@ -19,17 +19,16 @@ from typing import TypeVar
 import attrs
 
 from imagesession._domain.turn import Turn, is_id
-from imagesession._domain.wording import fold
-from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
-from imagesession._store.files.atomic_write import PRIVATE_FILE, check_writable
-from imagesession._store.ids import first_id
+from imagesession._engine.store import CostTotals, SpendingQuery
+from imagesession._store.files.atomic_write import check_writable
+from imagesession._store.files.modes import mode_within
 from imagesession._store.ports import ImageLocation
 from imagesession.errors import StorageIOError
 
 from . import index_schema
 from .locks import ForkGate, exclusive, shared
 
-INDEX_VERSION = 6
+INDEX_VERSION = 7
 BUSY_SECONDS = 30.0
 _MAX_ATTEMPTS = 5
 T = TypeVar("T")
@@ -115,24 +114,10 @@ class Database:
             pending: Settled turns that are not indexed yet; they are included.
         """
         clause = "WHERE id = ?" if is_id(image_id) else "WHERE substr(id, -length(?1)) = ?1 LIMIT 2"
-        found = self._select(clause, (image_id,), pending)
-        return found[0] if len(found) == 1 else None
-
-    def page(self, query: ImageQuery, pending: Sequence[Turn] = ()) -> list[ImageLocation]:
-        """
-        Return the latest images, the newest first.
-        """
-        conditions: tuple[tuple[str, object], ...] = (
-            ("session = ?", query.session),
-            ("kind = ?", query.kind),
-            ("instr(words, ?)", fold(query.text) if query.text else None),
-            ("id >= ?", first_id(query.since) if query.since else None),
-            ("id < ?", first_id(query.until) if query.until else None),
-            ("id < ?", query.before),
+        found = self.query(
+            lambda connection: index_schema.locations(connection, clause, (image_id,)), pending
         )
-        where, values = index_schema.where(conditions)
-        clause = f"WHERE {where} ORDER BY id DESC LIMIT ?"
-        return self._select(clause, (*values, query.limit), pending)
+        return found[0] if len(found) == 1 else None
 
     def sum_costs(self, query: SpendingQuery, pending: Sequence[Turn] = ()) -> list[CostTotals]:
         """
@@ -178,15 +163,6 @@ class Database:
             finally:
                 self._thread.connection = None
             connection.execute("COMMIT")
-
-    def _select(
-        self, clause: str, values: tuple[object, ...], pending: Sequence[Turn]
-    ) -> list[ImageLocation]:
-        sql = f"SELECT id, turn, session, position FROM images {clause}"  # noqa: S608 - clauses are ours
-        return self.query(
-            lambda connection: [ImageLocation(*row) for row in connection.execute(sql, values)],
-            pending,
-        )
 
     def query(self, work: Callable[[sqlite3.Connection], T], pending: Sequence[Turn]) -> T:
         """
@@ -344,11 +320,13 @@ class Database:
         connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             if missing:
-                self.path.chmod(PRIVATE_FILE)
+                self.path.chmod(mode_within(self.path.parent))
             # Before SQLite 3.51.3, WAL can lose commits of two processes; so a rollback journal.
             # https://sqlite.org/releaselog/3_51_3.html
             connection.execute("PRAGMA synchronous = EXTRA")
             connection.execute("PRAGMA trusted_schema = OFF")
+            # What is erased is overwritten: https://sqlite.org/pragma.html#pragma_secure_delete
+            connection.execute("PRAGMA secure_delete = ON")
         except BaseException:
             connection.close()
             raise

@@ -26,6 +26,7 @@ from imagesession._store.files.atomic_write import (
     create_durable,
     ensure_dir,
     replace_durable,
+    stale_test,
     translate_os_errors,
     write_atomic,
     write_lines,
@@ -46,7 +47,6 @@ from .index import DiskIndex
 from .layout import Layout
 
 _DISPOSABLE = frozenset({"upload", "provider"})
-_STALE_SECONDS = 3600.0
 
 
 class DiskFacts(Facts):
@@ -91,7 +91,7 @@ class DiskFacts(Facts):
                     if kind == "session":
                         self._index.session_index.create(key.id, data)
                     else:
-                        ensure_dir(file.parent)
+                        ensure_dir(file.parent, self._layout.folder_mode)
                         create_durable(file, data, self._layout.tmp)
                     written.append(file)
         except StorageIOError as error:
@@ -120,6 +120,10 @@ class DiskFacts(Facts):
         with translate_os_errors(file):
             if key.kind == "session":
                 self._index.session_index.replace(key.id, data)
+            elif key.kind == "marks":
+                self._index.session_index.replace_marks(key.id, data)
+            elif key.kind == "turn":
+                self._index.replace_turn(codec.read_turn(data, str(file)), data)
             elif key.kind in _DISPOSABLE:
                 write_atomic(file, data, self._layout.tmp)
             else:
@@ -159,7 +163,10 @@ class DiskFacts(Facts):
     def drop(self, key: Key) -> None:
         file = self._file(key)
         with translate_os_errors(file):
-            file.unlink(missing_ok=True)
+            if key.kind == "marks":
+                self._index.session_index.drop_marks(key.id)
+            else:
+                file.unlink(missing_ok=True)
 
     def scan(self, kind: Kind, session: str | None = None) -> Iterator[Key]:
         if kind == "intent":
@@ -200,11 +207,12 @@ class DiskFacts(Facts):
         Remove intents whose first line was not finished, an hour ago or more. Nothing is sent
         before an intent is complete.
         """
-        for file in self._layout.journal.iterdir():
-            with contextlib.suppress(OSError):
-                old = time.time() - file.stat().st_mtime > _STALE_SECONDS
-                if old and b"\n" not in file.read_bytes():
-                    file.unlink()
+        with contextlib.suppress(OSError):  # on a read-only disk they stay
+            is_stale = stale_test(self._layout.tmp)
+            for file in self._layout.journal.iterdir():
+                with contextlib.suppress(OSError):
+                    if is_stale(file) and b"\n" not in file.read_bytes():
+                        file.unlink()
 
     def _file(self, key: Key) -> Path:
         layout = self._layout
@@ -217,6 +225,10 @@ class DiskFacts(Facts):
                 return layout.journal_file(key.id, key.session)
             case "batch":
                 return layout.batch_file(key.id)
+            case "marks":
+                return layout.marks_file(key.id)
+            case "removal":
+                return layout.removals / f"{key.id}.json"
             case "upload":
                 return layout.uploads / f"{key.id}.json"
             case "provider":

@@ -11,19 +11,20 @@ import os
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from pathlib import Path
 from typing import TypeAlias
 
 import attrs
 
 from imagesession._domain.health import Health, HealthCheck
+from imagesession._domain.marks import is_deleted
 from imagesession._domain.reports import PendingRequest
 from imagesession._domain.turn import ImageRecord, Turn, is_id
 from imagesession._domain.wording import list_some
 from imagesession._store import codec
 from imagesession._store.files.atomic_write import translate_os_errors, write_temp
-from imagesession._store.files.safe_open import open_within
+from imagesession._store.files.modes import PRIVATE_FILE, library_mode
 from imagesession._store.records import open_intents, turn_key
 from imagesession._store.repair import read_descriptions
 from imagesession._store.strict_reader import parse_object
@@ -73,7 +74,7 @@ def run_checks(
         "format": lambda: _check_format(layout),
         "records": records.check,
         "index": lambda: _check_index(layout, index, set(records.turns)),
-        "pictures": lambda: _check_images(layout, records.turns, verify=verify),
+        "pictures": lambda: _check_images(layout, records.turns, records.deleted, verify=verify),
         "requests": lambda: _check_requests(layout, index, pending()),
         "replies": lambda: _check_replies(layout),
         "scratch": lambda: _check_scratch(layout),
@@ -119,10 +120,14 @@ def _check_free_space(layout: Layout) -> Finding:
 
 
 def _check_permissions(layout: Layout) -> Finding:
-    if sys.platform == "win32" or not layout.root.stat().st_mode & _OTHER_USERS:
-        return _ok("the folder is for you alone.")
-    folders = (layout.inner, *(path for path in layout.root.iterdir() if path.is_dir()))
-    shared = sorted({folder.name for folder in folders if folder.stat().st_mode & _OTHER_USERS})
+    wanted = layout.folder_mode
+    others = _OTHER_USERS & ~wanted
+    if sys.platform == "win32" or not layout.root.stat().st_mode & others:
+        mode = library_mode(str(layout.root))
+        alone = mode == PRIVATE_FILE
+        return _ok("the folder is for you alone." if alone else f"files have the mode {mode:#o}.")
+    folders = (path for path in layout.root.iterdir() if path.is_dir())
+    shared = sorted({folder.name for folder in folders if folder.stat().st_mode & others})
     within = f", and so are {list_some(shared)} in it" if shared else ""
     message = f"{layout.root} is open to other users of this machine{within}."
     return "warning", message, f"If that is not wanted: chmod -R go= '{layout.root}'"
@@ -151,6 +156,7 @@ class _Records:
     turns: dict[str, Turn] = attrs.field(factory=dict[str, Turn])
     damaged: list[str] = attrs.field(factory=list[str])
     orphans: list[str] = attrs.field(factory=list[str])
+    deleted: set[str] = attrs.field(factory=set[str])
 
     def check(self) -> Finding:
         """
@@ -188,6 +194,10 @@ class _Records:
         for file in sessions:
             with self._noting_damage(file):
                 codec.read_session(file.read_bytes(), str(file))
+        for file in sorted(self.layout.sessions.glob("*.marks")):
+            with self._noting_damage(file):
+                marks = codec.read_marks(file.read_bytes(), str(file))
+                self.deleted.update(item for item in marks if is_deleted(marks, item))
         for folder in sorted(self.layout.turns.iterdir()):
             self._read_turns(folder, self.layout)
         return f"sessions: {len(sessions):,}, turns: {len(self.turns):,}"
@@ -219,8 +229,9 @@ def _check_index(layout: Layout, index: DiskIndex, known: set[str]) -> Finding:
         with index.database.locked() as connection:
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             rows = dict(connection.execute("SELECT id, session FROM turns").fetchall())
-            sessions = session_index_schema.files(connection).keys()
-            recorded = {file.stem for file in layout.sessions.glob("*.json") if is_id(file.stem)}
+            rows_of = session_index_schema.files(connection).keys()
+            sessions = {name for name in rows_of if name.endswith(".json")}
+            recorded = {file.name for file in layout.sessions.glob("*.json") if is_id(file.stem)}
     except (StorageError, OSError) as error:
         message = f"it cannot be written, so lists are made in memory: {error}"
         return "warning", message, "What the checks above say of the folder is the cause."
@@ -242,18 +253,40 @@ def _check_index(layout: Layout, index: DiskIndex, known: set[str]) -> Finding:
     return "problem", message, f"Delete {index.database.path}: it is rebuilt from the records."
 
 
-def _check_images(layout: Layout, turns: dict[str, Turn], *, verify: bool) -> Finding:
-    states: dict[str, list[str]] = {}
-    for image in (image for turn in turns.values() for image in turn.images):
-        states.setdefault(_image_state(layout, image, verify=verify), []).append(image.file)
-    sound = len(states.pop("whole", []))
-    if not states:
-        return _ok(f"all {sound:,} {'are unchanged' if verify else 'are there'}.")
-    damaged = (
-        f"{len(files):,} {state}: {list_some(files)}" for state, files in sorted(states.items())
-    )
-    remedy = f"Put them back under these names in {layout.root}, from a backup."
-    return "problem", f"{sound:,} are sound; {'; '.join(damaged)}.", remedy
+def _check_images(
+    layout: Layout, turns: dict[str, Turn], deleted: Collection[str], *, verify: bool
+) -> Finding:
+    states: dict[str, list[ImageRecord]] = {}
+    for turn in turns.values():
+        for image in turn.images:
+            states.setdefault(_image_state(layout, image, verify=verify), []).append(image)
+    missing = [image for image in states.pop("missing", []) if image.id not in deleted]
+    moved = DiskBlobs(layout).find_moved(missing) if missing else {}
+    gone = [image for image in missing if image.id not in moved]
+    whole = len(states.pop("whole", []))
+    damaged = [
+        f"{len(images):,} {state}: {list_some([image.file for image in images])}"
+        for state, images in sorted(states.items())
+    ]
+    if gone:
+        damaged.append(f"{len(gone):,} missing: {list_some([image.file for image in gone])}")
+    renamed = [f"{image.file} is now {moved[image.id]}" for image in missing if image.id in moved]
+    if not damaged and not renamed:
+        return _ok(f"all {whole:,} {'are unchanged' if verify else 'are there'}.")
+    if renamed:
+        damaged.append(f"{len(renamed):,} moved or renamed: {list_some(renamed)}")
+    message = f"{whole:,} are sound; {'; '.join(damaged)}."
+    remedies = [
+        "studio.doctor(repair=True) records the new names." if renamed else "",
+        "Put what is damaged back from a backup." if states else "",
+        f"Put what is missing back under these names in {layout.root}; or, if it was removed on "
+        f"purpose, delete it: studio.images.delete({', '.join(repr(item.id) for item in gone[:3])}"
+        f"{', …' if len(gone) > 3 else ''})."  # noqa: PLR2004 - as many as are listed
+        if gone
+        else "",
+    ]
+    state: Health = "problem" if gone or states else "warning"
+    return state, message, " ".join(filter(None, remedies))
 
 
 def _image_state(layout: Layout, image: ImageRecord, *, verify: bool) -> str:
@@ -261,7 +294,7 @@ def _image_state(layout: Layout, image: ImageRecord, *, verify: bool) -> str:
     Return the state of an image's file: "whole", "missing", "damaged" or "unreadable".
     """
     try:
-        with open_within(layout.root, image.file) as descriptor:
+        with DiskBlobs(layout).open(image.file) as descriptor:
             sound = os.fstat(descriptor).st_size == image.bytes and (
                 not verify or _digest(descriptor) == image.sha256
             )
@@ -336,13 +369,26 @@ def _describe_interrupted(requests: list[PendingRequest]) -> str:
 
 
 def _check_replies(layout: Layout) -> Finding:
-    # A damaged record that was brought back is kept there too, and is no reply.
-    names = sorted(file.name for file in layout.quarantine.iterdir() if len(file.suffixes) == 1)
-    if not names:
+    # A damaged record that was brought back is kept there too, and is neither.
+    names = sorted(file.name for file in layout.quarantine.iterdir())
+    findings = (
+        (
+            [name for name in names if name.count(".") == 1],
+            "{} were paid for and could not be read",
+        ),
+        (
+            [name for name in names if name.endswith((".intent.bin", ".batch.bin"))],
+            "{} records of requests that may have been billed are damaged",
+        ),
+    )
+    parts = [f"{text.format(len(kept))}: {list_some(kept)}" for kept, text in findings if kept]
+    if not parts:
         return _ok("none are in quarantine.")
-    message = f"{len(names)} were paid for and could not be read: {list_some(names)}."
-    remedy = f"Their bytes are in {layout.quarantine}; the pictures in them may be saved by hand."
-    return "warning", message, remedy
+    remedy = (
+        f"Their bytes are in {layout.quarantine}; pictures and ids in them may be saved by hand. "
+        "Remove what is not needed any more."
+    )
+    return "warning", f"{'; '.join(parts)}.", remedy
 
 
 def _check_scratch(layout: Layout) -> Finding:

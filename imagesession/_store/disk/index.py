@@ -20,7 +20,7 @@ import attrs
 from imagesession._domain.turn import Turn
 from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
 from imagesession._store import codec
-from imagesession._store.files.atomic_write import translate_os_errors
+from imagesession._store.files.atomic_write import replace_durable, translate_os_errors
 from imagesession._store.ids import timestamp_of
 from imagesession._store.index_rows import budget_cost
 from imagesession._store.ports import ImageLocation, Index, Key
@@ -58,7 +58,7 @@ class DiskIndex(Index):
 
     def page(self, query: ImageQuery) -> list[ImageLocation]:
         with self._errors():
-            return self.database.page(query, self.refresh())
+            return self.session_index.page_images(query, self.refresh())
 
     def tally(self, query: SpendingQuery) -> list[CostTotals]:
         with self._errors():
@@ -106,12 +106,17 @@ class DiskIndex(Index):
         return found
 
     def sessions(
-        self, name: str | None = None, limit: int | None = None, before: str | None = None
+        self,
+        name: str | None = None,
+        limit: int | None = None,
+        before: str | None = None,
+        *,
+        deleted: bool = False,
     ) -> list[str]:
         with translate_os_errors(self._layout.sessions):
             if name is not None:
                 return self.session_index.find_by_name(name)
-            return self.session_index.page(limit, before)
+            return self.session_index.page(limit, before, deleted=deleted)
 
     def count_sessions(self) -> int:
         with translate_os_errors(self._layout.sessions):
@@ -137,6 +142,19 @@ class DiskIndex(Index):
         if self._unindexed > MAX_UNINDEXED:
             with contextlib.suppress(StorageError, OSError):
                 self.refresh(max_pending=0)
+
+    def replace_turn(self, turn: Turn, data: bytes) -> None:
+        """
+        Write another record in place of a turn's, durably, and its rows. If the process dies in
+        between, whoever replaces the record does so again.
+        """
+        file = self._layout.turn_file(turn.session, turn.id)
+        self._settled.pop(turn.id, None)
+        with self.database.locked() as connection:
+            replace_durable(file, data, self._layout.tmp)
+            index_schema.replace(connection, turn)
+            # Other programs have kept what the record said as long as the intent is there.
+            self._layout.journal_file(turn.id, turn.session).unlink(missing_ok=True)
 
     def refresh(self, *, max_pending: int = MAX_PENDING_IN_LOOKUPS) -> tuple[Turn, ...]:
         """

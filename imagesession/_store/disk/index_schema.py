@@ -10,8 +10,11 @@ import sqlite3
 from collections.abc import Collection, Iterable
 
 from imagesession._domain.turn import Turn
-from imagesession._engine.store import CostTotals, SpendingQuery
+from imagesession._domain.wording import fold
+from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
+from imagesession._store.ids import first_id
 from imagesession._store.index_rows import cost_columns, day_of, search_text, utf8
+from imagesession._store.ports import ImageLocation
 
 _SCHEMA = """
 CREATE TABLE turns (
@@ -45,6 +48,16 @@ CREATE TABLE sessions (
     touched TEXT NOT NULL,
     file TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE marks (
+    id TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    deleted INTEGER NOT NULL,
+    erased INTEGER NOT NULL,
+    starred INTEGER NOT NULL,
+    tags TEXT NOT NULL,
+    PRIMARY KEY (id, owner)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE marks_files (owner TEXT PRIMARY KEY, file TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE sessions_folder (stamp INTEGER NOT NULL) STRICT;
 CREATE INDEX images_of_session ON images (session, id);
 CREATE INDEX images_of_kind ON images (kind, id);
@@ -52,6 +65,8 @@ CREATE INDEX turns_of_session ON turns (session, id);
 CREATE INDEX turns_of_day ON turns (day);
 CREATE INDEX turns_of_intent ON turns (intent) WHERE intent IS NOT NULL;
 CREATE INDEX sessions_of_name ON sessions (name, id);
+CREATE INDEX marks_of_owner ON marks (owner);
+CREATE INDEX starred ON marks (id) WHERE starred = 1;
 CREATE INDEX open_sessions ON sessions (touched) WHERE open = 1;
 """
 _COSTS = ("images", "cost", "uncertain", "spent", "context", "context_tokens")
@@ -67,6 +82,10 @@ CREATE TEMP VIEW images AS
     SELECT * FROM main.images WHERE turn NOT IN (SELECT id FROM more_turns)
     UNION ALL SELECT * FROM more_images;
 """
+_IS_DELETED = """EXISTS (
+    SELECT 1 FROM marks WHERE marks.id IN (images.id, images.session) AND deleted = 1
+) = ?"""
+_HAS_TAG = "EXISTS (SELECT 1 FROM marks WHERE marks.id = images.id AND instr(tags, ?))"
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
@@ -88,6 +107,37 @@ def attach_pending(connection: sqlite3.Connection, turns: Iterable[Turn]) -> Non
     """
     connection.executescript(_PENDING_SCHEMA)
     insert(connection, turns, "more_")
+
+
+def page(connection: sqlite3.Connection, query: ImageQuery) -> list[ImageLocation]:
+    """
+    Return the latest images that a query asks for, the newest first.
+    """
+    conditions: tuple[tuple[str, object], ...] = (
+        (_IS_DELETED, query.deleted),
+        ("session = ?", query.session),
+        ("kind = ?", query.kind),
+        ("instr(words, ?)", fold(query.text) if query.text else None),
+        ("id >= ?", first_id(query.since) if query.since else None),
+        ("id < ?", first_id(query.until) if query.until else None),
+        ("id < ?", query.before),
+        ("(id IN (SELECT id FROM marks WHERE starred = 1)) = ?", query.starred),
+        *((_HAS_TAG, f"\n{utf8(fold(tag))}\n") for tag in query.tags),
+    )
+    condition, values = where(conditions)
+    return locations(
+        connection, f"WHERE {condition} ORDER BY id DESC LIMIT ?", (*values, query.limit)
+    )
+
+
+def locations(
+    connection: sqlite3.Connection, clause: str, values: tuple[object, ...]
+) -> list[ImageLocation]:
+    """
+    Return where the images are that a clause selects.
+    """
+    sql = f"SELECT id, turn, session, position FROM images {clause}"  # noqa: S608 - clauses are ours
+    return [ImageLocation(*row) for row in connection.execute(sql, values)]
 
 
 def tally(connection: sqlite3.Connection, query: SpendingQuery) -> list[CostTotals]:
@@ -200,6 +250,14 @@ def insert(connection: sqlite3.Connection, turns: Iterable[Turn], prefix: str = 
                 for position, image in enumerate(turn.images)
             ],
         )
+
+
+def replace(connection: sqlite3.Connection, turn: Turn) -> None:
+    """
+    Insert a turn whose record was replaced, without the rows of images that it has no more.
+    """
+    connection.execute("DELETE FROM images WHERE turn = ?", (turn.id,))
+    insert(connection, (turn,))
 
 
 def _turn_row(turn: Turn) -> tuple[object, ...]:

@@ -13,9 +13,13 @@ The files and folders of a library.
         FORMAT                       the version of this layout
         journal/<turn>.<session>.jsonl   intents whose turns are not settled, or not indexed, yet
         sessions/<session>.json      a session's name, options and branch heads
+        sessions/<owner>.marks       stars, tags and what is deleted of a session, of a batch, or
+                                     of a standalone image by its turn's id
         turns/<session>/<turn>.json  requests and their outcomes: the authoritative records
         turns/one-shots/<turn>.json  those of standalone images
         batches/<batch>.jsonl        batches and their updates
+        removals/<removal>.json      deletions and erasures that are not finished
+        bin/<folder>/<image>         deleted images, each with its metadata
         quarantine/<turn>.bin        paid replies that could not be read
         locks/<name>                 locked by each open library, while its process lives
         locks/<right>.<place>        another name of the lock of the library that holds a right
@@ -28,12 +32,14 @@ The files and folders of a library.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from pathlib import Path
 
 import attrs
 
 from imagesession._domain.image_header import SUFFIXES, PictureFormat
 from imagesession._domain.turn import Kind, Turn
+from imagesession._store.files.modes import folder_mode, library_mode
 from imagesession._store.slug import slugify
 
 from .file_names import FileNames
@@ -51,6 +57,8 @@ _FOLDERS: dict[Kind, str] = {
 }
 IMAGE_FOLDERS = tuple(dict.fromkeys(_FOLDERS.values()))
 """The folders that hold images, some of them in folders of their own."""
+BIN = ".imagesession/bin"
+"""The folder of deleted images, which lie there as they did in the library's."""
 _PLURALS = {
     "icon": "icons",
     "illustration": "illustrations",
@@ -79,6 +87,13 @@ class Layout:
         The folder of everything but images and their sidecars.
         """
         return self.root / ".imagesession"
+
+    @property
+    def folder_mode(self) -> int:
+        """
+        The mode of new folders, which is that of the folder of records.
+        """
+        return folder_mode(library_mode(str(self.root)))
 
     @property
     def format(self) -> Path:
@@ -115,7 +130,7 @@ class Layout:
         """
         return self.inner / "sessions"
 
-    @property
+    @functools.cached_property
     def turns(self) -> Path:
         """
         The folder of turns' records, in a folder for each session.
@@ -128,6 +143,13 @@ class Layout:
         The folder of batches.
         """
         return self.inner / "batches"
+
+    @property
+    def removals(self) -> Path:
+        """
+        The folder of deletions and erasures that are not finished.
+        """
+        return self.inner / "removals"
 
     @property
     def quarantine(self) -> Path:
@@ -169,6 +191,7 @@ class Layout:
             self.turns,
             self.turns / STANDALONE,
             self.batches,
+            self.removals,
             self.quarantine,
             self.locks,
             self.limits,
@@ -186,7 +209,13 @@ class Layout:
         """
         Return the path of a turn's record.
         """
-        return self.turns / (session_id or STANDALONE) / f"{turn_id}.json"
+        return self.turns.joinpath(session_id or STANDALONE, f"{turn_id}.json")
+
+    def marks_file(self, owner: str) -> Path:
+        """
+        Return the path of the marks of a session, batch or standalone turn.
+        """
+        return self.sessions / f"{owner}.marks"
 
     def batch_file(self, batch_id: str) -> Path:
         """

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from imagesession._domain.health import HealthCheck
 from imagesession._domain.reports import PendingRequest
-from imagesession._domain.wording import show_path
+from imagesession._domain.wording import quote, show_path
 from imagesession._store.files.atomic_write import (
     create_durable,
     ensure_dir,
@@ -20,10 +21,12 @@ from imagesession._store.files.atomic_write import (
     replace_durable,
     translate_os_errors,
 )
+from imagesession._store.files.modes import PRIVATE_FILE, PUBLIC_FILE, folder_mode
 from imagesession._store.library import LibraryStore
 from imagesession._store.strict_reader import parse_object
 from imagesession.errors import (
     CorruptRecordError,
+    InvalidRequestError,
     StorageError,
     StorageIOError,
     UnsupportedFormatVersionError,
@@ -33,7 +36,7 @@ from .blobs import DiskBlobs
 from .facts import DiskFacts
 from .file_names import DEFAULT_FILENAME, FileNames
 from .index import DiskIndex
-from .layout import Layout
+from .layout import IMAGE_FOLDERS, Layout
 from .locks import try_lock
 from .rights import DiskRights
 
@@ -41,7 +44,11 @@ LAYOUT_VERSION = 2
 
 
 def open_library(
-    root: Path, *, filename: str = DEFAULT_FILENAME, embed_metadata: bool = False
+    root: Path,
+    *,
+    filename: str = DEFAULT_FILENAME,
+    embed_metadata: bool = False,
+    mode: int | None = None,
 ) -> LibraryStore:
     """
     Open the library in a folder, which is created if it is missing.
@@ -50,13 +57,14 @@ def open_library(
         root: The folder.
         filename: The template of images' names.
         embed_metadata: Whether prompt and parameters are written into the files of images.
+        mode: The mode of files that are written; None for what the library has, or 0o600.
 
     Raises:
         InvalidRequestError: An argument is not valid.
         StorageIOError: The folder cannot be used.
         UnsupportedFormatVersionError: A newer imagesession wrote it.
     """
-    store = LibraryStore(DiskLibrary(root, filename))
+    store = LibraryStore(DiskLibrary(root, filename, mode))
     store.embeds_metadata = bool(embed_metadata)
     return store
 
@@ -68,6 +76,7 @@ class DiskLibrary:
     Args:
         root: The folder; created if it is missing.
         filename: The template of images' names.
+        mode: The mode of files that are written; None for what the library has, or 0o600.
 
     Attributes:
         layout: Its folders.
@@ -81,8 +90,11 @@ class DiskLibrary:
         UnsupportedFormatVersionError: A newer imagesession wrote it.
     """
 
-    def __init__(self, root: Path, filename: str = DEFAULT_FILENAME) -> None:
+    def __init__(
+        self, root: Path, filename: str = DEFAULT_FILENAME, mode: int | None = None
+    ) -> None:
         self.layout = Layout(_expand(root), FileNames(filename))
+        _check_mode(mode)
         self.index = DiskIndex(self.layout)
         self.facts = DiskFacts(self.layout, self.index)
         self.rights = DiskRights(self.layout)
@@ -91,9 +103,12 @@ class DiskLibrary:
             version = _check_format(self.layout)
             if version == 1:
                 _upgrade_folders(self.layout)
+            folders = self.layout.folder_mode if mode is None else folder_mode(mode)
+            if mode is not None:
+                _share(self.layout, mode)
             for folder in self.layout.folders():
                 with contextlib.nullcontext() if version is None else contextlib.suppress(OSError):
-                    ensure_dir(folder)  # what an old library lacks is found when it is needed
+                    ensure_dir(folder, folders)  # what an old one lacks is found when needed
             _mark_format(self.layout, version)
             remove_stale_temps(self.layout.tmp)
             self.facts.remove_stale()
@@ -114,6 +129,43 @@ class DiskLibrary:
 
     def close(self) -> None:
         self.rights.close()
+
+
+def _check_mode(mode: object) -> None:
+    """
+    Refuse a mode that shuts out its owner, or makes images programs.
+
+    Raises:
+        InvalidRequestError: It is such a mode, or none.
+    """
+    allowed = PRIVATE_FILE | PUBLIC_FILE
+    is_mode = type(mode) is int and mode & PRIVATE_FILE == PRIVATE_FILE and not mode & ~allowed
+    if mode is not None and not is_mode:
+        raise InvalidRequestError(
+            f"mode={quote(mode)} is not who may read and write the files. Write 0o600 (you alone), "
+            "0o640 (your group reads), 0o660 (your group writes) or 0o644 (everybody reads)."
+        )
+
+
+def _share(layout: Layout, mode: int) -> None:
+    """
+    Give everything in a library another mode, if it has one. The folder of records, whose mode is
+    the library's, comes last.
+    """
+    if not layout.inner.is_dir() or layout.folder_mode == folder_mode(mode):
+        return
+    for top in (*(layout.root / name for name in IMAGE_FOLDERS), layout.inner):
+        for folder, _, files in os.walk(top, topdown=False):
+            for file in files:
+                _change_mode(Path(folder, file), mode)
+            _change_mode(Path(folder), folder_mode(mode))
+    _change_mode(layout.root, folder_mode(mode))
+
+
+def _change_mode(path: Path, mode: int) -> None:
+    with contextlib.suppress(OSError):  # another user's, or gone meanwhile
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode & 0o7000 | mode)
 
 
 def _expand(root: Path) -> Path:

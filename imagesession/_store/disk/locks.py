@@ -13,7 +13,7 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 
-from imagesession._store.files.atomic_write import PRIVATE_FILE
+from imagesession._store.files.modes import open_file
 
 _TIMEOUT, _PAUSE = 5.0, 0.01
 _HELD_ELSEWHERE = frozenset({errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK})
@@ -27,7 +27,7 @@ def exclusive(file: Path) -> Generator[bool, None, None]:
     Yields:
         Whether no other holder is known. On a file system without locks this is always true.
     """
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+    descriptor = open_file(file, os.O_RDWR | os.O_CREAT)
     try:
         yield _lock_with_timeout(descriptor, shared=False) is not False
     finally:
@@ -41,7 +41,7 @@ def shared(file: Path) -> Generator[None, None, None]:
     read-only disk there is no lock, and no need for one.
     """
     try:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+        descriptor = open_file(file, os.O_RDWR | os.O_CREAT)
     except OSError:
         yield
         return

@@ -29,12 +29,8 @@ from weakref import WeakSet
 
 import attrs
 
-from imagesession._store.files.atomic_write import (
-    CANNOT_LINK,
-    PRIVATE_FILE,
-    translate_os_errors,
-    write_atomic,
-)
+from imagesession._store.files.atomic_write import CANNOT_LINK, translate_os_errors, write_atomic
+from imagesession._store.files.modes import open_file
 from imagesession._store.ports import Rights
 from imagesession._store.strict_reader import parse_object
 from imagesession.errors import StorageIOError
@@ -220,7 +216,7 @@ class DiskRights(Rights):
             # Without hard links, or if somebody has removed our file, a lease has its own lock.
             if error.errno not in {errno.ENOENT, *CANNOT_LINK}:
                 raise
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+        descriptor = open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         try_lock(descriptor)
         return _Claim(descriptor)
 
@@ -260,7 +256,7 @@ class DiskRights(Rights):
         for attempts_left in reversed(range(_MAX_ATTEMPTS)):
             name = uuid.uuid4().hex
             path = self._folder / name
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+            descriptor = open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             # On a file system without locks, all libraries count as alive.
             if (try_lock(descriptor) or not attempts_left) and path.exists():
                 self._own, self._descriptor = name, descriptor

@@ -1,5 +1,5 @@
 """
-Sessions in the index, by id and by name.
+Sessions in the index, by id and by name, and the marks of images and sessions.
 
 The records are authoritative. A row is written together with its record, under the index lock. Then
 the folder of the records gets a stamp: a modification time that no later change can give it, which
@@ -16,7 +16,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,13 +24,16 @@ import attrs
 
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn, is_id
+from imagesession._engine.store import ImageQuery
 from imagesession._store import codec
 from imagesession._store.files.atomic_write import link_into_place, replace_durable, write_temp
+from imagesession._store.ports import ImageLocation
 from imagesession.errors import StorageError, StorageIOError
 
-from . import session_index_schema
+from . import index_schema, session_index_schema
 from .database import Database
 from .layout import Layout
+from .session_index_schema import Content
 
 T = TypeVar("T")
 _MAX_ATTEMPTS = 5
@@ -97,15 +100,28 @@ class SessionIndex:
         """
         return self._query(lambda connection: session_index_schema.find_by_name(connection, name))
 
-    def page(self, limit: int | None, before: str | None) -> list[str]:
+    def page_images(self, query: ImageQuery, pending: Sequence[Turn]) -> list[ImageLocation]:
+        """
+        Return the latest images that a query asks for, the newest first.
+
+        Args:
+            query: The query; marks tell which images are deleted, starred or tagged.
+            pending: Settled turns that are not indexed yet; they are included.
+        """
+        return self._query(lambda connection: index_schema.page(connection, query), pending)
+
+    def page(self, limit: int | None, before: str | None, *, deleted: bool) -> list[str]:
         """
         Return the ids of the latest sessions, the latest first.
 
         Args:
             limit: The largest number of sessions; None for all.
             before: Only those older than the session of this id.
+            deleted: Those in the bin, in place of those that are not deleted.
         """
-        return self._query(lambda connection: session_index_schema.page(connection, limit, before))
+        return self._query(
+            lambda connection: session_index_schema.page(connection, limit, before, deleted=deleted)
+        )
 
     def count(self) -> int:
         """
@@ -141,7 +157,7 @@ class SessionIndex:
         record = codec.read_session(data, str(file))
         with write_temp(data, self.layout.tmp) as unfinished:
             if self.index.is_locked_here:  # the group may wait for this thread
-                self._write(record, lambda: link_into_place(unfinished, file))
+                self._write(file.name, record, lambda: link_into_place(unfinished, file))
                 return
             group = _groups.setdefault(self.layout.sessions, _Group())
             new = _NewSession(record, unfinished)
@@ -158,7 +174,22 @@ class SessionIndex:
         """
         file = self._record_file(session_id)
         record = codec.read_session(data, str(file))
-        self._write(record, lambda: replace_durable(file, data, self.layout.tmp))
+        self._write(file.name, record, lambda: replace_durable(file, data, self.layout.tmp))
+
+    def replace_marks(self, owner: str, data: bytes) -> None:
+        """
+        Write the marks of a session, batch or standalone turn durably, and their rows.
+        """
+        file = self.layout.marks_file(owner)
+        marks = codec.read_marks(data, str(file))
+        self._write(file.name, marks, lambda: replace_durable(file, data, self.layout.tmp))
+
+    def drop_marks(self, owner: str) -> None:
+        """
+        Remove the marks of a session, batch or standalone turn, and their rows.
+        """
+        file = self.layout.marks_file(owner)
+        self._write(file.name, {}, lambda: file.unlink(missing_ok=True))
 
     def _add_all(self, group: _Group) -> None:
         added = list(group.waiting)
@@ -170,16 +201,21 @@ class SessionIndex:
                 new = [item for item in added if not item.is_named]
                 for item in new:
                     item.name(self._record_file(item.record.id))
-                self._record_written(connection, [item.record for item in new if item.is_named])
+                named = {
+                    self._record_file(item.record.id).name: item.record
+                    for item in new
+                    if item.is_named
+                }
+                self._record_written(connection, named)
         except (StorageIOError, OSError) as error:
             for item in added:
                 if not item.is_named:
                     item.error = item.error or error
         del group.waiting[: len(added)]
 
-    def _write(self, record: SessionRecord, write: Callable[[], None]) -> None:
+    def _write(self, name: str, content: Content, write: Callable[[], None]) -> None:
         """
-        Write a record under the index lock, and then its row.
+        Write a record or marks under the index lock, and then their rows.
 
         If the row cannot be written, the record is there anyway: the folder lacks the stamp, so the
         next query reads the record.
@@ -190,7 +226,7 @@ class SessionIndex:
                 self._refresh(connection)
                 write()
                 is_written = True
-                self._record_written(connection, [record])
+                self._record_written(connection, {name: content})
         except (StorageIOError, OSError):
             if not is_written:
                 raise
@@ -230,14 +266,20 @@ class SessionIndex:
         return session_index_schema.stamp(connection) == self._modified_ns()
 
     def _record_written(
-        self, connection: sqlite3.Connection, written: Iterable[SessionRecord]
+        self, connection: sqlite3.Connection, written: Mapping[str, Content]
     ) -> None:
         """
-        Write the rows of sessions whose records were just written, and stamp the folder.
+        Write the rows of records and marks that were just written, and stamp the folder.
+
+        Args:
+            connection: The index.
+            written: What was written, by the names of the files; no marks where the file is gone.
         """
-        for record in written:
-            file = _identity(self._record_file(record.id).stat())
-            session_index_schema.put(connection, record.id, record, file)
+        session_index_schema.drop(connection, written)
+        for name, content in written.items():
+            if content:
+                file = _identity((self.layout.sessions / name).stat())
+                session_index_schema.put(connection, name, content, file)
         session_index_schema.set_stamp(connection, self._set_stamp())
 
     def _refresh(self, connection: sqlite3.Connection) -> None:
@@ -257,30 +299,29 @@ class SessionIndex:
         Read the records whose files have changed.
         """
         indexed, present = session_index_schema.files(connection), self._files()
-        session_index_schema.drop(connection, indexed.keys() - present.keys())
-        for session_id, file in present.items():
-            if indexed.get(session_id) != file:
-                session_index_schema.put(
-                    connection, session_id, self._read_record(session_id), file
-                )
+        changed = {name for name, file in present.items() if indexed.get(name) != file}
+        session_index_schema.drop(connection, (indexed.keys() - present.keys()) | changed)
+        for name in changed:
+            session_index_schema.put(connection, name, self._read(name), present[name])
 
     def _files(self) -> dict[str, str]:
         """
-        Return the identity of each session's file, by the session's id.
+        Return the identity of each file of a session's record or of marks, by its name.
         """
         files: dict[str, str] = {}
         with os.scandir(self.layout.sessions) as entries:
             for entry in entries:
-                session_id, _, suffix = entry.name.partition(".")
-                if suffix == "json" and is_id(session_id):
+                owner, _, suffix = entry.name.partition(".")
+                if suffix in {"json", "marks"} and is_id(owner):
                     with contextlib.suppress(FileNotFoundError):
-                        files[session_id] = _identity(os.stat(entry.path))  # noqa: PTH116 - an entry's own is zero on Windows
+                        files[entry.name] = _identity(os.stat(entry.path))  # noqa: PTH116 - an entry's own is zero on Windows
         return files
 
-    def _read_record(self, session_id: str) -> SessionRecord | None:
-        file = self._record_file(session_id)
+    def _read(self, name: str) -> Content:
+        file = self.layout.sessions / name
+        read = codec.read_marks if file.suffix == ".marks" else codec.read_session
         with contextlib.suppress(StorageError, OSError):
-            return codec.read_session(file.read_bytes(), str(file))
+            return read(file.read_bytes(), str(file))
         return None
 
     def _record_file(self, session_id: str) -> Path:

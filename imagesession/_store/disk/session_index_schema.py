@@ -1,5 +1,5 @@
 """
-The statements that write and query sessions in the index.
+The statements that write and query sessions and marks in the index.
 
 Names are folded, so that case and Unicode composition do not matter. In the row of a session whose
 record cannot be read, the name is NULL: the record may be repaired at any time, so a lookup by name
@@ -9,19 +9,29 @@ reads it again.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
+from imagesession._domain.marks import Mark, Marks
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.wording import fold
 from imagesession._store.index_rows import touched, utf8
 
 from .index_schema import where
 
-# From then on, names without a schema mean the temporary table.
+Content: TypeAlias = SessionRecord | Marks | None
+"""What a file holds: a session's record or marks; None if it cannot be read."""
+# From then on, names without a schema mean the temporary tables.
 _TEMP_SCHEMA = """
 PRAGMA temp_store = MEMORY;
 CREATE TEMP TABLE sessions AS SELECT * FROM main.sessions LIMIT 0;
+CREATE TEMP TABLE marks AS SELECT * FROM main.marks LIMIT 0;
+CREATE TEMP TABLE marks_files AS SELECT * FROM main.marks_files LIMIT 0;
 """
+_IS_DELETED = """EXISTS (
+    SELECT 1 FROM marks WHERE marks.id = sessions.id AND deleted = 1 AND erased <= ?
+) = ?"""
+_NOT_DELETED = _IS_DELETED.replace("?", "1", 1).replace("?", "0", 1)
 
 
 def stamp(connection: sqlite3.Connection) -> int | None:
@@ -43,30 +53,55 @@ def set_stamp(connection: sqlite3.Connection, stamp: int | None) -> None:
 
 def attach_pending(connection: sqlite3.Connection) -> None:
     """
-    Replace the table of sessions by an empty temporary one, for this connection only.
+    Replace the tables of sessions and marks by empty temporary ones, for this connection only.
     """
     connection.executescript(_TEMP_SCHEMA)
 
 
 def files(connection: sqlite3.Connection) -> dict[str, str]:
     """
-    Return the identity of the file that each row was read from, by the session's id.
+    Return the identity of the file that rows were read from, by the file's name.
     """
-    return dict(connection.execute("SELECT id, file FROM sessions"))
+    sql = """
+        SELECT id || '.json', file FROM sessions
+        UNION ALL SELECT owner || '.marks', file FROM marks_files
+    """
+    return dict(connection.execute(sql))
 
 
-def put(
-    connection: sqlite3.Connection, session_id: str, record: SessionRecord | None, file: str
-) -> None:
+def put(connection: sqlite3.Connection, name: str, content: Content, file: str) -> None:
     """
-    Insert or replace a session's row.
+    Insert the rows of a file.
 
     Args:
         connection: The index.
-        session_id: Its id.
-        record: Its record; None if that cannot be read.
-        file: The identity of the record's file.
+        name: The file's name.
+        content: What it holds.
+        file: Its identity.
     """
+    owner, _, suffix = name.partition(".")
+    if suffix == "json":
+        _put_session(
+            connection, owner, content if isinstance(content, SessionRecord) else None, file
+        )
+        return
+    marks = content if isinstance(content, Mapping) else {}
+    connection.execute("INSERT INTO marks_files VALUES (?, ?)", (owner, file))
+    connection.executemany(
+        "INSERT INTO marks VALUES (?, ?, ?, ?, ?, ?)",
+        [_mark_row(marked_id, owner, mark) for marked_id, mark in marks.items()],
+    )
+
+
+def _mark_row(marked_id: str, owner: str, mark: Mark) -> tuple[object, ...]:
+    tags = "".join(f"{utf8(fold(tag))}\n" for tag in mark.tags)
+    flags = mark.deleted is not None, mark.erased, mark.starred
+    return utf8(marked_id), owner, *map(int, flags), f"\n{tags}"
+
+
+def _put_session(
+    connection: sqlite3.Connection, session_id: str, record: SessionRecord | None, file: str
+) -> None:
     name, is_open, last = None, False, ""
     if record is not None:
         name, is_open, last = (
@@ -75,27 +110,37 @@ def put(
             touched(record),
         )
     row = session_id, name, int(is_open), last, file
-    connection.execute("REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)", row)
+    connection.execute("INSERT INTO sessions VALUES (?, ?, ?, ?, ?)", row)
 
 
-def drop(connection: sqlite3.Connection, session_ids: Iterable[str]) -> None:
+def drop(connection: sqlite3.Connection, names: Iterable[str]) -> None:
     """
-    Remove the rows of some sessions.
+    Remove the rows of some files.
     """
-    connection.executemany(
-        "DELETE FROM sessions WHERE id = ?", [(session_id,) for session_id in session_ids]
-    )
+    tables = {
+        "json": (("sessions", "id"),),
+        "marks": (("marks", "owner"), ("marks_files", "owner")),
+    }
+    for name in names:
+        owner, _, suffix = name.partition(".")
+        for table, column in tables[suffix]:
+            connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (owner,))  # noqa: S608 - names of tables
 
 
 def find_by_name(connection: sqlite3.Connection, name: str) -> list[str]:
     """
     Return the ids of the sessions that may have a name, the latest first.
     """
-    sql = "SELECT id FROM sessions WHERE name = ? OR name IS NULL ORDER BY id DESC"
+    sql = (
+        f"SELECT id FROM sessions WHERE (name = ? OR name IS NULL) AND {_NOT_DELETED} "  # noqa: S608 - conditions are ours
+        "ORDER BY id DESC"
+    )
     return [row[0] for row in connection.execute(sql, (utf8(fold(name)),))]
 
 
-def page(connection: sqlite3.Connection, limit: int | None, before: str | None) -> list[str]:
+def page(
+    connection: sqlite3.Connection, limit: int | None, before: str | None, *, deleted: bool
+) -> list[str]:
     """
     Return the ids of the latest sessions, the latest first.
 
@@ -103,8 +148,11 @@ def page(connection: sqlite3.Connection, limit: int | None, before: str | None) 
         connection: The index.
         limit: The largest number of sessions; None for all.
         before: Only those older than the session of this id.
+        deleted: Those in the bin, in place of those that are not deleted.
     """
     condition, values = where((("id < ?", before),))
+    condition += f" AND {_IS_DELETED}"
+    values += [int(not deleted), int(deleted)]
     sql = f"SELECT id FROM sessions WHERE {condition} ORDER BY id DESC LIMIT ?"  # noqa: S608 - conditions are ours
     # A negative limit means no limit.
     return [row[0] for row in connection.execute(sql, (*values, -1 if limit is None else limit))]
@@ -112,17 +160,19 @@ def page(connection: sqlite3.Connection, limit: int | None, before: str | None) 
 
 def count(connection: sqlite3.Connection) -> int:
     """
-    Return how many sessions there are.
+    Return how many sessions are not deleted.
     """
-    total: int = connection.execute("SELECT count(*) FROM sessions").fetchone()[0]
+    sql = f"SELECT count(*) FROM sessions WHERE {_NOT_DELETED}"  # noqa: S608 - conditions are ours
+    total: int = connection.execute(sql).fetchone()[0]
     return total
 
 
 def active(connection: sqlite3.Connection, since: str) -> list[tuple[str, str]]:
     """
-    Return the open sessions with a turn or move since an id, each with the id of the latest.
+    Return the open sessions, not deleted, with a turn or move since an id, each with the id of the
+    latest.
     """
-    sql = """
+    sql = f"""
         WITH recent (id) AS (
             SELECT id FROM sessions WHERE open = 1 AND touched >= :since
             UNION SELECT session FROM turns WHERE id >= :since AND session IS NOT NULL
@@ -130,6 +180,6 @@ def active(connection: sqlite3.Connection, since: str) -> list[tuple[str, str]]:
         SELECT id, max(touched, coalesce(
             (SELECT id FROM turns WHERE session = sessions.id ORDER BY turns.id DESC LIMIT 1), ''
         ))
-        FROM sessions WHERE open = 1 AND id IN recent
-    """
+        FROM sessions WHERE open = 1 AND id IN recent AND {_NOT_DELETED}
+    """  # noqa: S608 - conditions are ours
     return list(connection.execute(sql, {"since": since}))

@@ -25,8 +25,6 @@ from imagesession._domain.wording import quote
 from imagesession.errors import CorruptRecordError, InvalidRequestError, StorageIOError
 
 from .atomic_write import (
-    PRIVATE_FILE,
-    PRIVATE_FOLDER,
     create_durable,
     ensure_dir,
     fsync,
@@ -34,6 +32,7 @@ from .atomic_write import (
     link_into_place,
     translate_os_errors,
 )
+from .modes import folder_mode, make_dir, open_file
 from .safe_open import open_within
 
 MAX_TOTAL = 4_000_000_000
@@ -96,13 +95,14 @@ def is_safe(name: str) -> bool:
 
 
 @contextlib.contextmanager
-def open_archive_writer(path: Path, at: dt.datetime) -> Generator[AddFile, None, None]:
+def open_archive_writer(path: Path, at: dt.datetime, mode: int) -> Generator[AddFile, None, None]:
     """
     Write files into a new folder or zip, which gets its name only when it is complete.
 
     Args:
         path: The folder or zip.
         at: The modification time of the files in a zip.
+        mode: The mode of what is written.
 
     Raises:
         StorageIOError: The name is in use, or the archive cannot be written.
@@ -110,9 +110,10 @@ def open_archive_writer(path: Path, at: dt.datetime) -> Generator[AddFile, None,
     unfinished = path.with_name(f".{uuid.uuid4().hex}.part")
     with translate_os_errors(path):
         _check_free(path)
-        ensure_dir(path.parent)
+        ensure_dir(path.parent, folder_mode(mode))
+        write = _zip_writer if is_zip(path) else _folder_writer
         try:
-            with _zip_writer(unfinished, at) if is_zip(path) else _folder_writer(unfinished) as add:
+            with write(unfinished, at, mode) as add:
                 yield add
             _check_free(path)
             _link_into_place(unfinished, path)
@@ -143,40 +144,38 @@ def _link_into_place(unfinished: Path, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _folder_writer(path: Path) -> Generator[AddFile, None, None]:
-    path.mkdir(mode=PRIVATE_FOLDER)
+def _folder_writer(path: Path, _: dt.datetime, mode: int) -> Generator[AddFile, None, None]:
+    make_dir(path, folder_mode(mode))
 
     def add(name: str, data: bytes) -> None:
-        ensure_dir((path / name).parent)
+        ensure_dir((path / name).parent, folder_mode(mode))
         create_durable(path / name, data, path)
 
     yield add
 
 
 @contextlib.contextmanager
-def _zip_writer(path: Path, at: dt.datetime) -> Generator[AddFile, None, None]:
+def _zip_writer(path: Path, at: dt.datetime, mode: int) -> Generator[AddFile, None, None]:
     time = min(max(at.astimezone(dt.UTC), _OLDEST), _LATEST)
-    descriptor = os.open(
-        path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), PRIVATE_FILE
-    )
+    descriptor = open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "w+b") as stream:
         with zipfile.ZipFile(stream, "w") as archive:
 
             def add(name: str, data: bytes) -> None:
-                archive.writestr(_zip_header(name, time), data)
+                archive.writestr(_zip_header(name, time, mode), data)
 
             yield add
         stream.flush()
         fsync(stream.fileno())
 
 
-def _zip_header(name: str, time: dt.datetime) -> zipfile.ZipInfo:
+def _zip_header(name: str, time: dt.datetime, mode: int) -> zipfile.ZipInfo:
     """
     Return the header of a file in a zip, the same on every system.
     """
     member = zipfile.ZipInfo(name, time.timetuple()[:6])
     member.create_system = _UNIX
-    member.external_attr = (stat.S_IFREG | PRIVATE_FILE) << 16
+    member.external_attr = (stat.S_IFREG | mode) << 16
     compressed = Path(name).suffix in _COMPRESSED_SUFFIXES
     member.compress_type = zipfile.ZIP_STORED if compressed else zipfile.ZIP_DEFLATED
     return member

@@ -12,18 +12,15 @@ import contextlib
 import errno
 import os
 import sys
-import time
 import uuid
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 from imagesession._domain.wording import show_path
 from imagesession.errors import StorageIOError
 
-PRIVATE_FILE = 0o600
-PRIVATE_FOLDER = 0o700
-# The system takes from it what the umask forbids.
-PUBLIC_FILE = 0o666
+from .modes import PRIVATE_FOLDER, PUBLIC_FILE, make_dir, open_file
+
 # Some file systems cannot flush a folder or a file; nothing more can be done then.
 _CANNOT_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF})
 CANNOT_LINK = frozenset(
@@ -54,16 +51,20 @@ def translate_os_errors(path: Path) -> Generator[None, None, None]:
         raise StorageIOError(f"The library cannot use {show_path(path)}: {reason}.") from error
 
 
-def ensure_dir(path: Path) -> None:
+def ensure_dir(path: Path, mode: int = PRIVATE_FOLDER) -> None:
     """
-    Make a folder for this user alone, with its parents, and make its name durable.
+    Make a folder with its parents, and make its name durable.
+
+    Args:
+        path: The folder.
+        mode: The mode of the folders that are made.
     """
     if path.is_dir():
         return
     if not path.parent.exists():
-        ensure_dir(path.parent)
+        ensure_dir(path.parent, mode)
     with contextlib.suppress(FileExistsError):
-        path.mkdir(mode=PRIVATE_FOLDER)
+        make_dir(path, mode)
     fsync_dir(path.parent)
 
 
@@ -74,7 +75,7 @@ def create_durable(path: Path, data: bytes, scratch: Path) -> None:
     Args:
         path: The file's path.
         data: The file's content.
-        scratch: A folder for unfinished files, on the same disk.
+        scratch: A folder for unfinished files, on the same disk, whose mode the file follows.
 
     Raises:
         FileExistsError: The name is in use.
@@ -183,7 +184,7 @@ def append_line(path: Path, line: bytes, *, new: bool) -> None:
     It starts on a new line, even if a power cut left the line before unfinished.
     """
     flags = os.O_RDWR | os.O_APPEND | (os.O_CREAT | os.O_EXCL if new else 0)
-    with _open(path, flags) as descriptor:
+    with _opened(path, flags) as descriptor:
         separator = b"\n" if _lacks_newline(descriptor) else b""
         _write_all(descriptor, separator + line + b"\n")
         fsync(descriptor)
@@ -206,11 +207,11 @@ def write_lines(lines: Mapping[Path, bytes]) -> None:
     written: list[Path] = []
     try:
         for path, line in lines.items():
-            with _open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
+            with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
                 written.append(path)
                 _write_all(descriptor, line + b"\n")
         for path in written:
-            with _open(path, os.O_RDWR) as descriptor:
+            with _opened(path, os.O_RDWR) as descriptor:
                 fsync(descriptor)
         for folder in {path.parent for path in written}:
             fsync_dir(folder)
@@ -221,7 +222,9 @@ def write_lines(lines: Mapping[Path, bytes]) -> None:
         raise
 
 
-def write_atomic(path: Path, data: bytes, scratch: Path, folder: int | None = None) -> None:
+def write_atomic(
+    path: Path, data: bytes, scratch: Path, folder: int | None = None, *, mode: int | None = None
+) -> None:
     """
     Write a file that can be rebuilt from others: whole or not at all, but not flushed.
 
@@ -230,10 +233,11 @@ def write_atomic(path: Path, data: bytes, scratch: Path, folder: int | None = No
         data: The file's content.
         scratch: A folder for unfinished files, on the same disk.
         folder: The descriptor of the target folder, if that is open.
+        mode: The file's mode; None for that of files in `scratch`.
     """
     unfinished = scratch / uuid.uuid4().hex
     try:
-        _write(unfinished, data, flushed=False)
+        _write(unfinished, data, flushed=False, mode=mode)
         os.replace(unfinished, _name(path, folder), dst_dir_fd=folder)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -253,7 +257,10 @@ def write_public(path: Path, data: bytes, unfinished: Path, *, replace: bool) ->
         FileExistsError: The name is in use.
     """
     try:
-        _write(unfinished, data, flushed=True, mode=PUBLIC_FILE)
+        with open(unfinished, "xb", opener=_open_public) as file:
+            file.write(data)
+            file.flush()
+            fsync(file.fileno())
         if replace:
             unfinished.replace(path)
         else:
@@ -266,10 +273,25 @@ def remove_stale_temps(scratch: Path) -> None:
     """
     Remove unfinished files that were last written more than an hour ago.
     """
-    for leftover in scratch.iterdir():
-        with contextlib.suppress(OSError):  # it is gone, or stays on a read-only disk
-            if time.time() - leftover.stat().st_mtime > _STALE_SECONDS:
-                leftover.unlink()
+    with contextlib.suppress(OSError):  # on a read-only disk they stay
+        is_stale = stale_test(scratch)
+        for leftover in scratch.iterdir():
+            with contextlib.suppress(OSError):  # it is gone
+                if is_stale(leftover):
+                    leftover.unlink()
+
+
+def stale_test(folder: Path) -> Callable[[Path], bool]:
+    """
+    Return the function that tells whether a file was last written more than an hour ago, by the
+    clock of its disk: that of this machine, or of another one that shares it, may be wrong.
+
+    Args:
+        folder: A folder on the same disk that can be written; it is touched.
+    """
+    os.utime(folder)
+    now = folder.stat().st_mtime
+    return lambda file: now - file.stat().st_mtime > _STALE_SECONDS
 
 
 def fsync_dir(path: Path) -> None:
@@ -302,16 +324,20 @@ def fsync(descriptor: int) -> None:
             raise
 
 
-def _write(path: Path, data: bytes, *, flushed: bool, mode: int = PRIVATE_FILE) -> None:
-    with _open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) as descriptor:
+def _open_public(path: str, flags: int) -> int:
+    return os.open(path, flags, PUBLIC_FILE)
+
+
+def _write(path: Path, data: bytes, *, flushed: bool, mode: int | None = None) -> None:
+    with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) as descriptor:
         _write_all(descriptor, data)
         if flushed:
             fsync(descriptor)
 
 
 @contextlib.contextmanager
-def _open(path: Path, flags: int, mode: int = PRIVATE_FILE) -> Generator[int, None, None]:
-    descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0), mode)
+def _opened(path: Path, flags: int, mode: int | None = None) -> Generator[int, None, None]:
+    descriptor = open_file(path, flags, mode)
     try:
         yield descriptor
     finally:

@@ -22,7 +22,8 @@ from typing import NoReturn
 
 from imagesession._domain.wording import quote
 
-from .atomic_write import PRIVATE_FOLDER, ensure_dir, fsync
+from .atomic_write import ensure_dir, fsync
+from .modes import make_dir
 
 # Not every system has all of these flags.
 _DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
@@ -83,7 +84,7 @@ def open_within(
 
 @contextlib.contextmanager
 def open_dir_within(
-    root: Path, relative: str, *, make: bool = False, walk: bool = HAS_DIR_FD
+    root: Path, relative: str, *, make: int | None = None, walk: bool = HAS_DIR_FD
 ) -> Generator[int | None, None, None]:
     """
     Open a folder within a folder, so that files can be named in it even if its path changes.
@@ -91,7 +92,7 @@ def open_dir_within(
     Args:
         root: The outer folder.
         relative: The folder's path within it, with slashes.
-        make: Whether to create it, durably and for this user alone, if it is missing.
+        make: The mode with which to create it, durably, if it is missing; None not to.
         walk: Whether to walk the path; otherwise it is only checked, and a link that is put there
             between the check and the use is followed.
 
@@ -135,7 +136,7 @@ def _is_encodable(relative: str) -> bool:
 
 
 def _open_by_walking(root: Path, parts: tuple[str, ...]) -> int:
-    folder = _walk_to_folder(root, parts[:-1], make=False)
+    folder = _walk_to_folder(root, parts[:-1], make=None)
     try:
         return os.open(parts[-1], _FILE | _NO_LINK, dir_fd=folder)
     except OSError as error:
@@ -144,7 +145,7 @@ def _open_by_walking(root: Path, parts: tuple[str, ...]) -> int:
         os.close(folder)
 
 
-def _walk_to_folder(root: Path, parts: tuple[str, ...], *, make: bool) -> int:
+def _walk_to_folder(root: Path, parts: tuple[str, ...], *, make: int | None) -> int:
     """
     Walk to a folder, and return its descriptor.
     """
@@ -160,14 +161,14 @@ def _walk_to_folder(root: Path, parts: tuple[str, ...], *, make: bool) -> int:
     return folder
 
 
-def _open_subfolder(folder: int, part: str, *, make: bool) -> int:
+def _open_subfolder(folder: int, part: str, *, make: int | None) -> int:
     try:
         return os.open(part, _DIRECTORY | _NO_LINK, dir_fd=folder)
     except FileNotFoundError:
-        if not make:
+        if make is None:
             raise
     with contextlib.suppress(FileExistsError):
-        os.mkdir(part, PRIVATE_FOLDER, dir_fd=folder)
+        make_dir(part, make, folder)
     fsync(folder)
     return os.open(part, _DIRECTORY | _NO_LINK, dir_fd=folder)
 
@@ -229,11 +230,11 @@ def _is_same_path(text: str, other: Path) -> bool:
     return os.path.normcase(text) == os.path.normcase(other)
 
 
-def _check_folder(root: Path, parts: tuple[str, ...], *, make: bool) -> None:
+def _check_folder(root: Path, parts: tuple[str, ...], *, make: int | None) -> None:
     _check_no_links(root, parts)
     path = root.joinpath(*parts)
-    if make:
-        ensure_dir(path)
+    if make is not None:
+        ensure_dir(path, make)
         _check_no_links(root, parts)
     path.stat()
 

@@ -10,9 +10,12 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsp
 
 import attrs
 
+from imagesession._domain.wording import quote as show
 from imagesession.errors import InvalidRequestError
 
 SCHEMES = ("postgresql://", "postgres://")
+LEASE_SECONDS = 15.0
+_LONGEST_LEASE = 600
 _EXAMPLE = "postgresql://host/database?blobs=s3://bucket/prefix"
 
 
@@ -39,6 +42,7 @@ class TeamAddress:
         settings: The other parameters of a connection, by their names in libpq.
         bucket: The bucket of the images.
         prefix: What the names of its objects begin with; may be empty.
+        lease: For how many seconds a right lasts without being renewed.
     """
 
     public: str
@@ -46,6 +50,7 @@ class TeamAddress:
     settings: dict[str, str]
     bucket: str
     prefix: str
+    lease: float
 
     @property
     def blobs(self) -> str:
@@ -88,6 +93,7 @@ def parse_address(url: str) -> TeamAddress:
         ) from None
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     bucket, prefix = _parse_blobs(query.pop("blobs", ""))
+    lease = query.pop("lease", str(LEASE_SECONDS))
     password = query.pop("password", None) or _decoded(parts.password)
     located = {
         "user": _decoded(parts.username),
@@ -102,6 +108,7 @@ def parse_address(url: str) -> TeamAddress:
         settings=settings,
         bucket=bucket,
         prefix=prefix,
+        lease=_parse_lease(lease),
     )
 
 
@@ -113,6 +120,15 @@ def _parse_blobs(blobs: str) -> tuple[str, str]:
             f"?blobs=s3://bucket/prefix. Write {_EXAMPLE}; S3's keys come from the environment."
         )
     return parts.netloc, parts.path.strip("/")
+
+
+def _parse_lease(text: str) -> float:
+    if text.replace(".", "", 1).isdecimal() and 1 <= float(text) <= _LONGEST_LEASE:
+        return float(text)
+    raise InvalidRequestError(
+        f"The library's address has lease={show(text)}, which is not a number of seconds from 1 to "
+        f"{_LONGEST_LEASE}."
+    )
 
 
 def _decoded(text: str | None) -> str | None:

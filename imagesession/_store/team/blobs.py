@@ -13,7 +13,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from imagesession._domain.image_header import MIME_TYPES, SUFFIXES
-from imagesession._domain.turn import Turn
+from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.http import ReceivedImage
 from imagesession._store.files.atomic_write import ensure_dir, write_atomic
 from imagesession._store.ports import Blobs
@@ -91,6 +91,22 @@ class TeamBlobs(Blobs):
                 obstore.delete(self._store, name)
         with contextlib.suppress(OSError):
             (self._cache / key).unlink(missing_ok=True)
+
+    def set_aside(self, key: str) -> None:
+        """
+        Do nothing: people do not come upon images in a bucket.
+        """
+
+    def put_back(self, key: str) -> None:
+        """
+        Do nothing: it is where it was.
+        """
+
+    def find_moved(self, images: Iterable[ImageRecord]) -> dict[str, str]:  # noqa: ARG002 - as on disk
+        """
+        Find nothing: people rename no objects, whose names are their contents.
+        """
+        return {}
 
     def address(self, key: str) -> str:
         return f"{self.name}/{key}"

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, NoReturn, TypeAlias, TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 import psycopg
 import sqlalchemy as sa
@@ -77,6 +77,7 @@ class Database:
         # So that threads that wait for a transaction do not hold the connections that it needs.
         self._one_at_a_time = threading.RLock()
         _databases.add(self)
+        finalize(self, self._engine.dispose)
 
     def run(self, work: Work[T], *, patience: float = PATIENCE, apart: bool = False) -> T:
         """

@@ -36,7 +36,6 @@ from imagesession.errors import StorageIOError
 from . import rows
 from .database import Database
 from .schema import facts as table
-from .schema import rights
 
 _CLOCK_SECONDS = 60.0
 _MANY = 500
@@ -56,7 +55,13 @@ class TeamFacts(Facts):
         self._offset: tuple[float, dt.datetime] | None = None
 
     def put_new(self, facts: Mapping[Key, bytes]) -> None:
-        self._database.write(lambda connection: self._insert(connection, facts))
+        if len(facts) > 1 or not rows.UNINDEXED.issuperset(key.kind for key in facts):
+            self._database.write(lambda connection: self._insert(connection, facts))
+            return
+        ((key, data),) = facts.items()
+        statement = insert(table).values(_row(key, data)).on_conflict_do_nothing()
+        if not self._database.all(statement.returning(table.c.id)):
+            self._check_is_ours(key, data)
 
     def _insert(self, connection: sa.Connection, facts: Mapping[Key, bytes]) -> None:
         statement = insert(table).on_conflict_do_nothing().returning(table.c.id)
@@ -67,23 +72,29 @@ class TeamFacts(Facts):
         for key, data in facts.items():
             rows.put(connection, key, data, is_new=True)
 
+    def _check_is_ours(self, key: Key, data: bytes) -> None:
+        """
+        Raise a `FactExistsError`, unless a fact is what an attempt has written whose answer was
+        lost with its connection.
+        """
+        if self.get(key) != (merge_lines(data) if key.kind in EXTENDED else data):
+            raise FactExistsError(f"{self.describe(key)} exists already.")
+
     def settle(self, turn: Turn, lease: Lease | None = None) -> None:
         """
-        Write a turn and its rows, and remove its intent, if the lease is still ours: the row of the
-        lease is locked until then, so that nobody takes it over meanwhile.
+        Write a turn and its rows, and remove its intent, if the lease is still ours: all in one
+        statement. Its row is locked until then, so that nobody takes the lease over meanwhile.
         """
-        key, data = Key("turn", turn.id, turn.session), codec.dump_turn(turn)
-
-        def work(connection: sa.Connection) -> None:
-            if lease is not None and not _holds(connection, lease):
-                raise LeaseLostError(
-                    f"The request of turn {turn.id} was given to another program; this one's "
-                    "outcome is not recorded."
-                )
-            self._insert(connection, {key: data})
-            connection.execute(_delete(Key("intent", turn.id, turn.session)))
-
-        self._database.write(work)
+        data = codec.dump_turn(turn)
+        values = {**rows.settling(turn), "data": data, "fence": lease and lease.fence}
+        ((is_held, is_new),) = self._database.all(rows.SETTLE, values)
+        if not is_held:
+            raise LeaseLostError(
+                f"The request of turn {turn.id} was given to another program; this one's outcome "
+                "is not recorded."
+            )
+        if not is_new:
+            self._check_is_ours(Key("turn", turn.id, turn.session), data)
 
     def replace(self, key: Key, data: bytes) -> None:
         new = insert(table).values(_row(key, data))
@@ -182,14 +193,6 @@ def _fact(row: Sequence[Any]) -> tuple[Key, bytes]:
     kind, session, fact_id, data = row
     merged = merge_lines(bytes(data)) if kind in EXTENDED else bytes(data)
     return Key(kind, fact_id, session or None), merged
-
-
-def _holds(connection: sa.Connection, lease: Lease) -> bool:
-    """
-    Tell whether nobody has taken a lease over, and keep others from doing so.
-    """
-    statement = sa.select(rights.c.fence).where(rights.c.fence == lease.fence)
-    return connection.execute(statement.with_for_update(read=True)).first() is not None
 
 
 def _is(key: Key) -> sa.ColumnElement[bool]:

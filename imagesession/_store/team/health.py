@@ -23,6 +23,11 @@ from .database import Database
 from .schema import facts, sessions, totals, turns
 
 _PAGE = 1000
+_MAY_WRITE = """
+    SELECT current_setting('server_version'),
+        has_table_privilege('facts', 'INSERT') AND NOT pg_is_in_recovery()
+        AND current_setting('transaction_read_only') = 'off'
+"""
 Finding: TypeAlias = tuple[Health, str, str]
 """A state, a message and a remedy."""
 _BACKUP = (
@@ -67,8 +72,7 @@ def _run(name: str, check: Callable[[], Finding]) -> HealthCheck:
 
 
 def _check_writable(database: Database) -> Finding:
-    may_write = "SELECT has_table_privilege('facts', 'INSERT') AND NOT pg_is_in_recovery()"
-    statement = sa.text(f"SELECT current_setting('server_version'), {may_write}")
+    statement = sa.text(_MAY_WRITE)
     ((version, writable),) = database.all(statement)
     if not writable:
         remedy = "What is there can be listed and read; nothing new can be made."

@@ -21,7 +21,7 @@ from imagesession._store.ports import ImageLocation, Index, Key
 
 from . import rows
 from .database import Database
-from .schema import facts, images, sessions, totals, turns
+from .schema import facts, images, marks, sessions, totals, turns
 
 _LOCATION = (images.c.id, images.c.turn, images.c.session, images.c.position)
 
@@ -46,6 +46,7 @@ class TeamIndex(Index):
         return ImageLocation(*found[0]) if len(found) == 1 else None
 
     def page(self, query: ImageQuery) -> list[ImageLocation]:
+        is_deleted = _is_marked("deleted", images.c.id, images.c.session)
         conditions = (
             (images.c.session.__eq__, query.session),
             (images.c.kind.__eq__, query.kind),
@@ -55,6 +56,9 @@ class TeamIndex(Index):
             (images.c.id.__lt__, query.before),
         )
         wanted = [compare(value) for compare, value in conditions if value is not None]
+        wanted += [is_deleted == query.deleted, *map(_has_tag, query.tags)]
+        if query.starred is not None:
+            wanted.append(_is_marked("starred", images.c.id) == query.starred)
         statement = sa.select(*_LOCATION).where(*wanted).order_by(images.c.id.desc())
         return [ImageLocation(*row) for row in self._database.all(statement.limit(query.limit))]
 
@@ -108,9 +112,16 @@ class TeamIndex(Index):
         return {row.id: row.session for row in self._database.all(sa.select(both.subquery()))}
 
     def sessions(
-        self, name: str | None = None, limit: int | None = None, before: str | None = None
+        self,
+        name: str | None = None,
+        limit: int | None = None,
+        before: str | None = None,
+        *,
+        deleted: bool = False,
     ) -> list[str]:
         statement = sa.select(sessions.c.id).order_by(sessions.c.id.desc()).limit(limit)
+        is_in_bin = sa.and_(_IS_DELETED, ~_is_marked("erased", sessions.c.id))
+        statement = statement.where(is_in_bin if deleted else ~_IS_DELETED)
         if name is not None:
             named = sessions.c.name == rows.plain(fold(name))
             statement = statement.where(sa.or_(named, sessions.c.name.is_(None)))
@@ -119,7 +130,8 @@ class TeamIndex(Index):
         return [row.id for row in self._database.all(statement)]
 
     def count_sessions(self) -> int:
-        return int(self._database.all(sa.select(sa.func.count()).select_from(sessions))[0][0])
+        statement = sa.select(sa.func.count()).select_from(sessions).where(~_IS_DELETED)
+        return int(self._database.all(statement)[0][0])
 
     def active(self, since: str) -> list[tuple[str, str]]:
         own = turns.c.session == sessions.c.id
@@ -127,7 +139,7 @@ class TeamIndex(Index):
         last = sa.func.greatest(sessions.c.touched, sa.func.coalesce(latest, ""))
         recent = sa.select(turns.c.session).where(turns.c.id >= since)
         is_recent = sa.or_(sessions.c.touched >= since, sessions.c.id.in_(recent))
-        statement = sa.select(sessions.c.id, last).where(sessions.c.open, is_recent)
+        statement = sa.select(sessions.c.id, last).where(sessions.c.open, is_recent, ~_IS_DELETED)
         return [(row[0], row[1]) for row in self._database.all(statement)]
 
     def rebuild(self) -> None:
@@ -137,13 +149,25 @@ class TeamIndex(Index):
 
         def work(connection: sa.Connection) -> None:
             rows.clear(connection)
-            which = facts.c.kind.in_(("turn", "session"))
+            which = facts.c.kind.in_(("turn", "session", "marks"))
             statement = sa.select(facts).where(which).execution_options(yield_per=1000)
             for row in connection.execute(statement):
                 key = Key(row.kind, row.id, row.session or None)
                 rows.put(connection, key, bytes(row.data), is_new=True)
 
         self._database.write(work)
+
+
+def _is_marked(flag: str, *ids: sa.ColumnElement[str]) -> sa.Exists:
+    return sa.exists().where(marks.c.id.in_(ids), marks.c[flag])
+
+
+def _has_tag(tag: str) -> sa.ColumnElement[bool]:
+    named = marks.c.tags.contains([rows.plain(fold(tag))])
+    return sa.exists().where(marks.c.id == images.c.id, named)
+
+
+_IS_DELETED = _is_marked("deleted", sessions.c.id)
 
 
 def _spent(table: sa.Table) -> sa.Select[Any]:

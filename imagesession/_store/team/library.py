@@ -23,7 +23,7 @@ from .blobs import TeamBlobs
 from .database import Database
 from .facts import TeamFacts
 from .index import TeamIndex
-from .rights import LEASE_SECONDS, TeamRights
+from .rights import TeamRights
 from .schema import FORMAT
 from .schema import facts as facts_table
 from .schema import library as library_table
@@ -50,8 +50,8 @@ class TeamLibrary:
     The ports of a library on PostgreSQL and S3.
 
     Args:
-        url: `postgresql://user:password@host/database?blobs=s3://bucket/prefix`.
-        lease_seconds: How long a right lasts without being renewed.
+        url: `postgresql://user:password@host/database?blobs=s3://bucket/prefix`, and `&lease=` with
+            the seconds for which a right lasts without being renewed, if not 15.
 
     Attributes:
         parsed: Its address, with the password.
@@ -66,15 +66,19 @@ class TeamLibrary:
         UnsupportedFormatVersionError: A newer imagesession wrote it.
     """
 
-    def __init__(self, url: str, lease_seconds: float = LEASE_SECONDS) -> None:
+    def __init__(self, url: str) -> None:
         address = parse_address(url)
         self.address, self.parsed = address.public, address
-        self._shared = _share(address, lease_seconds)
+        self._shared = _share(address)
         self.database, self.rights = self._shared.database, self._shared.rights
         self.facts = TeamFacts(self.database)
         self.blobs = TeamBlobs(address)
         self.index = TeamIndex(self.database)
-        self._prepare()
+        try:
+            self._prepare()
+        except BaseException:
+            self.database.close()
+            raise
 
     def check_health(
         self, pending: Callable[[], tuple[PendingRequest, ...]], *, verify: bool
@@ -204,15 +208,15 @@ class _Shared:
     rights: TeamRights
 
 
-_open: WeakValueDictionary[tuple[str, str | None, float], _Shared] = WeakValueDictionary()
+_open: WeakValueDictionary[tuple[str, str | None], _Shared] = WeakValueDictionary()
 _opening = threading.Lock()
 
 
-def _share(address: TeamAddress, lease_seconds: float) -> _Shared:
+def _share(address: TeamAddress) -> _Shared:
     with _opening:
-        key = address.public, address.password.value, lease_seconds
+        key = address.public, address.password.value
         found = _open.get(key)
         if found is None:
             database = Database(address)
-            found = _open[key] = _Shared(database, TeamRights(database, lease_seconds))
+            found = _open[key] = _Shared(database, TeamRights(database, address.lease))
         return found

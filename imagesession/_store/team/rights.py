@@ -30,9 +30,6 @@ from imagesession.errors import StorageError
 
 from .database import Database
 
-LEASE_SECONDS = 15.0
-"""How long a lease lasts without being renewed."""
-
 
 @attrs.frozen(eq=False)
 class TeamLease:
@@ -197,7 +194,7 @@ class TeamRights(Rights):
         seconds: How long a lease lasts without being renewed.
     """
 
-    def __init__(self, database: Database, seconds: float = LEASE_SECONDS) -> None:
+    def __init__(self, database: Database, seconds: float) -> None:
         self._database = database
         self._keeper = Keeper(database, seconds)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -16,15 +16,62 @@ from imagesession._domain.turn import Turn
 from imagesession._domain.wording import fold
 from imagesession._store import codec
 from imagesession._store.index_rows import cost_columns, day_of, search_text, touched, utf8
-from imagesession._store.ports import Key
+from imagesession._store.ports import Key, Kind
 from imagesession.errors import StorageError
 
-from .schema import images, sessions, totals, turns
+from .schema import images, marks, sessions, totals, turns
 
 # Programs that settle turns at the same moment add to one row of a sum with a chance of 1 in 8.
 _PARTS = 8
 _SUMS = ("cost", "spent", "context", "images", "turns", "uncertain", "context_tokens")
 _GROUP = ("day", "kind", "model", "provider")
+UNINDEXED: frozenset[Kind] = frozenset(get_args(Kind)) - {"turn", "session"}
+"""The kinds of facts that have no rows."""
+# What is added for each row of `new`, which is the turn, or nothing.
+_ROWS = """
+    turn AS (
+        INSERT INTO turns (id, session, kind, model, provider, day, idempotency_key, cost, spent,
+            context, images, uncertain, context_tokens)
+        SELECT new.id, :session, :kind, :model, :provider, :day, :idempotency_key, :cost, :spent,
+            :context, :images, :uncertain, :context_tokens FROM new
+    ), picture AS (
+        INSERT INTO images (id, turn, session, position, kind, words)
+        SELECT item.id, new.id, :session, item.number - 1, :kind, item.words
+        FROM new, unnest(CAST(:pictures AS text[]), CAST(:words AS text[]))
+            WITH ORDINALITY AS item (id, words, number)
+    ), summed AS (
+        INSERT INTO totals AS known (day, kind, model, provider, part, cost, spent, context,
+            images, turns, uncertain, context_tokens)
+        SELECT :day, :kind, :model, :provider, :part, :cost, :spent, :context, :images, 1,
+            :uncertain, :context_tokens FROM new
+        ON CONFLICT (day, kind, model, provider, part) DO UPDATE SET
+            cost = known.cost + excluded.cost,
+            spent = known.spent + excluded.spent,
+            context = known.context + excluded.context,
+            images = known.images + excluded.images,
+            turns = known.turns + excluded.turns,
+            uncertain = known.uncertain + excluded.uncertain,
+            context_tokens = known.context_tokens + excluded.context_tokens
+    )
+"""
+ADD_ROWS = sa.text(f"WITH new AS (SELECT CAST(:id AS text) AS id), {_ROWS} SELECT 1")
+"""Adds the rows of a turn."""
+SETTLE = sa.text(f"""
+    WITH held AS (
+        SELECT fence FROM rights WHERE fence = :fence FOR SHARE
+    ), new AS (
+        INSERT INTO facts (kind, session, id, data)
+        SELECT 'turn', :owner, :id, :data
+        WHERE CAST(:fence AS bigint) IS NULL OR EXISTS (SELECT FROM held)
+        ON CONFLICT DO NOTHING RETURNING id
+    ), done AS (
+        DELETE FROM facts USING new
+        WHERE facts.kind = 'intent' AND facts.session = :owner AND facts.id = new.id
+    ), {_ROWS}
+    SELECT CAST(:fence AS bigint) IS NULL OR EXISTS (SELECT FROM held), EXISTS (SELECT FROM new)
+""")  # noqa: S608 - our own words
+"""Writes a turn and its rows in place of its intent; returns whether the lease is held, and whether
+the turn is new."""
 
 
 def put(connection: sa.Connection, key: Key, data: bytes, *, is_new: bool = False) -> None:
@@ -44,6 +91,9 @@ def put(connection: sa.Connection, key: Key, data: bytes, *, is_new: bool = Fals
             _add_turn(connection, codec.read_turn(data, key.id))
     elif key.kind == "session":
         _put_session(connection, key, data)
+    elif key.kind == "marks":
+        drop(connection, key)
+        _add_marks(connection, key, data)
 
 
 def drop(connection: sa.Connection, key: Key) -> None:
@@ -52,6 +102,8 @@ def drop(connection: sa.Connection, key: Key) -> None:
     """
     if key.kind == "session":
         connection.execute(sa.delete(sessions).where(sessions.c.id == key.id))
+    if key.kind == "marks":
+        connection.execute(sa.delete(marks).where(marks.c.owner == key.id))
     if key.kind != "turn":
         return
     statement = sa.delete(turns).where(turns.c.id == key.id).returning(turns)
@@ -64,7 +116,7 @@ def clear(connection: sa.Connection) -> None:
     """
     Remove all rows, and keep other programs from writing some.
     """
-    for table in (turns, images, sessions, totals):
+    for table in (turns, images, sessions, marks, totals):
         connection.execute(sa.text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
         connection.execute(sa.delete(table))
 
@@ -83,35 +135,29 @@ def plain(text: str) -> str:
     return utf8(text).replace("\0", " ")
 
 
-def _add_turn(connection: sa.Connection, turn: Turn) -> None:
-    row: dict[str, Any] = {
+def settling(turn: Turn) -> dict[str, Any]:
+    """
+    Return the values of a turn for `SETTLE`, but for its record and fence.
+    """
+    key = turn.idempotency_key
+    return {
         "id": turn.id,
         "session": turn.session,
+        "owner": turn.session or "",
         "kind": turn.kind,
         "model": plain(turn.model or ""),
         "provider": plain(turn.provider),
         "day": day_of(turn),
+        "idempotency_key": None if key is None else exact_bytes(key),
+        "part": secrets.randbelow(_PARTS),
+        "pictures": [image.id for image in turn.images],
+        "words": [plain(search_text(turn, image)) for image in turn.images],
         **cost_columns(turn),
     }
-    key = turn.idempotency_key
-    with_key = {**row, "idempotency_key": None if key is None else exact_bytes(key)}
-    connection.execute(insert(turns), with_key)
-    if turn.images:
-        pictures = [_image_row(turn, position) for position in range(len(turn.images))]
-        connection.execute(insert(images), pictures)
-    _add_to_totals(connection, {**row, "turns": 1}, sign=1)
 
 
-def _image_row(turn: Turn, position: int) -> dict[str, Any]:
-    image = turn.images[position]
-    return {
-        "id": image.id,
-        "turn": turn.id,
-        "session": turn.session,
-        "position": position,
-        "kind": turn.kind,
-        "words": plain(search_text(turn, image)),
-    }
+def _add_turn(connection: sa.Connection, turn: Turn) -> None:
+    connection.execute(ADD_ROWS, settling(turn))
 
 
 def _add_to_totals(connection: sa.Connection, row: Mapping[str, Any], *, sign: int) -> None:
@@ -134,3 +180,20 @@ def _put_session(connection: sa.Connection, key: Key, data: bytes) -> None:
     new = insert(sessions).values(row)
     others = {name: new.excluded[name] for name in row if name != "id"}
     connection.execute(new.on_conflict_do_update(index_elements=[sessions.c.id], set_=others))
+
+
+def _add_marks(connection: sa.Connection, key: Key, data: bytes) -> None:
+    with contextlib.suppress(StorageError):
+        added = [
+            {
+                "id": plain(marked_id),
+                "owner": key.id,
+                "deleted": mark.deleted is not None,
+                "erased": mark.erased,
+                "starred": mark.starred,
+                "tags": [plain(fold(tag)) for tag in mark.tags],
+            }
+            for marked_id, mark in codec.read_marks(data, key.id).items()
+        ]
+        if added:
+            connection.execute(insert(marks), added)

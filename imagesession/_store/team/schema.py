@@ -7,6 +7,7 @@ All texts are compared byte by byte (collation "C"): ids sort by time.
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 
 FORMAT = 1
 """The format that this program writes: the number of its latest migration."""
@@ -81,6 +82,17 @@ sessions = sa.Table(
     sa.Column("open", sa.Boolean, nullable=False),
     sa.Column("touched", _TEXT, nullable=False),
 )
+# What is deleted, starred or tagged: images, and sessions and batches as their own owners.
+marks = sa.Table(
+    "marks",
+    metadata,
+    sa.Column("id", _TEXT, primary_key=True),
+    sa.Column("owner", _TEXT, nullable=False),
+    sa.Column("deleted", sa.Boolean, nullable=False),
+    sa.Column("erased", sa.Boolean, nullable=False),
+    sa.Column("starred", sa.Boolean, nullable=False),
+    sa.Column("tags", ARRAY(sa.Text), nullable=False),
+)
 # The sums of a day. Each is spread over some rows, so that programs that settle turns at the same
 # time do not queue for one.
 totals = sa.Table(
@@ -107,5 +119,7 @@ sa.Index(
     postgresql_where=turns.c.idempotency_key.is_not(None),
 )
 sa.Index("facts_by_id", facts.c.id)
+sa.Index("marks_of_owner", marks.c.owner)
+sa.Index("starred", marks.c.id, postgresql_where=marks.c.starred)
 sa.Index("sessions_of_name", sessions.c.name, sessions.c.id)
 sa.Index("open_sessions", sessions.c.touched, postgresql_where=sessions.c.open)

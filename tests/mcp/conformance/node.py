@@ -21,6 +21,10 @@ needs_node = pytest.mark.skipif(
 )
 
 
+BINARIES = f"{FOLDER / 'node' / 'bin'}{os.pathsep}{FOLDER / 'node_modules' / '.bin'}"
+"""Where Node and the tools are, for PATH."""
+
+
 def run(tool: str, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
     """
     Run a tool to completion.
@@ -30,7 +34,7 @@ def run(tool: str, *arguments: str, seconds: float = 120) -> subprocess.Complete
         *arguments: Its arguments.
         seconds: The timeout in seconds.
     """
-    path = f"{FOLDER / 'node' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    path = f"{BINARIES}{os.pathsep}{os.environ['PATH']}"
     # The inspector would look for a keychain, which test machines do not have.
     env = {**os.environ, "PATH": path, "MCP_INSPECTOR_SECRET_STORE": "memory"}
     return subprocess.run(

@@ -27,7 +27,7 @@ os._exit(0 if lease is not None and lease.is_held else 1)
 _HOLD_IN_DATABASE = """
 import os, sys
 from imagesession._store.team.library import TeamLibrary
-lease = TeamLibrary(sys.argv[1], float(sys.argv[3])).rights.hold(sys.argv[2])
+lease = TeamLibrary(sys.argv[1]).rights.hold(sys.argv[2])
 os._exit(0 if lease is not None and lease.is_held else 1)
 """
 
@@ -124,7 +124,7 @@ class OnServers:
     def __init__(self, _: Path) -> None:
         team_servers.skip_if_missing()
         self.servers = team_servers.servers()
-        self.url = self.servers.new_library()
+        self.url = f"{self.servers.new_library()}&lease={_LEASE_SECONDS}"
         self.opened: list[Ports] = []
 
     def open(self) -> Ports:
@@ -133,7 +133,7 @@ class OnServers:
         """
         from imagesession._store.team.library import TeamLibrary  # noqa: PLC0415 - of an extra
 
-        program = TeamLibrary(self.url, _LEASE_SECONDS)
+        program = TeamLibrary(self.url)
         self.opened.append(program)
         return program
 
@@ -141,7 +141,7 @@ class OnServers:
         """
         Start a process, which exits, and let its lease run out.
         """
-        command = [sys.executable, "-c", _HOLD_IN_DATABASE, self.url, name, str(_LEASE_SECONDS)]
+        command = [sys.executable, "-c", _HOLD_IN_DATABASE, self.url, name]
         subprocess.run(command, check=True)
         time.sleep(_LEASE_SECONDS)
 

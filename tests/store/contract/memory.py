@@ -22,8 +22,9 @@ from urllib.parse import quote_from_bytes
 import attrs
 
 from imagesession._domain.health import HealthCheck
+from imagesession._domain.marks import UNMARKED, Mark
 from imagesession._domain.reports import PendingRequest
-from imagesession._domain.turn import Turn, is_id
+from imagesession._domain.turn import ImageRecord, Turn, is_id
 from imagesession._domain.wording import fold
 from imagesession._engine.http import ReceivedImage
 from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
@@ -281,6 +282,24 @@ class MemoryBlobs:
         Remove it.
         """
         self.state.images.pop(key, None)
+        self.state.annotations.pop(key, None)
+
+    def set_aside(self, key: str) -> None:
+        """
+        Nobody comes upon images in memory.
+        """
+
+    def put_back(self, key: str) -> None:
+        """
+        It is where it was.
+        """
+
+    def find_moved(self, images: Iterable[ImageRecord]) -> dict[str, str]:
+        """
+        Nobody moves images in memory.
+        """
+        del images
+        return {}
 
     def address(self, key: str) -> str:
         """
@@ -350,16 +369,34 @@ class MemoryIndex:
 
     def page(self, query: ImageQuery) -> list[ImageLocation]:
         """
-        Return the latest images of a session or kind.
+        Return the latest images of a session or kind, by their marks.
         """
+        marks = self._marks()
+
+        def matches(row: ImageLocation) -> bool:
+            mark = marks.get(row.image, UNMARKED)
+            deleted = [mark, marks.get(row.session or "", UNMARKED)]
+            tags = set(map(fold, mark.tags))
+            return (
+                any(item.deleted is not None for item in deleted) == query.deleted
+                and query.starred in {None, mark.starred}
+                and tags.issuperset(map(fold, query.tags))
+            )
+
         found = [
             row
             for turn, row in self._locations()
             if query.session in {None, turn.session}
             and query.kind in {None, turn.kind}
             and (query.before is None or row.image < query.before)
+            and matches(row)
         ]
         return sorted(found, key=lambda row: row.image, reverse=True)[: query.limit]
+
+    def _marks(self) -> dict[str, Mark]:
+        facts = tuple(self.state.facts.items())
+        read = (codec.read_marks(data, key.id) for key, data in facts if key.kind == "marks")
+        return {marked_id: mark for marks in read for marked_id, mark in marks.items()}
 
     def tally(self, query: SpendingQuery) -> list[CostTotals]:
         """
@@ -415,17 +452,25 @@ class MemoryIndex:
         return {wanted: used[wanted] for wanted in ids if wanted in used}
 
     def sessions(
-        self, name: str | None = None, limit: int | None = None, before: str | None = None
+        self,
+        name: str | None = None,
+        limit: int | None = None,
+        before: str | None = None,
+        *,
+        deleted: bool = False,
     ) -> list[str]:
         """
         Return the latest sessions.
         """
+        marks = self._marks()
         records = [codec.read_session(data, key.id) for key, data in self._session_facts()]
         found = [
             record.id
             for record in records
             if (name is None or fold(name) == fold(record.name or ""))
             and (before is None or record.id < before)
+            and (not deleted or not marks.get(record.id, UNMARKED).erased)
+            and (marks.get(record.id, UNMARKED).deleted is not None) == deleted
         ]
         return sorted(found, reverse=True)[:limit]
 
@@ -436,15 +481,18 @@ class MemoryIndex:
         """
         Count them.
         """
-        return len(self._session_facts())
+        return len(self.sessions())
 
     def active(self, since: str) -> list[tuple[str, str]]:
         """
         Return the open sessions that were touched.
         """
         found: list[tuple[str, str]] = []
+        there = set(self.sessions())
         for key, data in self._session_facts():
             record = codec.read_session(data, key.id)
+            if record.id not in there:
+                continue
             moves = (move.id for move in record.moves.values() if is_id(move.id))
             turns = (turn.id for turn in self._turns() if turn.session == record.id)
             last = max((first_id(record.created), *moves, *turns))

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import gc
+import hashlib
 import itertools
 import json
 import threading
@@ -19,6 +20,7 @@ import pytest
 
 from imagesession._domain.cost import Cost
 from imagesession._domain.image_header import ImageHeader
+from imagesession._domain.marks import Mark, to_tombstone
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import ImageRecord, Turn
@@ -516,6 +518,127 @@ def active_sessions_are_found(library: Implementation) -> None:
     assert there.index.active(since) == [(touched, turns[0].id)]
 
 
+def marks_are_obeyed_at_once(library: Implementation) -> None:
+    """
+    Images and sessions are found by the marks that are kept now, in pages, names and counts, for
+    every program and after the index was rebuilt.
+    """
+    here, there = library.open(), library.open()
+    session = new_session(here, "tea")
+    turns = [settle(here, new_turn(session)) for _ in range(3)] + [settle(here, new_turn())]
+    images = [turn.images[0].id for turn in turns]
+    own = {images[0]: Mark(deleted=NOW), images[1]: Mark(starred=True, tags=("Red", "big one"))}
+    here.facts.replace(Key("marks", session), codec.dump_marks(own))
+    here.facts.replace(
+        Key("marks", turns[3].id), codec.dump_marks({images[3]: Mark(tags=("red",))})
+    )
+
+    def page(**query: Any) -> list[str]:
+        return [row.image for row in there.index.page(ImageQuery(**query))]
+
+    for _ in range(2):
+        assert page() == images[:0:-1]
+        assert page(deleted=True) == images[:1]
+        assert page(starred=True) == [images[1]]
+        assert page(starred=False) == [images[3], images[2]]
+        assert page(tags=("RED",)) == [images[3], images[1]]
+        assert page(tags=("RED", "big one")) == [images[1]]
+        assert page(tags=("big",)) == []
+        there.index.rebuild()
+    there.facts.drop(Key("marks", turns[3].id))
+    assert [row.image for row in here.index.page(ImageQuery(tags=("red",)))] == [images[1]]
+
+
+def deleted_sessions_are_apart(library: Implementation) -> None:
+    """
+    A deleted session is in no list but that of deleted ones, with its images; an erased one in
+    none.
+    """
+    here, there = library.open(), library.open()
+    sessions = [new_session(here, "tea") for _ in range(3)]
+    turns = [settle(here, new_turn(session)) for session in sessions]
+    for session, mark in zip(
+        sessions, (Mark(deleted=NOW), Mark(deleted=NOW, erased=True)), strict=False
+    ):
+        here.facts.replace(Key("marks", session), codec.dump_marks({session: mark}))
+    assert there.index.sessions() == there.index.sessions(name="tea") == sessions[2:]
+    assert there.index.sessions(deleted=True) == sessions[:1]
+    assert there.index.count_sessions() == 1
+    assert [row[0] for row in there.index.active(first_id(NOW - dt.timedelta(days=1)))] == sessions[
+        2:
+    ]
+    assert [row.turn for row in there.index.page(ImageQuery())] == [turns[2].id]
+    here.facts.drop(Key("marks", sessions[0]))
+    assert there.index.sessions() == [sessions[2], sessions[0]]
+
+
+def replaced_turns_are_indexed_anew(library: Implementation) -> None:
+    """
+    If another record is written in place of a turn's, every program finds what that one says.
+    """
+    here, there = library.open(), library.open()
+    turn = settle(here, new_turn(idempotency_key="a", cost=COST))
+    image = turn.images[0].id
+    assert there.index.find(image) is not None
+    here.facts.replace(turn_key(turn), codec.dump_turn(to_tombstone(turn, NOW)))
+    for program in (here, there):
+        assert program.index.find(image) is None
+        assert program.index.settled_under({"a"}) == {"a": []}
+        assert program.index.page(ImageQuery()) == []
+        assert program.index.spent(NOW.date(), None)[0] == COST.known
+    there.index.rebuild()
+    assert here.index.find(image) is None
+
+
+def _read(program: Ports, key: str) -> bytes | None:
+    """
+    Read an image; None if it is gone.
+    """
+    try:
+        return program.blobs.get(key)
+    except FileNotFoundError:
+        return None
+
+
+def images_set_aside_stay_readable(library: Implementation) -> None:
+    """
+    An image that is set aside is read by its key as before, also when it was put back again; to do
+    either twice changes nothing. When it is dropped, the metadata beside it goes too.
+    """
+    here, there = library.open(), library.open()
+    key = here.blobs.put_new(new_turn(), NOW, ReceivedImage(data=b"first", facts=PNG))
+    here.blobs.annotate(key, {"a": 1})
+    for change in (here.blobs.set_aside, there.blobs.put_back):
+        for _ in range(2):
+            change(key)
+            assert _read(there, key) == _read(here, key) == b"first"
+    assert there.blobs.annotation(key) == {"a": 1}
+    here.blobs.set_aside(key)
+    there.blobs.drop(key)
+    here.blobs.put_back(key)
+    assert _read(here, key) is None
+    assert here.blobs.annotation(key) is None
+
+
+def image_in_its_place_is_not_taken_for_a_moved_one(library: Implementation) -> None:
+    """
+    An image whose file is gone is not found in that of another image, even if they are equal.
+    """
+    here, there = library.open(), library.open()
+    keys = [
+        here.blobs.put_new(new_turn(), NOW, ReceivedImage(data=b"same", facts=PNG))
+        for _ in range(2)
+    ]
+    for key in keys:
+        here.blobs.annotate(key, {"image_path": key})
+    here.blobs.drop(keys[0])
+    lost = ImageRecord(
+        id=IDS.new(), file=keys[0], format="png", width=1, height=1, bytes=4,
+        sha256=hashlib.sha256(b"same").hexdigest(),
+    )  # fmt: skip
+    assert there.blobs.find_moved([lost]) == {}
+
+
 PROMISES: tuple[Callable[[Implementation], None], ...] = (
     new_facts_are_seen_by_all,
     new_facts_are_written_together_or_not_at_all,
@@ -544,4 +667,9 @@ PROMISES: tuple[Callable[[Implementation], None], ...] = (
     ids_have_owners,
     sessions_are_listed,
     active_sessions_are_found,
+    marks_are_obeyed_at_once,
+    deleted_sessions_are_apart,
+    replaced_turns_are_indexed_anew,
+    images_set_aside_stay_readable,
+    image_in_its_place_is_not_taken_for_a_moved_one,
 )

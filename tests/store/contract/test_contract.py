@@ -51,7 +51,7 @@ def test_every_promise_is_tested() -> None:
     """
     The contract has no promise that is not among those that are tested.
     """
-    helpers = {"new_turn", "new_session", "settle", "together"}
+    helpers = {"_read", "new_turn", "new_session", "settle", "together"}
     written = {
         name
         for name, value in vars(promises).items()
@@ -118,6 +118,10 @@ TWINS: tuple[Twin, ...] = (
     (MemoryRights, "next_time", _no_wait, promises.turns_are_spaced),
     (MemoryRights, "postpone", _do_nothing, promises.postponed_turns_come_later),
     (MemoryBlobs, "put_new", _same_key, promises.images_are_kept_unchanged),
+    (MemoryBlobs, "set_aside", MemoryBlobs.drop, promises.images_set_aside_stay_readable),
+    (MemoryFacts, "replace", _do_nothing, promises.replaced_turns_are_indexed_anew),
+    (MemoryIndex, "page", _find_nothing, promises.marks_are_obeyed_at_once),
+    (MemoryIndex, "sessions", _find_nothing, promises.deleted_sessions_are_apart),
     (MemoryIndex, "page", _find_nothing, promises.settled_turns_are_found_at_once),
     (MemoryIndex, "spent", _same_sums, promises.costs_are_summed),
     (MemoryIndex, "sessions", _find_nothing, promises.sessions_are_listed),

@@ -60,6 +60,14 @@ CREATE TABLE sessions (
     open boolean NOT NULL,
     touched text COLLATE "C" NOT NULL
 );
+CREATE TABLE marks (
+    id text COLLATE "C" PRIMARY KEY,
+    owner text COLLATE "C" NOT NULL,
+    deleted boolean NOT NULL,
+    erased boolean NOT NULL,
+    starred boolean NOT NULL,
+    tags text[] NOT NULL
+);
 CREATE TABLE totals (
     day date NOT NULL,
     kind text COLLATE "C" NOT NULL,
@@ -76,6 +84,8 @@ CREATE TABLE totals (
     PRIMARY KEY (day, kind, model, provider, part)
 );
 CREATE INDEX facts_by_id ON facts (id);
+CREATE INDEX marks_of_owner ON marks (owner);
+CREATE INDEX starred ON marks (id) WHERE starred;
 CREATE INDEX rights_by_fence ON rights (fence);
 CREATE INDEX images_of_turn ON images (turn);
 CREATE INDEX images_of_session ON images (session, id);

@@ -1,0 +1,93 @@
+"""
+Removals: what is deleted, restored or erased, and the provider's copies of it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+import attrs
+
+from .readable import readable
+
+Verb: TypeAlias = Literal["delete", "restore", "erase"]
+Targets: TypeAlias = Mapping[str, tuple[str, ...]]
+"""
+The ids of images, and of turns without images, by their owners: sessions, or the turns of
+standalone images. A session or batch that is removed as a whole is its own target.
+"""
+CopyKind: TypeAlias = Literal["response", "conversation", "file"]
+
+
+@attrs.frozen(kw_only=True)
+class ProviderCopy:
+    """
+    What a provider keeps of something that was erased.
+
+    Attributes:
+        provider: The provider's address.
+        kind: "response", "conversation" or "file".
+        id: The provider's id for it.
+        items: Of a conversation: the items of the erased turn. Others may be of other turns.
+    """
+
+    provider: str
+    kind: CopyKind
+    id: str
+    items: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
+
+@attrs.frozen(kw_only=True)
+class Removal:
+    """
+    A removal that is under way. It is recorded before anything is done, so that it can be finished
+    if the program is stopped.
+
+    Attributes:
+        id: Its id.
+        verb: What is done.
+        at: When it began.
+        targets: What it is done to.
+        copies: The provider's copies that are still to be erased.
+        shared: The ids of erased images whose files stay, because other images have them too.
+    """
+
+    id: str
+    verb: Verb
+    at: dt.datetime
+    targets: Targets
+    copies: tuple[ProviderCopy, ...] = ()
+    shared: tuple[str, ...] = ()
+
+
+@readable
+@attrs.frozen(kw_only=True)
+class ErasureReport:
+    """
+    The result of an erasure.
+
+    Attributes:
+        erased: The ids of the images, and of the turns, sessions and batches without any, that are
+            gone from the library.
+        shared: Those of them whose files are still there, because promoted sessions show them too.
+        remaining: The provider's copies that could not be erased yet, each with the reason.
+            `Studio.recover` tries again.
+    """
+
+    erased: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    remaining: Mapping[str, str] = attrs.field(factory=dict[str, str])
+
+    def __str__(self) -> str:
+        text = f"{len(self.erased)} erased, {len(self.remaining)} copies remain at the provider"
+        return "\n".join(
+            [text, *(f"- remaining: {copy}: {why}" for copy, why in self.remaining.items())]
+        )
+
+
+ErasureReport.__module__ = "imagesession"

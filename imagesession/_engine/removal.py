@@ -1,0 +1,263 @@
+"""
+Delete, restore and erase: in the library, then the provider's copies.
+
+The library's part is done first, and is finished later if the program is stopped. A copy that
+cannot be erased now is remembered, and tried again by `finish_removals`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import urllib.parse
+from collections.abc import Collection, Iterable, Sequence
+
+import attrs
+
+from imagesession._domain.removal import ErasureReport, ProviderCopy, Removal, Targets, Verb
+from imagesession._domain.wording import quote
+from imagesession.errors import ImageSessionError, InvalidRequestError, NotFoundError
+
+from .coerce import Json, as_list, as_mapping, as_text
+from .effects import GetProviderName, NewId, Send, StoreCall, Workflow
+from .http import HttpRequest, HttpResponse, TransportError
+from .provider_errors import map_error_response
+from .responses import is_success, parse_json_object
+from .validate import validate_label
+
+_TIMEOUT = 30.0
+_PAGE_SIZE = 3
+_GONE = frozenset({404, 410})
+_OTHERS_LEFT = "others are left"
+_PATHS = {"response": "/responses", "conversation": "/conversations", "file": "/files"}
+
+
+def remove(
+    verb: Verb,
+    *,
+    images: Iterable[str] = (),
+    sessions: Iterable[str] = (),
+    batches: Iterable[str] = (),
+) -> Workflow[ErasureReport]:
+    """
+    Delete, restore or erase.
+
+    Args:
+        verb: Which of them.
+        images: The ids of images and turns.
+        sessions: The ids or names of sessions.
+        batches: The ids or names of batches.
+
+    Returns:
+        What was erased, and which copies of it remain.
+
+    Raises:
+        NotFoundError: There is no such thing.
+        InvalidRequestError: It is in the bin already, or not in there, or under way.
+        StorageIOError: The library cannot be written; nothing was done.
+    """
+    wanted = [tuple(_valid(ids)) for ids in (images, sessions, batches)]
+    yield from StoreCall(lambda store: store.finish_removals())
+    targets = yield from StoreCall(lambda store: store.find_targets(verb, *wanted))
+    return (yield from _remove(verb, targets))
+
+
+def remove_from_session(session_id: str, images: Iterable[str]) -> Workflow[ErasureReport]:
+    """
+    Delete images and turns of a session; see `remove`.
+
+    Raises:
+        NotFoundError: The session has no such image or turn.
+    """
+    targets = yield from StoreCall(lambda store: store.find_targets("delete", images))
+    others = [wanted for owner, ids in targets.items() if owner != session_id for wanted in ids]
+    if others:
+        raise NotFoundError(
+            f"Session {session_id} has no image or turn {quote(others[0])}; "
+            "studio.images.delete deletes any of the library.",
+            others[0],
+        )
+    return (yield from _remove("delete", targets))
+
+
+def _valid(ids: Iterable[str]) -> Iterable[str]:
+    return (validate_label("What is to be removed", wanted, empty=False) for wanted in ids)
+
+
+def empty_bin(older_than: dt.timedelta | None) -> Workflow[ErasureReport]:
+    """
+    Erase what is in the bin.
+
+    Args:
+        older_than: Only what was deleted longer ago than this; None for all.
+
+    Raises:
+        InvalidRequestError: `older_than` is not a duration.
+        StorageIOError: The library cannot be written.
+    """
+    if older_than is not None and not isinstance(older_than, dt.timedelta):
+        raise InvalidRequestError(
+            f"older_than={quote(older_than)} is not a duration; write datetime.timedelta(days=30)."
+        )
+    now = (yield from NewId()).at
+    before = None if older_than is None else now - older_than
+    yield from StoreCall(lambda store: store.finish_removals())
+    targets = yield from StoreCall(lambda store: store.bin_content(before))
+    return (yield from _remove("erase", targets))
+
+
+def _remove(verb: Verb, targets: Targets) -> Workflow[ErasureReport]:
+    if not targets:
+        return ErasureReport()
+    removal = yield from StoreCall(lambda store: store.begin_removal(verb, targets))
+    remaining = yield from _erase_copies(removal)
+    erased = tuple(item for ids in targets.values() for item in ids)
+    return ErasureReport(erased=erased, shared=removal.shared, remaining=remaining)
+
+
+def finish_removals() -> Workflow[ErasureReport]:
+    """
+    Finish the removals of programs that were stopped, and try again to erase the provider's copies
+    that remain.
+    """
+    removals = yield from StoreCall(lambda store: store.finish_removals())
+    remaining: dict[str, str] = {}
+    for removal in removals:
+        remaining |= yield from _erase_copies(removal)
+    return ErasureReport(remaining=remaining)
+
+
+def _erase_copies(removal: Removal) -> Workflow[dict[str, str]]:
+    """
+    Erase the provider's copies, each of which is attempted once; return why others remain.
+    """
+    if not removal.copies:
+        return {}
+    remaining: dict[ProviderCopy, str] = {}
+    try:
+        provider = yield from GetProviderName()
+        for copy in removal.copies:
+            reason = yield from _erase_copy(copy, provider)
+            if reason:
+                remaining[copy] = reason
+    except ImageSessionError as error:
+        remaining = {copy: remaining.get(copy, error.message) for copy in removal.copies}
+    except TransportError as error:
+        unreachable = f"the provider cannot be reached ({error.reason})"
+        remaining = {copy: remaining.get(copy, unreachable) for copy in removal.copies}
+    erased = [copy for copy in removal.copies if copy not in remaining]
+    yield from StoreCall(lambda store: store.record_erased(removal, erased))
+    return {str(copy): reason for copy, reason in remaining.items()}
+
+
+def _erase_copy(copy: ProviderCopy, provider: str) -> Workflow[str]:
+    """
+    Erase a copy; return why it remains, or an empty text.
+
+    Raises:
+        TransportError: The provider cannot be reached.
+    """
+    if copy.provider != provider:
+        return f"it is at {copy.provider}, not at {provider}"
+    if copy.kind == "conversation" and (reason := (yield from _erase_items(copy))):
+        return "" if reason == _OTHERS_LEFT else reason
+    return (yield from _delete(_PATHS[copy.kind], copy.id))
+
+
+def _delete(*parts: str) -> Workflow[str]:
+    """
+    Delete something, which is free; return why it remains.
+
+    Source: https://developers.openai.com/api/reference/resources/responses/methods/delete, and its
+    likes for files, conversations and their items
+    """
+    path = _path(*parts)
+    return _reason((yield from Send(HttpRequest(method="DELETE", path=path, timeout=_TIMEOUT))))
+
+
+def _path(first: str, *ids: str) -> str:
+    return "/".join([first, *(urllib.parse.quote(item, safe="", errors="replace") for item in ids)])
+
+
+def _erase_items(copy: ProviderCopy) -> Workflow[str]:
+    """
+    Erase the items of a turn in its conversation, which the conversation's own deletion leaves.
+
+    Returns:
+        Why some remain; `_OTHERS_LEFT` if there are others; an empty text if none is left.
+    """
+    items: list[_Item] = []
+    has_more = True
+    while has_more:
+        reply = yield from _list_items(copy.id, items[-1].id if items else "")
+        if not is_success(reply):
+            return _reason(reply)
+        page = parse_json_object(reply)
+        new = [_Item.read(as_mapping(item)) for item in as_list(page.get("data"))]
+        items += new
+        has_more = page.get("has_more") is True and bool(new)
+    erased = _items_of_turn(items, copy.items)
+    for item in erased:
+        if reason := (yield from _delete(_PATHS["conversation"], copy.id, "items", item)):
+            return reason
+    return _OTHERS_LEFT if len(erased) < len(items) else ""
+
+
+def _list_items(conversation: str, after: str) -> Workflow[HttpResponse]:
+    """
+    List some items of a conversation, the oldest first. Each may have several megabytes.
+
+    Source: https://developers.openai.com/api/reference/resources/conversations/subresources/items
+    """
+    path = _path(_PATHS["conversation"], conversation, "items")
+    query = {"order": "asc", "limit": _PAGE_SIZE, **({"after": after} if after else {})}
+    request = HttpRequest(
+        method="GET", path=f"{path}?{urllib.parse.urlencode(query)}", timeout=_TIMEOUT
+    )
+    return (yield from Send(request))
+
+
+@attrs.frozen
+class _Item:
+    """
+    An item of a conversation.
+
+    Attributes:
+        id: The provider's id for it.
+        is_prompt: Whether it is part of what was sent, and not of an answer.
+    """
+
+    id: str
+    is_prompt: bool
+
+    @classmethod
+    def read(cls, item: Json) -> _Item:
+        return cls(as_text(item.get("id")), item.get("role") in {"user", "developer", "system"})
+
+
+def _items_of_turn(items: Sequence[_Item], answer: Collection[str]) -> list[str]:
+    """
+    Return the ids of the items of a turn: its answer, and what was sent before that.
+
+    Args:
+        items: All items of its conversation, the oldest first.
+        answer: The ids of its answer's items; empty if the whole conversation is its own.
+    """
+    turns: list[list[str]] = [[]]
+    was_prompt = True
+    for item in items:
+        if item.is_prompt and not was_prompt:
+            turns.append([])
+        was_prompt = item.is_prompt
+        turns[-1].append(item.id)
+    return [
+        item for turn in turns if not answer or not set(turn).isdisjoint(answer) for item in turn
+    ]
+
+
+def _reason(reply: HttpResponse) -> str:
+    """
+    Return why a reply means that a copy remains; an empty text if it is gone.
+    """
+    if is_success(reply) or reply.status in _GONE:
+        return ""
+    return str(map_error_response(reply))
