@@ -20,7 +20,6 @@ import anyio.from_thread
 import attrs
 import pytest
 from hypothesis import settings
-from imagesession._fake_openai.sketch.pixels import resized
 from PIL import Image
 
 from imagesession import AsyncStudio, Studio
@@ -28,6 +27,7 @@ from imagesession._engine.conversation_lookup import find_outcome
 from imagesession._fake_openai import sketch
 from imagesession._fake_openai.sketch import edit
 from imagesession._fake_openai.sketch import sketch as sketching
+from imagesession._imaging.pillow import resize
 from imagesession.testing import FakeOpenAI
 from tests import clock, team_servers
 
@@ -277,7 +277,7 @@ class Sketches:
         Enlarge a drawing to its size, if coarsely then in plain squares, which encode fast.
         """
         how = Image.Resampling.NEAREST if self.coarse else Image.Resampling.BICUBIC
-        return resized(image, size, how)
+        return resize(image, size, how)
 
 
 sketches = Sketches()
@@ -293,7 +293,7 @@ def _quick_sketches(pytestconfig: pytest.Config) -> Iterator[None]:
         if not pytestconfig.getoption("--figures"):
             patch.setattr(sketch, "render", sketches.render)
             patch.setattr(sketching, "_draw", sketches.draw)
-            patch.setattr(sketching, "resized", sketches.enlarge)
+            patch.setattr(sketching, "resize", sketches.enlarge)
             patch.setattr(edit, "edited", sketches.edit)
         yield
 
