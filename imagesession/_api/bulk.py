@@ -173,9 +173,9 @@ def plan_queue(
     named = bulk.with_keys(requests, "queue")
     for number, (key, image_request) in enumerate(named, 1):
         try:
+            portable = _portable(image_request)
             request, head = yield from _plan_request(image_request, key, options, config)
             yield from prepare_request(request, config, (yield from NewId()), head)
-            portable = _portable(image_request)
         except InvalidRequestError as error:
             raise bulk.annotate_error(error, number, len(named), key) from error
         jobs.append({"name": name, "key": key or str(number), "request": portable})

@@ -197,3 +197,7 @@ class AsyncImageQueue(QueueFacts[AsyncRuntime]):
         Same as `ImageQueue.cancel`, but awaits.
         """
         return await asyncio.to_thread(self._cancel)
+
+
+for _public in (ImageQueue, AsyncImageQueue):
+    _public.__module__ = "imagesession"
