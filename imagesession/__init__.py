@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from imagesession._api.guide import guide
     from imagesession._api.models import AsyncModelsResource, ModelsResource
+    from imagesession._api.queue import AsyncImageQueue, ImageQueue
     from imagesession._api.resources import (
         AsyncImagesResource,
         AsyncRequestsResource,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
         CostReport,
         LibraryStats,
         PendingRequest,
+        QueueStatus,
         RecoveryReport,
         SessionStatus,
         TransferReport,
@@ -75,6 +77,7 @@ __all__ = [
     "Analysis",
     "AsyncBatchesResource",
     "AsyncImageBatch",
+    "AsyncImageQueue",
     "AsyncImageSession",
     "AsyncImagesResource",
     "AsyncModelsResource",
@@ -95,6 +98,7 @@ __all__ = [
     "HealthCheck",
     "HealthReport",
     "ImageBatch",
+    "ImageQueue",
     "ImageRequest",
     "ImageSession",
     "ImagesResource",
@@ -109,6 +113,7 @@ __all__ = [
     "ProgressEvent",
     "Provenance",
     "ProvenanceSignal",
+    "QueueStatus",
     "RecoveryReport",
     "RequestsResource",
     "Results",
@@ -133,6 +138,7 @@ _MODULES = {
     "Analysis": "_domain.analysis",
     "AsyncBatchesResource": "_api.batch",
     "AsyncImageBatch": "_api.batch",
+    "AsyncImageQueue": "_api.queue",
     "AsyncImageSession": "_api.async_session",
     "AsyncImagesResource": "_api.resources",
     "AsyncModelsResource": "_api.models",
@@ -153,6 +159,7 @@ _MODULES = {
     "HealthCheck": "_domain.health",
     "HealthReport": "_domain.health",
     "ImageBatch": "_api.batch",
+    "ImageQueue": "_api.queue",
     "ImageRequest": "_domain.image_request",
     "ImageSession": "_api.session",
     "ImagesResource": "_api.resources",
@@ -167,6 +174,7 @@ _MODULES = {
     "ProgressEvent": "_domain.progress",
     "Provenance": "_domain.provenance",
     "ProvenanceSignal": "_domain.provenance",
+    "QueueStatus": "_domain.reports",
     "RecoveryReport": "_domain.reports",
     "RequestsResource": "_api.resources",
     "Results": "_api.results",

@@ -4,6 +4,7 @@ The studio, awaited: the same methods as in `studio`.
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import os
 from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ from imagesession._api.config import (
     takes_studio_params,
 )
 from imagesession._api.models import AsyncModelsResource
+from imagesession._api.queue import AsyncImageQueue
 from imagesession._api.resources import (
     AsyncImagesResource,
     AsyncRequestsResource,
@@ -54,6 +56,7 @@ from imagesession._engine import queries, recovery, removal, reports, sessions
 from imagesession._engine.effects import Workflow
 from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import BranchHead
+from imagesession._engine.validate import validate_label
 from imagesession._runtime.lazy_client import AsyncClosableTransport, LazyClient
 from imagesession._runtime.runtime import AsyncRuntime
 from imagesession._store.library import LibraryStore
@@ -303,6 +306,28 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
             on_progress=for_many(enabled=progress, on_progress=on_progress),
         )
         return workflows.to_results(outcomes, self._wrap, plan.keys)
+
+    @takes_keywords(OptionParams)
+    async def queue(
+        self,
+        requests: ImageRequests | None = None,
+        /,
+        *,
+        name: str,
+        **options: Unpack[OptionParams],
+    ) -> AsyncImageQueue:
+        """
+        Same as `Studio.queue`, but awaits.
+        """
+        validate_label("The queue's name", name, empty=False)
+        if requests is None:
+            queue = AsyncImageQueue(name, self._runtime)
+            await queue.status()
+            return queue
+        jobs = await self._runtime.run(
+            bulk.plan_queue(requests, name, options, self._runtime.config)
+        )
+        return await asyncio.to_thread(AsyncImageQueue.create, name, self._runtime, jobs)
 
     async def recover(
         self,

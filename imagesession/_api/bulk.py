@@ -4,19 +4,22 @@ Plan the requests of `studio.map` and `studio.batches.create`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import attrs
 
+from imagesession._api.image import ImageFacts
 from imagesession._api.requests import PresetCall, call_settings, split_keywords
 from imagesession._api.types import CallParams, to_source_or_none, to_sources
 from imagesession._api.workflows import resolve_request, standalone
 from imagesession._domain.batch import BatchRecord
 from imagesession._domain.image_request import ImageRequest
-from imagesession._domain.turn import Api, Turn
+from imagesession._domain.turn import Api, Turn, is_id
 from imagesession._engine import bulk, generation
-from imagesession._engine.effects import Workflow
+from imagesession._engine.effects import NewId, Workflow
+from imagesession._engine.prepare import prepare_request
 from imagesession._engine.request import GenerateRequest, StudioConfig
 from imagesession._engine.sessions import BranchHead, session_config
 from imagesession._runtime.concurrency import RateLimiter
@@ -155,3 +158,61 @@ def plan_batch(
             raise bulk.annotate_error(error, number, len(named), key) from error
         planned.append((key, request))
     return (yield from submit.submit(planned, name, config))
+
+
+def plan_queue(
+    requests: ImageRequests, name: str, options: Mapping[str, Any], config: StudioConfig
+) -> Workflow[list[dict[str, Any]]]:
+    """
+    Check many images, and return the jobs for a queue: objects of JSON.
+
+    Raises:
+        InvalidRequestError: A request or a shared option is not valid.
+    """
+    jobs: list[dict[str, Any]] = []
+    named = bulk.with_keys(requests, "queue")
+    for number, (key, image_request) in enumerate(named, 1):
+        try:
+            portable = _portable(image_request)
+            request, head = yield from _plan_request(image_request, key, options, config)
+            yield from prepare_request(request, config, (yield from NewId()), head)
+        except InvalidRequestError as error:
+            raise bulk.annotate_error(error, number, len(named), key) from error
+        jobs.append({"name": name, "key": key or str(number), "request": portable})
+    if not jobs:
+        raise InvalidRequestError("queue() has no requests; nothing would be made.")
+    return [{**job, "options": _as_json(dict(options))} for job in jobs]
+
+
+def _portable(request: ImageRequest) -> dict[str, Any]:
+    """
+    Return what a worker on another machine needs: images by their ids in the library.
+    """
+    given = attrs.asdict(request, recurse=False)
+    given |= {name: _image_ids(given[name]) for name in ("image", "references", "mask")}
+    return _as_json({name: value for name, value in given.items() if value})
+
+
+def _image_ids(images: object) -> Any:  # noqa: ANN401 - an id, a list or a mapping of them
+    if isinstance(images, Mapping):
+        by_role = cast("Mapping[str, object]", images)
+        return {role: _image_ids(image) for role, image in by_role.items()}
+    if isinstance(images, ImageFacts):
+        return images.id
+    if images is None or (isinstance(images, str) and is_id(images)):
+        return images
+    if isinstance(images, (list, tuple)):
+        return [_image_ids(image) for image in cast("Iterable[object]", images)]
+    raise InvalidRequestError(
+        "A worker on another machine cannot read this image. Import it with "
+        "studio.images.import_file, and pass what that returns."
+    )
+
+
+def _as_json(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return cast("dict[str, Any]", json.loads(json.dumps(value)))
+    except (TypeError, ValueError) as error:
+        raise InvalidRequestError(
+            f"A queue takes options and params that JSON can hold: {error}."
+        ) from error

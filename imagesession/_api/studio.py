@@ -29,6 +29,7 @@ from imagesession._api.config import (
 )
 from imagesession._api.generation import GenerationVerbs
 from imagesession._api.models import ModelsResource
+from imagesession._api.queue import ImageQueue
 from imagesession._api.resources import (
     ImagesResource,
     RequestsResource,
@@ -54,6 +55,7 @@ from imagesession._engine import queries, recovery, removal, reports, sessions
 from imagesession._engine.effects import Workflow
 from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import BranchHead
+from imagesession._engine.validate import validate_label
 from imagesession._runtime.lazy_client import ClosableTransport, LazyClient
 from imagesession._runtime.runtime import Runtime
 from imagesession._store.library import LibraryStore
@@ -446,6 +448,42 @@ class Studio(GenerationVerbs[SavedImage]):
             on_progress=for_many(enabled=progress, on_progress=on_progress),
         )
         return workflows.to_results(outcomes, self._wrap, plan.keys)
+
+    @takes_keywords(OptionParams)
+    def queue(
+        self,
+        requests: ImageRequests | None = None,
+        /,
+        *,
+        name: str,
+        **options: Unpack[OptionParams],
+    ) -> ImageQueue:
+        """
+        Let workers on any machines make many images: `python -m imagesession.worker URL`.
+
+        This returns at once. Each image is paid for once, however often its worker is killed. Needs
+        a library on PostgreSQL, and `pip install imagesession[cluster]`.
+
+        Args:
+            requests: Prompts or `ImageRequest`s, as for `map`; input images are images of this
+                library. Left out, the queue of that name is opened.
+            name: The queue's name. A second call with the same name and requests returns the same
+                queue, so that a program can simply be run again.
+            **options: The default options of all requests; see `GenerateOptions`.
+
+        Raises:
+            InvalidRequestError: A request or an option is not valid, the name has other requests,
+                or the library is not on PostgreSQL; nothing was queued.
+            NotFoundError: There is no queue of that name.
+            StorageIOError: The database cannot be used.
+        """
+        validate_label("The queue's name", name, empty=False)
+        if requests is None:
+            queue = ImageQueue(name, self._runtime)
+            queue.status()
+            return queue
+        plan = bulk.plan_queue(requests, name, options, self._runtime.config)
+        return ImageQueue.create(name, self._runtime, self._runtime.run(plan))
 
     def recover(self, *, timeout: float = 30.0) -> RecoveryReport[SavedImage]:
         """

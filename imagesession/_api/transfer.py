@@ -34,8 +34,8 @@ def transfer(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> 
     from imagesession._store.transfer import transfer as copy  # noqa: PLC0415 - rarely needed
 
     with (
-        contextlib.closing(open_store(source)) as read,
-        contextlib.closing(open_store(target)) as written,
+        contextlib.closing(open_store(source, {})) as read,
+        contextlib.closing(open_store(target, {})) as written,
     ):
         return copy(read.ports, written.ports)
 

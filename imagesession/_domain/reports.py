@@ -5,7 +5,8 @@ Reports of sessions and studios: status, statistics, spending and recovery.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, Generic, Literal, TypeVar
 
 import attrs
@@ -213,6 +214,62 @@ class PendingRequest:
 
 @readable
 @attrs.frozen(kw_only=True)
+class QueueStatus:
+    """
+    How far a queue is. `str()` of it reads "200 of 300 images made, 4 under way".
+
+    Attributes:
+        total: How many images it has.
+        waiting: How many no worker has begun, or will be tried again.
+        running: How many workers are making.
+        made: How many are in the library.
+        failed: How many will not be made.
+        cancelled: How many were cancelled before a worker began them.
+    """
+
+    total: int
+    waiting: int
+    running: int
+    made: int
+    failed: int
+    cancelled: int
+
+    @classmethod
+    def of(cls, states: Iterable[str]) -> QueueStatus:
+        """
+        Count the states of a queue's jobs.
+        """
+        count = Counter(states)
+        made, failed, cancelled = count["succeeded"], count["failed"], count["cancelled"]
+        waiting, total = count["todo"], count.total()
+        running = total - waiting - made - failed - cancelled
+        return cls(
+            total=total, waiting=waiting, running=running,
+            made=made, failed=failed, cancelled=cancelled,
+        )  # fmt: skip
+
+    @property
+    def finished(self) -> int:
+        """
+        How many images nothing more will happen to.
+        """
+        return self.made + self.failed + self.cancelled
+
+    @property
+    def ended(self) -> bool:
+        """
+        Whether nothing more will happen.
+        """
+        return self.finished == self.total
+
+    def __str__(self) -> str:
+        others = {"under way": self.running, "failed": self.failed, "cancelled": self.cancelled}
+        more = "".join(f", {count} {what}" for what, count in others.items() if count)
+        return f"{self.made} of {self.total} images made{more}"
+
+
+@readable
+@attrs.frozen(kw_only=True)
 class RecoveryReport(Generic[Image]):
     """
     The result of a recovery of pending requests.
@@ -280,7 +337,13 @@ def _lines(facts: attrs.AttrsInstance) -> str:
 
 
 for _public in (
-    PendingRequest, RecoveryReport, SessionStatus, LibraryStats, CostGroup, CostReport,
+    PendingRequest,
+    QueueStatus,
+    RecoveryReport,
+    SessionStatus,
+    LibraryStats,
+    CostGroup,
+    CostReport,
     TransferReport,
-):  # fmt: skip
+):
     _public.__module__ = "imagesession"

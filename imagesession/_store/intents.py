@@ -223,6 +223,15 @@ class IntentStore(StorePart):
             idempotency_key, (read_current_turn(self.facts, key) for key in settled)
         )
 
+    def last_under(self, idempotency_key: str) -> Turn | None:
+        """
+        Return the turn that was settled under an idempotency key: the one with an image if there is
+        one, else the latest.
+        """
+        settled = self.index.settled_under((idempotency_key,))[idempotency_key]
+        turns = [read_turn(self.facts, key) for key in settled]
+        return next((turn for turn in turns if turn.has_image), next(iter(turns), None))
+
     def record_response_id(self, turn: Turn, response_id: str) -> None:
         """
         Record the provider's response id durably.

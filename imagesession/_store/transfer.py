@@ -17,6 +17,7 @@ from typing import Any, get_args
 import attrs
 
 from imagesession._domain.image_header import SUFFIXES, ImageHeader
+from imagesession._domain.marks import is_deleted
 from imagesession._domain.reports import TransferReport
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.http import ReceivedImage
@@ -29,7 +30,7 @@ from imagesession.errors import (
 
 from . import codec, sidecar
 from .ports import Key, Kind, Ports
-from .records import intent_fact, intent_key, read_turn, staged_fact, turn_key
+from .records import intent_fact, intent_key, read_marks, read_turn, staged_fact, turn_key
 from .strict_reader import parse_object
 
 # The provider's answers of this day, which the target learns anew.
@@ -146,6 +147,11 @@ class _Copy:
         name = self._name(turn.session)
         for position, image in enumerate(copy.images if turn.kind != "promotion" else ()):
             self.target.blobs.annotate(image.file, sidecar.to_dict(copy, position, name))
+        marks = read_marks(self.source.facts, turn.session or turn.id)
+        is_in_bin = turn.session is not None and is_deleted(marks, turn.session)
+        for image in copy.images:
+            if is_in_bin or is_deleted(marks, image.id):
+                self.target.blobs.set_aside(image.file)
 
     def _copy_images(
         self, turn: Turn, images: tuple[ImageRecord, ...], recorded: set[str]
@@ -166,7 +172,7 @@ class _Copy:
             return f"missing/{image.id}{SUFFIXES[image.format]}"
         except OSError as error:
             raise StorageIOError(
-                f"Picture {image.id} cannot be read from {self.source.blobs.address(image.file)}: "
+                f"Image {image.id} cannot be read from {self.source.blobs.address(image.file)}: "
                 f"{error.strerror}. Start the transfer again once it can be."
             ) from error
         if _digest(data) != image.sha256:
@@ -178,7 +184,7 @@ class _Copy:
         file = self.target.blobs.put_new(turn, at, ReceivedImage(data=data, facts=header), recorded)
         if _digest(self.target.blobs.get(file)) != _digest(data):
             raise StorageIOError(
-                f"Picture {image.id} is not what was written to "
+                f"Image {image.id} is not what was written to "
                 f"{self.target.blobs.address(file)}. Check that storage, then start again."
             )
         self.copied += 1

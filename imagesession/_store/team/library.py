@@ -54,6 +54,7 @@ class TeamLibrary:
             the seconds for which a right lasts without being renewed, if not 15.
 
     Attributes:
+        parsed: Its address, with the password.
         facts: Its records.
         rights: Who works on what.
         blobs: Its images.
@@ -67,7 +68,7 @@ class TeamLibrary:
 
     def __init__(self, url: str) -> None:
         address = parse_address(url)
-        self.address = address.public
+        self.address, self.parsed = address.public, address
         self._shared = _share(address)
         self.database, self.rights = self._shared.database, self._shared.rights
         self.facts = TeamFacts(self.database)

@@ -1,0 +1,117 @@
+"""
+Queued images: jobs of Procrastinate, in the library's own database.
+
+The engine only delivers, at least once. That each image is paid for once comes from the idempotency
+key under which `imagesession.worker` makes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any
+
+import procrastinate
+from procrastinate import exceptions
+from procrastinate.jobs import Job
+
+from imagesession._domain.wording import quote
+from imagesession._store.ports import Ports
+from imagesession.errors import InvalidRequestError, NotFoundError, StorageIOError
+
+from .library import TeamLibrary
+
+TASK = "imagesession.image"
+_QUEUE = "imagesession:"
+_SETUP = "imagesession queue"
+
+
+def open_app(library: TeamLibrary) -> procrastinate.App:
+    """
+    Return Procrastinate's app for a library, whose tables are made if they are missing.
+
+    Raises:
+        StorageIOError: The database cannot be used.
+    """
+    # Nothing is prepared and nothing listens, so that PgBouncer may stand in between.
+    settings = {**library.parsed.connection(), "prepare_threshold": None}
+    connector = procrastinate.PsycopgConnector(kwargs=settings, min_size=1, max_size=1)
+    app = procrastinate.App(connector=connector)
+    with app.open(), library.facts.transaction(_SETUP), _errors():
+        if not app.check_connection():
+            app.schema_manager.apply_schema()
+    return app
+
+
+def create(ports: Ports, name: str, jobs: Sequence[Mapping[str, Any]]) -> None:
+    """
+    Queue jobs under a name, once.
+
+    Raises:
+        InvalidRequestError: The name has other jobs.
+        StorageIOError: The database cannot be used.
+    """
+    with _opened(ports) as (app, library), library.facts.transaction(f"queue {name}"):
+        known = [job.task_kwargs for job in _jobs(app, name)]
+        if not known:
+            queue = app.configure_task(TASK, queue=f"{_QUEUE}{name}")
+            queue.batch_defer(*(dict(job) for job in jobs))
+        elif known != list(jobs):
+            raise InvalidRequestError(
+                f"The queue {quote(name)} has other requests. Open it with queue(name=…), or "
+                "choose another name."
+            )
+
+
+def find(ports: Ports, name: str) -> list[tuple[str, str]]:
+    """
+    Return the keys of a queue's jobs, in order, each with its state: "todo", "doing", "succeeded",
+    "failed" or "cancelled".
+
+    Raises:
+        NotFoundError: There is no such queue.
+        StorageIOError: The database cannot be used.
+    """
+    with _opened(ports) as (app, _):
+        jobs = _jobs(app, name)
+    if not jobs:
+        raise NotFoundError(f"There is no queue {quote(name)} in this library.")
+    return [(str(job.task_kwargs["key"]), job.status or "todo") for job in jobs]
+
+
+def cancel(ports: Ports, name: str) -> None:
+    """
+    Cancel the jobs of a queue that no worker has begun.
+    """
+    with _opened(ports) as (app, _):
+        for job in _jobs(app, name):
+            if job.status == "todo" and job.id is not None:
+                app.job_manager.cancel_job_by_id(job.id)
+
+
+def _jobs(app: procrastinate.App, name: str) -> list[Job]:
+    jobs = app.job_manager.list_jobs(queue=f"{_QUEUE}{name}", task=TASK)
+    return sorted(jobs, key=lambda job: job.id or 0)
+
+
+@contextlib.contextmanager
+def _opened(ports: Ports) -> Generator[tuple[procrastinate.App, TeamLibrary], None, None]:
+    if not isinstance(ports, TeamLibrary):
+        raise InvalidRequestError(
+            "A queue needs a library on PostgreSQL, such as "
+            'Studio("postgresql://host/database?blobs=s3://bucket/prefix"). `map` needs none.'
+        )
+    app = open_app(ports)
+    with app.open(), _errors():
+        yield app, ports
+
+
+@contextlib.contextmanager
+def _errors() -> Generator[None, None, None]:
+    try:
+        yield
+    except exceptions.ProcrastinateException as error:
+        # Not chained: the cause may quote prompts.
+        raise StorageIOError(
+            f"The queue cannot be used: {type(error).__name__}. Check the library's database."
+        ) from None
