@@ -68,7 +68,7 @@ def read_body(reply: HttpResponse, read: Callable[[Json], ResponseOutcome]) -> R
         raise map_error_response(reply)
     events = is_event_stream(reply.body)
     try:
-        return read_events(reply.body) if events else read(parse_json_object(reply))
+        return read_events(reply.body) if events else _with_any_image(reply, read)
     except InvalidResponseError:
         images = () if events else salvage(reply.body)
         if images:
@@ -77,6 +77,19 @@ def read_body(reply: HttpResponse, read: Callable[[Json], ResponseOutcome]) -> R
             )
         _check_whole(reply)
         raise
+
+
+def _with_any_image(
+    reply: HttpResponse, read: Callable[[Json], ResponseOutcome]
+) -> ResponseOutcome:
+    """
+    Read a reply's object; if it seems to have no image, an image may still be somewhere in it.
+    """
+    outcome = read(parse_json_object(reply))
+    if outcome.images or outcome.urls or outcome.unreadable or not outcome.finished:
+        return outcome
+    images = salvage(reply.body)
+    return attrs.evolve(outcome, images=images, error=None, withheld=False) if images else outcome
 
 
 def is_success(reply: HttpResponse) -> bool:

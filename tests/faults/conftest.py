@@ -28,7 +28,7 @@ def without_conversation_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
     """
 
     def blind(*_: object) -> Workflow[LookupResult]:
-        return LookupResult(is_complete=True)
+        return LookupResult(is_complete=True, date=dt.datetime.now(dt.UTC))
         yield
 
     monkeypatch.setattr(acceptance, "look_up", blind)
