@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from imagesession._version import __version__
 
 if TYPE_CHECKING:
-    from imagesession import errors, presets, testing
+    from imagesession import errors, presets, schema, testing
     from imagesession._api.async_session import AsyncImageSession, AsyncSavedImage
     from imagesession._api.async_studio import AsyncStudio
     from imagesession._api.batch import (
@@ -128,6 +128,7 @@ __all__ = [
     "errors",
     "guide",
     "presets",
+    "schema",
     "show",
     "testing",
     "transfer",
@@ -193,7 +194,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> object:
-    if name in {"errors", "presets", "testing"}:
+    if name in {"errors", "presets", "schema", "testing"}:
         return importlib.import_module(f"{__name__}.{name}")
     try:
         module = _MODULES[name]

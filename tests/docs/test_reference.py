@@ -25,7 +25,10 @@ EXAMPLES = (DOCS / "examples.md").read_text("utf-8")
 DIRECTIVES = re.compile(
     r"^\.\. (?:auto|py:)(?P<what>\w+):: (?P<name>[\w.]+)\n(?P<options>(?:   :.*\n)*)", re.MULTILINE
 )
-ROOMS = ("imagesession", "imagesession.errors", "imagesession.presets", "imagesession.testing")
+ROOMS = (
+    "imagesession", "imagesession.errors", "imagesession.presets", "imagesession.schema",
+    "imagesession.testing",
+)  # fmt: skip
 
 
 def public_names() -> Iterator[str]:

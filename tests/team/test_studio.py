@@ -250,6 +250,7 @@ def test_orphaned_objects_are_swept_after_a_day(url: str, monkeypatch: pytest.Mo
         tomorrow = library.facts.now() + dt.timedelta(days=1, minutes=1)
         monkeypatch.setattr(library.facts, "now", lambda: tomorrow)
         assert library.sweep() == 1
+        assert library.rights.next_time("sweep") > 80_000  # the library is new
         assert kept.bytes
         assert studio.doctor(repair=True).ok
         assert studio.images.get(lost.id).bytes == lost.bytes

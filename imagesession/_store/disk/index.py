@@ -73,7 +73,7 @@ class DiskIndex(Index):
             )
         counted = [turn for turn in unindexed if turn.id not in without]
         today = sum(budget_cost(turn) for turn in counted if timestamp_of(turn.id).date() == day)
-        own = sum(budget_cost(turn) for turn in counted if turn.session == session)
+        own = sum(budget_cost(turn) for turn in counted if turn.session == (session or ""))
         return known[0] + today, known[1] + own
 
     def settled_under(self, idempotency_keys: Collection[str]) -> dict[str, list[Key]]:

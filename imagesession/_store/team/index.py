@@ -84,7 +84,9 @@ class TeamIndex(Index):
     ) -> tuple[float, float]:
         whole = _spent(totals).where(totals.c.day == day)
         less = _spent(turns).where(turns.c.id.in_(tuple(without)), turns.c.day == day)
-        own = _spent(turns).where(turns.c.session == session, turns.c.id.not_in(tuple(without)))
+        own = _spent(turns).where(
+            turns.c.session == (session or ""), turns.c.id.not_in(tuple(without))
+        )
         today = whole.scalar_subquery() - less.scalar_subquery()
         ((of_day, of_session),) = self._database.all(sa.select(today, own.scalar_subquery()))
         return float(of_day), float(of_session)

@@ -4,6 +4,7 @@ A library on PostgreSQL and S3: opened, or made if the database is empty.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import threading
 import uuid
@@ -16,7 +17,7 @@ import sqlalchemy as sa
 from imagesession._domain.health import HealthCheck
 from imagesession._domain.reports import PendingRequest
 from imagesession._store.library import LibraryStore
-from imagesession.errors import StorageIOError, UnsupportedFormatVersionError
+from imagesession.errors import StorageError, StorageIOError, UnsupportedFormatVersionError
 
 from .address import TeamAddress, parse_address
 from .blobs import TeamBlobs
@@ -31,6 +32,7 @@ from .schema import library as library_table
 _A_DAY = dt.timedelta(days=1)
 _MANY = 1000
 _SETUP = "imagesession setup"
+_SWEEP = "sweep"
 
 
 def open_library(url: str) -> LibraryStore:
@@ -110,6 +112,8 @@ class TeamLibrary:
         elif known.blobs != self.blobs.name:  # the bucket was copied elsewhere, mark and all
             moved = sa.update(library_table).values(blobs=self.blobs.name)
             self.database.run(lambda connection: connection.execute(moved))
+        else:
+            self._sweep_daily()
 
     def _migrate(self) -> None:
         from .migrate import upgrade  # noqa: PLC0415 - Alembic is rarely needed
@@ -134,6 +138,7 @@ class TeamLibrary:
         row = {"id": name, "blobs": self.blobs.name}
         self.database.run(lambda connection: connection.execute(sa.insert(library_table), row))
         self.blobs.set_owner(name)
+        self.rights.postpone(_SWEEP, _A_DAY.total_seconds())
 
     def _mismatch(self, owner: str | None, recorded: str) -> StorageIOError:
         if owner is not None:
@@ -148,11 +153,27 @@ class TeamLibrary:
 
     # --- images that no fact names ----------------------------------------------------------------
 
+    def _sweep_daily(self) -> None:
+        """
+        Sweep in the background, if no program has done so within a day.
+        """
+
+        def work() -> None:
+            with contextlib.suppress(StorageError):
+                self.sweep()
+
+        with contextlib.suppress(StorageError):  # those who only read do not sweep
+            every = _A_DAY.total_seconds()
+            is_due = self.rights.next_time(_SWEEP) == 0
+            if is_due and self.rights.next_time(_SWEEP, every) == 0:
+                threading.Thread(target=work, name="sweep", daemon=True).start()
+
     def sweep(self) -> int:
         """
         Remove the images that were written a day ago or earlier, and whose turn no fact knows; tell
         how many. Those that have metadata beside them were recorded once, and stay.
         """
+        self.rights.forget_old()
         before = self.facts.now() - _A_DAY
         objects = [(name, at) for name, _, at in self.blobs.objects()]
         recorded = {name.rpartition(".")[0] for name, _ in objects if name.endswith(".json")}

@@ -5,8 +5,8 @@ A lease is renewed by the one thread that a process has for that, as long as it 
 itself when the process dies, or is cut off for longer than a lease. Whoever takes it over writes a
 number of its own, so that nothing is settled under the earlier one.
 
-These rows need not be flushed by themselves: what depends on a right is written later, and so not
-durable before it.
+Renewing and releasing need not be flushed: if the server loses that in a crash, a lease ends
+earlier or later, under its number.
 """
 
 from __future__ import annotations
@@ -229,6 +229,12 @@ class TeamRights(Rights):
         with contextlib.suppress(StorageError):
             self._scalar(_POSTPONE, {"name": _digest(name), "seconds": seconds})
 
+    def forget_old(self) -> None:
+        """
+        Delete the rows of leases that ended days ago, which nobody will renew.
+        """
+        self._database.run(lambda connection: connection.execute(_FORGET), apart=True)
+
     def close(self) -> None:
         """
         Delete the leases that were abandoned.
@@ -242,11 +248,10 @@ class TeamRights(Rights):
 
 _NO_FLUSH = "fast AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
 # An attempt whose answer was lost is repeated with the same number, and gets the same place.
-_HOLD = sa.text(f"""
-    WITH {_NO_FLUSH}
+_HOLD = sa.text("""
     INSERT INTO rights AS held (name, place, fence, until)
     SELECT :name, place, :fence, clock_timestamp() + :seconds * interval '1 second'
-    FROM fast, generate_series(0, :places - 1) AS place
+    FROM generate_series(0, :places - 1) AS place
     WHERE NOT EXISTS (
         SELECT FROM rights AS taken
         WHERE taken.name = :name AND taken.place = place.place
@@ -260,7 +265,7 @@ _HOLD = sa.text(f"""
     ON CONFLICT (name, place) DO UPDATE SET fence = excluded.fence, until = excluded.until
     WHERE held.until <= clock_timestamp() OR held.fence = excluded.fence
     RETURNING place
-""")  # noqa: S608 - our own words
+""")
 _COUNT = sa.text("""
     SELECT count(*) FROM rights
     WHERE name = :name AND place < :places AND until > clock_timestamp()
@@ -269,10 +274,11 @@ _RENEW = sa.text(f"""
     WITH {_NO_FLUSH}
     UPDATE rights SET until = clock_timestamp() + :seconds * interval '1 second' FROM fast
     WHERE fence = ANY(:fences) RETURNING fence
-""")  # noqa: S608 - as above
+""")  # noqa: S608 - our own words
 _DELETE = sa.text(f"""
     WITH {_NO_FLUSH} DELETE FROM rights USING fast WHERE fence = ANY(:fences)
 """)  # noqa: S608 - as above
+_FORGET = sa.text("DELETE FROM rights WHERE until < clock_timestamp() - interval '2 days'")
 _TAKE_TURN = sa.text("""
     INSERT INTO times AS known (name, next)
     VALUES (:name, clock_timestamp() + :interval * interval '1 second')

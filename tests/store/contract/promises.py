@@ -455,7 +455,8 @@ def costs_are_summed(library: Implementation) -> None:
     assert [each.cost for each in there.index.tally(SpendingQuery())] == [0.75]
     assert there.index.spent(today, session) == (0.75, 0.5)
     assert there.index.spent(today, session, without={costs[0].id}) == (0.5, 0.25)
-    assert there.index.spent(today - dt.timedelta(days=1), None)[0] == 0
+    assert there.index.spent(today - dt.timedelta(days=1), None) == (0, 0)
+    assert there.index.spent(today, None) == (0.75, 0)
     there.index.rebuild()
     assert here.index.spent(today, session) == (0.75, 0.5)
 
