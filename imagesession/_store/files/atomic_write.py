@@ -258,8 +258,7 @@ def write_public(path: Path, data: bytes, unfinished: Path, *, replace: bool) ->
     """
     try:
         with open(unfinished, "xb", opener=_open_public) as file:
-            file.write(data)
-            file.flush()
+            _write_all(file.fileno(), data)
             fsync(file.fileno())
         if replace:
             unfinished.replace(path)
