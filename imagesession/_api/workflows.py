@@ -122,7 +122,6 @@ def _numbered(request: GenerateRequest, count: int) -> Iterator[GenerateRequest]
     for number in range(1, count + 1):
         yield attrs.evolve(
             request,
-            prompt=variations.variation_prompt(request.prompt, number, count),
             parameters={**request.parameters, "take": number, "takes": count},
             idempotency_key=request.idempotency_key and f"{request.idempotency_key}/{number}",
         )

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from imagesession._domain.cost import Cost, format_usd
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import ImageRecord, Turn
-from imagesession._engine.variations import variation_prompt
 
 # Zero-width joiners, which join emoji and letters and do not change the writing direction.
 _JOINERS = "\u200c\u200d"
@@ -54,9 +53,7 @@ def display_prompt(turn: Turn) -> str:
         return description
     number, count = turn.parameters.get("take"), turn.parameters.get("takes")
     if isinstance(number, int) and isinstance(count, int):
-        # The prompt of each variation ends with its number, which is not the caller's text.
-        prompt = turn.prompt.removesuffix(variation_prompt("", number, count))
-        return f"{prompt} (take {number} of {count})"
+        return f"{turn.prompt} (take {number} of {count})"
     if not turn.prompt.strip() and turn.origin is not None:
         return f"({turn.origin.file or 'an image'} was imported)"
     return turn.prompt if turn.prompt.strip() else f"({turn.kind})"

@@ -21,6 +21,7 @@ from .payloads import (
 )
 from .pixels import InputImage
 from .validate import validate_reference_count
+from .variations import sent_prompt
 
 
 def previous_response_id(past: tuple[Turn, ...], provider: str) -> str | None:
@@ -108,7 +109,9 @@ def _messages_with_items(turn: Turn, provider: str, files: Mapping[str, str]) ->
         files[reference.sha256] for reference in turn.references if reference.sha256 in files
     )
     return (
-        user_message(turn.prompt, ({"type": "input_image", "file_id": file} for file in file_ids)),
+        user_message(
+            sent_prompt(turn), ({"type": "input_image", "file_id": file} for file in file_ids)
+        ),
         *({"type": "item_reference", "id": item_id} for item_id in turn.item_ids),
     )
 
@@ -188,7 +191,7 @@ def _messages(turn: Turn) -> tuple[Item, Item]:
     """
     if turn.kind in {"import", "promotion"} and not turn.prompt:
         return user_message("[I bring a picture.]"), _assistant("[I see it.]")
-    return user_message(turn.prompt), _answer(turn)
+    return user_message(sent_prompt(turn)), _answer(turn)
 
 
 def _answer(turn: Turn) -> Item:

@@ -19,6 +19,7 @@ from imagesession._domain.turn import Turn
 
 from .http import HttpRequest
 from .pixels import InputImage
+from .variations import sent_prompt
 
 Item = dict[str, Any]
 Mode = Literal["background stream", "stream", "plain", "background"]
@@ -228,11 +229,12 @@ def with_roles(prepared: PreparedRequest) -> str:
     Return the prompt, followed by the roles of the references that have one, which are the last
     images of the request. Otherwise the model may take them for what it is to change.
     """
+    prompt = sent_prompt(prepared.turn)
     roles = [image.role for image in prepared.references if image.role]
     if not roles:
-        return prepared.turn.prompt
+        return prompt
     which = f"last {len(roles)} images are references" if roles[1:] else "last image is a reference"
-    return f"{prepared.turn.prompt}\n\nThe {which} to go by, not to change: {'; '.join(roles)}."
+    return f"{prompt}\n\nThe {which} to go by, not to change: {'; '.join(roles)}."
 
 
 def user_message(text: str, images: Iterable[Item] = ()) -> Item:

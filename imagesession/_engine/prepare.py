@@ -36,6 +36,7 @@ from .validate import (
 if TYPE_CHECKING:
     from imagesession._domain.estimate import CostEstimate
 from .input_images import load_input_images
+from .variations import sent_prompt
 
 
 def prepare_request(
@@ -207,7 +208,7 @@ def _estimate_prepared(
     return estimate(
         prepared.turn.options,
         config.catalogue,
-        prompt="\n".join(filter(None, (prepared.session_description, prepared.turn.prompt))),
+        prompt="\n".join(filter(None, (prepared.session_description, sent_prompt(prepared.turn)))),
         pictures=[*_last_image_size(past), *_sizes(prepared.references)],
         partial_images=prepared.partial_images,
         count=prepared.count,

@@ -4,6 +4,7 @@ Build the prompts of variations, each worded differently so that the images diff
 
 from __future__ import annotations
 
+from imagesession._domain.turn import Turn
 from imagesession._domain.wording import quote
 from imagesession.errors import InvalidOptionError
 
@@ -29,18 +30,15 @@ def validate_count(name: str, count: object) -> int:
     )
 
 
-def variation_prompt(prompt: str, number: int, count: int) -> str:
+def sent_prompt(turn: Turn) -> str:
     """
-    Return the prompt of one variation.
-
-    Args:
-        prompt: The prompt of all variations.
-        number: The variation's number, from 1.
-        count: How many variations there are.
+    Return a turn's prompt as the model gets it: that of a variation says which one it is. The
+    turn's own prompt is what the caller wrote.
     """
-    if count == 1:
-        return prompt
+    number, count = turn.parameters.get("take"), turn.parameters.get("takes")
+    if not (isinstance(number, int) and isinstance(count, int) and count > 1):
+        return turn.prompt
     return (
-        f"{prompt}\nThis is take {number} of {count}: keep to all of the above, and differ from "
-        "the other takes in what it leaves open."
+        f"{turn.prompt}\nThis is take {number} of {count}: keep to all of the above, and differ "
+        "from the other takes in what it leaves open."
     )

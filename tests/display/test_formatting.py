@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from imagesession._display import formatting
 from imagesession._domain.cost import Cost
 from imagesession._domain.turn import ImportOrigin
-from imagesession._engine import variations
 from tests.display.growing import turn
 from tests.strategies import texts, turns
 
@@ -77,9 +76,7 @@ def test_display_prompt_is_the_callers_text() -> None:
     """
     plain = turn(1, prompt="a fox")
     preset_turn = attrs.evolve(plain, parameters={"description": "a lamp"})
-    variation = attrs.evolve(
-        plain, prompt=variations.variation_prompt("a fox", 2, 3), parameters={"take": 2, "takes": 3}
-    )
+    variation = attrs.evolve(plain, parameters={"take": 2, "takes": 3})
     imported = attrs.evolve(plain, prompt="", origin=ImportOrigin(file="cat.png"))
     analysis = attrs.evolve(plain, prompt=" ", kind="analysis")
     assert formatting.display_prompt(plain) == "a fox"
