@@ -12,7 +12,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def library() -> Iterator[str]:
 
 
 @contextmanager
-def killed_workers(command: list[str], library: str, url: str) -> Iterator[Callable[[], None]]:
+def killed_workers(command: list[str], library: str, url: str) -> Generator[Callable[[], None]]:
     """
     Run workers; what this yields kills one of them and starts another.
     """

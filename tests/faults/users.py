@@ -213,7 +213,7 @@ class User:
 
 
 @contextlib.contextmanager
-def unlocked(self: Database) -> Generator[sqlite3.Connection, None, None]:
+def unlocked(self: Database, **_: object) -> Generator[sqlite3.Connection, None, None]:
     """
     Hold no lock, and meet the others where they would wait for it: a broken twin.
     """
@@ -279,6 +279,7 @@ def fork(do: Callable[[], None]) -> int:
         code = 0
     except BaseException:  # noqa: BLE001 - the child must print it before it exits
         traceback.print_exc()
+        TOGETHER.abort()  # the others do not wait for it
     finally:
         sys.stderr.flush()
         os._exit(code)
@@ -291,7 +292,7 @@ def main() -> None:
     library, room, count, habit, cap, *rest = sys.argv[1:]
     do = functools.partial(use, library, Path(room), count=int(count), habit=habit, cap=float(cap))
     if "unlocked" in rest:
-        Database.locked = unlocked  # type: ignore[method-assign] # a broken twin
+        Database.locked = unlocked  # type: ignore[assignment,method-assign] # a broken twin
         admission.admit = admit_together  # type: ignore[assignment] # likewise
     if "behind" in rest:
         slow_clock()

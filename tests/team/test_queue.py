@@ -151,7 +151,8 @@ def test_a_killed_worker_is_replaced(
     provider.hold()
     queue = studio.queue(["a fox"], name="killed", **LOW)
     worker = start_worker()
-    while provider.posts < 1:
+    # Without the response's id nobody can find out what became of the request.
+    while not any(request.response_id for request in studio.requests.pending()):
         assert worker.poll() is None
     worker.kill()
     worker.wait()

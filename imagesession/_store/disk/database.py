@@ -136,10 +136,16 @@ class Database:
         return getattr(self._thread, "connection", None)
 
     @contextlib.contextmanager
-    def locked(self) -> Generator[sqlite3.Connection, None, None]:
+    def locked(self, *, waits: bool = True) -> Generator[sqlite3.Connection, None, None]:
         """
         Lock the library against changes by all other threads and processes. Within the block, this
         thread may lock it again.
+
+        Args:
+            waits: Whether to wait for others that have locked it; otherwise that is an error.
+
+        Raises:
+            StorageIOError: It cannot be locked.
         """
         outer = self._locked_by_thread()
         if outer is not None:
@@ -147,7 +153,13 @@ class Database:
                 yield outer
             return
         self.open_or_rebuild()
-        with _thread_lock(self.path), _index_errors(self.path), self._connected() as connection:
+        with (
+            _held(_thread_lock(self.path), waits=waits),
+            _index_errors(self.path),
+            self._connected() as connection,
+        ):
+            if not waits:
+                connection.execute("PRAGMA busy_timeout = 0")
             connection.execute("BEGIN IMMEDIATE")
             self._thread.connection = connection
             try:
@@ -346,6 +358,16 @@ def _thread_lock(path: Path) -> threading.Lock:
     for it; SQLite alone would let them poll at ever longer intervals.
     """
     return _thread_locks.setdefault(path, threading.Lock())
+
+
+@contextlib.contextmanager
+def _held(lock: threading.Lock, *, waits: bool) -> Generator[None, None, None]:
+    if not lock.acquire(blocking=waits):
+        raise StorageIOError("Another thread of this program changes the library.")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _folder_times(folder: Path) -> Iterator[tuple[str, int]]:

@@ -108,7 +108,9 @@ class SessionIndex:
             query: The query; marks tell which images are deleted, starred or tagged.
             pending: Settled turns that are not indexed yet; they are included.
         """
-        return self._query(lambda connection: index_schema.page(connection, query), pending)
+        return self._query(
+            lambda connection: index_schema.page(connection, query), pending, waits=False
+        )
 
     def page(self, limit: int | None, before: str | None, *, deleted: bool) -> list[str]:
         """
@@ -231,9 +233,21 @@ class SessionIndex:
             if not is_written:
                 raise
 
-    def _query(self, work: Callable[[sqlite3.Connection], T], pending: Sequence[Turn] = ()) -> T:
+    def _query(
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        pending: Sequence[Turn] = (),
+        *,
+        waits: bool = True,
+    ) -> T:
         """
         Query the index once it is up to date with the sessions' records.
+
+        Args:
+            work: The query.
+            pending: Settled turns that are not indexed yet; they are included.
+            waits: Whether to wait for others that write; otherwise changed records are read into
+                memory meanwhile.
         """
 
         def query(connection: sqlite3.Connection) -> tuple[T] | None:
@@ -244,7 +258,7 @@ class SessionIndex:
             if result is not None:
                 return result[0]
             try:
-                with self.index.locked() as connection:
+                with self.index.locked(waits=waits) as connection:
                     self._refresh(connection)
             except (StorageIOError, OSError):
                 break

@@ -109,7 +109,7 @@ def _put_session(
             touched(record),
         )
     row = session_id, name, int(is_open), last, file
-    connection.execute("INSERT INTO sessions VALUES (?, ?, ?, ?, ?)", row)
+    connection.execute("REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)", row)
 
 
 def drop(connection: sqlite3.Connection, names: Iterable[str]) -> None:
