@@ -111,7 +111,7 @@ def servers() -> Servers:
     folder = Path(os.environ[FOLDER])
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o755)
-        watched = folder.name.rpartition("-")[2]
+        watched = folder.name.split("-")[1]
         command = [sys.executable, "-m", "tests.team_servers", str(folder), watched]
         with (folder / "log").open("wb") as log:
             environment = {**os.environ, "TMPDIR": str(folder.parent)}
