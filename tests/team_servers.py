@@ -18,7 +18,7 @@ import tempfile
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -135,7 +135,7 @@ def servers() -> Servers:
 
 
 @contextlib.contextmanager
-def in_place_of_folders() -> Iterator[Callable[[Any], str]]:
+def in_place_of_folders() -> Generator[Callable[[Any], str], None, None]:
     """
     Yield what returns the URL of a library for a folder, the same one each time.
     """

@@ -48,4 +48,5 @@ def test_durable_image_beside_a_folder(tmp_path: Path, pytestconfig: pytest.Conf
     medians = {name: statistics.median(taken) * 1000 for name, taken in times.items()}
     ratio = medians["team"] / medians["folder"]
     print(f"durable image: {medians} ms, {ratio:.2f} times")
-    assert ratio <= AT_MOST * pytestconfig.getoption("--figures")
+    slack = float(pytestconfig.getoption("--figures") or 1.0)
+    assert ratio <= AT_MOST * slack

