@@ -265,8 +265,10 @@ def _serve(folder: Path, watched: int) -> None:
         unfinished = folder / "unfinished"
         unfinished.write_text(json.dumps(attrs.asdict(started)), "utf-8")
         unfinished.rename(folder / "ready.json")
-        while Path(f"/proc/{watched}").exists():
-            time.sleep(0.2)
+        with contextlib.suppress(ProcessLookupError):
+            while True:
+                os.kill(watched, 0)  # asks whether it is there
+                time.sleep(0.2)
     finally:
         _stop(cluster, postgres)
         shutil.rmtree(cluster, ignore_errors=True)
