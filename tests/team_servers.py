@@ -18,7 +18,7 @@ import tempfile
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,7 @@ def servers() -> Servers:
     folder = Path(os.environ[FOLDER])
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o755)
-        watched = folder.name.rpartition("-")[2]
+        watched = folder.name.split("-")[1]
         command = [sys.executable, "-m", "tests.team_servers", str(folder), watched]
         with (folder / "log").open("wb") as log:
             environment = {**os.environ, "TMPDIR": str(folder.parent)}
@@ -135,7 +135,7 @@ def servers() -> Servers:
 
 
 @contextlib.contextmanager
-def in_place_of_folders() -> Iterator[Callable[[Any], str]]:
+def in_place_of_folders() -> Generator[Callable[[Any], str], None, None]:
     """
     Yield what returns the URL of a library for a folder, the same one each time.
     """
@@ -265,8 +265,10 @@ def _serve(folder: Path, watched: int) -> None:
         unfinished = folder / "unfinished"
         unfinished.write_text(json.dumps(attrs.asdict(started)), "utf-8")
         unfinished.rename(folder / "ready.json")
-        while Path(f"/proc/{watched}").exists():
-            time.sleep(0.2)
+        with contextlib.suppress(ProcessLookupError):
+            while True:
+                os.kill(watched, 0)  # asks whether it is there
+                time.sleep(0.2)
     finally:
         _stop(cluster, postgres)
         shutil.rmtree(cluster, ignore_errors=True)

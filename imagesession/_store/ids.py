@@ -48,9 +48,10 @@ class UlidFactory:
         Args:
             after: Another id that it must be greater than, maybe from another machine's clock.
         """
-        seconds = time.time() if self._clock is None else self._clock().timestamp()
+        # What this machine's clock is behind the library's.
+        behind = 0.0 if self._clock is None else self._clock().timestamp() - time.time()
         with _lock:
-            milliseconds = int(seconds * 1000)
+            milliseconds = time.time_ns() // 1_000_000 + round(behind * 1000)
             candidate = milliseconds << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
             minimum = max(self._last, _parse(after)) + 1
             if candidate < minimum:

@@ -83,10 +83,19 @@ def read_turn(facts: Facts, key: Key) -> Turn:
         StorageIOError: There is none.
         CorruptRecordError: Its record is damaged.
     """
-    data = facts.get(key)
-    if data is None:
-        raise StorageIOError(f"The library has no record {facts.describe(key)}.")
-    return codec.read_turn(data, facts.describe(key))
+    return next(read_turns(facts, (key,)))
+
+
+def read_turns(facts: Facts, keys: Iterable[Key]) -> Iterator[Turn]:
+    """
+    Read settled turns, in the order of their keys; raises as `read_turn`.
+    """
+    wanted = tuple(keys)
+    found = facts.get_many(wanted)
+    for key in wanted:
+        if key not in found:
+            raise StorageIOError(f"The library has no record {facts.describe(key)}.")
+        yield codec.read_turn(found[key], facts.describe(key))
 
 
 def read_marks(facts: Facts, owner: str) -> Marks:

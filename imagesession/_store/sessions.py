@@ -22,7 +22,7 @@ from imagesession.errors import NotFoundError, StorageError
 from . import codec
 from .ids import first_id, timestamp_of
 from .ports import Key, Ports
-from .records import StorePart, read_marks, read_turn
+from .records import StorePart, read_marks, read_turns
 
 HINTS = 5
 
@@ -156,7 +156,7 @@ class SessionStore(StorePart):
         """
         known = self._turns.get(record.id, {})
         new = [key for key in self.facts.scan("turn", record.id) if key.id not in known]
-        read = {key.id: read_turn(self.facts, key) for key in new}
+        read = {turn.id: turn for turn in read_turns(self.facts, new)}
         final = {turn_id: turn for turn_id, turn in read.items() if turn.has_image}
         if final:
             self._turns[record.id] = {**known, **final}

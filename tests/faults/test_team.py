@@ -35,6 +35,7 @@ import psycopg  # noqa: E402 - of an extra
 
 from imagesession._store.team.database import Database  # noqa: E402
 from imagesession._store.team.facts import TeamFacts  # noqa: E402
+from imagesession._store.team.library import TeamLibrary  # noqa: E402
 
 _REPLICA = """
 import sys
@@ -174,12 +175,14 @@ def test_clock_of_a_replica_does_not_matter(url: str, monkeypatch: pytest.Monkey
     Ids and times come from the database's clock: turns sort in the order in which they were made,
     on machines whose clocks are an hour apart.
     """
-    right = time.time
+    right, right_ns = time.time, time.time_ns
     with Studio.offline(url) as studio:
         session = studio.session("Logo")
         made = [session.generate("a teapot").id]
         for ahead in (3600.0, -3600.0):
             monkeypatch.setattr(time, "time", lambda ahead=ahead: right() + ahead)
+            nanoseconds = int(ahead * 1e9)
+            monkeypatch.setattr(time, "time_ns", lambda ahead=nanoseconds: right_ns() + ahead)
             made.append(session.generate("bluer").id)
         monkeypatch.undo()
         assert [image.id for image in session.images()] == made == sorted(made)
@@ -240,7 +243,11 @@ def test_connection_is_cut_at_every_step(
     Wherever the connection is cut, the call succeeds, and what was committed is not done again.
     """
     now = dt.datetime.now(dt.UTC)
-    monkeypatch.setattr(TeamFacts, "now", lambda _: now)  # asked once a minute, and so no step
+
+    def known_time(_: object) -> dt.datetime:
+        return now  # it is asked for once a minute, and so no step
+
+    monkeypatch.setattr(TeamFacts, "now", known_time)
     with Studio.offline(url) as studio:
         session = studio.session("Logo")
         session.generate("a teapot")
@@ -373,7 +380,7 @@ def test_database_is_away_for_longer_than_a_call_waits(
 
         def stop_and_settle(facts: Any, *args: Any) -> Any:
             cluster.stop()
-            monkeypatch.setattr(Database, "_again", _impatient(Database._again))  # noqa: SLF001
+            monkeypatch.setattr(Database, "_again", _impatient(vars(Database)["_again"]))
             return settle(facts, *args)
 
         monkeypatch.setattr(TeamFacts, "settle", stop_and_settle)
@@ -387,7 +394,10 @@ def test_database_is_away_for_longer_than_a_call_waits(
 
 
 def _impatient(method: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda database, attempt, _: method(database, attempt, 0.2)
+    def call(database: Database, attempt: Callable[[], Any], _: float) -> Any:
+        return method(database, attempt, 0.2)
+
+    return call
 
 
 # --- the bucket ---------------------------------------------------------------------------------
@@ -410,7 +420,7 @@ class BadBucket:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def log_message(self, *_: object) -> None:
+            def log_message(self, format: str, *_: object) -> None:
                 """
                 Write no log.
                 """
@@ -518,6 +528,6 @@ def test_check_notices_a_lost_image(url: str) -> None:
         check(studio, provider, 1)
         with pytest.raises(AssertionError):
             check(studio, provider, 2)
-        studio._runtime.library.blobs.drop(image.record.file)  # noqa: SLF001
+        TeamLibrary(url).blobs.drop(image.record.file)
         with pytest.raises(InvalidImageError):
             check(studio, provider, 1)

@@ -292,7 +292,7 @@ def main() -> None:
     library, room, count, habit, cap, *rest = sys.argv[1:]
     do = functools.partial(use, library, Path(room), count=int(count), habit=habit, cap=float(cap))
     if "unlocked" in rest:
-        Database.locked = unlocked  # type: ignore[assignment,method-assign] # a broken twin
+        Database.locked = unlocked  # type: ignore[method-assign] # a broken twin
         admission.admit = admit_together  # type: ignore[assignment] # likewise
     if "behind" in rest:
         slow_clock()

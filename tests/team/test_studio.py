@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from imagesession import Budget, Studio
+from imagesession._store.ids import UlidFactory
 from imagesession._store.records import turn_key
 from imagesession.errors import BudgetExceededError, InvalidImageError, InvalidRequestError
 from imagesession.testing import FakeOpenAI, serve, tiny_image
@@ -244,7 +245,7 @@ def test_orphaned_objects_are_swept_after_a_day(url: str, monkeypatch: pytest.Mo
         kept, lost = studio.generate("a teapot"), studio.generate("a cup")
         library = TeamLibrary(url)
         turn = lost.turn
-        library.blobs.write(f"images/{studio._runtime.library.ids.new()}/0.png", b"orphan")  # noqa: SLF001
+        library.blobs.write(f"images/{UlidFactory().new()}/0.png", b"orphan")
         assert library.sweep() == 0
         library.facts.drop(turn_key(turn))
         tomorrow = library.facts.now() + dt.timedelta(days=1, minutes=1)
