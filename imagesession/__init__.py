@@ -31,13 +31,12 @@ if TYPE_CHECKING:
     )
     from imagesession._api.guide import guide
     from imagesession._api.models import AsyncModelsResource, ModelsResource
+    from imagesession._api.pending import AsyncRequestsResource, RequestsResource
     from imagesession._api.queue import AsyncImageQueue, ImageQueue
     from imagesession._api.resources import (
         AsyncImagesResource,
-        AsyncRequestsResource,
         AsyncSessionsResource,
         ImagesResource,
-        RequestsResource,
         SessionsResource,
     )
     from imagesession._api.results import Results
@@ -143,7 +142,7 @@ _MODULES = {
     "AsyncImageSession": "_api.async_session",
     "AsyncImagesResource": "_api.resources",
     "AsyncModelsResource": "_api.models",
-    "AsyncRequestsResource": "_api.resources",
+    "AsyncRequestsResource": "_api.pending",
     "AsyncSavedImage": "_api.async_session",
     "AsyncSessionsResource": "_api.resources",
     "AsyncStudio": "_api.async_studio",
@@ -177,7 +176,7 @@ _MODULES = {
     "ProvenanceSignal": "_domain.provenance",
     "QueueStatus": "_domain.reports",
     "RecoveryReport": "_domain.reports",
-    "RequestsResource": "_api.resources",
+    "RequestsResource": "_api.pending",
     "Results": "_api.results",
     "SavedImage": "_api.session",
     "SessionStatus": "_domain.reports",

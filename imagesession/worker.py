@@ -30,6 +30,8 @@ from imagesession.errors import (
     TransientError,
 )
 
+__all__ = ["run"]
+
 _HEARTBEAT, _STALLED, _SWEEP = 2.0, 10.0, 5.0
 _MAX_ATTEMPTS, _MAX_DELAY = 12, 300
 
@@ -81,8 +83,8 @@ def _task(studio: AsyncStudio) -> Any:  # noqa: ANN401 - Procrastinate reads its
     async def image(
         name: str, key: str, request: Mapping[str, Any], options: Mapping[str, Any]
     ) -> None:
-        one = {f"{name}/{key}": ImageRequest(**request)}
-        (outcome,) = await studio.map(one, progress=False, **options)
+        requests = {f"{name}/{key}": ImageRequest(**request)}
+        (outcome,) = await studio.map(requests, progress=False, **options)
         if isinstance(outcome, OutcomeUnknownError):
             await studio.recover(timeout=0)  # of a worker that was killed
         if isinstance(outcome, ImageSessionError):

@@ -227,10 +227,9 @@ def test_variations_do_not_share_a_conversation(session: Any, provider: FakeOpen
     assert len({body["conversation"] for body in bodies}) == 4
     straight = [body for body in bodies if known(body) == straight_from(first, conversing=True)]
     assert len(straight) == 1
-    in_words = {image.prompt: image for image in results}
+    in_conversation = {image.turn.conversation: image for image in results}
     for body in bodies:
-        image = in_words[body["input"][-1]["content"][-1]["text"]]
-        assert body["conversation"] == image.turn.conversation
+        image = in_conversation[body["conversation"]]
         assert body in straight or known(body) == anew_from(first, within=image)
         assert image.turn.context == "continued"
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("imagesession", "imagesession_mcp")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 # Longer for a reason: public classes and the store's contract, whose methods are all documented.
-LONG = {"generation.py", "session.py", "studio.py", "errors.py", "ports.py"}
+LONG = {"async_studio.py", "generation.py", "session.py", "studio.py", "errors.py", "ports.py"}
 MAX_MODULE_LINES = 420
 MAX_FUNCTION_LINES = 45
 

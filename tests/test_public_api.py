@@ -121,7 +121,7 @@ def test_studio_has_only_its_methods_and_resources() -> None:
     """
     A studio's public attributes are its resources and a few methods.
     """
-    own = "session open promote map recover costs stats doctor gallery close empty_bin"
+    own = "session open promote map queue recover costs stats doctor gallery close empty_bin"
     constructors = "offline from_env library provider prices"
     assert public_names(Studio) == {*VERBS, *COLLECTIONS, *own.split(), *constructors.split()}
     removing = ("delete", "restore", "erase")

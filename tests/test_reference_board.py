@@ -198,12 +198,12 @@ def test_missing_image_of_the_board_is_named(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    If an image of the board is gone, the turn is not sent, and the error names its role.
+    If an image of the board is gone, the turn is not sent, and the error says where its file was.
     """
     studio = make_studio(tmp_path / "library", provider=provider)
     session = studio.session("A tea shop", references={"logo": RED})
     Path(session.references()["logo"].path).unlink()
-    with pytest.raises(InvalidImageError, match="cannot be read"):
+    with pytest.raises(InvalidImageError, match="is gone"):
         session.generate("a poster")
     assert asked(provider) == []
 

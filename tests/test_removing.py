@@ -668,7 +668,7 @@ def test_renamed_file_is_recognised(studio: Any) -> None:
     images[1].path.rename(new)
     with pytest.raises(InvalidImageError, match=r"is now .*Tea, the best one\.png"):
         _ = images[1].bytes
-    check = studio.doctor().check("pictures")
+    check = studio.doctor().check("images")
     assert (check.state, "backup" in str(check)) == ("warning", False)
     assert new.name in check.message
     repaired = studio.doctor(repair=True)
@@ -690,7 +690,7 @@ def test_removed_file_is_offered_for_deletion(studio: Any) -> None:
     images[1].path.unlink()
     with pytest.raises(InvalidImageError, match=r"studio.images.delete\('"):
         _ = images[1].bytes
-    check = studio.doctor().check("pictures")
+    check = studio.doctor().check("images")
     assert check.state == "problem"
     assert f"studio.images.delete({images[1].id!r})" in check.remedy
     studio.images.delete(images[1].id)

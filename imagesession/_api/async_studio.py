@@ -31,14 +31,9 @@ from imagesession._api.config import (
     takes_studio_params,
 )
 from imagesession._api.models import AsyncModelsResource
+from imagesession._api.pending import AsyncRequestsResource, to_recovery_report
 from imagesession._api.queue import AsyncImageQueue
-from imagesession._api.resources import (
-    AsyncImagesResource,
-    AsyncRequestsResource,
-    AsyncSessionsResource,
-    id_or_name,
-    to_recovery_report,
-)
+from imagesession._api.resources import AsyncImagesResource, AsyncSessionsResource, id_or_name
 from imagesession._api.results import Results
 from imagesession._api.types import CallParams, ImageInput, SessionParams, takes_keywords
 from imagesession._api.workflows import DEFAULT_CONCURRENCY

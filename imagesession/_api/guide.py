@@ -24,7 +24,8 @@ from imagesession._api.config import (
     DEFAULT_TIMEOUT,
 )
 from imagesession._api.models import ModelsResource
-from imagesession._api.resources import ImagesResource, RequestsResource, SessionsResource
+from imagesession._api.pending import RequestsResource
+from imagesession._api.resources import ImagesResource, SessionsResource
 from imagesession._api.session import ImageSession, SavedImage
 from imagesession._api.signatures import INHERITED
 from imagesession._api.studio import Studio

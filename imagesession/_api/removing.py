@@ -17,7 +17,8 @@ from imagesession._runtime.runtime import AsyncRuntime, Runtime
 Target = TypeVar("Target")
 
 
-class _Removable(Generic[Target]):
+@public_base
+class Removable(Generic[Target]):
     """
     Attributes:
         _what: The parameter of `removal.remove` that takes the targets.
@@ -32,7 +33,7 @@ class _Removable(Generic[Target]):
 
 @public_base
 @attrs.frozen(eq=False, repr=False)
-class RemovableResource(_Removable[Target]):
+class RemovableResource(Removable[Target]):
     """
     Deletes, restores and erases.
     """
@@ -98,7 +99,7 @@ class RemovableResource(_Removable[Target]):
 
 @public_base
 @attrs.frozen(eq=False, repr=False)
-class AsyncRemovableResource(_Removable[Target]):
+class AsyncRemovableResource(Removable[Target]):
     """
     Same as `RemovableResource`, but awaits.
     """

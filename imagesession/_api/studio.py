@@ -29,14 +29,9 @@ from imagesession._api.config import (
 )
 from imagesession._api.generation import GenerationVerbs
 from imagesession._api.models import ModelsResource
+from imagesession._api.pending import RequestsResource, to_recovery_report
 from imagesession._api.queue import ImageQueue
-from imagesession._api.resources import (
-    ImagesResource,
-    RequestsResource,
-    SessionsResource,
-    id_or_name,
-    to_recovery_report,
-)
+from imagesession._api.resources import ImagesResource, SessionsResource, id_or_name
 from imagesession._api.results import Results
 from imagesession._api.session import ImageSession, SavedImage, last_image
 from imagesession._api.types import CallParams, ImageInput, SessionParams, takes_keywords

@@ -93,12 +93,11 @@ def marks_to_dict(marks: Marks) -> dict[str, Any]:
     """
     Return marks as a dictionary for JSON.
     """
-    plain = {marked_id: _plain(mark) for marked_id, mark in marks.items()}
-    set_members = {
-        marked_id: {name: value for name, value in members.items() if value}
-        for marked_id, members in plain.items()
+    plain = {
+        marked_id: {name: value for name, value in _plain(mark).items() if value}
+        for marked_id, mark in marks.items()
     }
-    return {marked_id: members for marked_id, members in set_members.items() if members}
+    return {marked_id: members for marked_id, members in plain.items() if members}
 
 
 def read_turn(data: bytes, where: str) -> Turn:
@@ -212,15 +211,7 @@ def read_session(data: bytes, where: str) -> SessionRecord:
 
 def read_marks(data: bytes, where: str) -> Marks:
     """
-    Read the marks of an owner.
-
-    Args:
-        data: The record.
-        where: Its path, for errors.
-
-    Raises:
-        CorruptRecordError: It is damaged.
-        UnsupportedFormatVersionError: A newer imagesession wrote it.
+    Read the marks of an owner; raises as `read_turn`.
     """
     marks = _open(_parse(data, where), where, "marks").inner("marks")
     return {marked_id: _read_mark(marks.inner(marked_id)) for marked_id in marks.data}

@@ -31,16 +31,13 @@ async def create_image_session(
     quality: params.Quality = "auto",
     size: params.Size = "auto",
     background: params.Background = "auto",
-    resume: Annotated[
-        bool, Field(description="Continues the session of that name, if there is one.")
-    ] = False,
+    resume: Annotated[bool, Field(description="Continues the session of that name.")] = False,
     reference_images: params.References = None,
     options: params.Options = None,
 ) -> Payload:
     """
-    Start a session, a conversation that makes images: use it for anything that takes more than one
-    image, or that will be refined. Options and references set here apply to every image in it.
-    Costs nothing.
+    Start a session, a conversation for several images, or one to be refined. Its options and
+    references apply to every image. Costs nothing.
     """
     defaults = build_options(
         options, quality=quality, size=size, background=background, model=model

@@ -28,6 +28,7 @@ DIRECTIVES = re.compile(
 ROOMS = (
     "imagesession", "imagesession.errors", "imagesession.presets", "imagesession.schema",
     "imagesession.testing",
+    "imagesession.worker",
 )  # fmt: skip
 
 

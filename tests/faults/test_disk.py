@@ -513,7 +513,7 @@ def _append_only(lines: Mapping[Path, bytes]) -> None:
     [
         (poll, "record_response_id", _id_or_error),
         ("imagesession._store.turns", "save_to_fallback", _unchanged),
-        ("imagesession._store.disk.blobs", "_find_orphan_file", _nowhere),
+        (DiskBlobs, "_find_orphan_file", _nowhere),
         ("imagesession._store.disk.facts", "write_lines", _append_only),
     ],
     ids=["fails without an id", "drops the image", "stores it twice", "leaves an intent"],

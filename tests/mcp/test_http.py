@@ -179,7 +179,7 @@ async def test_principals_are_isolated(token_server: Running, era: Era) -> None:
             result = await bob.call_tool(tool, arguments)
             assert result.is_error, tool
             assert "Ann's secret" not in str(result)
-        with pytest.raises(MCPError, match="no picture"):
+        with pytest.raises(MCPError, match="no image"):
             await bob.read_resource(f"imagesession://images/{image['image_id']}")
     async with connect_http(era, token_server.url, ANN) as ann:
         assert not (await ann.call_tool("view_image", {"image_id": image["image_id"]})).is_error

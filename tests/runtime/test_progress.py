@@ -333,7 +333,7 @@ async def coroutine_callback(_: ProgressEvent) -> None:
     """
 
 
-@pytest.mark.parametrize("wrong", [coroutine_callback, True, "bar"])
+@pytest.mark.parametrize("wrong", [coroutine_callback, 1, "bar"])
 def test_invalid_callback_is_refused(studio: Any, provider: FakeOpenAI, wrong: Any) -> None:
     """
     Anything but a plain function is refused before anything is sent.

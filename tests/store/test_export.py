@@ -890,7 +890,7 @@ def test_forged_sessions_are_refused(other: Any, exported: Path, member: str) ->
     refused(other, exported, CorruptRecordError, r"session\.json")
 
 
-@pytest.mark.parametrize("what", ["turn", "picture", "file"])
+@pytest.mark.parametrize("what", ["turn", "image", "file"])
 def test_duplicates_are_refused(other: Any, exported: Path, what: str) -> None:
     """
     Two turns with one id, or two images with one id or file, are refused.
@@ -899,7 +899,7 @@ def test_duplicates_are_refused(other: Any, exported: Path, what: str) -> None:
     if what == "turn":
         (exported / "turns" / "copy.json").write_bytes(first.read_bytes())
     else:
-        name = {"picture": "id", "file": "file"}[what]
+        name = {"image": "id", "file": "file"}[what]
         known = json.loads(first.read_bytes())["images"][0][name]
         change(second, lambda facts: facts["images"][0].update({name: known}))
     reseal(exported)

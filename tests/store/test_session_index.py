@@ -241,7 +241,7 @@ def test_sessions_are_found_in_a_read_only_library(
     record = SessionRecord(id=library.new_id().id, description="x", name="Tea", created=LONG_AGO)
     write_by_hand(library, record)
 
-    def refuse(_: Database) -> Any:
+    def refuse(_: Database, **_ways: object) -> Any:
         raise StorageIOError("attempt to write a readonly database")
 
     monkeypatch.setattr(Database, "locked", refuse)

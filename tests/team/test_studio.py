@@ -231,7 +231,7 @@ def test_missing_and_changed_objects_are_reported(
     for image in (gone, changed):
         with pytest.raises(InvalidImageError):
             _ = image.bytes
-    message = studio.doctor().check("pictures").message
+    message = studio.doctor().check("images").message
     assert gone.record.file in message
     assert changed.record.file in message
 

@@ -248,4 +248,5 @@ const stars = {
 };
 
 stars.read();
-take(data);
+// The turns of a large library come with its parts, and a session has none before.
+if (!parts.length) take(data);

@@ -66,8 +66,11 @@ const found = {
   },
 };
 
+let pause = 0;
+
 function look(change) {
-  Object.assign(wanted, change);
+  clearTimeout(pause);
+  Object.assign(wanted, {text: one("search").value}, change);
   one("search").value = wanted.text;
   for (const name of FIELDS) one(name).value = wanted[name];
   one("starred").setAttribute("aria-pressed", String(wanted.starred));
@@ -297,7 +300,6 @@ one("filters").addEventListener("click", () => unfold(one("fields").hidden));
 for (const name of FIELDS) one(name).addEventListener("change", () => look({[name]: one(name).value}));
 one("clear").addEventListener("click", () => look(NOTHING_WANTED));
 
-let pause = 0;
 one("search").addEventListener("input", () => {
   clearTimeout(pause);
   pause = setTimeout(() => look({text: one("search").value}), 90);
