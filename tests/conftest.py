@@ -245,7 +245,7 @@ class Sketches:
     coarse: bool = False
     _rendered: dict[object, bytes] = attrs.field(factory=dict[object, bytes], init=False)
     _render: Callable[..., bytes] = attrs.field(default=sketch.render, init=False)
-    _draw: Callable[..., Image.Image] = attrs.field(default=sketching._draw, init=False)  # noqa: SLF001 - it is put back
+    _draw: Callable[..., Image.Image] = attrs.field(default=sketching._draw, init=False)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - it is put back
     _edit: Callable[..., Image.Image] = attrs.field(default=edit.edited, init=False)
 
     def render(self, state: sketch.SketchState, **how: Any) -> bytes:
