@@ -33,14 +33,8 @@ def open_app(library: TeamLibrary) -> procrastinate.App:
     Raises:
         StorageIOError: The database cannot be used.
     """
-    # Nothing is prepared and nothing listens, so that PgBouncer may stand in between.
-    settings = {**library.parsed.connection(), "prepare_threshold": None}
-    connector = procrastinate.PsycopgConnector(kwargs=settings, min_size=1, max_size=1)
-    app = procrastinate.App(connector=connector)
-    with app.open(), library.facts.transaction(_SETUP), _errors():
-        if not app.check_connection():
-            app.schema_manager.apply_schema()
-    return app
+    with _opened_app(library) as app:
+        return app
 
 
 def create(ports: Ports, name: str, jobs: Sequence[Mapping[str, Any]]) -> None:
@@ -101,9 +95,22 @@ def _opened(ports: Ports) -> Generator[tuple[procrastinate.App, TeamLibrary], No
             "A queue needs a library on PostgreSQL, such as "
             'Studio("postgresql://host/database?blobs=s3://bucket/prefix"). `map` needs none.'
         )
-    app = open_app(ports)
-    with app.open(), _errors():
+    with _opened_app(ports) as app:
         yield app, ports
+
+
+@contextlib.contextmanager
+def _opened_app(library: TeamLibrary) -> Generator[procrastinate.App]:
+    # Nothing is prepared and nothing listens, so that PgBouncer may stand in between.
+    settings = {**library.parsed.connection(), "prepare_threshold": None}
+    connector = procrastinate.PsycopgConnector(kwargs=settings, min_size=1, max_size=1)
+    app = procrastinate.App(connector=connector)
+    with app.open(), _errors():
+        if not app.check_connection():
+            with library.facts.transaction(_SETUP):
+                if not app.check_connection():  # nor did another program meanwhile
+                    app.schema_manager.apply_schema()
+        yield app
 
 
 @contextlib.contextmanager
