@@ -14,14 +14,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import procrastinate
-from procrastinate import exceptions
-from procrastinate.jobs import Job
-from procrastinate.retry import BaseRetryStrategy, RetryDecision
-
 from imagesession import AsyncStudio, ImageRequest
-from imagesession._store.team import jobs
-from imagesession._store.team.library import TeamLibrary
+from imagesession._domain.extras import needs_extra
 from imagesession.errors import (
     ImageSessionError,
     InvalidRequestError,
@@ -29,6 +23,15 @@ from imagesession.errors import (
     StorageIOError,
     TransientError,
 )
+
+with needs_extra("cluster", "A worker"):
+    import procrastinate
+    from procrastinate import exceptions
+    from procrastinate.jobs import Job
+    from procrastinate.retry import BaseRetryStrategy, RetryDecision
+
+    from imagesession._store.team import jobs
+    from imagesession._store.team.library import TeamLibrary
 
 __all__ = ["run"]
 

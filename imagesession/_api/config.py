@@ -16,6 +16,7 @@ import attrs
 
 from imagesession._api.signatures import expand_signature
 from imagesession._domain.call_settings import CallSettings
+from imagesession._domain.extras import needs_extra
 from imagesession._domain.foreign_words import unknown_option
 from imagesession._domain.model_catalog import ModelCatalog, load_catalogue
 from imagesession._domain.options import OPTION_NAMES, GenerateOptions, OptionParams
@@ -331,13 +332,9 @@ def _open_team_library(url: str, *, embed_metadata: bool = False, **unused: obje
             f"{next(iter(unused))}= is for libraries in folders. In a bucket, images are named by "
             "their content, and its policy says who may read them."
         )
-    try:
+    with needs_extra("team", "A library on PostgreSQL"):
         from imagesession._store.team.library import open_library as open_on_servers  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise InvalidRequestError(
-            f"A library on PostgreSQL needs a package that is not installed ({error.name}). Run "
-            "pip install 'imagesession[team]'."
-        ) from None
+
     store = open_on_servers(url)
     store.embeds_metadata = bool(embed_metadata)
     return store

@@ -17,6 +17,7 @@ from imagesession._api.session import SavedImage, last_image
 from imagesession._api.signatures import public_base
 from imagesession._api.workflows import to_results
 from imagesession._display.progress import bar
+from imagesession._domain.extras import needs_extra
 from imagesession._domain.reports import QueueStatus
 from imagesession._domain.turn import Turn
 from imagesession._domain.wording import quote
@@ -47,13 +48,15 @@ class QueueFacts(Generic[AnyRuntime]):
         """
         Queue the jobs that `plan_queue` has made.
         """
-        from imagesession._store.team import jobs  # noqa: PLC0415 - loads Procrastinate
+        with needs_extra("cluster", "A queue"):
+            from imagesession._store.team import jobs  # noqa: PLC0415 - an extra
 
         jobs.create(runtime.library.ports, name, requests)
         return cls(name, runtime)
 
     def _jobs(self) -> list[tuple[str, str]]:
-        from imagesession._store.team import jobs  # noqa: PLC0415 - loads Procrastinate
+        with needs_extra("cluster", "A queue"):
+            from imagesession._store.team import jobs  # noqa: PLC0415 - an extra
 
         return jobs.find(self._runtime.library.ports, self.name)
 
@@ -61,7 +64,8 @@ class QueueFacts(Generic[AnyRuntime]):
         return QueueStatus.of(state for _, state in self._jobs())
 
     def _cancel(self) -> QueueStatus:
-        from imagesession._store.team import jobs  # noqa: PLC0415 - loads Procrastinate
+        with needs_extra("cluster", "A queue"):
+            from imagesession._store.team import jobs  # noqa: PLC0415 - an extra
 
         jobs.cancel(self._runtime.library.ports, self.name)
         return self._status()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
+from imagesession._domain.extras import needs_extra
 from imagesession._domain.token_counts import TokenCounts, parse_image_usage, parse_text_model_usage
 from imagesession._domain.turn import Turn
 from imagesession._domain.wording import quote
@@ -46,12 +47,8 @@ def recorder(telemetry: Telemetry) -> OnSettled | None:
         raise InvalidRequestError(
             f'telemetry={quote(telemetry)} is none of True, False and "prompts".'
         )
-    try:
+    with needs_extra("otel", "telemetry="):
         return _Recorder(prompts=telemetry == "prompts").record
-    except ImportError as error:
-        raise InvalidRequestError(
-            "telemetry= needs OpenTelemetry. Install it: pip install imagesession[otel]."
-        ) from error
 
 
 class _Recorder:
