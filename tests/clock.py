@@ -9,7 +9,7 @@ import datetime as dt
 import os
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +161,13 @@ def looking_often() -> Generator[None, None, None]:
         patch.setattr(poll, "_SHORTEST_DELAY", 0.005)
         patch.setattr(poll, "_DELAY_DIVISOR", 200)
         yield
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """
+    Wait until a condition holds, which may take a minute on a busy machine.
+    """
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.005)

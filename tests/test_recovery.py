@@ -14,7 +14,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -50,7 +49,7 @@ from imagesession.testing import (
     Fault,
     serve,
 )
-from tests.clock import HoldingProvider, hurried
+from tests.clock import HoldingProvider, hurried, wait_for
 from tests.conftest import MakeStudio
 from tests.unsettled import unsettled
 
@@ -69,16 +68,6 @@ def posts(provider: FakeOpenAI) -> int:
     Return the number of paid requests.
     """
     return sum((call.method, call.path) == ("POST", "/responses") for call in provider.requests)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """
-    Wait until a condition holds, which may take a minute on a busy machine.
-    """
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
 
 
 @contextlib.contextmanager

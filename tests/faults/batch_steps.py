@@ -10,8 +10,6 @@ code: a negative signal, or the number of steps if there were fewer.
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from pathlib import Path
 
@@ -25,7 +23,7 @@ from imagesession._engine.request import StudioConfig
 from imagesession._runtime import openai_clients  # slow to import, so imported before forking
 from imagesession._store.batches import BatchStore
 from tests.faults.dying import When, die_at_step
-from tests.faults.steps import Step, Watcher
+from tests.faults.steps import die_at
 
 assert openai_clients
 assert submit
@@ -42,19 +40,13 @@ def submit_and_die(root: Path, url: str, name: str, number: int, when: When) -> 
     """
     Submit a batch and collect it, and die at a step; return the number of steps if there are fewer.
     """
-    count = 0
-
-    def die(_: Step) -> None:
-        nonlocal count
-        count += 1
-        if count == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-
     studio = Studio(root, api_key="x", base_url=url)
-    watcher = Watcher(root, before=die) if when == "before" else Watcher(root, after=die)
-    with watcher.watching():
-        studio.batches.create(prompts(name), name=name).wait(progress=False)
-    return count
+    return die_at(
+        root,
+        number,
+        when,
+        lambda: studio.batches.create(prompts(name), name=name).wait(progress=False),
+    )
 
 
 # --- broken twins -------------------------------------------------------------------------------

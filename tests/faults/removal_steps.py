@@ -10,8 +10,6 @@ prints the exit code: a negative signal, or the number of steps if there were fe
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from imagesession._runtime import openai_clients  # slow to import, so imported 
 from imagesession._store.disk.facts import DiskFacts
 from imagesession._store.ports import Key
 from tests.faults.dying import When, die_at_step
-from tests.faults.steps import Step, Watcher
+from tests.faults.steps import die_at
 
 assert openai_clients
 
@@ -29,20 +27,10 @@ def remove_and_die(root: Path, url: str, name: str, number: int, when: When) -> 
     """
     Carry a removal out, and die at a step; return the number of steps if there are fewer.
     """
-    count = 0
-
-    def die(_: Step) -> None:
-        nonlocal count
-        count += 1
-        if count == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-
     verb, kind, removed_id = name.split(":")
     studio = Studio(root, api_key="x", base_url=url)
-    watcher = Watcher(root, before=die) if when == "before" else Watcher(root, after=die)
-    with watcher.watching():
-        getattr(getattr(studio, kind), verb)(removed_id)
-    return count
+    remove = getattr(getattr(studio, kind), verb)
+    return die_at(root, number, when, lambda: remove(removed_id))
 
 
 def forget() -> None:

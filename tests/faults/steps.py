@@ -168,9 +168,9 @@ def is_folder(root: Path, step: Step) -> bool:
 # --- the program ------------------------------------------------------------------------------
 
 
-def generate_and_die(root: Path, url: str, session: str, number: int, when: When) -> int:
+def die_at(root: Path, number: int, when: When, act: Callable[[], object]) -> int:
     """
-    Generate an image, and die at a step; return the number of steps if there are fewer.
+    Do something, and die at a step of it; return the number of steps if there are fewer.
     """
     count = 0
 
@@ -180,11 +180,18 @@ def generate_and_die(root: Path, url: str, session: str, number: int, when: When
         if count == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    opened = Studio(root, api_key="x", base_url=url).open(session)
     watcher = Watcher(root, before=die) if when == "before" else Watcher(root, after=die)
     with watcher.watching():
-        opened.generate("a teapot")
+        act()
     return count
+
+
+def generate_and_die(root: Path, url: str, session: str, number: int, when: When) -> int:
+    """
+    Generate an image, and die at a step; return the number of steps if there are fewer.
+    """
+    opened = Studio(root, api_key="x", base_url=url).open(session)
+    return die_at(root, number, when, lambda: opened.generate("a teapot"))
 
 
 def main() -> None:

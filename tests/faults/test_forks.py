@@ -26,10 +26,9 @@ from imagesession._imaging.decode import decode_image
 from imagesession.errors import InvalidRequestError
 from imagesession.testing import FakeOpenAI, serve, tiny_image
 from tests.bench.server import FixedSketcher
-from tests.clock import HoldingProvider
+from tests.clock import HoldingProvider, wait_for
 from tests.faults.billing import SIZE
 from tests.faults.pace import HANG
-from tests.test_recovery import wait_for
 from tests.unsettled import unsettled
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="programs are forked")

@@ -27,7 +27,7 @@ from imagesession import Budget, Studio
 from imagesession.errors import InvalidImageError, StorageError
 from imagesession.testing import serve
 from tests import team_servers
-from tests.clock import HoldingProvider
+from tests.clock import HoldingProvider, wait_for
 from tests.team_servers import Servers
 
 team_servers.skip_if_missing(whole_module=True)
@@ -79,16 +79,6 @@ def many(pytestconfig: pytest.Config) -> bool:
     Whether there is time for every case.
     """
     return bool(pytestconfig.getoption("--faults"))
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """
-    Wait until a condition holds, which may take a minute on a busy machine.
-    """
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
 
 
 def check(studio: Studio, provider: HoldingProvider, images: int) -> None:

@@ -8,7 +8,6 @@ import datetime as dt
 import pickle
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,7 @@ from imagesession._store.records import turn_key
 from imagesession.errors import BudgetExceededError, InvalidImageError, InvalidRequestError
 from imagesession.testing import FakeOpenAI, serve, tiny_image
 from tests import team_servers
-from tests.clock import HoldingProvider
+from tests.clock import HoldingProvider, wait_for
 from tests.conftest import MakeStudio
 from tests.sent import asked
 
@@ -30,16 +29,6 @@ team_servers.skip_if_missing(whole_module=True)
 from imagesession._store.team.address import parse_address  # noqa: E402 - of an extra
 from imagesession._store.team.blobs import TeamBlobs  # noqa: E402
 from imagesession._store.team.library import TeamLibrary  # noqa: E402
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """
-    Wait until a condition holds, which may take a minute on a busy machine.
-    """
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
 
 
 def test_any_program_goes_on_with_a_session(make_studio: MakeStudio, provider: FakeOpenAI) -> None:
