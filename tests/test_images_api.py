@@ -20,6 +20,7 @@ from imagesession.errors import (
     GenerationFailedError,
     InvalidOptionError,
     InvalidRequestError,
+    OutcomeUnknownError,
     ProviderUnavailableError,
 )
 from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, Fault, tiny_image
@@ -339,3 +340,24 @@ def test_invalid_lists_of_image_models(studio: Any, provider: FakeOpenAI, models
     with pytest.raises(InvalidOptionError, match="image_model"):
         studio.generate("a pot", image_model=models)
     assert posts(provider) == []
+
+
+@pytest.mark.parametrize("members", [{}, {"id": None}], ids=["with an id", "without one"])
+@pytest.mark.usefixtures("hurried")
+def test_response_that_goes_on_is_polled(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, members: dict[str, Any]
+) -> None:
+    """
+    A gateway that answers with a response which is not finished is polled for it; without an id the
+    outcome is unknown. It is never a turn without an image.
+    """
+    made = make_studio(tmp_path / "gateway", provider=provider).generate("a pot", **HAND)
+    unfinished = {"id": made.turn.response_id, "status": "in_progress", "output": [], **members}
+    fault = Fault(path="/images/generations", response=lambda _: json_response(unfinished))
+    provider.enqueue_fault(fault)
+    studio = make_studio(tmp_path / "library", provider=provider)
+    if members:
+        with pytest.raises(OutcomeUnknownError, match="no id"):
+            studio.generate("a pot", api="images", **HAND)
+    else:
+        assert studio.generate("a pot", api="images", **HAND).bytes == made.bytes

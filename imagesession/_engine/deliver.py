@@ -28,6 +28,7 @@ from .http import HttpResponse
 from .image_urls import fetch_images
 from .outcomes import ResponseOutcome
 from .payloads import PreparedRequest
+from .poll import record_response_id
 from .provider_errors import (
     ContextLengthExceededError,
     ConversationLockedError,
@@ -44,7 +45,7 @@ from .quarantine import quarantine_if_unreadable
 from .request import StudioConfig
 from .sessions import BranchHead
 from .strategies import MODES, Delivery, Name, Strategy
-from .transmit import parse_paid, post, send, stream, with_request_id
+from .transmit import parse_paid, poll_accepted, post, send, stream, with_request_id
 from .uploads import find_uploaded, invalidate_uploads
 
 # No other caller uses a continued conversation, so it is only finishing the turn before.
@@ -240,6 +241,9 @@ def _send_to_images_api(delivery: Delivery, _: Strategy) -> Workflow[ResponseOut
 def _read_images_reply(delivery: Delivery, reply: HttpResponse) -> Workflow[ResponseOutcome]:
     turn = delivery.prepared.turn
     outcome = yield from parse_paid(turn, reply, images_api.parse_images_response)
+    if not outcome.finished:  # a gateway's answer is a response, which goes on
+        yield from record_response_id(turn, outcome.response_id)
+        return (yield from poll_accepted(turn, outcome.response_id, delivery.deadline))
     outcome = yield from fetch_images(turn, outcome, delivery.config.server, delivery.deadline)
     return (yield from quarantine_if_unreadable(turn, outcome, reply.body))
 

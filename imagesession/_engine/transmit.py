@@ -163,12 +163,24 @@ def _conclude(
     if outcome.finished and not (outcome.all_unreadable and response_id):
         readable = yield from quarantine_if_unreadable(turn, outcome, reply.body)
         return (yield from with_image(turn, response_id, readable, deadline))
+    if not wait and response_id is not None:
+        return outcome
+    return (yield from poll_accepted(turn, response_id, deadline))
+
+
+def poll_accepted(
+    turn: Turn, response_id: str | None, deadline: float
+) -> Workflow[ResponseOutcome]:
+    """
+    Poll for the outcome of a request that the provider has accepted.
+
+    Raises:
+        OutcomeUnknownError: It gave no id, or the response is not finished in time.
+    """
     if response_id is None:
         raise OutcomeUnknownError(
             "The provider accepted the request, but gave no id to poll for its outcome.", turn.id
         )
-    if not wait:
-        return outcome
     return (yield from poll_response(turn, response_id, deadline))
 
 
