@@ -151,7 +151,7 @@ class StreamAccumulator:
                 yield from self._salvage(data)
         elif item := as_mapping(event.get("item")):
             done = not kind.endswith(".added")
-            yield from self._add_item(item, _index_of(event), done=done)
+            yield from self._read_item(item, _index_of(event), data, done=done)
         elif _is_partial(event, kind):
             yield from _read_partial(event)
         elif kind in _DIRECT or isinstance(event.get("data"), list):
@@ -179,6 +179,13 @@ class StreamAccumulator:
         for index, item in enumerate(map(as_mapping, as_list(response.get("output")))):
             yield from self._add_item(item, index, done=ends, final=ends)
         self._conclude()
+
+    def _read_item(
+        self, item: Json, index: int | None, data: bytes, *, done: bool
+    ) -> Iterator[ReceivedImage]:
+        yield from self._add_item(item, index, done=done)
+        if encoded_image(item) and not self._items.has_image:  # its type is missing or damaged
+            yield from self._salvage(data)
 
     def _add_item(
         self, item: Json, index: int | None, *, done: bool = True, final: bool = False
@@ -220,7 +227,7 @@ class StreamAccumulator:
 
     def _add_image(self, image: ReceivedImage) -> Iterator[ReceivedImage]:
         item = {"type": IMAGE_CALL, "id": image.call_id, "result": image}
-        yield from self._add_item(item, None, done=False)
+        yield from self._add_item(item, None)
 
     def _salvage(self, data: bytes) -> Iterator[ReceivedImage]:
         for image in salvage(data):

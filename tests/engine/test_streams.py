@@ -164,6 +164,21 @@ def test_items_without_id_are_all_kept() -> None:
     assert image_bytes(accumulator.outcome) == [numbered_image(0), numbered_image(1)]
 
 
+@pytest.mark.parametrize("kind", [None, True, "?", "image_generation_cal"])
+def test_image_of_an_item_with_a_damaged_type_is_kept(kind: object) -> None:
+    """
+    An item's image is kept although its type is missing or damaged.
+    """
+    stream = StreamAccumulator()
+    item = {name: value for name, value in {**ITEM, "type": kind}.items() if value is not None}
+    (image,) = stream.feed(event("response.output_item.done", item=item))
+    assert isinstance(image, ReceivedImage)
+    assert image.data == PNG
+    outcome = stream.interrupted()
+    assert outcome is not None
+    assert [kept.data for kept in outcome.images] == [PNG]
+
+
 def test_unknown_events_are_ignored() -> None:
     """
     Unknown events, blank ones and the end mark of other servers change nothing.
