@@ -35,6 +35,8 @@ T = TypeVar("T")
 
 DAY = 86_400.0
 SHARE_OF_FAILING_WRITES, SHARE_OF_STOPS = 0.02, 0.1
+# Seconds until a worker gives up a response that never comes; images take a tenth of one.
+TIMEOUT = 5.0
 
 
 def work(library: str, url: str, number: int, count: int, *troubles: str) -> None:
@@ -46,7 +48,8 @@ def work(library: str, url: str, number: int, count: int, *troubles: str) -> Non
         fail_writes(chance)
     lead_astray = clock(chance) if "astray" in troubles else int
     lead_astray()
-    studio = attempt(lambda: Studio(library, api_key="x", base_url=url))
+    timeout = TIMEOUT if "full" in troubles else 600.0
+    studio = attempt(lambda: Studio(library, api_key="x", base_url=url, timeout=timeout))
     attempt(lambda: studio.recover(timeout=0))
     session = attempt(lambda: studio.open(f"session {number}"))
     settled = {turn.idempotency_key for turn in attempt(session.turns)}

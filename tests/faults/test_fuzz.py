@@ -64,6 +64,9 @@ TYPED = (ImageSessionError, RequestNotProcessedError)
 NUMBERS = "[" + "0," * 100_000 + "0]"
 MOST = 400  # times as long as it takes to read NUMBERS
 PNG = tiny_image(size=SIZE)
+BASE64 = base64.b64encode(PNG)
+# A partial image is not the one that was paid for.
+PARTIAL = base64.b64encode(tiny_image(size=SIZE, colour=(1, 2, 3)))
 WRONG: list[Any] = [
     None, True, 0, -1, 10**400, 1e308, math.nan, math.inf, "", "?", "\ud83d", "\0", "A" * 70_000,
     "data:,", "data:image/png;base64,AAAA", [], {}, [[]], [None], {"": {}}, [{"type": "message"}],
@@ -184,7 +187,11 @@ REPLIES: list[Any] = [
     {"id": "resp_1", "status": "incomplete", "incomplete_details": {"reason": "x"}, "output": []},
 ]  # fmt: skip
 EVENTS: list[Any] = [
-    json.loads(line.removeprefix(b"data: "))
+    json.loads(
+        line.removeprefix(b"data: ").replace(
+            BASE64, PARTIAL if b"partial_image_b64" in line else BASE64
+        )
+    )
     for line in _reply(stream=True).splitlines()
     if line.startswith(b"data: {")
 ]
@@ -197,7 +204,6 @@ headers = st.dictionaries(
 answers = st.builds(HttpResponse, status=st.sampled_from(STATUSES), headers=headers, body=bodies)
 # What was provably not processed may be sent again, or in another form.
 REJECTIONS = {400, 404, 413, 429, 501, 503}
-BASE64 = base64.b64encode(PNG)
 IMAGES_REPLY: Any = {
     "created": 1, "size": "1024x1024",
     "data": [{"b64_json": BASE64.decode(), "revised_prompt": "x"}],
