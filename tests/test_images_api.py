@@ -352,7 +352,12 @@ def test_response_that_goes_on_is_polled(
     outcome is unknown. It is never a turn without an image.
     """
     made = make_studio(tmp_path / "gateway", provider=provider).generate("a pot", **HAND)
-    unfinished = {"id": made.turn.response_id, "status": "in_progress", "output": [], **members}
+    unfinished: dict[str, Any] = {
+        "id": made.turn.response_id,
+        "status": "in_progress",
+        "output": [],
+        **members,
+    }
     fault = Fault(path="/images/generations", response=lambda _: json_response(unfinished))
     provider.enqueue_fault(fault)
     studio = make_studio(tmp_path / "library", provider=provider)
