@@ -16,6 +16,7 @@ from imagesession import Studio
 from imagesession._engine.store import SpendingQuery
 from imagesession._store.records import turn_key
 from tests import team_servers
+from tests.clock import wait_for
 from tests.team_servers import Servers
 
 team_servers.skip_if_missing(whole_module=True)
@@ -49,6 +50,22 @@ def test_few_connections_are_used(
     assert studios[0].costs().total.images == 15
     for studio in studios:
         studio.close()
+
+
+def test_connection_in_use_is_closed_when_it_is_free(url: str, servers: Servers) -> None:
+    """
+    A connection that is in use while its library is closed is closed afterwards, and not dropped.
+    """
+    library = TeamLibrary(url)
+
+    def close(connection: sa.Connection) -> Any:
+        library.database.close()
+        return connection.connection.dbapi_connection
+
+    used = library.database.run(close)
+    assert used.closed
+    count = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name_of(url)}'"  # noqa: S608
+    wait_for(lambda: bool(servers.execute(count)[0][0] == 0))
 
 
 def test_printed_schema_is_the_schema(url: str, servers: Servers) -> None:

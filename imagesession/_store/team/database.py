@@ -72,6 +72,7 @@ class Database:
             pool_timeout=_POOL_SECONDS,
             use_native_hstore=False,
         )
+        _close_on_return(self._engine)
         self._direct = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._thread = threading.local()
         # So that threads that wait for a transaction do not hold the connections that it needs.
@@ -139,9 +140,11 @@ class Database:
 
     def close(self) -> None:
         """
-        Close the connections that are not in use.
+        Close the connections: those in use as soon as they are not.
         """
+        pool = self._engine.pool
         self._engine.dispose()
+        pool.dispose()  # what came back meanwhile
 
     def abandon(self) -> None:
         """
@@ -287,6 +290,23 @@ def _pauses(patience: float) -> Iterator[float]:
         yield pause
         pause = min(_LONGEST_PAUSE, pause * 2)
     yield 0.0
+
+
+def _close_on_return(engine: sa.Engine) -> None:
+    """
+    Close connections that come back to a pool which was disposed of while they were in use, as by a
+    thread that renews leases; the pool would only drop them.
+    """
+
+    def mark(_connection: object, record: sa.pool.ConnectionPoolEntry) -> None:
+        record.info["pool"] = engine.pool
+
+    def close_if_old(connection: Any, record: sa.pool.ConnectionPoolEntry) -> None:  # noqa: ANN401 - of any driver
+        if connection is not None and record.info.get("pool") is not engine.pool:
+            connection.close()
+
+    sa.event.listen(engine, "connect", mark)
+    sa.event.listen(engine, "checkin", close_if_old)
 
 
 _databases: WeakSet[Database] = WeakSet()
