@@ -7,32 +7,29 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import json
+import types
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast, get_args
+from typing import (
+    Any,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import attrs
 
+from imagesession._domain import turn as turn_module
+from imagesession._domain.batch import BatchRecord
 from imagesession._domain.cost import Cost
-from imagesession._domain.image_header import PictureFormat
 from imagesession._domain.marks import Mark, Marks
-from imagesession._domain.model_catalog import CompletionWindow
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
-from imagesession._domain.tree import HeadMove
-from imagesession._domain.turn import (
-    APIS,
-    ContextMode,
-    Failure,
-    ImageRecord,
-    ImportOrigin,
-    Kind,
-    ProviderState,
-    Reference,
-    Source,
-    Status,
-    Turn,
-)
-from imagesession._domain.usage import Usage
+from imagesession._domain.turn import ImageRecord, Turn
 from imagesession.errors import (
     CorruptRecordError,
     InvalidOptionError,
@@ -42,14 +39,12 @@ from imagesession.errors import (
 from .format_1 import upgrade_record
 from .strict_reader import StrictReader, parse_object
 
-if TYPE_CHECKING:
-    from imagesession._domain.batch import BatchItem, BatchRecord
-    from imagesession._domain.estimate import CostEstimate
-
 RECORD_VERSION = 2
 T = TypeVar("T")
 Reader: TypeAlias = Callable[[bytes, str], object]
 """Reads a record, with its path for errors."""
+ReadMember: TypeAlias = Callable[[StrictReader, str], object]
+"""Reads a member of an object, by its name."""
 
 
 def dump_turn(turn: Turn) -> bytes:
@@ -119,48 +114,7 @@ def to_turn(members: dict[str, Any], where: str) -> Turn:
     """
     Read a turn's record that is parsed; see `read_turn`.
     """
-    record = _open(members, where, "turn")
-    return Turn(
-        id=record.text("id"),
-        session=record.optional("session", str),
-        parent=record.optional("parent", str),
-        branch=record.text("branch"),
-        depth=record.optional("depth", int) or 1,
-        kind=record.choice("kind", get_args(Kind), "general"),
-        label=record.optional("label", str) or "",
-        status=record.choice("status", get_args(Status)),
-        prompt=record.text("prompt"),
-        parameters=record.mapping("parameters") or {},
-        options=_read_options(record.inner("options"), record.place("options")),
-        references=record.each("references", _read_reference),
-        parents=record.texts("parents"),
-        masked=record.required("masked", bool),
-        mask_coverage=record.amount("mask_coverage"),
-        images=record.each("images", _read_image),
-        text=record.text("text"),
-        context=record.choice("context", get_args(ContextMode)),
-        context_turns=record.optional("context_turns", int),
-        model=record.optional("model", str),
-        provider=record.text("provider"),
-        provider_state=record.choice("provider_state", get_args(ProviderState), "responses"),
-        conversation=record.optional("conversation", str),
-        response_id=record.optional("response_id", str),
-        request_id=record.optional("request_id", str),
-        item_ids=record.texts("item_ids"),
-        usage=_read_usage(record.inner("usage")),
-        cost=_read_cost(record),
-        reserved=record.amount("reserved"),
-        idempotency_key=record.optional("idempotency_key", str),
-        batch=record.optional("batch", str),
-        within=record.choice("within", get_args(CompletionWindow), "soonest"),
-        origin=_read_origin(record),
-        failure=_read_failure(record),
-        started=record.time("started"),
-        finished=record.optional_time("finished"),
-        deleted=record.optional_time("deleted"),
-        erased_images=record.optional("erased_images", int) or 0,
-        version=record.text("version"),
-    )
+    return _read(Turn, _open(members, where, "turn"))
 
 
 def read_images(facts: dict[str, Any], where: str) -> tuple[ImageRecord, ...]:
@@ -188,25 +142,8 @@ def read_session(data: bytes, where: str) -> SessionRecord:
         UnsupportedFormatVersionError: A newer imagesession wrote it.
     """
     record = _open(_parse(data, where), where, "session")
-    choices = record.inner("choices")
-    _read_options(choices, record.place("choices"))
-    moves = record.inner("moves")
-    return SessionRecord(
-        id=record.text("id"),
-        description=record.text("description"),
-        name=record.optional("name", str),
-        choices=choices.data,
-        provider_state=_read_setting(record, "provider_state", get_args(ProviderState)),
-        remember=record.optional("remember", int),
-        api=_read_setting(record, "api", APIS),
-        references=record.each("references", _read_reference)
-        if "references" in record.data
-        else (),
-        created=record.time("created"),
-        closed=record.optional_time("closed"),
-        moves={name: _read_move(moves.inner(name)) for name in moves.data},
-        version=record.text("version"),
-    )
+    _read_options(record.inner("choices"))
+    return _read(SessionRecord, record)
 
 
 def read_marks(data: bytes, where: str) -> Marks:
@@ -214,7 +151,7 @@ def read_marks(data: bytes, where: str) -> Marks:
     Read the marks of an owner; raises as `read_turn`.
     """
     marks = _open(_parse(data, where), where, "marks").inner("marks")
-    return {marked_id: _read_mark(marks.inner(marked_id)) for marked_id in marks.data}
+    return _read_each(Mark, marks)
 
 
 def read_batch(data: bytes, where: str) -> BatchRecord:
@@ -229,32 +166,7 @@ def read_batch(data: bytes, where: str) -> BatchRecord:
         CorruptRecordError: It is damaged.
         UnsupportedFormatVersionError: A newer imagesession wrote it.
     """
-    from imagesession._domain.batch import BatchRecord, BatchState  # noqa: PLC0415 - hardly ever needed
-
-    record = _open(_parse(data, where), where, "batch")
-    return BatchRecord(
-        id=record.text("id"),
-        name=record.optional("name", str),
-        provider=record.text("provider"),
-        endpoint=record.text("endpoint"),
-        model=record.text("model"),
-        items=record.each("items", _read_item),
-        digest=record.text("digest"),
-        estimate=_read_estimate(record.inner("estimate")),
-        created=record.time("created"),
-        submitted_at=record.optional_time("submitted_at"),
-        absent_since=record.optional_time("absent_since"),
-        file_id=record.optional("file_id", str),
-        provider_id=record.optional("provider_id", str),
-        state=record.choice("state", get_args(BatchState)),
-        completed=record.required("completed", int),
-        failed=record.required("failed", int),
-        output_file_id=record.optional("output_file_id", str),
-        error_file_id=record.optional("error_file_id", str),
-        expires=record.optional_time("expires"),
-        problem=record.text("problem"),
-        settled=record.required("settled", bool),
-    )
+    return _read(BatchRecord, _open(_parse(data, where), where, "batch"))
 
 
 # --- writing ----------------------------------------------------------------------------------
@@ -306,11 +218,11 @@ def _open(members: dict[str, Any], where: str, kind: str) -> StrictReader:
     return record
 
 
-def _read_options(record: StrictReader, where: str) -> GenerateOptions:
+def _read_options(record: StrictReader) -> GenerateOptions:
     try:
         return _parse_options(json.dumps(record.data))
     except InvalidOptionError as error:
-        raise CorruptRecordError(f"{where}: {error}") from error
+        raise CorruptRecordError(f"{record.where}: {error}") from error
 
 
 @functools.lru_cache(maxsize=256)  # most turns of a library have the same few
@@ -318,103 +230,107 @@ def _parse_options(text: str) -> GenerateOptions:
     return GenerateOptions().updated(json.loads(text))
 
 
+def _read_cost(record: StrictReader) -> Cost:
+    try:
+        return Cost.read(record.data)
+    except ValueError as error:
+        raise CorruptRecordError(f"{record.where}: {error}") from error
+
+
 def _read_image(record: StrictReader) -> ImageRecord:
-    formats: tuple[PictureFormat, ...] = get_args(PictureFormat)
     file = record.text("file")
     if not file or file.startswith("/") or "\\" in file or ":" in file or ".." in file.split("/"):
         raise CorruptRecordError(
             f"{record.place('file')} is {file!r}, which is not within the library."
         )
-    return ImageRecord(
-        id=record.text("id"),
-        file=file,
-        format=record.choice("format", formats),
-        width=record.required("width", int),
-        height=record.required("height", int),
-        bytes=record.required("bytes", int),
-        sha256=record.text("sha256"),
-        revised_prompt=record.optional("revised_prompt", str),
-        call_id=record.optional("call_id", str),
-        received_sha256=record.optional("received_sha256", str),
-        source=record.choice("source", get_args(Source), "reply"),
+    return _read_fields(ImageRecord, record)
+
+
+# --- members ------------------------------------------------------------------------------------
+
+# Members that came later than their record's format, or say nothing where they are missing or null.
+_OPTIONAL: Mapping[str, str] = {
+    "Turn": "depth kind label parameters parents provider_state item_ids within erased_images",
+    "ImageRecord": "source",
+    "Reference": "role",
+    "SessionRecord": "references",
+    "HeadMove": "redo",
+    "Mark": "erased starred tags",
+    "BatchRecord": "running",
+    "CostEstimate": "assumptions",
+}
+_BY_CLASS: Mapping[type, Callable[[StrictReader], object]] = {
+    GenerateOptions: _read_options,
+    Cost: _read_cost,
+    ImageRecord: _read_image,
+}
+_SIMPLE: Mapping[object, ReadMember] = {
+    str: StrictReader.text,
+    int: lambda record, name: record.required(name, int),
+    bool: lambda record, name: record.required(name, bool),
+    float: StrictReader.amount,
+    dt.datetime: StrictReader.time,
+    tuple: StrictReader.texts,
+    dict: lambda record, name: record.inner(name).data,
+    Mapping: lambda record, name: record.inner(name).data,
+}
+
+
+def _read(kind: type[T], record: StrictReader) -> T:
+    read = _BY_CLASS.get(kind)
+    return _read_fields(kind, record) if read is None else cast("T", read(record))
+
+
+def _read_fields(kind: type[T], record: StrictReader) -> T:
+    """
+    Read an object by the types of its class's fields.
+    """
+    return kind(
+        **{
+            name: read(record, name)
+            for name, read, is_optional in _fields(cast("object", kind))
+            if not is_optional or record.data.get(name) is not None
+        }
     )
 
 
-def _read_mark(record: StrictReader) -> Mark:
-    return Mark(
-        deleted=record.optional_time("deleted"),
-        erased=record.optional("erased", bool) or False,
-        starred=record.optional("starred", bool) or False,
-        tags=record.texts("tags"),
+@functools.cache
+def _fields(kind: object) -> tuple[tuple[str, ReadMember, bool], ...]:
+    """
+    Return the name and the reader of each field, and whether it is optional.
+    """
+    names = vars(turn_module)  # where `Turn` is from, whatever it says
+    if kind is BatchRecord:
+        from imagesession._domain.estimate import CostEstimate  # noqa: PLC0415 - hardly ever needed
+
+        names = {**names, "CostEstimate": CostEstimate}
+    known = cast("type[attrs.AttrsInstance]", kind)
+    hints = get_type_hints(known, localns=names)
+    optional = _OPTIONAL.get(known.__name__, "").split()
+    return tuple(
+        (field.name, _reader(hints[field.name]), field.name in optional)
+        for field in attrs.fields(known)
     )
 
 
-def _read_item(record: StrictReader) -> BatchItem:
-    from imagesession._domain.batch import BatchItem  # noqa: PLC0415 - hardly ever needed
-
-    return BatchItem(
-        turn=record.text("turn"),
-        key=record.optional("key", str),
-        asked=record.required("asked", bool),
-        session=record.optional("session", str),
-    )
-
-
-def _read_estimate(record: StrictReader) -> CostEstimate:
-    from imagesession._domain.estimate import CostEstimate  # noqa: PLC0415 - hardly ever needed
-
-    low = record.amount("low")
-    assumptions = record.texts("assumptions")
-    return CostEstimate(low=low or 0.0, high=record.amount("high"), assumptions=assumptions)
-
-
-def _read_reference(record: StrictReader) -> Reference:
-    return Reference(
-        sha256=record.text("sha256"),
-        image_id=record.optional("image_id", str),
-        role=record.optional("role", str) or "",
-    )
+def _reader(hint: object) -> ReadMember:
+    """
+    Return the reader for a field's type.
+    """
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in {Union, types.UnionType}:
+        read = _reader(args[0])
+        return lambda record, name: None if record.data.get(name) is None else read(record, name)
+    if origin is Literal:
+        return lambda record, name: record.choice(name, args)
+    if origin is tuple and args[0] is not str:
+        return lambda record, name: record.each(name, functools.partial(_read, args[0]))
+    if origin is Mapping and args[1] is not Any:
+        return lambda record, name: _read_each(args[1], record.inner(name))
+    if (simple := _SIMPLE.get(origin or hint)) is not None:
+        return simple
+    return lambda record, name: _read(cast("type[object]", hint), record.inner(name))
 
 
-def _read_usage(record: StrictReader) -> Usage:
-    return Usage(
-        mainline=record.mapping("mainline"),
-        image=record.mapping("image"),
-        tier=record.optional("tier", str),
-    )
-
-
-def _read_cost(record: StrictReader) -> Cost | None:
-    if record.data.get("cost") is None:
-        return None
-    cost = record.inner("cost")
-    try:
-        return Cost.read(cost.data)
-    except ValueError as error:
-        raise CorruptRecordError(f"{cost.where}: {error}") from error
-
-
-def _read_origin(record: StrictReader) -> ImportOrigin | None:
-    if record.data.get("origin") is None:
-        return None
-    origin = record.inner("origin")
-    return ImportOrigin(
-        image_id=origin.optional("image_id", str), file=origin.optional("file", str)
-    )
-
-
-def _read_failure(record: StrictReader) -> Failure | None:
-    if record.data.get("failure") is None:
-        return None
-    failure = record.inner("failure")
-    return Failure(error=failure.text("error"), message=failure.text("message"))
-
-
-def _read_setting(record: StrictReader, name: str, choices: tuple[T, ...]) -> T | None:
-    return None if record.data.get(name) is None else record.choice(name, choices)
-
-
-def _read_move(record: StrictReader) -> HeadMove:
-    return HeadMove(
-        id=record.text("id"), head=record.optional("head", str), redo=record.texts("redo")
-    )
+def _read_each(kind: type[T], items: StrictReader) -> dict[str, T]:
+    return {name: _read(kind, items.inner(name)) for name in items.data}

@@ -92,15 +92,10 @@ class StrictReader:
             )
         return value
 
-    def optional(self, name: str, kind: type[T]) -> T | None:
-        return None if self.data.get(name) is None else self.required(name, kind)
-
     def text(self, name: str) -> str:
         return self.required(name, str)
 
-    def choice(self, name: str, choices: tuple[T, ...], default: T | None = None) -> T:
-        if default is not None and self.data.get(name) is None:
-            return default
+    def choice(self, name: str, choices: tuple[T, ...]) -> T:
         value = self.required(name, str)
         if value not in choices:
             raise CorruptRecordError(
@@ -121,10 +116,8 @@ class StrictReader:
     def optional_time(self, name: str) -> dt.datetime | None:
         return None if self.data.get(name) is None else self.time(name)
 
-    def amount(self, name: str) -> float | None:
+    def amount(self, name: str) -> float:
         value = self.data.get(name)
-        if value is None:
-            return None
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise CorruptRecordError(f"{self.place(name)} should be a number and is {value!r}.")
         try:
@@ -139,9 +132,6 @@ class StrictReader:
 
     def inner(self, name: str) -> StrictReader:
         return StrictReader(cast("dict[str, Any]", self.required(name, dict)), self.place(name))
-
-    def mapping(self, name: str) -> dict[str, Any] | None:
-        return None if self.data.get(name) is None else self.inner(name).data
 
     def each(self, name: str, read: Callable[[StrictReader], T]) -> tuple[T, ...]:
         return tuple(
