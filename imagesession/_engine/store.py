@@ -136,7 +136,8 @@ class Upload:
 
 class Store(BatchStore, Protocol):
     """
-    A library's store; only its implementation knows where things are kept.
+    A library's store; only its implementation knows where things are kept. Its parts in `_store`
+    add what else a caller has to know of a method, such as its errors.
     """
 
     def new_id(self, after: str = "") -> IdAndTime:
@@ -237,7 +238,7 @@ class Store(BatchStore, Protocol):
         ...
 
     def record_conversation(self, turn: Turn, conversation: str | None) -> None:
-        """Record a turn's new conversation durably."""
+        """Record durably that a turn is sent in another conversation than was planned."""
         ...
 
     def cooldown_remaining(self, provider: str) -> float:
@@ -261,7 +262,7 @@ class Store(BatchStore, Protocol):
         ...
 
     def begin_upload(self, sha256: str, provider: str) -> Lease | None:
-        """Claim the upload of an image; None while another call of this program does it."""
+        """Claim the upload of an image; None while another call does it, in any program."""
         ...
 
     def record_upload(self, sha256: str, provider: str, upload: Upload) -> None:
@@ -286,7 +287,7 @@ class Store(BatchStore, Protocol):
         ...
 
     def path(self, image: ImageRecord) -> str:
-        """Return the path of an image's file."""
+        """Return where an image is kept: the path of its file, or a URL."""
         ...
 
     def save_session(self, record: SessionRecord) -> None:
@@ -308,7 +309,10 @@ class Store(BatchStore, Protocol):
         ...
 
     def sessions_named(self, name: str) -> tuple[SessionRecord, ...]:
-        """Return the sessions with this name, the latest first."""
+        """
+        Return the sessions with this name, in whichever case and Unicode composition, the latest
+        first.
+        """
         ...
 
     def list_sessions(
@@ -325,7 +329,7 @@ class Store(BatchStore, Protocol):
         ...
 
     def all_marks(self) -> Mapping[str, Marks]:
-        """Return the marks of all that have any, by owner."""
+        """Return the marks of all that have any, by owner, without those that are damaged."""
         ...
 
     def change_marks(self, owner: str, ids: Iterable[str], change: Callable[[Mark], Mark]) -> None:
@@ -359,15 +363,18 @@ class Store(BatchStore, Protocol):
         ...
 
     def list_images(self, query: ImageQuery) -> tuple[tuple[Turn, int], ...]:
-        """Return turns with the position of an image in each."""
+        """Return images, each as its turn and its position there, the newest first."""
         ...
 
     def locate_images(self, query: ImageQuery) -> tuple[tuple[str | None, str, str], ...]:
-        """Return the ids of session, turn and image, without reading a record."""
+        """
+        Return the ids of session, turn and image, the newest first, as the index says and without
+        reading a record.
+        """
         ...
 
     def turn_ids(self, session: str) -> tuple[str, ...]:
-        """Return the ids of a session's turns, without reading a record."""
+        """Return the ids of a session's turns, the oldest first, without reading a record."""
         ...
 
     def read_turns(self, session: str | None, ids: Iterable[str]) -> tuple[Turn, ...]:
@@ -399,13 +406,13 @@ class Store(BatchStore, Protocol):
         ...
 
     def activity(self, record: SessionRecord) -> dt.datetime:
-        """Return the time of a session's last activity."""
+        """Return the time of a session's latest turn or move, or of its creation."""
         ...
 
     def count_sessions(self) -> int:
-        """Return how many sessions there are."""
+        """Return how many sessions are not deleted."""
         ...
 
     def active_sessions(self, since: dt.datetime) -> tuple[SessionActivity, ...]:
-        """Return the open sessions with activity since a time, the idlest first."""
+        """Return the open sessions with a turn or move since a time, the longest idle first."""
         ...

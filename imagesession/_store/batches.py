@@ -113,17 +113,11 @@ class BatchStore(IntentStore):
         return earlier
 
     def update_batch(self, record: BatchRecord, news: BatchUpdate) -> BatchRecord:
-        """
-        Record new facts of a batch durably, and return the batch with them.
-        """
         members = json.loads(json.dumps(dict(news), default=_to_json))
         self.facts.extend(Key("batch", record.id), members)
         return attrs.evolve(record, **news)
 
     def discard_batch(self, record: BatchRecord) -> None:
-        """
-        Drop a batch that was not submitted, and the intents of its turns.
-        """
         # The batch is removed last: until then it lists the intents.
         for turn_id in record.asked:
             self.facts.drop(Key("intent", turn_id))
@@ -175,9 +169,6 @@ class BatchStore(IntentStore):
         return is_deleted(read_marks(self.facts, batch_id), batch_id)
 
     def batch_turns(self, record: BatchRecord) -> tuple[Turn | None, ...]:
-        """
-        Return the settled turns of a batch's items, in order; None for each that is not settled.
-        """
         return tuple(map(self._settled_turn, record.items))
 
     def _settled_turn(self, item: BatchItem) -> Turn | None:

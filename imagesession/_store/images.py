@@ -88,9 +88,6 @@ class ImageStore(StorePart):
         )
 
     def path(self, image: ImageRecord) -> str:
-        """
-        Return where an image is kept: the path of its file, or a URL.
-        """
         return self.blobs.address(image.file)
 
     def local_file(self, image: ImageRecord) -> str:
@@ -125,15 +122,9 @@ class ImageStore(StorePart):
         )
 
     def metadata(self, turn: Turn, position: int) -> dict[str, Any]:
-        """
-        Return all recorded metadata of an image, as in its sidecar.
-        """
         return sidecar.to_dict(turn, position, session_name(self.facts, turn))
 
     def list_images(self, query: ImageQuery) -> tuple[tuple[Turn, int], ...]:
-        """
-        Return images, each as its turn and its position there, the newest first.
-        """
         read = self._read_location if query.deleted else self._read_current
         found = [read(row) for row in self.index.page(query)]
         if None in found:
@@ -220,22 +211,12 @@ class ImageStore(StorePart):
         return (turn, row.position) if ids[row.position : row.position + 1] == [row.image] else None
 
     def locate_images(self, query: ImageQuery) -> tuple[tuple[str | None, str, str], ...]:
-        """
-        Return where images are, the newest first, as the index says and without reading a record:
-        the ids of the session, of the turn and of the image.
-        """
         return tuple((row.session, row.turn, row.image) for row in self.index.page(query))
 
     def turn_ids(self, session: str) -> tuple[str, ...]:
-        """
-        Return the ids of a session's turns, the oldest first, without reading a record.
-        """
         return tuple(key.id for key in self.facts.scan("turn", session))
 
     def read_turns(self, session: str | None, ids: Iterable[str]) -> tuple[Turn, ...]:
-        """
-        Read turns of a session, or standalone ones; those that are gone are left out.
-        """
         keys = [Key("turn", turn_id, session) for turn_id in ids]
         return tuple(turn for turn in map(self._read_present, keys) if turn is not None)
 
@@ -252,7 +233,4 @@ class ImageStore(StorePart):
             return codec.read_turn(data, self.facts.describe(key))
 
     def spending(self, query: SpendingQuery) -> tuple[CostTotals, ...]:
-        """
-        Sum the costs of turns by group.
-        """
         return tuple(self.index.tally(query))

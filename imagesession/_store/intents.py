@@ -139,9 +139,6 @@ class IntentStore(StorePart):
         return lease
 
     def acquire_lease(self, turn: Turn) -> IntentLease | None:
-        """
-        Take over an intent without a living owner; None if it has one, or was settled meanwhile.
-        """
         if self.rights.is_held(_right(turn.id)):
             return None
         lease = self._lease(turn)
@@ -164,9 +161,6 @@ class IntentStore(StorePart):
         return date
 
     def mark_unaccepted(self, turn: Turn) -> None:
-        """
-        Remember for a day that a turn was settled as not accepted, which may turn out to be wrong.
-        """
         members = {"session": turn.session, "at": self.facts.now().timestamp()}
         with contextlib.suppress(StorageError):
             self.facts.replace(_mark(turn.id), json.dumps(members).encode("ascii"))
@@ -255,21 +249,12 @@ class IntentStore(StorePart):
                 del self._late_response_ids[turn.id]
 
     def record_conversation(self, turn: Turn, conversation: str | None) -> None:
-        """
-        Record durably that a turn is sent in another conversation than was planned.
-        """
         self.facts.extend(intent_key(turn), {"conversation": conversation})
 
     def discard_intent(self, turn: Turn) -> None:
-        """
-        Drop an intent that the provider did not accept.
-        """
         self.facts.drop(intent_key(turn))
 
     def pending(self) -> tuple[PendingRequest, ...]:
-        """
-        Return the intents that are not settled, the oldest first.
-        """
         return tuple(self._pending())
 
     def _pending(self) -> Iterator[PendingRequest]:
@@ -287,30 +272,18 @@ class IntentStore(StorePart):
                     self.facts.drop(key)  # an interrupted import: its source is still there
 
     def unsettled_turns(self, turn_ids: Collection[str]) -> tuple[Turn, ...]:
-        """
-        Return those of some standalone turns that have an intent and are not settled.
-        """
         keys = (Key("intent", turn_id) for turn_id in sorted(turn_ids))
         intents = (read_intent(self.facts, key) for key in keys if is_open(self.facts, key))
         return tuple(intent.turn for intent in intents if intent is not None)
 
     def knows_turn(self, turn_id: str) -> bool:
-        """
-        Tell whether there is an intent or a record of a turn.
-        """
         is_intended = any(key.id == turn_id for key in self.facts.scan("intent"))
         return is_intended or bool(self.index.owners((turn_id,)))
 
     def is_new(self) -> bool:
-        """
-        Tell whether the orphaned intents were not asked for yet.
-        """
         return not self._orphans_listed
 
     def orphaned_intents(self) -> tuple[PendingRequest, ...]:
-        """
-        Return the orphaned intents on the first call, and nothing later.
-        """
         if self._orphans_listed:
             return ()
         self._orphans_listed = True

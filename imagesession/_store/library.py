@@ -23,9 +23,6 @@ class LibraryStore(RepairStore, RemovalStore, SessionExport, TurnStore, Provider
 
     @property
     def address(self) -> str:
-        """
-        Where people find the library: a folder, or a URL.
-        """
         return self.ports.address
 
     def check_health(self, *, verify: bool, repair: bool = False) -> tuple[HealthCheck, ...]:
@@ -42,7 +39,4 @@ class LibraryStore(RepairStore, RemovalStore, SessionExport, TurnStore, Provider
         return (*repaired, *checks, self.check_removals())
 
     def close(self) -> None:
-        """
-        Give back what is held for the library, unless a lease is held; it stays usable.
-        """
         self.ports.close()

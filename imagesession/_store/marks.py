@@ -21,16 +21,9 @@ class MarkStore(StorePart):
     """
 
     def marks(self, owner: str) -> Marks:
-        """
-        Return the marks of a session, of a batch, or of a standalone image by its turn's id.
-        """
         return read_marks(self.facts, owner)
 
     def all_marks(self) -> dict[str, Marks]:
-        """
-        Return the marks of all that have any, by owner; damaged ones, which doctor reports, are
-        left out.
-        """
         found: dict[str, Marks] = {}
         for key in self.facts.scan("marks"):
             with contextlib.suppress(StorageError):

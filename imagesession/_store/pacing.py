@@ -30,9 +30,6 @@ class ProviderStore(StorePart):
     """
 
     def unsupported(self, provider: str) -> frozenset[Feature]:
-        """
-        Return the features that any program found a provider to reject within the last 24 hours.
-        """
         now, until = self.facts.now().timestamp(), self._unsupported_until(provider)
         return frozenset(
             feature
@@ -59,9 +56,6 @@ class ProviderStore(StorePart):
             return {}
 
     def cooldown_remaining(self, provider: str) -> float:
-        """
-        Return the remaining seconds of the provider's cooldown.
-        """
         return self.rights.next_time(f"cooldown {provider}")
 
     def start_cooldown(self, provider: str, seconds: float) -> None:
@@ -86,9 +80,6 @@ class ProviderStore(StorePart):
         return self.rights.next_time(f"rate {provider}", interval, max_wait)
 
     def queue_for_slot(self, provider: str, count: int) -> QueuedSlot:
-        """
-        Queue for one of `count` concurrency slots, shared by all processes.
-        """
         return slots.queue(self.ports.address, f"slot {provider}", count).join(self.rights)
 
 

@@ -44,9 +44,6 @@ class StorePart:
         self.ids = UlidFactory(ports.facts.now)
 
     def new_id(self, after: str = "") -> IdAndTime:
-        """
-        Return the time and a new id, greater than `after`.
-        """
         return IdAndTime(id=self.ids.new(after), at=self.facts.now())
 
 

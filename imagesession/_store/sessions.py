@@ -37,9 +37,6 @@ class SessionStore(StorePart):
         self._turns: dict[str, dict[str, Turn]] = {}
 
     def save_session(self, record: SessionRecord) -> None:
-        """
-        Write a new session's record durably.
-        """
         stamped = attrs.evolve(record, version=__version__)
         self.facts.put_new({Key("session", record.id): codec.dump_session(stamped)})
 
@@ -85,10 +82,6 @@ class SessionStore(StorePart):
         raise self._not_found(wanted, named)
 
     def sessions_named(self, name: str) -> tuple[SessionRecord, ...]:
-        """
-        Return the sessions that have a name, in whichever case and Unicode composition, the latest
-        first.
-        """
         wanted = fold(name)
         records = self._read_sessions(self.index.sessions(name=name))
         return tuple(record for record in records if fold(record.name or "") == wanted)
@@ -124,9 +117,6 @@ class SessionStore(StorePart):
                     yield record
 
     def active_sessions(self, since: dt.datetime) -> tuple[SessionActivity, ...]:
-        """
-        Return the open sessions with a turn or move since a time, the longest idle first.
-        """
         active = self.index.active(first_id(since))
         return tuple(
             SessionActivity(session_id=session_id, last=timestamp_of(last))
@@ -134,15 +124,9 @@ class SessionStore(StorePart):
         )
 
     def count_sessions(self) -> int:
-        """
-        Return how many sessions are not deleted.
-        """
         return self.index.count_sessions()
 
     def activity(self, record: SessionRecord) -> dt.datetime:
-        """
-        Return the time of a session's latest turn or move, or of its creation.
-        """
         moves = (move.id for move in record.moves.values())
         turns = (key.id for key in self.facts.scan("turn", record.id))
         return max(record.created, timestamp_of(max((*turns, *moves), default="")))

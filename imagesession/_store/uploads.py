@@ -29,9 +29,6 @@ class UploadStore(StorePart):
     """
 
     def find_upload(self, sha256: str, provider: str, at: dt.datetime) -> Upload | None:
-        """
-        Return an image's upload with a provider; None if it must be uploaded.
-        """
         try:
             upload = parse_object(self.facts.get(_key(sha256, provider)) or b"{}")
             expires = dt.datetime.fromisoformat(upload["expires"])
@@ -42,15 +39,9 @@ class UploadStore(StorePart):
             return None
 
     def begin_upload(self, sha256: str, provider: str) -> Lease | None:
-        """
-        Return the right to upload an image; None while another call has it, in any program.
-        """
         return self.rights.hold(f"upload {_key(sha256, provider).id}")
 
     def record_upload(self, sha256: str, provider: str, upload: Upload) -> None:
-        """
-        Remember an image's upload.
-        """
         members = {
             "provider": provider,
             "file_id": upload.file_id,
@@ -60,9 +51,6 @@ class UploadStore(StorePart):
             self.facts.replace(_key(sha256, provider), json.dumps(members).encode("ascii"))
 
     def invalidate_upload(self, sha256: str, provider: str) -> None:
-        """
-        Forget an upload that the provider does not know any more.
-        """
         with contextlib.suppress(StorageError):
             self.facts.drop(_key(sha256, provider))
 
