@@ -193,7 +193,7 @@ def _send_with_file_fallback(
     try:
         return (yield from _send(in_full, _request(in_full, config, store=store), config))
     except RequestNotProcessedError as error:
-        raise error.rejection or BadRequestError(f"The provider rejects it: {error}") from error
+        raise error.to_error() from error
 
 
 def _send(

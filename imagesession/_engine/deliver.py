@@ -265,7 +265,7 @@ def _fall_back(
     """
     fallback = yield from _FALLBACKS[type(error)](delivery, strategy, error)
     if fallback is None:
-        raise error.rejection or BadRequestError(f"The provider rejects the request: {error}")
+        raise error.to_error()
     return fallback
 
 

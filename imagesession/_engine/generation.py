@@ -352,6 +352,21 @@ def apply_response(
     )
 
 
+def commit_answer(
+    prepared: PreparedRequest,
+    outcome: ResponseOutcome,
+    config: StudioConfig,
+    past: tuple[Turn, ...] = (),
+) -> Workflow[Turn]:
+    """
+    Commit what a reply that was looked up says: images, or the failure.
+    """
+    answered = apply_response(prepared, outcome, config, past)
+    if outcome.error is not None:
+        return (yield from commit_failure(answered, outcome.error))
+    return (yield from commit_turn(attrs.evolve(answered, status="completed"), outcome.images))
+
+
 def finalize_failed(turn: Turn, error: ImageSessionError) -> Workflow[None]:
     """
     Settle a turn without a reply.

@@ -193,18 +193,34 @@ def reserve_budget(
     """
     if config.budget is None:
         return prepared, None
-    estimated = _estimate_prepared(prepared, config, past, draws=draws)
+    estimated = estimate_prepared(prepared, config, past, draws=draws)
     turn = attrs.evolve(prepared.turn, reserved=estimated.high)
     return attrs.evolve(prepared, turn=turn), BudgetReservation(
         budget=config.budget, estimate=estimated
     )
 
 
-def _estimate_prepared(
-    prepared: PreparedRequest, config: StudioConfig, past: tuple[Turn, ...], *, draws: bool
+def estimate_prepared(
+    prepared: PreparedRequest,
+    config: StudioConfig,
+    past: tuple[Turn, ...] = (),
+    *,
+    draws: bool = True,
+    batch: bool = False,
 ) -> CostEstimate:
+    """
+    Estimate what a prepared request costs.
+
+    Args:
+        prepared: The request.
+        config: The studio's configuration.
+        past: The turns that are sent as context.
+        draws: Whether an image is requested, and not only text.
+        batch: Whether it is a line of a batch.
+    """
     from imagesession._domain.estimate import estimate  # noqa: PLC0415 - hardly ever needed
 
+    direct = batch or prepared.markup is not None or (draws and config.uses_images_api)
     return estimate(
         prepared.turn.options,
         config.catalogue,
@@ -213,8 +229,9 @@ def _estimate_prepared(
         partial_images=prepared.partial_images,
         count=prepared.count,
         past=() if config.uses_images_api else _remembered(past, config),
-        leads=prepared.markup is None and not (draws and config.uses_images_api),
+        leads=not direct,
         draws=draws,
+        batch=batch,
         within=prepared.turn.within,
     )
 
@@ -252,24 +269,20 @@ def estimate_request(
     check_choice("within", within, get_args(CompletionWindow))
     config = session_config(config, branch_head, request.api)
     new = yield from NewId()
-    options, _ = _resolve_and_validate_options(request, config, new, branch_head)
+    options, mainline = _resolve_and_validate_options(request, config, new, branch_head)
     inputs = yield from load_input_images(request, options, config, branch_head)
-    past = branch_head.past if branch_head else ()
-    description = branch_head.record.description if branch_head else ""
-    from imagesession._domain.estimate import estimate  # noqa: PLC0415 - hardly ever needed
-
-    return estimate(
-        options,
-        config.catalogue,
-        prompt=f"{description}\n{request.prompt}".strip(),
-        pictures=[*_last_image_size(past), *_sizes(inputs.images)],
+    turn = Turn(id=new.id, prompt=request.prompt, options=options, within=within, started=new.at)
+    prepared = PreparedRequest(
+        turn=turn,
+        mainline=mainline,
+        session_description=branch_head.record.description if branch_head else "",
+        references=inputs.images,
+        markup=inputs.markup,
         partial_images=request.partial_images,
         count=count,
-        past=() if config.uses_images_api else _remembered(past, config),
-        leads=not batch and request.markup is None and not config.uses_images_api,
-        batch=batch,
-        within=within,
     )
+    past = branch_head.past if branch_head else ()
+    return estimate_prepared(prepared, config, past, batch=batch)
 
 
 def _remembered(past: tuple[Turn, ...], config: StudioConfig) -> tuple[Turn, ...]:

@@ -10,13 +10,12 @@ from __future__ import annotations
 from imagesession._domain.image_header import MIME_TYPES, SUFFIXES
 from imagesession._domain.provenance import Provenance, ProvenanceSignal
 from imagesession._domain.turn import ImageRecord
-from imagesession.errors import BadRequestError, InvalidImageError, ProviderUnavailableError
+from imagesession.errors import BadRequestError, InvalidImageError
 
 from .coerce import Json, as_list, as_mapping, as_text
-from .effects import NewId, Send, StoreCall, Workflow
-from .http import FilePart, HttpRequest, TransportError
-from .provider_errors import RequestNotProcessedError, map_error_response
-from .responses import is_success, parse_json_object
+from .effects import NewId, StoreCall, Workflow
+from .free_requests import read_object, send_free
+from .http import FilePart, HttpRequest
 
 _CHECKED = frozenset({"png", "jpeg", "webp", "gif"})
 _NO_ENDPOINT = frozenset({404, 405, 501})
@@ -46,23 +45,13 @@ def verify(image: ImageRecord) -> Workflow[Provenance]:
     request = HttpRequest(
         method="POST", path="/content_provenance_checks", files=(part,), timeout=_TIMEOUT
     )
-    try:
-        reply = yield from Send(request)
-    except TransportError as error:
-        raise ProviderUnavailableError(
-            f"The provider cannot be reached ({error.reason}). Check the network and base_url."
-        ) from error
+    reply = yield from send_free(request)
     if reply.status in _NO_ENDPOINT:
         raise BadRequestError(
             f"The provider offers no provenance checks here (HTTP {reply.status}). Ask it for "
             "access, or use its own server."
         )
-    if not is_success(reply):
-        refused = map_error_response(reply)
-        if isinstance(refused, RequestNotProcessedError):
-            raise refused.rejection or refused
-        raise refused
-    results = map(as_mapping, as_list(parse_json_object(reply).get("results")))
+    results = map(as_mapping, as_list(read_object(reply).get("results")))
     now = yield from NewId()
     return Provenance(signals=tuple(map(_read_signal, results)), checked=now.at)
 

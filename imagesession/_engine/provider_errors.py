@@ -97,6 +97,12 @@ class RequestNotProcessedError(Exception):
     rejection: ImageSessionError | None = None
     date: dt.datetime | None = None
 
+    def to_error(self) -> ImageSessionError:
+        """
+        Return the error to raise if there is no other form.
+        """
+        return self.rejection or BadRequestError(f"The provider rejects the request: {self}")
+
 
 class FeatureUnsupportedError(RequestNotProcessedError):
     """
@@ -161,7 +167,18 @@ def map_error_object(error: Json) -> ImageSessionError:
     )
 
 
-def map_error_response(reply: HttpResponse) -> Exception:
+def map_final_error(reply: HttpResponse) -> ImageSessionError:
+    """
+    Map a reply with an error status to one of the library's errors, where there is no other form
+    of the request to try.
+    """
+    error = map_error_response(reply)
+    if isinstance(error, RequestNotProcessedError):
+        return error.to_error()
+    return error
+
+
+def map_error_response(reply: HttpResponse) -> ImageSessionError | RequestNotProcessedError:
     """
     Map a reply with an error status to an exception, which has the provider's id of the request.
 

@@ -32,10 +32,9 @@ from imagesession.errors import (
 
 from . import acceptance, payloads, removal
 from .effects import GetProviderName, MonotonicTime, NewId, Send, StoreCall, Workflow
-from .generation import apply_response, commit_failure, commit_turn
+from .generation import commit_answer, commit_failure
 from .http import TransportError
 from .image_urls import fetch_images, split_urls
-from .leases import Lease
 from .outcomes import ResponseOutcome
 from .payloads import PreparedRequest
 from .poll import IMAGE_POLL_TIMEOUT, MIN_REQUEST_TIMEOUT, poll_response
@@ -222,7 +221,7 @@ def _reconcile(
         return RecoveredIntent(
             turn=turn, pending_reason=f"it was sent to {turn.provider}, not to {studio_provider}"
         )
-    lease = yield from _claim(turn)
+    lease = yield from StoreCall(lambda store: store.acquire_lease(turn))
     if lease is None:
         return RecoveredIntent(turn=turn, pending_reason="another program has just claimed it")
     try:
@@ -256,10 +255,6 @@ def _fetch(
     except OutcomeUnknownError as error:
         return RecoveredIntent(turn=turn, pending_reason=error.message)
     return RecoveredIntent(turn=(yield from _commit(turn, outcome, config)))
-
-
-def _claim(turn: Turn) -> Workflow[Lease | None]:
-    return (yield from StoreCall(lambda store: store.acquire_lease(turn)))
 
 
 def _commit_staged(pending: PendingRequest, config: StudioConfig) -> Workflow[Turn]:
@@ -392,11 +387,7 @@ def _commit(turn: Turn, outcome: ResponseOutcome, config: StudioConfig) -> Workf
     past: tuple[Turn, ...] = ()
     with contextlib.suppress(StorageError, NotFoundError):  # only a figure depends on them
         past = yield from acceptance.ancestor_turns(turn)
-    answered = apply_response(prepared, outcome, config, past)
-    if outcome.error is not None:
-        return (yield from commit_failure(answered, outcome.error))
-    settled = attrs.evolve(answered, status="completed")
-    return (yield from commit_turn(settled, outcome.images))
+    return (yield from commit_answer(prepared, outcome, config, past))
 
 
 def _mark_outcome_unknown(turn: Turn, config: StudioConfig) -> Workflow[Turn]:

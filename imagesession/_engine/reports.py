@@ -23,12 +23,11 @@ from imagesession.errors import NotFoundError, StorageError
 
 from . import sessions
 from .coerce import as_list, as_mapping, as_text
-from .effects import NewId, Send, StoreCall, Workflow
-from .http import HttpRequest, TransportError
-from .provider_errors import map_error_response, unreachable_error
+from .effects import NewId, StoreCall, Workflow
+from .free_requests import read_object, send_free
+from .http import HttpRequest
 from .queries import check_choice, with_session_id
 from .request import StudioConfig
-from .responses import is_success, parse_json_object
 from .sessions import BranchHead
 from .store import SessionActivity, SpendingQuery, Store
 from .validate import validate_label
@@ -204,13 +203,8 @@ def fetch_model_ids() -> Workflow[set[str]]:
     Raises:
         ImageSessionError: The provider cannot be reached, or rejects the request.
     """
-    try:
-        reply = yield from Send(HttpRequest(method="GET", path="/models", timeout=30.0))
-    except TransportError as error:
-        raise unreachable_error(error) from error
-    if not is_success(reply):
-        raise map_error_response(reply)
-    entries = as_list(parse_json_object(reply).get("data"))
+    reply = yield from send_free(HttpRequest(method="GET", path="/models", timeout=30.0))
+    entries = as_list(read_object(reply).get("data"))
     return {as_text(as_mapping(entry).get("id")) for entry in entries}
 
 

@@ -15,17 +15,10 @@ import attrs
 from imagesession._domain.batch import NOT_EXECUTED, BatchRecord, BatchUpdate
 from imagesession._engine import acceptance
 from imagesession._engine.coerce import Json, as_list, as_mapping, as_text
-from imagesession._engine.effects import (
-    GetProviderName,
-    MonotonicTime,
-    Send,
-    Sleep,
-    StoreCall,
-    Workflow,
-)
-from imagesession._engine.http import HttpRequest, HttpResponse, TransportError
+from imagesession._engine.effects import GetProviderName, MonotonicTime, Sleep, StoreCall, Workflow
+from imagesession._engine.free_requests import read_object, send_free
+from imagesession._engine.http import HttpRequest
 from imagesession._engine.poll import poll_delay
-from imagesession._engine.provider_errors import map_error_response, unreachable_error
 from imagesession._engine.responses import is_success, parse_json_object
 from imagesession.errors import (
     ImageSessionError,
@@ -93,7 +86,7 @@ def send_batch_request(record: BatchRecord, request: HttpRequest) -> Workflow[Ba
     """
     Send a free request whose reply is a batch, and record what has changed.
     """
-    reply = yield from send_free_request(request)
+    reply = yield from send_free(request)
     if reply.status == 404:  # noqa: PLR2004 - HTTP's "not found"
         raise OutcomeUnknownError(
             f"The provider does not know the batch {record.provider_id} any more, or this API key "
@@ -101,28 +94,7 @@ def send_batch_request(record: BatchRecord, request: HttpRequest) -> Workflow[Ba
             record.id,
             record.provider_id,
         )
-    if not is_success(reply):
-        raise _as_session_error(map_error_response(reply))
-    return (yield from _update(record, payloads.parse_batch(parse_json_object(reply))))
-
-
-def send_free_request(request: HttpRequest) -> Workflow[HttpResponse]:
-    """
-    Send a free request.
-
-    Raises:
-        ProviderUnavailableError: There is no reply.
-    """
-    try:
-        return (yield from Send(request))
-    except TransportError as error:
-        raise unreachable_error(error) from error
-
-
-def _as_session_error(error: Exception) -> ImageSessionError:
-    if isinstance(error, ImageSessionError):
-        return error
-    return InvalidResponseError(f"The provider returned an error for a batch: {error}")
+    return (yield from _update(record, payloads.parse_batch(read_object(reply))))
 
 
 def _update(record: BatchRecord, update: BatchUpdate) -> Workflow[BatchRecord]:
@@ -160,7 +132,7 @@ def _retrieve_file(record: BatchRecord) -> Workflow[Json]:
     """
     if record.file_id is None:
         return {}
-    reply = yield from send_free_request(payloads.retrieve_file(record.file_id))
+    reply = yield from send_free(payloads.retrieve_file(record.file_id))
     with contextlib.suppress(InvalidResponseError):
         return parse_json_object(reply) if is_success(reply) else {}
     return {}
@@ -196,10 +168,8 @@ def _search_once(record: BatchRecord, prepared: dt.datetime | None = None) -> Wo
     """
     after = ""
     for _ in range(_MAX_PAGES):
-        reply = yield from send_free_request(payloads.list_page(after))
-        if not is_success(reply):
-            raise _as_session_error(map_error_response(reply))
-        page = parse_json_object(reply)
+        reply = yield from send_free(payloads.list_page(after))
+        page = read_object(reply)
         batches = [as_mapping(item) for item in as_list(page.get("data"))]
         match = next((batch for batch in batches if payloads.matches_record(batch, record)), None)
         if match is not None:

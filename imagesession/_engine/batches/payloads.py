@@ -21,14 +21,13 @@ from imagesession._engine.http import FilePart, HttpRequest, HttpResponse
 from imagesession._engine.json_views import loads_with_views
 from imagesession._engine.outcomes import ResponseOutcome, read_images_object, without_urls
 from imagesession._engine.payloads import Item
-from imagesession._engine.provider_errors import RequestNotProcessedError, map_error_response
+from imagesession._engine.provider_errors import map_final_error
 from imagesession._engine.responses import is_success
 from imagesession.errors import (
     BadRequestError,
     GenerationFailedError,
     ImageSessionError,
     InvalidResponseError,
-    ProviderError,
     ProviderUnavailableError,
     RateLimitError,
 )
@@ -272,13 +271,4 @@ def parse_output_line(data: bytes) -> OutputLine | None:
         outcome = attrs.evolve(outcome, request_id=reply.request_id)
         return OutputLine(turn_id=turn_id, outcome=outcome)
     body = json.dumps(response.get("body"), default=str).encode("ascii")
-    return OutputLine(turn_id=turn_id, error=_map_error(attrs.evolve(reply, body=body)))
-
-
-def _map_error(reply: HttpResponse) -> ImageSessionError:
-    error = map_error_response(reply)
-    if isinstance(error, RequestNotProcessedError):
-        return BadRequestError(f"The provider rejects the request: {error}")
-    if isinstance(error, ImageSessionError):
-        return error
-    return ProviderError(f"The provider failed: {error}", reply.status)
+    return OutputLine(turn_id=turn_id, error=map_final_error(attrs.evolve(reply, body=body)))

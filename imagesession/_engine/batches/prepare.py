@@ -11,14 +11,14 @@ from collections.abc import Sequence
 import attrs
 
 from imagesession._domain.batch import BatchItem, BatchRecord
-from imagesession._domain.estimate import CostEstimate, estimate
+from imagesession._domain.estimate import CostEstimate
 from imagesession._domain.turn import Turn
 from imagesession._domain.wording import quote
 from imagesession._engine import bulk, images_api
 from imagesession._engine.effects import GetProviderName, NewId, Workflow
 from imagesession._engine.idempotency import find_by_idempotency_key
 from imagesession._engine.payloads import PreparedRequest
-from imagesession._engine.prepare import prepare_request, resolve_options
+from imagesession._engine.prepare import estimate_prepared, prepare_request, resolve_options
 from imagesession._engine.request import GenerateRequest, StudioConfig
 from imagesession._engine.sessions import BranchHead
 from imagesession._engine.store import IdAndTime
@@ -104,7 +104,7 @@ def _prepare_item(
     request = with_batch_model(request, config)
     new = yield from NewId(after=last)
     prepared = yield from prepare_request(request, config, attrs.evolve(new, at=batch.at), None)
-    expected = estimate_item(prepared, config)
+    expected = estimate_prepared(prepared, config, batch=True)
     reserved = expected.high if config.budget is not None else None
     turn = attrs.evolve(prepared.turn, batch=batch.id, reserved=reserved)
     prepared = attrs.evolve(prepared, turn=turn)
@@ -149,22 +149,6 @@ def with_batch_model(
             (default,),
         )
     return attrs.evolve(request, choices={**request.choices, "image_model": model_id})
-
-
-def estimate_item(prepared: PreparedRequest, config: StudioConfig) -> CostEstimate:
-    """
-    Estimate what an item of a batch costs.
-    """
-    return estimate(
-        prepared.turn.options,
-        config.catalogue,
-        prompt=prepared.turn.prompt,
-        pictures=[
-            (reference.facts.width, reference.facts.height) for reference in prepared.references
-        ],
-        leads=False,
-        batch=True,
-    )
 
 
 def _sum_estimates(items: Sequence[PreparedItem], config: StudioConfig) -> CostEstimate:

@@ -17,11 +17,10 @@ from imagesession._domain.batch import BatchRecord, BatchStatus
 from imagesession._domain.cost import sum_costs
 from imagesession._domain.turn import Failure, Turn
 from imagesession._engine.effects import NextEvent, OpenStream, Sleep, StoreCall, Workflow
-from imagesession._engine.generation import apply_response, commit_failure, commit_turn
+from imagesession._engine.generation import commit_answer, commit_failure
 from imagesession._engine.http import TransportError
-from imagesession._engine.outcomes import ResponseOutcome
 from imagesession._engine.payloads import PreparedRequest
-from imagesession._engine.provider_errors import map_error_response
+from imagesession._engine.provider_errors import RequestNotProcessedError, map_error_response
 from imagesession._engine.quarantine import quarantine_if_unreadable
 from imagesession._engine.request import StudioConfig
 from imagesession.errors import (
@@ -119,11 +118,8 @@ def _settle(record: BatchRecord, config: StudioConfig) -> Workflow[frozenset[str
     error = _missing_lines_outcome(record, progress)
     if error is not None:
         for turn in waiting.values():
-            if not (
-                yield from _settle_line(
-                    turn, OutputLine(turn_id=turn.id, error=error), b"", record, config
-                )
-            ):
+            line = OutputLine(turn_id=turn.id, error=error)
+            if not (yield from _settle_line(turn, line, b"", record, config)):
                 progress.busy.add(turn.id)
     return frozenset(progress.busy)
 
@@ -182,7 +178,7 @@ def _read_once(
     reply = yield from OpenStream(payloads.file_content(file_id))
     if not reply.opened:
         error = map_error_response(reply)
-        if reply.status in _GONE or not isinstance(error, ImageSessionError):
+        if reply.status in _GONE or isinstance(error, RequestNotProcessedError):
             raise OutcomeUnknownError(
                 f"The provider no longer has the file {file_id} with the images of the batch "
                 f"{record.id} ({error}).",
@@ -222,26 +218,15 @@ def _settle_line(
         return False
     try:
         if line.outcome is not None:
-            yield from _commit_outcome(turn, line.outcome, data, record, config)
+            readable = yield from quarantine_if_unreadable(turn, line.outcome, data)
+            prepared = PreparedRequest(turn=turn, mainline="", image_model=record.model)
+            yield from commit_answer(prepared, readable, config)
         elif line.error is not None:
             error = payloads.not_started_error(record) if line.not_started else line.error
             yield from commit_failure(turn, error)
     finally:
         lease.release()
     return True
-
-
-def _commit_outcome(
-    turn: Turn, outcome: ResponseOutcome, data: bytes, record: BatchRecord, config: StudioConfig
-) -> Workflow[None]:
-    readable = yield from quarantine_if_unreadable(turn, outcome, data)
-    prepared = PreparedRequest(turn=turn, mainline="", image_model=record.model)
-    answered = apply_response(prepared, readable, config)
-    if readable.error is not None:
-        yield from commit_failure(answered, readable.error)
-        return
-    settled = attrs.evolve(answered, status="completed")
-    yield from commit_turn(settled, readable.images)
 
 
 # --- results --------------------------------------------------------------------------------------

@@ -20,9 +20,8 @@ from imagesession._engine.http import HttpRequest, HttpResponse, TransportError
 from imagesession._engine.leases import BudgetReservation
 from imagesession._engine.prepare import prepare_request
 from imagesession._engine.provider_errors import (
-    RequestNotProcessedError,
     is_responses_unsupported,
-    map_error_response,
+    map_final_error,
     unreachable_error,
 )
 from imagesession._engine.request import StudioConfig
@@ -308,14 +307,12 @@ def _rejection(reply: HttpResponse, *, free: bool) -> ImageSessionError:
     # The check applies to any missing endpoint.
     if is_responses_unsupported(reply):
         return BadRequestError(_NO_BATCHES.format(reason=f"HTTP {reply.status}"))
-    error = map_error_response(reply)
-    if isinstance(error, RequestNotProcessedError):
-        return BadRequestError(f"The provider rejects the batch: {error}")
-    if isinstance(error, ProviderError):
-        if free:
-            return ProviderUnavailableError(f"{error.message} Nothing was submitted.")
-        return OutcomeUnknownError(error.message)
-    return error if isinstance(error, ImageSessionError) else InvalidResponseError(str(error))
+    error = map_final_error(reply)
+    if not isinstance(error, ProviderError):
+        return error
+    if free:
+        return ProviderUnavailableError(f"{error.message} Nothing was submitted.")
+    return OutcomeUnknownError(error.message)
 
 
 def _without_rate_limit(config: StudioConfig) -> StudioConfig:
