@@ -32,7 +32,6 @@ The files and folders of a library.
 from __future__ import annotations
 
 import datetime as dt
-import functools
 from pathlib import Path
 
 import attrs
@@ -68,6 +67,15 @@ _PLURALS = {
 }
 
 
+def _within(name: str) -> Path:
+    """
+    Make a field for a file or folder that is in `.imagesession`.
+    """
+    default = attrs.Factory(lambda layout: layout.root / ".imagesession" / name, takes_self=True)
+    field: Path = attrs.field(default=default, init=False, repr=False)
+    return field
+
+
 @attrs.frozen
 class Layout:
     """
@@ -76,17 +84,25 @@ class Layout:
     Attributes:
         root: The folder that people see.
         names: The names of image files.
+        inner: The folder of everything but images and their sidecars. The others are in it, as
+            listed above.
     """
 
     root: Path
     names: FileNames = attrs.field(factory=FileNames)
-
-    @property
-    def inner(self) -> Path:
-        """
-        The folder of everything but images and their sidecars.
-        """
-        return self.root / ".imagesession"
+    inner: Path = _within("")
+    format: Path = _within("FORMAT")
+    index: Path = _within("index.sqlite")
+    tmp: Path = _within("tmp")
+    journal: Path = _within("journal")
+    sessions: Path = _within("sessions")
+    turns: Path = _within("turns")
+    batches: Path = _within("batches")
+    removals: Path = _within("removals")
+    quarantine: Path = _within("quarantine")
+    locks: Path = _within("locks")
+    limits: Path = _within("limits")
+    uploads: Path = _within("uploads")
 
     @property
     def folder_mode(self) -> int:
@@ -94,90 +110,6 @@ class Layout:
         The mode of new folders, which is that of the folder of records.
         """
         return folder_mode(library_mode(str(self.root)))
-
-    @property
-    def format(self) -> Path:
-        """
-        The file that holds the version of the layout.
-        """
-        return self.inner / "FORMAT"
-
-    @property
-    def index(self) -> Path:
-        """
-        The disposable index.
-        """
-        return self.inner / "index.sqlite"
-
-    @property
-    def tmp(self) -> Path:
-        """
-        The folder of unfinished files.
-        """
-        return self.inner / "tmp"
-
-    @property
-    def journal(self) -> Path:
-        """
-        The folder of intents.
-        """
-        return self.inner / "journal"
-
-    @property
-    def sessions(self) -> Path:
-        """
-        The folder of sessions' records.
-        """
-        return self.inner / "sessions"
-
-    @functools.cached_property
-    def turns(self) -> Path:
-        """
-        The folder of turns' records, in a folder for each session.
-        """
-        return self.inner / "turns"
-
-    @property
-    def batches(self) -> Path:
-        """
-        The folder of batches.
-        """
-        return self.inner / "batches"
-
-    @property
-    def removals(self) -> Path:
-        """
-        The folder of deletions and erasures that are not finished.
-        """
-        return self.inner / "removals"
-
-    @property
-    def quarantine(self) -> Path:
-        """
-        The folder of paid replies that could not be read.
-        """
-        return self.inner / "quarantine"
-
-    @property
-    def locks(self) -> Path:
-        """
-        The folder of the lock files of open libraries.
-        """
-        return self.inner / "locks"
-
-    @property
-    def limits(self) -> Path:
-        """
-        The folder of cooldowns, rate slots and concurrency slots.
-        """
-        return self.inner / "limits"
-
-    @property
-    def uploads(self) -> Path:
-        """
-        The folder of the ids of uploaded images.
-        """
-        return self.inner / "uploads"
 
     def folders(self) -> tuple[Path, ...]:
         """
