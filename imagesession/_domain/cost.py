@@ -172,7 +172,7 @@ def cost_of(
     leading = drawing = _CostLine(share=BATCH_DISCOUNT if batch else 1.0)
     context = 0.0
     if mainline is not None:
-        name = catalogue.mainline if mainline == "auto" else mainline
+        name = catalogue.resolve("mainline", mainline)
         tokens = parse_text_model_usage(usage.mainline)
         leading = leading.at(rate_of(name, catalogue, tier, window), f"{name} at this service tier")
         leading = leading.plus(name, tokens, catalogue)
@@ -180,7 +180,7 @@ def cost_of(
             before = tokens.first(context_tokens)
             context = leading.share * price(before, _prices_of(name, catalogue), of=tokens.input)[0]
     if image is not None:
-        name = catalogue.image if image == "auto" else image
+        name = catalogue.resolve("image", image)
         each = catalogue.prices_of(name).per_image
         known = reported_cost(usage.image) if each is None else each * images
         drawing = (

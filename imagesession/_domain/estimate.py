@@ -137,7 +137,7 @@ def _rates(
     """
     Return the lowest and highest share of the standard prices that may be billed, and why.
     """
-    name = _resolve_auto(options.model, catalogue.mainline)
+    name = catalogue.resolve("mainline", options.model)
     rate = rate_of(name, catalogue, options.service_tier, within)
     how = f"at service tier {options.service_tier}" if within == "soonest" else f"within {within}"
     if rate is None:
@@ -196,7 +196,7 @@ def _part(
 
 
 def _mainline(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
-    name = _resolve_auto(inputs.options.model, catalogue.mainline)
+    name = catalogue.resolve("mainline", inputs.options.model)
     model = catalogue.find(name)
     overhead, answer = (_OVERHEAD, _ANSWER) if inputs.draws else (_TEXT_OVERHEAD, _TEXT_ANSWER)
     seen = [_input_tokens(size, model) for size in inputs.pictures]
@@ -248,7 +248,7 @@ def _max_input_tokens(model: ModelInfo | None) -> int:
 
 def _image(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
     options = inputs.options
-    name = _resolve_auto(options.image_model, catalogue.image)
+    name = catalogue.resolve("image", options.image_model)
     each = catalogue.prices_of(name).per_image
     if each is not None:
         stated = f"{name} costs {format_usd(each)} an image, by the price that was given."
@@ -383,7 +383,7 @@ def _assumptions(options: GenerateOptions, qualities: Sequence[str]) -> Iterator
 
 def _svg(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
     options = inputs.options
-    name = _resolve_auto(options.svg_model or options.model, catalogue.mainline)
+    name = catalogue.resolve("mainline", options.svg_model or options.model)
     model = catalogue.find(name)
     shown = sum(_input_tokens(size, model)[1] for size in inputs.pictures)
     before = len(inputs.past) * _REVISED_PROMPT[1]
@@ -398,10 +398,6 @@ def _svg(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
         f"{name} writes the SVG, billed apart: {_SVG_TEXT[0]:,} tokens to the {_SVG_TEXT[1]:,} "
         "that it can write at most.",
     )
-
-
-def _resolve_auto(name: str, auto: str) -> str:
-    return auto if name == "auto" else name
 
 
 def _count(count: int, what: str = "image") -> str:

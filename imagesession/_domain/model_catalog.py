@@ -223,6 +223,14 @@ class ModelCatalog:
         """
         return {**{name: model.prices for name, model in self.models.items()}, **self.own_prices}
 
+    def resolve(self, kind: Kind, name: str) -> str:
+        """
+        Return a model's name; for "auto", that of the one of its kind.
+        """
+        if name != "auto":
+            return name
+        return self.image if kind == "image" else self.mainline
+
     def prices_of(self, model_id: str) -> Prices:
         """
         Return a model's prices: those given by hand, else the catalogue's.

@@ -4,6 +4,7 @@ Read parts of a provider's JSON safely, whatever their type.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any, TypeAlias, cast
 
@@ -32,6 +33,18 @@ def as_text(value: object) -> str:
     Return a text; an empty one for any other type.
     """
     return value if isinstance(value, str) else ""
+
+
+def as_time(value: object) -> dt.datetime | None:
+    """
+    Return the time that a number of seconds stands for; None for other types, and if there is none.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    try:
+        return dt.datetime.fromtimestamp(value, dt.UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def as_id(value: object) -> str | None:

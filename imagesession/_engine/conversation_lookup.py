@@ -16,7 +16,7 @@ from imagesession.errors import InvalidResponseError
 from .coerce import Json, as_list, as_mapping, as_text
 from .conversations import is_continuation
 from .effects import MonotonicTime, Send, Sleep, Workflow
-from .http import HttpRequest, HttpResponse, TransportError
+from .http import HttpRequest, HttpResponse, TransportError, to_path
 from .outcomes import NOT_COMPLETED, ResponseOutcome, is_image_call, parse_response_object
 from .poll import IMAGE_POLL_TIMEOUT, MIN_REQUEST_TIMEOUT, poll_delay, silence_timeout
 from .quarantine import quarantine_if_unreadable
@@ -119,12 +119,13 @@ def _list_items(
     left = end - (yield from MonotonicTime())
     if left <= 0:
         return None
-    conversation = urllib.parse.quote(turn.conversation or "", safe="", errors="replace")
-    path = f"/conversations/{conversation}/items?order=desc&limit={limit}"
-    if after:
-        path += f"&after={urllib.parse.quote(after, safe='', errors='replace')}"
+    query = {"order": "desc", "limit": limit, **({"after": after} if after else {})}
+    path = to_path("conversations", turn.conversation or "", "items")
     request = HttpRequest(
-        method="GET", path=path, timeout=min(left, IMAGE_POLL_TIMEOUT), silence=silence
+        method="GET",
+        path=f"{path}?{urllib.parse.urlencode(query, errors='replace')}",
+        timeout=min(left, IMAGE_POLL_TIMEOUT),
+        silence=silence,
     )
     try:
         return (yield from Send(request))

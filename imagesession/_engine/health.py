@@ -65,15 +65,11 @@ def _check_models(
     options: GenerateOptions, catalogue: ModelCatalog, today: dt.date
 ) -> Iterator[HealthCheck]:
     chosen: tuple[tuple[str, Kind, str], ...] = (
-        ("model", "mainline", _resolve_auto(options.model, catalogue.mainline)),
-        ("image_model", "image", _resolve_auto(options.image_models[0], catalogue.image)),
+        ("model", "mainline", catalogue.resolve("mainline", options.model)),
+        ("image_model", "image", catalogue.resolve("image", options.image_models[0])),
     )
     for name, kind, model_id in chosen:
         yield _check_model(name, kind, model_id, catalogue, today)
-
-
-def _resolve_auto(model_id: str, default: str) -> str:
-    return default if model_id == "auto" else model_id
 
 
 def _check_model(
@@ -137,8 +133,8 @@ def _check_listed_models(config: StudioConfig) -> Workflow[tuple[HealthCheck, ..
         )
     reached = HealthCheck(name="network", message=f"the provider lists {len(listed)} models.")
     model_ids = (
-        _resolve_auto(config.options.model, config.catalogue.mainline),
-        _resolve_auto(config.options.image_models[0], config.catalogue.image),
+        config.catalogue.resolve("mainline", config.options.model),
+        config.catalogue.resolve("image", config.options.image_models[0]),
     )
     absent = [
         model_id

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 import email.utils
+import urllib.parse
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -102,6 +103,13 @@ class HttpResponse:
         When the provider sent it, by the provider's own clock.
         """
         return parse_date(self.headers.get("date", ""))
+
+
+def to_path(*parts: str) -> str:
+    """
+    Join the parts of a path. The provider's ids may hold characters that are not valid in one.
+    """
+    return "/" + "/".join(urllib.parse.quote(part, safe="", errors="replace") for part in parts)
 
 
 def parse_date(text: str) -> dt.datetime | None:

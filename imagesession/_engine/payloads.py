@@ -4,7 +4,6 @@ Build the requests to the provider.
 
 from __future__ import annotations
 
-import urllib.parse
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -17,7 +16,7 @@ from imagesession._domain.options import GenerateOptions
 from imagesession._domain.servers import ServerProfile
 from imagesession._domain.turn import Turn
 
-from .http import HttpRequest
+from .http import HttpRequest, to_path
 from .pixels import InputImage
 from .variations import sent_prompt
 
@@ -184,8 +183,7 @@ def retrieve_response(
         timeout: Seconds in all.
         silence: Seconds without a byte.
     """
-    # The provider's id may hold characters that are not valid in a path.
-    path = f"/responses/{urllib.parse.quote(response_id, safe='', errors='replace')}"
+    path = to_path("responses", response_id)
     return HttpRequest(method="GET", path=path, timeout=timeout, silence=silence)
 
 
@@ -201,7 +199,7 @@ def resume(response_id: str, after: int | None, timeout: float) -> HttpRequest:
     Source: https://developers.openai.com/api/docs/guides/background (streaming a background
     response)
     """
-    path = f"/responses/{urllib.parse.quote(response_id, safe='', errors='replace')}?stream=true"
+    path = f"{to_path('responses', response_id)}?stream=true"
     if after is not None:
         path += f"&starting_after={after}"
     return HttpRequest(method="GET", path=path, timeout=timeout, silence=_STREAM_SILENCE)
@@ -213,7 +211,7 @@ def cancel_response(response_id: str, timeout: float = 30.0) -> HttpRequest:
 
     Source: https://developers.openai.com/api/reference/resources/responses/methods/cancel
     """
-    path = f"/responses/{urllib.parse.quote(response_id, safe='', errors='replace')}/cancel"
+    path = to_path("responses", response_id, "cancel")
     return HttpRequest(method="POST", path=path, body={}, timeout=timeout)
 
 

@@ -380,7 +380,7 @@ def _commit(turn: Turn, outcome: ResponseOutcome, config: StudioConfig) -> Workf
     """
     Commit the outcome, as the call that sent the request would have done.
     """
-    mainline = config.catalogue.mainline if turn.options.model == "auto" else turn.options.model
+    mainline = config.catalogue.resolve("mainline", turn.options.model)
     prepared = PreparedRequest(
         turn=turn, mainline=mainline, image_model=image_model(turn.options, config)
     )

@@ -141,5 +141,4 @@ def image_model(options: GenerateOptions, config: StudioConfig) -> str:
     """
     Return the name of the image model.
     """
-    name = options.image_models[0]
-    return config.catalogue.image if name == "auto" else name
+    return config.catalogue.resolve("image", options.image_models[0])

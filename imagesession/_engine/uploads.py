@@ -14,7 +14,7 @@ from imagesession._domain.servers import ServerProfile
 from imagesession._domain.turn import Turn
 from imagesession.errors import InvalidResponseError
 
-from .coerce import as_text
+from .coerce import as_text, as_time
 from .effects import Send, Sleep, StoreCall, Workflow
 from .http import FilePart, HttpRequest, HttpResponse, TransportError
 from .pixels import InputImage
@@ -175,16 +175,10 @@ def _parse_upload(reply: HttpResponse, at: dt.datetime) -> Upload | None:
         file = parse_json_object(reply)
     except InvalidResponseError:
         return None
-    file_id, expires = as_text(file.get("id")), file.get("expires_at")
+    file_id = as_text(file.get("id"))
     if not file_id:
         return None
-    if isinstance(expires, int) and not isinstance(expires, bool):
-        return Upload(file_id=file_id, expires=_parse_expiry(expires, at))
-    return Upload(file_id=file_id, expires=at + _LIFETIME)
-
-
-def _parse_expiry(seconds: int, at: dt.datetime) -> dt.datetime:
-    try:
-        return dt.datetime.fromtimestamp(seconds, dt.UTC)
-    except (ValueError, OverflowError, OSError):
-        return at
+    stated = file.get("expires_at")
+    # A time that cannot be read counts as past, so that the file is not relied on.
+    expires = (as_time(stated) or at) if type(stated) is int else at + _LIFETIME
+    return Upload(file_id=file_id, expires=expires)

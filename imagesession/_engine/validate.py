@@ -261,9 +261,9 @@ def validate_models(
         InvalidOptionError: A model has the other role.
         ModelRetiredError: A model has been shut down.
     """
-    mainline = catalogue.mainline if options.model == "auto" else options.model
+    mainline = catalogue.resolve("mainline", options.model)
     _check_model("model", mainline, "mainline", catalogue, today)
-    image_id = catalogue.image if options.image_model == "auto" else options.image_model
+    image_id = catalogue.resolve("image", options.image_model)
     _check_model("image_model", image_id, "image", catalogue, today)
     return mainline, image_id
 

@@ -14,7 +14,7 @@ import attrs
 
 from imagesession._domain.batch import NOT_EXECUTED, BatchRecord, BatchUpdate
 from imagesession._engine import acceptance
-from imagesession._engine.coerce import Json, as_list, as_mapping, as_text
+from imagesession._engine.coerce import Json, as_list, as_mapping, as_text, as_time
 from imagesession._engine.effects import GetProviderName, MonotonicTime, Sleep, StoreCall, Workflow
 from imagesession._engine.free_requests import read_object, send_free
 from imagesession._engine.http import HttpRequest
@@ -113,7 +113,7 @@ def _find_by_listing(record: BatchRecord) -> Workflow[BatchRecord]:
     provider's own clock, it was not accepted.
     """
     file = yield from _retrieve_file(record)
-    scan = yield from _search_once(record, payloads.parse_time(file.get("created_at")))
+    scan = yield from _search_once(record, as_time(file.get("created_at")))
     if scan.update is not None:
         return (yield from _update(record, scan.update))
     # A key of another account can access neither the file nor the batch.

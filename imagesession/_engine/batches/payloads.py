@@ -16,8 +16,8 @@ import attrs
 
 from imagesession._domain.batch import BatchRecord, BatchState, BatchUpdate
 from imagesession._engine import uploads
-from imagesession._engine.coerce import Json, as_list, as_mapping, as_text
-from imagesession._engine.http import FilePart, HttpRequest, HttpResponse
+from imagesession._engine.coerce import Json, as_list, as_mapping, as_text, as_time
+from imagesession._engine.http import FilePart, HttpRequest, HttpResponse, to_path
 from imagesession._engine.json_views import loads_with_views
 from imagesession._engine.outcomes import ResponseOutcome, read_images_object, without_urls
 from imagesession._engine.payloads import Item
@@ -82,16 +82,14 @@ def retrieve(provider_id: str) -> HttpRequest:
     """
     Build the free request that polls a batch.
     """
-    return HttpRequest(
-        method="GET", path=f"/batches/{_quote(provider_id)}", timeout=_REQUEST_TIMEOUT
-    )
+    return HttpRequest(method="GET", path=to_path("batches", provider_id), timeout=_REQUEST_TIMEOUT)
 
 
 def cancel(provider_id: str) -> HttpRequest:
     """
     Build the free request that cancels a batch.
     """
-    path = f"/batches/{_quote(provider_id)}/cancel"
+    path = to_path("batches", provider_id, "cancel")
     return HttpRequest(method="POST", path=path, body={}, timeout=_REQUEST_TIMEOUT)
 
 
@@ -102,17 +100,16 @@ def list_page(after: str) -> HttpRequest:
     Args:
         after: The provider's id of the last batch on the page before; empty for the first page.
     """
-    query = f"&after={_quote(after)}" if after else ""
-    return HttpRequest(
-        method="GET", path=f"/batches?limit={_PAGE_SIZE}{query}", timeout=_REQUEST_TIMEOUT
-    )
+    query = {"limit": _PAGE_SIZE, **({"after": after} if after else {})}
+    path = f"/batches?{urllib.parse.urlencode(query, errors='replace')}"
+    return HttpRequest(method="GET", path=path, timeout=_REQUEST_TIMEOUT)
 
 
 def retrieve_file(file_id: str) -> HttpRequest:
     """
     Build the free request for a file's metadata.
     """
-    return HttpRequest(method="GET", path=f"/files/{_quote(file_id)}", timeout=_REQUEST_TIMEOUT)
+    return HttpRequest(method="GET", path=to_path("files", file_id), timeout=_REQUEST_TIMEOUT)
 
 
 def file_content(file_id: str) -> HttpRequest:
@@ -121,15 +118,11 @@ def file_content(file_id: str) -> HttpRequest:
     """
     return HttpRequest(
         method="GET",
-        path=f"/files/{_quote(file_id)}/content",
+        path=to_path("files", file_id, "content"),
         timeout=_DOWNLOAD_TIMEOUT,
         silence=_DOWNLOAD_SILENCE,
         rows=True,
     )
-
-
-def _quote(text: str) -> str:
-    return urllib.parse.quote(text, safe="", errors="replace")
 
 
 # --- batch objects ------------------------------------------------------------------------------
@@ -155,7 +148,7 @@ def parse_batch(batch: Json) -> BatchUpdate:
         "failed": _count(counts.get("failed")),
         "output_file_id": as_text(batch.get("output_file_id")) or None,
         "error_file_id": as_text(batch.get("error_file_id")) or None,
-        "expires": parse_time(batch.get("expires_at")),
+        "expires": as_time(batch.get("expires_at")),
         "problem": _problem(batch),
     }
 
@@ -190,18 +183,6 @@ def not_started_error(record: BatchRecord) -> ProviderUnavailableError:
 
 def _count(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
-
-
-def parse_time(seconds: object) -> dt.datetime | None:
-    """
-    Return a time of the provider; None if it is none.
-    """
-    if not isinstance(seconds, int) or isinstance(seconds, bool):
-        return None
-    try:
-        return dt.datetime.fromtimestamp(seconds, dt.UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def _problem(batch: Json) -> str:
