@@ -5,7 +5,7 @@ Convert the arguments of a call to a request, for studios and sessions, sync and
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import attrs
 
@@ -31,9 +31,6 @@ from imagesession._domain.model_catalog import CompletionWindow, ModelInfo
 from imagesession._domain.options import OPTION_NAMES, OptionParams
 from imagesession._engine import variations
 from imagesession._engine.request import GenerateRequest
-
-if TYPE_CHECKING:
-    pass
 
 
 def build_request(

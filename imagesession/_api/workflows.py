@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import attrs
 
 from imagesession._api.image import ImageFacts
+from imagesession._api.requests import PresetCall, split_keywords
 from imagesession._api.results import Results
 from imagesession._api.types import ImageInput, SessionParams, to_source, to_sources
 from imagesession._domain.analysis import analysis_from_turn
@@ -28,7 +29,6 @@ from imagesession.errors import GenerationFailedError, ImageSessionError
 if TYPE_CHECKING:
     from imagesession._domain.analysis import Analysis
     from imagesession._domain.estimate import CostEstimate
-from imagesession._api.requests import PresetCall, split_keywords
 
 DEFAULT_CONCURRENCY = 4
 """How many requests are sent at once if a call has several."""
@@ -36,9 +36,6 @@ DEFAULT_CONCURRENCY = 4
 ImageT = TypeVar("ImageT")
 FindBranchHead: TypeAlias = Callable[[], Workflow[BranchHead | None]]
 """Finds the branch head that the next turn continues; None for a standalone image."""
-
-# --- requests ----------------------------------------------------------------------------------
-
 
 # --- workflows ---------------------------------------------------------------------------------
 

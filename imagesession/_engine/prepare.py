@@ -17,6 +17,7 @@ from imagesession._domain.wording import quote
 from imagesession.errors import InvalidOptionError
 
 from .effects import GetProviderName, NewId, Workflow
+from .input_images import load_input_images
 from .leases import BudgetReservation
 from .payloads import PreparedRequest
 from .pixels import InputImage
@@ -32,11 +33,10 @@ from .validate import (
     validate_prompt,
     validate_reference_count,
 )
+from .variations import sent_prompt
 
 if TYPE_CHECKING:
     from imagesession._domain.estimate import CostEstimate
-from .input_images import load_input_images
-from .variations import sent_prompt
 
 
 def prepare_request(
