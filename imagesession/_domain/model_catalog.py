@@ -7,9 +7,9 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import attrs
 
@@ -303,24 +303,19 @@ def read_catalogue(data: Mapping[str, Any]) -> ModelCatalog:
 
 
 def _read_model(name: str, facts: Mapping[str, Any]) -> ModelInfo:
-    return ModelInfo(
-        id=name,
-        kind=facts["kind"],
-        snapshots=tuple(facts.get("snapshots", ())),
-        shutdown=facts.get("shutdown"),
-        replacement=facts.get("replacement"),
-        sizes=_read_sizes(facts.get("sizes", {})),
-        qualities=tuple(facts.get("qualities", ())),
-        formats=tuple(facts.get("formats", ())),
-        backgrounds=tuple(facts.get("backgrounds", ())),
-        fidelities=tuple(facts.get("fidelities", ())),
-        batch=facts.get("batch", False),
-        markup=facts.get("markup", False),
-        prices=Prices(**facts.get("prices", {})),
-        output=OutputTokenTable(**facts.get("output", {})),
-        tiers=facts.get("tiers", {}),
-        max_image_tokens=facts.get("max_image_tokens", 4000),
-    )
+    tables: Mapping[str, Callable[[Any], object]] = {
+        "sizes": _read_sizes,
+        "prices": lambda table: Prices(**table),
+        "output": lambda table: OutputTokenTable(**table),
+    }
+    read: dict[str, Any] = {
+        key: tables.get(key, _frozen)(value) for key, value in facts.items() if key != "family"
+    }
+    return ModelInfo(id=name, **read)
+
+
+def _frozen(value: object) -> object:
+    return tuple(cast("list[object]", value)) if isinstance(value, list) else value
 
 
 def _read_sizes(rule: Mapping[str, Any]) -> SizeRule:
