@@ -10,8 +10,8 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Collection, Iterable
+from typing import Any, cast
 
 import attrs
 
@@ -30,7 +30,7 @@ from . import codec
 from .files.archive_files import ArchiveReader, is_safe
 from .ids import timestamp_of
 from .slug import slugify
-from .strict_reader import parse_object
+from .strict_reader import StrictReader, parse_object
 
 FORMAT = 1
 MANIFEST = "MANIFEST.json"
@@ -43,7 +43,6 @@ _MAX_WORDS = 40
 # Clocks go wrong; but ids far in the future would sort after everything that is made later.
 _MAX_AHEAD = dt.timedelta(days=3653)
 _EARLIEST = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-T = TypeVar("T")
 
 
 @attrs.define(kw_only=True)
@@ -251,23 +250,23 @@ def _read_manifest(archive: ArchiveReader) -> Manifest:
         raise InvalidRequestError(
             f"{archive.path} is not an export of a session: it has no {MANIFEST}."
         )
-    facts = _read_object(data, where)
-    version = _member(facts, "format", int, where)
+    facts = StrictReader(_read_object(data, where), where)
+    version = facts.required("format", int)
     if version > FORMAT:
         raise UnsupportedFormatVersionError(
             f"{where} was written by a newer imagesession (format {version}; this one reads "
             f"{FORMAT}). Update: pip install -U imagesession."
         )
-    files = cast("dict[str, object]", _member(facts, "files", dict, where))
+    files = facts.inner("files").data
     missing, damaged = (
-        list(map(str, cast("list[object]", _member(facts, name, list, where))))
+        list(map(str, cast("list[object]", facts.required(name, list))))
         for name in ("missing", "damaged")
     )
     for name in (*files, *missing, *damaged):
         if not is_safe(name) or name.endswith("/"):
             raise CorruptRecordError(f"{where} names {name!r}, which leads out of the export.")
     return Manifest(
-        session=_member(facts, "session", str, where),
+        session=facts.text("session"),
         files={name: str(sha256) for name, sha256 in files.items()},
         missing=missing,
         damaged=damaged,
@@ -284,15 +283,6 @@ def _read_object(data: bytes, where: str) -> dict[str, Any]:
     if facts.get("export") != _KIND:
         raise InvalidRequestError(f"{where} is not the manifest of an exported session.")
     return facts
-
-
-def _member(facts: Mapping[str, Any], name: str, kind: type[T], where: str) -> T:
-    value: object = facts.get(name)
-    if not isinstance(value, kind):
-        raise CorruptRecordError(
-            f"{where}: {name} should be {kind.__name__}. Copy the export again."
-        )
-    return value
 
 
 # --- checking ---------------------------------------------------------------------------------
