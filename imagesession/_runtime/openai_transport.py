@@ -80,7 +80,8 @@ class OpenAITransport:
             transport_errors(body.join, trace),
             contextlib.closing(self._open(request, deadline, trace)) as response,
         ):
-            return _read(response, response.iter_bytes(), body)
+            _read(response.iter_bytes(), body)
+            return body.to_response(response)
 
     @contextlib.contextmanager
     def listen(
@@ -96,13 +97,13 @@ class OpenAITransport:
                 response = stack.enter_context(opened)
                 chunks = response.iter_bytes()
                 if response.is_success and not request.rows:
-                    _read_start(chunks, body)
+                    _read(chunks, body, only_start=True)
                 events: Iterator[bytes] = iter(())
                 if (stream := _stream_parser(response, request, body)) is None:
-                    answer = _read(response, chunks, body)
+                    _read(chunks, body)
                 else:
-                    answer = body.to_response(response, opened=True)
                     events = _read_events(chunks, body, stream)
+                answer = body.to_response(response, opened=stream is not None)
             yield answer, events
             _drain(chunks, deadline)
 
@@ -195,7 +196,8 @@ class AsyncOpenAITransport:
         with transport_errors(body.join, trace), anyio.fail_after(request.timeout + _GRACE):
             opened = contextlib.aclosing(await self._open(request, deadline, trace))
             async with opened as response:
-                return await _read_async(response, response.aiter_bytes(), body)
+                await _read_async(response.aiter_bytes(), body)
+                return body.to_response(response)
         raise AssertionError("fail_after raises when its scope is cancelled")
 
     @contextlib.asynccontextmanager
@@ -212,13 +214,13 @@ class AsyncOpenAITransport:
                 response = await stack.enter_async_context(opened)
                 chunks = response.aiter_bytes()
                 if response.is_success and not request.rows:
-                    await _read_start_async(chunks, body)
+                    await _read_async(chunks, body, only_start=True)
                 events = _no_events()
                 if (stream := _stream_parser(response, request, body)) is None:
-                    answer = await _read_async(response, chunks, body)
+                    await _read_async(chunks, body)
                 else:
-                    answer = body.to_response(response, opened=True)
                     events = _read_events_async(chunks, body, stream, deadline)
+                answer = body.to_response(response, opened=stream is not None)
             yield answer, events
             await _drain_async(chunks)
 
@@ -273,42 +275,23 @@ def _body() -> Body:
     return Body(MAX_BODY_BYTES)
 
 
-def _read_start(chunks: Iterator[bytes], body: Body) -> None:
+def _read(chunks: Iterator[bytes], body: Body, *, only_start: bool = False) -> None:
     """
-    Read a response until it is clear whether it is a stream of events.
-    """
-    for chunk in chunks:
-        body.add(chunk)
-        if body.events is not None or body.is_full:
-            return
-
-
-async def _read_start_async(chunks: AsyncIterator[bytes], body: Body) -> None:
-    async for chunk in chunks:
-        body.add(chunk)
-        if body.events is not None or body.is_full:
-            return
-
-
-def _read(response: httpx2.Response, chunks: Iterator[bytes], body: Body) -> HttpResponse:
-    """
-    Read a response up to the size limit.
+    Read a response up to the size limit, or until it is clear whether it is a stream of events.
     """
     for chunk in chunks:
         body.add(chunk)
-        if body.is_full:
-            break
-    return body.to_response(response)
+        if body.is_full or (only_start and body.events is not None):
+            return
 
 
 async def _read_async(
-    response: httpx2.Response, chunks: AsyncIterator[bytes], body: Body
-) -> HttpResponse:
+    chunks: AsyncIterator[bytes], body: Body, *, only_start: bool = False
+) -> None:
     async for chunk in chunks:
         body.add(chunk)
-        if body.is_full:
-            break
-    return body.to_response(response)
+        if body.is_full or (only_start and body.events is not None):
+            return
 
 
 def _stream_parser(response: httpx2.Response, request: HttpRequest, body: Body) -> Stream | None:
