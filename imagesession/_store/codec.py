@@ -123,6 +123,7 @@ def to_turn(members: dict[str, Any], where: str) -> Turn:
     return Turn(
         id=record.text("id"),
         session=record.optional("session", str),
+        owner=record.optional("owner", str),
         parent=record.optional("parent", str),
         branch=record.text("branch"),
         depth=record.optional("depth", int) or 1,
@@ -170,9 +171,7 @@ def read_images(facts: dict[str, Any], where: str) -> tuple[ImageRecord, ...]:
     Raises:
         CorruptRecordError: They are damaged.
     """
-    if facts.get("staged") is None:
-        return ()
-    return StrictReader(facts, where).each("staged", _read_image)
+    return StrictReader(facts, where).each("staged", _read_image, required=False)
 
 
 def read_session(data: bytes, where: str) -> SessionRecord:
@@ -193,15 +192,14 @@ def read_session(data: bytes, where: str) -> SessionRecord:
     moves = record.inner("moves")
     return SessionRecord(
         id=record.text("id"),
+        owner=record.optional("owner", str),
         description=record.text("description"),
         name=record.optional("name", str),
         choices=choices.data,
         provider_state=_read_setting(record, "provider_state", get_args(ProviderState)),
         remember=record.optional("remember", int),
         api=_read_setting(record, "api", APIS),
-        references=record.each("references", _read_reference)
-        if "references" in record.data
-        else (),
+        references=record.each("references", _read_reference, required=False),
         created=record.time("created"),
         closed=record.optional_time("closed"),
         moves={name: _read_move(moves.inner(name)) for name in moves.data},
@@ -234,6 +232,7 @@ def read_batch(data: bytes, where: str) -> BatchRecord:
     record = _open(_parse(data, where), where, "batch")
     return BatchRecord(
         id=record.text("id"),
+        owner=record.optional("owner", str),
         name=record.optional("name", str),
         provider=record.text("provider"),
         endpoint=record.text("endpoint"),

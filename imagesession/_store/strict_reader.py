@@ -143,7 +143,11 @@ class StrictReader:
     def mapping(self, name: str) -> dict[str, Any] | None:
         return None if self.data.get(name) is None else self.inner(name).data
 
-    def each(self, name: str, read: Callable[[StrictReader], T]) -> tuple[T, ...]:
+    def each(
+        self, name: str, read: Callable[[StrictReader], T], *, required: bool = True
+    ) -> tuple[T, ...]:
+        if not required and self.data.get(name) is None:
+            return ()
         return tuple(
             read(StrictReader(self._member(item, where), where))
             for where, item in (

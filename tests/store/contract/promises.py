@@ -453,12 +453,12 @@ def costs_are_summed(library: Implementation) -> None:
     for turn in costs:
         settle(here, turn)
     assert [each.cost for each in there.index.tally(SpendingQuery())] == [0.75]
-    assert there.index.spent(today, session) == (0.75, 0.5)
-    assert there.index.spent(today, session, without={costs[0].id}) == (0.5, 0.25)
-    assert there.index.spent(today - dt.timedelta(days=1), None) == (0, 0)
-    assert there.index.spent(today, None) == (0.75, 0)
+    assert there.index.spent(today, session, None) == (0.75, 0.5, 0)
+    assert there.index.spent(today, session, None, without={costs[0].id}) == (0.5, 0.25, 0)
+    assert there.index.spent(today - dt.timedelta(days=1), None, None) == (0, 0, 0)
+    assert there.index.spent(today, None, None) == (0.75, 0, 0)
     there.index.rebuild()
-    assert here.index.spent(today, session) == (0.75, 0.5)
+    assert here.index.spent(today, session, None) == (0.75, 0.5, 0)
 
 
 def idempotency_keys_are_found(library: Implementation) -> None:
@@ -467,7 +467,7 @@ def idempotency_keys_are_found(library: Implementation) -> None:
     """
     here, there = library.open(), library.open()
     turns = [settle(here, new_turn(idempotency_key=key)) for key in ("a", "b", "a")]
-    found = there.index.settled_under({"a", "b", "c"})
+    found = there.index.settled_under({"a", "b", "c"}, None)
     assert found == {
         "a": [turn_key(turns[2]), turn_key(turns[0])],
         "b": [turn_key(turns[1])],
@@ -483,7 +483,7 @@ def ids_have_owners(library: Implementation) -> None:
     session = new_session(program)
     own, standalone = settle(program, new_turn(session)), settle(program, new_turn())
     wanted = (own.id, own.images[0].id, standalone.id, IDS.new())
-    assert library.open().index.owners(wanted) == {
+    assert library.open().index.sessions_of(wanted) == {
         own.id: session, own.images[0].id: session, standalone.id: None,
     }  # fmt: skip
 
@@ -584,9 +584,9 @@ def replaced_turns_are_indexed_anew(library: Implementation) -> None:
     here.facts.replace(turn_key(turn), codec.dump_turn(to_tombstone(turn, NOW)))
     for program in (here, there):
         assert program.index.find(image) is None
-        assert program.index.settled_under({"a"}) == {"a": []}
+        assert program.index.settled_under({"a"}, None) == {"a": []}
         assert program.index.page(ImageQuery()) == []
-        assert program.index.spent(NOW.date(), None)[0] == COST.known
+        assert program.index.spent(NOW.date(), None, None)[0] == COST.known
     there.index.rebuild()
     assert here.index.find(image) is None
 
