@@ -272,7 +272,6 @@ class Studio(GenerationVerbs[SavedImage]):
         studio = object.__new__(type(self))
         studio._connection, studio._is_view = self._connection, True
         studio._runtime = pickling.as_owner(self._runtime, owner)
-        pickling.remember_open(studio._runtime)
         return studio
 
     @property
