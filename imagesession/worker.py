@@ -84,12 +84,17 @@ async def run(studio: AsyncStudio, concurrency: int = 4) -> None:
 
 def _task(studio: AsyncStudio) -> Any:  # noqa: ANN401 - Procrastinate reads its signature
     async def image(
-        name: str, key: str, request: Mapping[str, Any], options: Mapping[str, Any]
+        name: str,
+        key: str,
+        request: Mapping[str, Any],
+        options: Mapping[str, Any],
+        owner: str | None = None,
     ) -> None:
+        whose = studio if owner is None else studio.as_owner(owner)
         requests = {f"{name}/{key}": ImageRequest(**request)}
-        (outcome,) = await studio.map(requests, progress=False, **options)
+        (outcome,) = await whose.map(requests, progress=False, **options)
         if isinstance(outcome, OutcomeUnknownError):
-            await studio.recover(timeout=0)  # of a worker that was killed
+            await whose.recover(timeout=0)  # of a worker that was killed
         if isinstance(outcome, ImageSessionError):
             raise outcome
 

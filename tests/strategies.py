@@ -72,10 +72,12 @@ costs = st.builds(
 references = st.lists(
     st.builds(Reference, sha256=texts, image_id=optional_texts, role=texts), max_size=3
 ).map(tuple)
+owners = st.sampled_from([None, "alice", "Ærø 🐟"])
 turns = st.builds(
     Turn,
     id=ids,
     session=st.none() | ids,
+    owner=owners,
     parent=st.none() | ids,
     branch=texts,
     depth=st.integers(1, 1000),
@@ -113,6 +115,7 @@ moves = st.builds(HeadMove, id=ids, head=st.none() | ids, redo=st.lists(ids, max
 sessions = st.builds(
     SessionRecord,
     id=ids,
+    owner=owners,
     description=texts,
     name=optional_texts,
     choices=st.dictionaries(st.sampled_from(["quality"]), st.sampled_from(["low", "high"])),

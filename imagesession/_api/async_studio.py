@@ -72,6 +72,8 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
     Same as `Studio`, but its verbs await.
     """
 
+    _is_view = False
+
     @takes_studio_params
     def __init__(
         self,
@@ -129,6 +131,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
             AsyncRuntime,
             library,
             provider,
+            settings.get("owner"),
             lambda: make(library, **settings)._runtime,  # noqa: SLF001 - it is our own
         )
 
@@ -174,6 +177,22 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         Same as `Studio.from_env`; awaits nothing.
         """
         return cls(library, **options) if has_key() else cls.offline(library, **options)
+
+    def as_owner(self, owner: str) -> Self:
+        """
+        Same as `Studio.as_owner`.
+        """
+        studio = object.__new__(type(self))
+        studio._connection, studio._is_view = self._connection, True
+        studio._runtime = pickling.as_owner(self._runtime, owner)
+        return studio
+
+    @property
+    def owner(self) -> str | None:
+        """
+        Whose studio it is; None if it sees everything.
+        """
+        return self._runtime.library.owner
 
     @property
     def library(self) -> Path | str:
@@ -385,6 +404,18 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         """
         return await self._runtime.run(removal.empty_bin(older_than))
 
+    async def prune(self, *, older_than: dt.timedelta, dry_run: bool = False) -> ErasureReport:
+        """
+        Same as `Studio.prune`, but awaits.
+        """
+        return await self._runtime.run(removal.prune(older_than, dry_run=dry_run))
+
+    async def erase_owner(self, owner: str) -> ErasureReport:
+        """
+        Same as `Studio.erase_owner`, but awaits.
+        """
+        return await self._runtime.run(removal.erase_owner(owner))
+
     async def gallery(self, path: str | os.PathLike[str]) -> Path:
         """
         Same as `Studio.gallery`, but awaits.
@@ -396,6 +427,8 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         Same as `Studio.close`, but awaits.
         """
         pickling.forget_open(self._runtime)
+        if self._is_view:
+            return
         transport = self._connection.close()
         if transport is not None:
             await transport.close()

@@ -32,7 +32,7 @@ from imagesession._domain.servers import (
 from imagesession._domain.wording import quote
 from imagesession._engine.bulk import validate_per_minute
 from imagesession._engine.request import StudioConfig
-from imagesession._engine.validate import validate_api, validate_memory
+from imagesession._engine.validate import validate_api, validate_memory, validate_owner
 from imagesession._runtime.lazy_client import Credentials
 from imagesession._store.disk.library import open_library
 from imagesession._store.library import LibraryStore
@@ -67,6 +67,7 @@ class StudioParams(OptionParams, total=False):
     The keyword arguments of all constructors of a studio.
     """
 
+    owner: str | None
     budget: Budget | None
     server: Server | None
     api: Api
@@ -88,6 +89,7 @@ class StudioParams(OptionParams, total=False):
 
 
 _DEFAULTS: dict[str, Any] = {
+    "owner": None,
     "budget": None,
     "server": None,
     "api": "responses",
@@ -216,7 +218,7 @@ def _check_budget(budget: object) -> None:
     if not isinstance(budget, Budget):
         raise InvalidRequestError(
             f"budget={quote(budget)} does not say for what. Write Budget(per_day=5.0), with "
-            "per_call=, per_session= or per_day= in US dollars."
+            "per_call=, per_session=, per_day= or per_owner_per_day= in US dollars."
         )
 
 
@@ -301,8 +303,8 @@ def open_store(
     offline: bool = False,
 ) -> LibraryStore:
     """
-    Open the library of a studio: in the folder or under the URL that the caller names, else the
-    environment's, else one in the user's Pictures folder.
+    Open the library of a studio, as its owner sees it: in the folder or under the URL that the
+    caller names, else the environment's, else one in the user's Pictures folder.
 
     Args:
         library: What the caller names.
@@ -323,7 +325,8 @@ def open_store(
         from imagesession._runtime import telemetry  # noqa: PLC0415 - rarely needed
 
         store.on_settled = telemetry.recorder(keywords["telemetry"])
-    return store
+    owner = keywords.get("owner")
+    return store if owner is None else store.seen_by(validate_owner(owner))
 
 
 def _open_team_library(url: str, *, embed_metadata: bool = False, **unused: object) -> LibraryStore:

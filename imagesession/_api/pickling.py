@@ -7,22 +7,24 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias, cast
 
 import attrs
 
 from imagesession._domain.options import OPTION_NAMES
+from imagesession._engine.validate import validate_owner
 from imagesession._runtime.lazy_client import LazyClient
 from imagesession._runtime.runtime import AnyRuntime, AsyncRuntime, Runtime
 from imagesession._store.team.address import is_team_address
-from imagesession.errors import AuthenticationError, NotFoundError
+from imagesession.errors import AuthenticationError, InvalidRequestError, NotFoundError
 
-_Key: TypeAlias = tuple[type, str, str]
+_Key: TypeAlias = tuple[type, str, str, str | None]
 _open: weakref.WeakValueDictionary[_Key, Runtime | AsyncRuntime] = weakref.WeakValueDictionary()
 # What a request may need of its studio; neither keys nor addresses, which another process takes
 # from its own environment.
 _SETTINGS = frozenset(
     {
+        "owner",
         "budget",
         "provider_state",
         "remember",
@@ -52,20 +54,42 @@ def remember_open(runtime: Runtime | AsyncRuntime) -> None:
     """
     Let images that are unpickled in this process use the open studio of this runtime.
     """
-    _open[_key(type(runtime), runtime.library.address, runtime.provider)] = runtime
+    _open[_key_of(runtime)] = runtime
 
 
 def forget_open(runtime: Runtime | AsyncRuntime) -> None:
     """
     Let images that are unpickled from now on not use a studio that is being closed.
     """
-    key = _key(type(runtime), runtime.library.address, runtime.provider)
+    key = _key_of(runtime)
     if _open.get(key) is runtime:
         del _open[key]
 
 
+def as_owner(runtime: AnyRuntime, owner: str) -> AnyRuntime:
+    """
+    Return a runtime that sees what belongs to an owner, on the same connections.
+
+    Raises:
+        InvalidRequestError: It is another owner's.
+    """
+    validate_owner(owner)
+    if not runtime.library.sees(owner):
+        raise InvalidRequestError(
+            "This studio is of another owner. Call as_owner() on a studio without owner=."
+        )
+    reopener, (library, provider, settings) = runtime.reopen
+    whose = {**cast("dict[str, Any]", settings), "owner": owner}
+    seen = runtime.library.seen_by(owner)
+    return attrs.evolve(runtime, library=seen, reopen=(reopener, (library, provider, whose)))
+
+
 def reopen(
-    kind: type[AnyRuntime], library: str, provider: str, make: Callable[[], AnyRuntime]
+    kind: type[AnyRuntime],
+    library: str,
+    provider: str,
+    owner: str | None,
+    make: Callable[[], AnyRuntime],
 ) -> AnyRuntime:
     """
     Return the runtime of an open studio on a library; else that of a new one.
@@ -74,14 +98,18 @@ def reopen(
         kind: `Runtime` or `AsyncRuntime`.
         library: The library's folder, or its URL without a password.
         provider: The description of the provider that the images had.
+        owner: Whose studio it was.
         make: Makes the runtime of a new studio, from the environment.
 
     Raises:
         NotFoundError: The library is not on this computer.
     """
-    known = _open.get(_key(kind, library, provider))
+    known = _open.get((kind, library, provider, owner))
     if isinstance(known, kind):
         return known
+    whole = _open.get((kind, library, provider, None))
+    if owner is not None and isinstance(whole, kind):
+        return as_owner(whole, owner)
     if not is_team_address(library) and not Path(library, ".imagesession").is_dir():
         raise NotFoundError(
             f"There is no library at {library} on this computer. Pickled images are found by their "
@@ -102,5 +130,6 @@ def reopen(
     return attrs.evolve(made, provider=provider, connect=LazyClient[Any](refuse))
 
 
-def _key(kind: type, library: str, provider: str) -> _Key:
-    return kind, library, provider
+def _key_of(runtime: Runtime | AsyncRuntime) -> _Key:
+    library = runtime.library
+    return type(runtime), library.address, runtime.provider, library.owner

@@ -51,14 +51,15 @@ class QueueFacts(Generic[AnyRuntime]):
         with needs_extra("cluster", "A queue"):
             from imagesession._store.team import jobs  # noqa: PLC0415 - an extra
 
-        jobs.create(runtime.library.ports, name, requests)
+        jobs.create(runtime.library.ports, runtime.library.owner, name, requests)
         return cls(name, runtime)
 
     def _jobs(self) -> list[tuple[str, str]]:
         with needs_extra("cluster", "A queue"):
             from imagesession._store.team import jobs  # noqa: PLC0415 - an extra
 
-        return jobs.find(self._runtime.library.ports, self.name)
+        library = self._runtime.library
+        return jobs.find(library.ports, library.owner, self.name)
 
     def _status(self) -> QueueStatus:
         return QueueStatus.of(state for _, state in self._jobs())
@@ -67,7 +68,8 @@ class QueueFacts(Generic[AnyRuntime]):
         with needs_extra("cluster", "A queue"):
             from imagesession._store.team import jobs  # noqa: PLC0415 - an extra
 
-        jobs.cancel(self._runtime.library.ports, self.name)
+        library = self._runtime.library
+        jobs.cancel(library.ports, library.owner, self.name)
         return self._status()
 
     def _outcomes(self) -> tuple[list[Turn | ImageSessionError], tuple[str, ...]]:

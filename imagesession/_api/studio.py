@@ -78,6 +78,10 @@ class Studio(GenerationVerbs[SavedImage]):
         base_url: The address of a server with OpenAI's API. Default: the environment variable
             OPENAI_BASE_URL, or OpenAI.
         client: Your own `openai.OpenAI` (or `openai.AzureOpenAI`), instead of the two above.
+        owner: Whose studio it is: your own id of a user, of at most 200 characters. It sees what
+            belongs to this owner and nothing else, and what it makes is this owner's; names,
+            idempotency keys and limits of sessions are the owner's own. Without one, a studio sees
+            everything, and what it makes outside of an owner's sessions is nobody's.
         budget: What may be spent; a call that could exceed it is not sent.
         server: What is known of the server: a name of the built-in table ("openai", "azure", "xai",
             "openrouter", "localai", "litellm", "vllm-omni", "plain"), the path of a .toml table of
@@ -133,6 +137,8 @@ class Studio(GenerationVerbs[SavedImage]):
         InvalidOptionError: There is no such option, or its value is not valid.
     """
 
+    _is_view = False
+
     @takes_studio_params
     def __init__(
         self,
@@ -186,6 +192,7 @@ class Studio(GenerationVerbs[SavedImage]):
             Runtime,
             library,
             provider,
+            settings.get("owner"),
             lambda: make(library, **settings)._runtime,  # noqa: SLF001 - it is our own
         )
 
@@ -247,6 +254,32 @@ class Studio(GenerationVerbs[SavedImage]):
             **options: As for a `Studio`.
         """
         return cls(library, **options) if has_key() else cls.offline(library, **options)
+
+    def as_owner(self, owner: str) -> Self:
+        """
+        Return a studio that sees and spends what belongs to an owner, as `Studio(owner=...)` does.
+
+        It uses this studio's connections and settings, so it costs nothing to make one for each
+        call; closing it closes nothing.
+
+        Args:
+            owner: The owner's name: your own id of a user, exactly as written, of at most 200
+                characters.
+
+        Raises:
+            InvalidRequestError: It is not a name, or this studio is another owner's.
+        """
+        studio = object.__new__(type(self))
+        studio._connection, studio._is_view = self._connection, True
+        studio._runtime = pickling.as_owner(self._runtime, owner)
+        return studio
+
+    @property
+    def owner(self) -> str | None:
+        """
+        Whose studio it is; None if it sees everything.
+        """
+        return self._runtime.library.owner
 
     @property
     def library(self) -> Path | str:
@@ -509,10 +542,11 @@ class Studio(GenerationVerbs[SavedImage]):
     ) -> CostReport:
         """
         Return what was spent on this library, from the usage that its providers reported, and
-        what is left of the budget.
+        what is left of the budget. A studio of an owner reports that owner's.
 
         Args:
-            group_by: How to group it: by "day" (UTC), "session", "model", "kind" or "provider".
+            group_by: How to group it: by "day" (UTC), "session", "model", "kind",
+                "provider" or "owner".
             since: The first day.
             until: The last day.
             session: Only this session: the object, its id, or its name.
@@ -580,6 +614,48 @@ class Studio(GenerationVerbs[SavedImage]):
         """
         return self._runtime.run(removal.empty_bin(older_than))
 
+    def prune(self, *, older_than: dt.timedelta, dry_run: bool = False) -> ErasureReport:
+        """
+        Erase what is older than an age and has no star; see `ImagesResource.erase`.
+
+        That is images, in the bin as well, turns without images, collected batches, and sessions
+        in which nothing happened since and no image has a star, as a whole. What is under way is
+        left alone. Costs and budgets stay as they were.
+
+        Args:
+            older_than: The age, such as `timedelta(days=365)`.
+            dry_run: Whether to return what would be erased, and erase nothing.
+
+        Returns:
+            What was, or would be, erased, and what the provider still has.
+
+        Raises:
+            InvalidRequestError: `older_than` is not a duration.
+            StorageIOError: The library cannot be written.
+        """
+        return self._runtime.run(removal.prune(older_than, dry_run=dry_run))
+
+    def erase_owner(self, owner: str) -> ErasureReport:
+        """
+        Erase all that belongs to an owner; see `ImagesResource.erase`.
+
+        Of it there stay only the places of turns in their trees and what they cost, and nothing
+        says whose they were. If the program is stopped meanwhile, the next one goes on. What is
+        requested for the owner meanwhile is not erased, so stop serving the owner before.
+
+        Args:
+            owner: The owner's name.
+
+        Returns:
+            What was erased, and what the provider still has.
+
+        Raises:
+            InvalidRequestError: A request of the owner is under way.
+            NotFoundError: This studio is another owner's.
+            StorageIOError: The library cannot be written.
+        """
+        return self._runtime.run(removal.erase_owner(owner))
+
     def gallery(self, path: str | os.PathLike[str]) -> Path:
         """
         Write an HTML page of the whole library, for any browser.
@@ -605,6 +681,8 @@ class Studio(GenerationVerbs[SavedImage]):
         Close the connections to the provider. Everything is saved already.
         """
         pickling.forget_open(self._runtime)
+        if self._is_view:
+            return
         transport = self._connection.close()
         if transport is not None:
             transport.close()

@@ -65,6 +65,7 @@ class BatchRecord:
 
     Attributes:
         id: Its id in the library.
+        owner: Whose it is; None if it is nobody's.
         name: The caller's name for it.
         provider: The provider that makes the images.
         endpoint: The API path to which each line is sent.
@@ -89,6 +90,7 @@ class BatchRecord:
     """
 
     id: str
+    owner: str | None = None
     name: str | None = None
     provider: str
     endpoint: str

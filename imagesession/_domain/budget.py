@@ -21,6 +21,7 @@ _MEANINGS = {
     "per_call": "for one call",
     "per_session": "for one session",
     "per_day": "for one day, midnight to midnight UTC",
+    "per_owner_per_day": "for one owner and day, midnight to midnight UTC",
 }
 _SLACK = 1e-9
 
@@ -49,18 +50,21 @@ class Budget:
         per_call: The most that one call may cost.
         per_session: The most that all turns of one session may cost.
         per_day: The most that may be spent on a library from midnight to midnight UTC.
+        per_owner_per_day: The most that each owner may spend in that time; it does not bind what is
+            nobody's.
     """
 
     per_call: float | None = attrs.field(default=None, validator=_check_amount)
     per_session: float | None = attrs.field(default=None, validator=_check_amount)
     per_day: float | None = attrs.field(default=None, validator=_check_amount)
+    per_owner_per_day: float | None = attrs.field(default=None, validator=_check_amount)
 
     @property
     def is_limited(self) -> bool:
         """
         Whether any limit is set.
         """
-        return any(limit is not None for limit in (self.per_call, self.per_session, self.per_day))
+        return any(limit is not None for limit in attrs.astuple(self))
 
 
 def enforce(
@@ -70,6 +74,7 @@ def enforce(
     session_spent: float,
     day_spent: float,
     in_session: bool,
+    owner_spent: float | None = None,
 ) -> None:
     """
     Refuse a call that could exceed a limit, before it is sent.
@@ -80,6 +85,8 @@ def enforce(
         session_spent: US dollars that the session has spent or reserved for pending requests.
         day_spent: US dollars spent or reserved since midnight UTC.
         in_session: Whether the call belongs to a session; `per_session` binds no other calls.
+        owner_spent: US dollars that the call's owner has spent or reserved since midnight UTC; None
+            if it is nobody's, which `per_owner_per_day` does not bind.
 
     Raises:
         BudgetExceededError: The call could exceed a limit, or its cost has no upper bound.
@@ -88,6 +95,11 @@ def enforce(
         ("per_call", budget.per_call, 0.0),
         ("per_session", budget.per_session if in_session else None, session_spent),
         ("per_day", budget.per_day, day_spent),
+        (
+            "per_owner_per_day",
+            None if owner_spent is None else budget.per_owner_per_day,
+            owner_spent or 0.0,
+        ),
     )
     for name, allowed, spent in limits:
         if allowed is not None:

@@ -55,6 +55,7 @@ class Removal:
         targets: What it is done to.
         copies: The provider's copies that are still to be erased.
         shared: The ids of erased images whose files stay, because other images have them too.
+        forgets_owner: Whether what stays of the turns does not say whose they were.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Removal:
     targets: Targets
     copies: tuple[ProviderCopy, ...] = ()
     shared: tuple[str, ...] = ()
+    forgets_owner: bool = False
 
 
 @readable

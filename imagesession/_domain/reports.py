@@ -17,7 +17,7 @@ from .turn import Turn
 
 State = Literal["active", "idle", "closed"]
 Image = TypeVar("Image")
-Grouping = Literal["day", "session", "model", "kind", "provider"]
+Grouping = Literal["day", "session", "model", "kind", "provider", "owner"]
 
 
 @readable

@@ -21,6 +21,7 @@ class SessionRecord:
 
     Attributes:
         id: Its id in the library.
+        owner: Whose it is, with all its turns; None if it is nobody's.
         description: What the session is about; it is part of the instructions to the model.
         name: A label for people; never part of a path.
         choices: The default options of its turns, by name.
@@ -36,6 +37,7 @@ class SessionRecord:
     """
 
     id: str
+    owner: str | None = None
     description: str
     name: str | None = None
     choices: Mapping[str, Any] = attrs.field(factory=dict[str, Any])

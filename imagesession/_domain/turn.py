@@ -160,6 +160,7 @@ class Turn:
     Attributes:
         id: Its id; ids are ordered by time, so a later turn has a greater one.
         session: The session's id; None for a standalone image.
+        owner: Whose it is; None if it is nobody's.
         parent: The id of the turn that it continues; None at the start.
         branch: The branch on which it was made.
         depth: Its position in its lineage, from 1.
@@ -208,6 +209,7 @@ class Turn:
 
     id: str
     session: str | None = None
+    owner: str | None = None
     parent: str | None = None
     branch: str = "main"
     depth: int = 1

@@ -33,7 +33,17 @@ def find_session(wanted: str) -> Workflow[SessionRecord]:
         AmbiguousNameWarning: Several sessions have the name or description.
     """
     validate_label("The session's id or name", wanted)
-    latest, *others = yield from StoreCall(lambda store: _find_sessions(store, wanted))
+    return latest_of(wanted, (yield from StoreCall(lambda store: _find_sessions(store, wanted))))
+
+
+def latest_of(wanted: str, found: Sequence[SessionRecord]) -> SessionRecord:
+    """
+    Return the latest of the sessions that a text may mean, which comes first.
+
+    Warns:
+        AmbiguousNameWarning: There are several.
+    """
+    latest, *others = found
     if others:
         ids = ", ".join(record.id for record in others[:_LISTED])
         more = f" and {len(others) - _LISTED} more" if len(others) > _LISTED else ""

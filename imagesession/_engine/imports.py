@@ -57,6 +57,7 @@ def commit_import(
     turn = Turn(
         id=new.id,
         session=session,
+        owner=new.owner,
         kind="import",
         status="completed",
         prompt=prompt,

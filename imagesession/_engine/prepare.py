@@ -116,6 +116,7 @@ def new_turn(
     return Turn(
         id=new.id,
         session=branch_head.record.id if branch_head else None,
+        owner=branch_head.record.owner if branch_head else new.owner,
         parent=head.id if head else None,
         branch=branch_head.branch if branch_head else "main",
         depth=head.depth + 1 if head else 1,

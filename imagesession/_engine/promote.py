@@ -76,6 +76,7 @@ def _promotion_turn(record: SessionRecord, new: IdAndTime, turn: Turn, position:
     return Turn(
         id=new.id,
         session=record.id,
+        owner=record.owner,
         kind="promotion",
         status="completed",
         prompt=turn.prompt,

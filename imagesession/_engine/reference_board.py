@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import hashlib
 
+import attrs
+
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import ImageRecord, Reference, Turn, is_id
 from imagesession._domain.wording import quote
@@ -18,7 +20,7 @@ from .validate import validate_reference_count, validate_role
 
 
 def keep_references(
-    sources: tuple[Source, ...], board: tuple[Reference, ...] = ()
+    sources: tuple[Source, ...], board: tuple[Reference, ...] = (), owner: str | None = None
 ) -> Workflow[tuple[Reference, ...]]:
     """
     Import the images of a reference board that are not in the library yet.
@@ -26,6 +28,7 @@ def keep_references(
     Args:
         sources: The images; those without a role are numbered.
         board: The present board, whose images are not imported again.
+        owner: Whose the imported images are; None for the caller's.
 
     Raises:
         InvalidImageError: There are too many, or one of them is no image; none was imported.
@@ -41,7 +44,7 @@ def keep_references(
         yield from _check_image(each.source)
     references: list[Reference] = []
     for each in named:
-        image = yield from _keep(each, (*board, *references))
+        image = yield from _keep(each, (*board, *references), owner)
         references.append(Reference(sha256=image.sha256, image_id=image.id, role=each.role))
     return tuple(references)
 
@@ -50,7 +53,9 @@ def _check_image(source: Source) -> Workflow[None]:
     yield from PixelCall(lambda pixels: pixels.load(source))
 
 
-def _keep(named: NamedSource, board: tuple[Reference, ...]) -> Workflow[ImageRecord]:
+def _keep(
+    named: NamedSource, board: tuple[Reference, ...], owner: str | None
+) -> Workflow[ImageRecord]:
     source = named.source
     known = source.id if isinstance(source, ImageRecord) else source
     if isinstance(known, str) and is_id(known):
@@ -62,7 +67,9 @@ def _keep(named: NamedSource, board: tuple[Reference, ...]) -> Workflow[ImageRec
         if reference.sha256 == digest:
             turn, position = yield from find_reference(reference)
             return turn.images[position]
-    turn = yield from commit_import((yield from NewId()), imported, named.role)
+    new = yield from NewId()
+    whose = attrs.evolve(new, owner=owner or new.owner)
+    turn = yield from commit_import(whose, imported, named.role)
     return turn.images[0]
 
 

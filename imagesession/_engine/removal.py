@@ -22,7 +22,7 @@ from .effects import GetProviderName, NewId, Send, StoreCall, Workflow
 from .http import HttpRequest, HttpResponse, TransportError
 from .provider_errors import map_error_response
 from .responses import is_success, parse_json_object
-from .validate import validate_label
+from .validate import validate_label, validate_owner
 
 _TIMEOUT = 30.0
 _PAGE_SIZE = 3
@@ -94,24 +94,80 @@ def empty_bin(older_than: object) -> Workflow[ErasureReport]:
         InvalidRequestError: `older_than` is not a duration.
         StorageIOError: The library cannot be written.
     """
-    if older_than is not None and not isinstance(older_than, dt.timedelta):
-        raise InvalidRequestError(
-            f"older_than={quote(older_than)} is not a duration; write datetime.timedelta(days=30)."
-        )
-    now = (yield from NewId()).at
-    before = None if older_than is None else now - older_than
+    before = None if older_than is None else (yield from _ago(older_than))
     yield from StoreCall(lambda store: store.finish_removals())
     targets = yield from StoreCall(lambda store: store.bin_content(before))
     return (yield from _remove("erase", targets))
 
 
-def _remove(verb: Verb, targets: Targets) -> Workflow[ErasureReport]:
+def erase_owner(owner: str) -> Workflow[ErasureReport]:
+    """
+    Erase all that belongs to an owner, and whose what stays of it was.
+
+    Raises:
+        NotFoundError: The studio is another owner's.
+        InvalidRequestError: It is no name, or a request of the owner is under way.
+        StorageIOError: The library cannot be written.
+    """
+    validate_owner(owner)
+    yield from StoreCall(lambda store: store.finish_removals())
+    targets = yield from StoreCall(lambda store: store.content_of(owner))
+    yield from StoreCall(lambda store: store.drop_queues(owner))
+    return (yield from _remove("erase", targets, forgets_owner=True))
+
+
+def prune(older_than: object, *, dry_run: bool) -> Workflow[ErasureReport]:
+    """
+    Erase what is older than an age and has no star.
+
+    Args:
+        older_than: The age.
+        dry_run: Whether to return what would be erased, and leave it there.
+
+    Raises:
+        InvalidRequestError: `older_than` is not a duration.
+        StorageIOError: The library cannot be written.
+    """
+    before = yield from _ago(older_than)
+    if dry_run:
+        targets = yield from StoreCall(lambda store: store.content_before(before))
+        return ErasureReport(erased=_ids(targets))
+    yield from StoreCall(lambda store: store.finish_removals())
+    targets = yield from StoreCall(lambda store: store.content_before(before))
+    return (yield from _remove("erase", targets))
+
+
+def _ago(duration: object) -> Workflow[dt.datetime]:
+    """
+    Return the time that is so long ago.
+
+    Raises:
+        InvalidRequestError: It is not a duration.
+    """
+    if not isinstance(duration, dt.timedelta) or duration < dt.timedelta(0):
+        raise InvalidRequestError(
+            f"older_than={quote(duration)} is not a duration; write datetime.timedelta(days=30)."
+        )
+    try:
+        return (yield from NewId()).at - duration
+    except OverflowError:  # longer than there are dates
+        return dt.datetime.min.replace(tzinfo=dt.UTC)
+
+
+def _ids(targets: Targets) -> tuple[str, ...]:
+    return tuple(item for ids in targets.values() for item in ids)
+
+
+def _remove(
+    verb: Verb, targets: Targets, *, forgets_owner: bool = False
+) -> Workflow[ErasureReport]:
     if not targets:
         return ErasureReport()
-    removal = yield from StoreCall(lambda store: store.begin_removal(verb, targets))
+    removal = yield from StoreCall(
+        lambda store: store.begin_removal(verb, targets, forgets_owner=forgets_owner)
+    )
     remaining = yield from _erase_copies(removal)
-    erased = tuple(item for ids in targets.values() for item in ids)
-    return ErasureReport(erased=erased, shared=removal.shared, remaining=remaining)
+    return ErasureReport(erased=_ids(targets), shared=removal.shared, remaining=remaining)
 
 
 def finish_removals() -> Workflow[ErasureReport]:

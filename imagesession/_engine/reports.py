@@ -105,17 +105,20 @@ def costs(query: SpendingQuery, config: StudioConfig, provider: str) -> Workflow
 
 def remaining(budget: Budget | None, session_id: str | None) -> Workflow[float | None]:
     """
-    Return how many US dollars a budget leaves today, and in a session; None for no such limit.
+    Return how many US dollars a budget leaves today, and in a session; None for no such limit. For
+    an owner, today's is what the owner may still spend.
     """
     if budget is None:
         return None
-    today = (yield from NewId()).at.date()
+    now = yield from NewId()
+    today = now.at.date()
+    per_day = budget.per_day if now.owner is None else budget.per_owner_per_day
     pending = yield from StoreCall(lambda store: store.pending())
     left: list[float] = []
-    if budget.per_day is not None:
+    if per_day is not None:
         reserved = [intent.turn for intent in pending if intent.turn.started.date() == today]
         counted = yield from _counted(SpendingQuery(since=today, until=today), reserved)
-        left.append(budget.per_day - counted)
+        left.append(per_day - counted)
     if budget.per_session is not None and session_id is not None:
         reserved = [intent.turn for intent in pending if intent.turn.session == session_id]
         counted = yield from _counted(SpendingQuery(session=session_id), reserved)

@@ -21,7 +21,7 @@ from imagesession.errors import (
 )
 
 from .effects import NewId, StoreCall, Workflow
-from .find_session import find_session
+from .find_session import find_session, latest_of
 from .pixels import Source
 from .reference_board import keep_references
 from .request import StudioConfig
@@ -126,6 +126,7 @@ def create_session(
     references = yield from keep_references(settings.references or ())
     record = SessionRecord(
         id=new.id,
+        owner=new.owner,
         description=description.strip(),
         name=settings.name,
         choices=dict(settings.options),
@@ -151,8 +152,11 @@ def get_or_create_session(
     name = settings.name
     if name is None:
         raise InvalidRequestError("resume=True finds a session by its name; pass name=.")
-    if (yield from StoreCall(lambda store: store.sessions_named(name))):
-        return (yield from get_session(name, MAIN, reopen=True))
+    named = yield from StoreCall(lambda store: store.sessions_named(name))
+    owner = (yield from NewId()).owner
+    own = tuple(record for record in named if record.owner == owner)
+    if own:
+        return (yield from get_session(latest_of(name, own).id, MAIN, reopen=True))
     return (yield from create_session(description, settings, config))
 
 
@@ -225,7 +229,7 @@ def _changed_references(
         return None
     record = yield from StoreCall(lambda store: store.find_session(session_id))
     _check_open(record)
-    return (yield from keep_references(settings.references, record.references))
+    return (yield from keep_references(settings.references, record.references, record.owner))
 
 
 def get_session(id_or_name: str, branch: str, *, reopen: bool) -> Workflow[SessionRecord]:

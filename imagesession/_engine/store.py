@@ -12,7 +12,6 @@ import attrs
 
 from imagesession._domain.health import HealthCheck
 from imagesession._domain.marks import Mark, Marks
-from imagesession._domain.removal import ProviderCopy, Removal, Targets, Verb
 from imagesession._domain.reports import PendingRequest
 from imagesession._domain.servers import Feature
 from imagesession._domain.sessions import SessionRecord
@@ -21,6 +20,7 @@ from imagesession._domain.turn import ImageRecord, Kind, Turn
 
 from .batch_store import BatchStore
 from .http import ReceivedImage
+from .removal_store import RemovalStore
 
 if TYPE_CHECKING:
     from .leases import BudgetReservation, Lease, SlotLease
@@ -39,11 +39,12 @@ class SessionActivity:
 @attrs.frozen(kw_only=True)
 class IdAndTime:
     """
-    A new id, and the time in UTC.
+    A new id, the time in UTC, and whose it is.
     """
 
     id: str
     at: dt.datetime
+    owner: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -88,7 +89,7 @@ class SpendingQuery:
         session: Only turns of this session.
     """
 
-    by: Literal["day", "session", "model", "kind", "provider"] = "day"
+    by: Literal["day", "session", "model", "kind", "provider", "owner"] = "day"
     since: dt.date | None = None
     until: dt.date | None = None
     session: str | None = None
@@ -134,14 +135,14 @@ class Upload:
     expires: dt.datetime
 
 
-class Store(BatchStore, Protocol):
+class Store(BatchStore, RemovalStore, Protocol):
     """
     A library's store; only its implementation knows where things are kept. Its parts in `_store`
     add what else a caller has to know of a method, such as its errors.
     """
 
     def new_id(self, after: str = "") -> IdAndTime:
-        """Return the time and a new id, greater than `after`."""
+        """Return the time, a new id, greater than `after`, and whose the store is."""
         ...
 
     def write_intent(
@@ -334,32 +335,6 @@ class Store(BatchStore, Protocol):
 
     def change_marks(self, owner: str, ids: Iterable[str], change: Callable[[Mark], Mark]) -> None:
         """Change marks of one owner durably, all at once."""
-        ...
-
-    def find_targets(
-        self,
-        verb: Verb,
-        images: Iterable[str] = (),
-        sessions: Iterable[str] = (),
-        batches: Iterable[str] = (),
-    ) -> Targets:
-        """Find what is to be removed."""
-        ...
-
-    def bin_content(self, before: dt.datetime | None) -> Targets:
-        """Return what was put into the bin, if given, before a time."""
-        ...
-
-    def begin_removal(self, verb: Verb, targets: Targets) -> Removal:
-        """Record a removal durably and carry it out in the library."""
-        ...
-
-    def finish_removals(self) -> tuple[Removal, ...]:
-        """Finish the removals of stopped programs; return those with copies that remain."""
-        ...
-
-    def record_erased(self, removal: Removal, copies: Collection[ProviderCopy]) -> Removal:
-        """Record that copies were erased at the provider."""
         ...
 
     def list_images(self, query: ImageQuery) -> tuple[tuple[Turn, int], ...]:

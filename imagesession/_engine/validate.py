@@ -30,6 +30,7 @@ from imagesession.errors import (
 MAX_PROMPT = 32_000
 MAX_REFERENCES = 16
 MAX_ROLE = 80
+MAX_OWNER = 200
 MAX_PARTIALS = 3
 
 
@@ -76,6 +77,22 @@ def validate_label(what: str, label: object, *, empty: bool = True) -> str:
     if not empty and not label.strip():
         raise InvalidRequestError(f"{what} is empty.")
     return label
+
+
+def validate_owner(owner: object) -> str:
+    """
+    Return the name of an owner if it is valid.
+
+    Raises:
+        InvalidRequestError: It is empty, longer than 200 characters, or not printable text.
+    """
+    name = validate_label("The owner", owner, empty=False)
+    if len(name) > MAX_OWNER or not name.isprintable():
+        raise InvalidRequestError(
+            f"The owner {quote(name)} is not a name of at most {MAX_OWNER} printable characters; "
+            "pass your own id of a user."
+        )
+    return name
 
 
 def is_encodable(text: str) -> bool:

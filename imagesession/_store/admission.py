@@ -30,7 +30,7 @@ def admit(
 
     Args:
         ports: What the library is kept on.
-        turns: The turns that are about to be requested, each with its reserved amount.
+        turns: The turns of one owner that are about to be requested, each with its reserved amount.
         reservation: The budget and the estimated cost of all of them.
 
     Returns:
@@ -62,8 +62,9 @@ def _completed_before(
     keys = {turn.id: turn.idempotency_key for turn in turns if turn.idempotency_key is not None}
     if not keys:
         return {}
-    under_way = {turn.idempotency_key: turn for turn in reversed(pending)}
-    settled = ports.index.settled_under(set(keys.values()))
+    owner = turns[0].owner
+    under_way = {turn.idempotency_key: turn for turn in reversed(pending) if turn.owner == owner}
+    settled = ports.index.settled_under(set(keys.values()), owner)
     completed: dict[str, Turn] = {}
     for turn_id, key in keys.items():
         records = (read_current_turn(ports.facts, record) for record in settled[key])
@@ -123,15 +124,21 @@ def _enforce_budget(
     from imagesession._domain.budget import enforce  # noqa: PLC0415 - not everybody has a budget
 
     today = timestamp_of(turn.id).date()
-    day_spent, session_spent = ports.index.spent(
-        today, turn.session, without={item.id for item in pending}
+    day_spent, session_spent, owner_spent = ports.index.spent(
+        today, turn.session, turn.owner, without={item.id for item in pending}
     )
+    of_day = [item for item in pending if timestamp_of(item.id).date() == today]
+    of_owner = [item for item in of_day if item.owner == turn.owner]
     enforce(
         reservation.budget,
         reservation.estimate,
-        day_spent=day_spent
-        + sum(item.reserved or 0.0 for item in pending if timestamp_of(item.id).date() == today),
+        day_spent=day_spent + _reserved(of_day),
         session_spent=session_spent
-        + sum(item.reserved or 0.0 for item in pending if item.session == turn.session),
+        + _reserved(item for item in pending if item.session == turn.session),
+        owner_spent=None if turn.owner is None else owner_spent + _reserved(of_owner),
         in_session=turn.session is not None,
     )
+
+
+def _reserved(turns: Iterable[Turn]) -> float:
+    return sum(turn.reserved or 0.0 for turn in turns)

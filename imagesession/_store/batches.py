@@ -94,7 +94,7 @@ class BatchStore(IntentStore):
     def find_identical_batch(self, name: str | None, digest: str) -> BatchRecord | None:
         """
         Return the batch that was submitted under a name with the same requests before, unless it
-        was not executed.
+        was not executed. Each owner has names of its own.
 
         Raises:
             InvalidRequestError: The batch of that name has other requests.
@@ -103,7 +103,8 @@ class BatchStore(IntentStore):
 
         if name is None:
             return None
-        named = (batch for batch in self.list_batches() if batch.name == name)
+        listed = self.list_batches()
+        named = (batch for batch in listed if (batch.name, batch.owner) == (name, self.owner))
         earlier = next((item for item in named if item.state not in NOT_EXECUTED), None)
         if earlier is not None and earlier.digest != digest:
             raise InvalidRequestError(
@@ -187,13 +188,15 @@ class BatchStore(IntentStore):
 
     def read_batch(self, batch_id: str) -> BatchRecord | None:
         """
-        Return a batch; None if there is none of that id.
+        Return a batch; None if there is none of that id, or if it is another owner's.
         """
         key = Key("batch", batch_id)
         data = self.facts.get(key)
         if data is None:
             return None
         record = codec.read_batch(data, self.facts.describe(key))
+        if not self.sees(record.owner):
+            return None
         return attrs.evolve(record, running=self.rights.is_held(_right(batch_id)))
 
 

@@ -124,9 +124,7 @@ def read_images(facts: dict[str, Any], where: str) -> tuple[ImageRecord, ...]:
     Raises:
         CorruptRecordError: They are damaged.
     """
-    if facts.get("staged") is None:
-        return ()
-    return StrictReader(facts, where).each("staged", _read_image)
+    return StrictReader(facts, where).each("staged", _read_image, required=False)
 
 
 def read_session(data: bytes, where: str) -> SessionRecord:

@@ -111,7 +111,7 @@ class ErasureStore(MarkStore, SessionStore, ImageStore, BatchStore, UploadStore)
         """
         for owner, ids in removal.targets.items():
             for turn in self.turns_of(owner, ids):
-                self._erase_turn(turn, ids, removal.at)
+                self._erase_turn(turn, ids, removal)
             record = self.read_session(owner) if owner in ids else None
             if record is not None:
                 self._erase_session(record, removal.at)
@@ -124,8 +124,11 @@ class ErasureStore(MarkStore, SessionStore, ImageStore, BatchStore, UploadStore)
                 self.change_marks(owner, ids, lambda _: UNMARKED)
         self._forget_uploads({copy.id for copy in removal.copies})
 
-    def _erase_turn(self, turn: Turn, ids: Collection[str], at: dt.datetime) -> None:
+    def _erase_turn(self, turn: Turn, ids: Collection[str], removal: Removal) -> None:
         if turn.deleted is not None:
+            if removal.forgets_owner and turn.owner is not None:
+                ownerless = attrs.evolve(turn, owner=None)
+                self.facts.replace(turn_key(turn), codec.dump_turn(ownerless))
             return
         left = tuple(image for image in turn.images if image.id not in ids)
         # The others have the same words; but the provider's copy of the turn is of all of them.
@@ -138,7 +141,9 @@ class ErasureStore(MarkStore, SessionStore, ImageStore, BatchStore, UploadStore)
             conversation=None,
             item_ids=(),
         )
-        erased = to_tombstone(turn, at) if self._is_whole(turn, ids) else partly
+        erased = to_tombstone(turn, removal.at) if self._is_whole(turn, ids) else partly
+        if removal.forgets_owner:
+            erased = attrs.evolve(erased, owner=None)
         self.facts.replace(turn_key(turn), codec.dump_turn(erased))
         self.facts.drop(Key("quarantine", turn.id))
         self.forget_turn(turn)
@@ -147,7 +152,7 @@ class ErasureStore(MarkStore, SessionStore, ImageStore, BatchStore, UploadStore)
 
     def _erase_session(self, record: SessionRecord, at: dt.datetime) -> None:
         """
-        Keep of a session that it was there, and where its branches ended.
+        Keep of a session that it was there, and where its branches ended; but not whose it was.
         """
         erased = SessionRecord(
             id=record.id,

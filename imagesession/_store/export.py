@@ -64,7 +64,7 @@ class SessionExport(SessionStore, ImageStore):
             StorageIOError: The path exists, or cannot be written.
         """
         target = resolve_path(path)
-        record = self.find_session(session_id)
+        record = attrs.evolve(self.find_session(session_id), owner=None)
         tree = self.tree(record)
         if is_zip(target):
             _check_size(tree, target)
@@ -102,7 +102,7 @@ class SessionExport(SessionStore, ImageStore):
         """
         with open_archive_reader(resolve_path(path)) as archive:
             exported = export_format.read_export(archive)
-            record, turns = self._import_all(exported)
+            record, turns = self._import_all(exported.given_to(self.owner))
         for turn in turns:
             name = record.name if turn.session else None
             for position, image in enumerate(turn.images if turn.kind != "promotion" else ()):
@@ -162,6 +162,7 @@ class SessionExport(SessionStore, ImageStore):
         new = self.new_id()
         turn = Turn(
             id=new.id,
+            owner=self.owner,
             kind="import",
             status="completed",
             prompt=reference.role,
@@ -185,7 +186,12 @@ class SessionExport(SessionStore, ImageStore):
         return attrs.evolve(turn, images=(image,))
 
     def _check_new(self, record: SessionRecord) -> None:
-        known = self.read_session(record.id)
+        known = self.seen_by(None).read_session(record.id)
+        if known is not None and not self.sees(known.owner):
+            raise InvalidRequestError(
+                f"Session {record.id} is in this library and belongs to another owner, so nothing "
+                "was imported. Import it into a library of your own."
+            )
         if known is not None:
             self.check_session_present(known)
             raise InvalidRequestError(
@@ -198,7 +204,7 @@ class SessionExport(SessionStore, ImageStore):
         Refuse ids that another session or a standalone image of this library has.
         """
         ids = [new for turn in turns for new in (turn.id, *(image.id for image in turn.images))]
-        for used_id, owner in self.index.owners(ids).items():
+        for used_id, owner in self.ports.index.sessions_of(ids).items():
             if owner != session:
                 raise _id_in_use(used_id)
 

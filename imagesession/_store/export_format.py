@@ -92,7 +92,7 @@ def with_export_names(turns: Iterable[Turn]) -> tuple[Turn, ...]:
         return attrs.evolve(image, file=file)
 
     return tuple(
-        attrs.evolve(turn, images=tuple(name(turn, image) for image in turn.images))
+        attrs.evolve(turn, owner=None, images=tuple(name(turn, image) for image in turn.images))
         for turn in all_turns
     )
 
@@ -136,6 +136,13 @@ class ExportedSession:
     manifest: Manifest
     archive: ArchiveReader
     marks: Marks = attrs.field(factory=dict[str, Mark])
+
+    def given_to(self, owner: str | None) -> ExportedSession:
+        """
+        Return the session as an owner's.
+        """
+        turns = tuple(attrs.evolve(turn, owner=owner) for turn in self.turns)
+        return attrs.evolve(self, record=attrs.evolve(self.record, owner=owner), turns=turns)
 
     def read_image(self, image: ImageRecord) -> bytes | None:
         """

@@ -218,7 +218,8 @@ class ImageStore(StorePart):
 
     def read_turns(self, session: str | None, ids: Iterable[str]) -> tuple[Turn, ...]:
         keys = [Key("turn", turn_id, session) for turn_id in ids]
-        return tuple(turn for turn in map(self._read_present, keys) if turn is not None)
+        turns = map(self._read_present, keys)
+        return tuple(turn for turn in turns if turn is not None and self.sees(turn.owner))
 
     def _read_present(self, key: Key) -> Turn | None:
         try:

@@ -185,7 +185,7 @@ class IntentStore(StorePart):
                     self.facts.drop(key)
             except (StorageError, LookupError, ValueError, TypeError, OverflowError):
                 continue
-            if turn.status == "failed":
+            if turn.status == "failed" and self.sees(turn.owner):
                 yield turn
 
     def reopen(self, turn: Turn) -> IntentLease | None:
@@ -212,7 +212,7 @@ class IntentStore(StorePart):
         Raises:
             OutcomeUnknownError: None was completed, and the outcome of a request is unknown.
         """
-        settled = self.index.settled_under((idempotency_key,))[idempotency_key]
+        settled = self._settled_under(idempotency_key)
         return admission.completed_under_key(
             idempotency_key, (read_current_turn(self.facts, key) for key in settled)
         )
@@ -222,9 +222,11 @@ class IntentStore(StorePart):
         Return the turn that was settled under an idempotency key: the one with an image if there is
         one, else the latest.
         """
-        settled = self.index.settled_under((idempotency_key,))[idempotency_key]
-        turns = [read_turn(self.facts, key) for key in settled]
+        turns = [read_turn(self.facts, key) for key in self._settled_under(idempotency_key)]
         return next((turn for turn in turns if turn.has_image), next(iter(turns), None))
+
+    def _settled_under(self, idempotency_key: str) -> list[Key]:
+        return self.index.settled_under((idempotency_key,), self.owner)[idempotency_key]
 
     def record_response_id(self, turn: Turn, response_id: str) -> None:
         """
@@ -259,6 +261,8 @@ class IntentStore(StorePart):
 
     def _pending(self) -> Iterator[PendingRequest]:
         for key, intent in open_intents(self.facts):
+            if not self.sees(intent.turn.owner):
+                continue
             is_running = self.rights.is_held(_right(key.id))
             if intent.turn.status == "pending":
                 yield PendingRequest(
@@ -274,11 +278,12 @@ class IntentStore(StorePart):
     def unsettled_turns(self, turn_ids: Collection[str]) -> tuple[Turn, ...]:
         keys = (Key("intent", turn_id) for turn_id in sorted(turn_ids))
         intents = (read_intent(self.facts, key) for key in keys if is_open(self.facts, key))
-        return tuple(intent.turn for intent in intents if intent is not None)
+        turns = (intent.turn for intent in intents if intent is not None)
+        return tuple(turn for turn in turns if self.sees(turn.owner))
 
     def knows_turn(self, turn_id: str) -> bool:
         is_intended = any(key.id == turn_id for key in self.facts.scan("intent"))
-        return is_intended or bool(self.index.owners((turn_id,)))
+        return is_intended or bool(self.ports.index.sessions_of((turn_id,)))
 
     def is_new(self) -> bool:
         return not self._orphans_listed

@@ -342,6 +342,13 @@ class Index(Protocol):
     rebuilt from the facts at any time.
     """
 
+    def of(self, owner: str) -> Index:
+        """
+        Return an index that knows only what belongs to an owner; `spent` and `settled_under` are
+        told whose costs and keys are asked for.
+        """
+        ...
+
     def find(self, image_id: str) -> ImageLocation | None:
         """Return where an image's record is, whether or not it is deleted."""
         ...
@@ -358,19 +365,34 @@ class Index(Protocol):
         ...
 
     def spent(
-        self, day: dt.date, session: str | None, without: Collection[str] = ()
-    ) -> tuple[float, float]:
+        self,
+        day: dt.date,
+        session: str | None,
+        owner: str | None,
+        without: Collection[str] = (),
+    ) -> tuple[float, float, float]:
         """
-        Return the US dollars that a budget counts for the turns of a day (UTC), and for those of a
-        session, but for the turns `without`.
+        Return the US dollars that a budget counts for the turns of a day (UTC), for those of a
+        session, and for those of an owner on that day, but for the turns `without`.
         """
         ...
 
-    def settled_under(self, idempotency_keys: Collection[str]) -> dict[str, list[Key]]:
-        """Return all turns that were settled under some idempotency keys, the latest first."""
+    def settled_under(
+        self, idempotency_keys: Collection[str], owner: str | None
+    ) -> dict[str, list[Key]]:
+        """
+        Return all turns that were settled under some idempotency keys, and belong to an owner or,
+        if that is None, to nobody; the latest first.
+        """
         ...
 
-    def owners(self, ids: Iterable[str]) -> dict[str, str | None]:
+    def turns(self, before: str | None = None) -> list[Key]:
+        """
+        Return all turns, in the order of their ids; or those older than an id that are not erased.
+        """
+        ...
+
+    def sessions_of(self, ids: Iterable[str]) -> dict[str, str | None]:
         """
         Return the sessions of those ids that turns or images have; None for standalone images.
         """
@@ -442,6 +464,10 @@ class Ports(Protocol):
             pending: Returns the requests that are not settled.
             verify: Whether to read every image and compare it with its record.
         """
+        ...
+
+    def drop_queues(self, owner: str) -> None:
+        """Remove the queued requests of an owner, if the library has queues."""
         ...
 
     def close(self) -> None:

@@ -5,10 +5,11 @@ What the parts of a library share: the ports, and how turns and intents are kept
 from __future__ import annotations
 
 import contextlib
+import copy
 import datetime as dt
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -20,8 +21,11 @@ from imagesession.errors import CorruptRecordError, StorageError, StorageIOError
 
 from . import codec
 from .ids import UlidFactory
-from .ports import Facts, Key, Ports
+from .ports import Facts, Index, Key, Ports
 from .strict_reader import StrictReader, parse_object
+
+if TYPE_CHECKING:
+    from typing import Self
 
 # Facts of a turn that become known while its request is under way.
 _LATER = ("conversation", "request_id")
@@ -33,6 +37,11 @@ class StorePart:
 
     Args:
         ports: What the library is kept on.
+
+    Attributes:
+        owner: Who sees it: only what belongs to this owner is there. None for those who see
+            everything; what they make is nobody's.
+        index: The index of what is seen.
     """
 
     def __init__(self, ports: Ports) -> None:
@@ -40,11 +49,29 @@ class StorePart:
         self.facts = ports.facts
         self.rights = ports.rights
         self.blobs = ports.blobs
-        self.index = ports.index
+        self.index: Index = ports.index
+        self.owner: str | None = None
         self.ids = UlidFactory(ports.facts.now)
 
     def new_id(self, after: str = "") -> IdAndTime:
-        return IdAndTime(id=self.ids.new(after), at=self.facts.now())
+        return IdAndTime(id=self.ids.new(after), at=self.facts.now(), owner=self.owner)
+
+    def seen_by(self, owner: str | None) -> Self:
+        """
+        Return this store as an owner sees it; None for everything.
+        """
+        if owner == self.owner:
+            return self
+        view = copy.copy(self)
+        view.owner = owner
+        view.index = self.ports.index if owner is None else self.ports.index.of(owner)
+        return view
+
+    def sees(self, owner: str | None) -> bool:
+        """
+        Tell whether what belongs to an owner is there.
+        """
+        return self.owner is None or self.owner == owner
 
 
 @attrs.frozen(kw_only=True)

@@ -89,9 +89,16 @@ class RemovalStore(ErasureStore):
         }
         return {owner: ids for owner, ids in content.items() if ids}
 
-    def begin_removal(self, verb: Verb, targets: Targets) -> Removal:
+    def begin_removal(
+        self, verb: Verb, targets: Targets, *, forgets_owner: bool = False
+    ) -> Removal:
         """
         Record a removal durably and carry it out in the library, the whole of it or nothing.
+
+        Args:
+            verb: What is done.
+            targets: What it is done to.
+            forgets_owner: Whether what stays of erased turns does not say whose they were.
 
         Returns:
             The removal, with the provider's copies that are still to be erased.
@@ -101,9 +108,20 @@ class RemovalStore(ErasureStore):
                 image.
             InvalidRequestError: A request is under way in a session that is to be removed.
         """
-        begun = Removal(id=self.ids.new(), verb=verb, at=self.facts.now(), targets=targets)
-        if verb == "erase":
-            begun = attrs.evolve(begun, copies=tuple(self.find_copies(targets)))
+        # What others have of the same files and conversations decides what may go.
+        return self.seen_by(None)._begin(  # noqa: SLF001 - it is this one
+            Removal(
+                id=self.ids.new(),
+                verb=verb,
+                at=self.facts.now(),
+                targets=targets,
+                forgets_owner=forgets_owner,
+            )
+        )
+
+    def _begin(self, begun: Removal) -> Removal:
+        if begun.verb == "erase":
+            begun = attrs.evolve(begun, copies=tuple(self.find_copies(begun.targets)))
         right = self.rights.hold(_right(begun.id))
         try:
             self.facts.put_new({Key("removal", begun.id): _dump(begun)})
@@ -119,12 +137,12 @@ class RemovalStore(ErasureStore):
 
     def finish_removals(self) -> tuple[Removal, ...]:
         """
-        Finish the removals of programs that were stopped.
+        Finish the removals of programs that were stopped, whoever's they are.
 
         Returns:
             The erasures of which the provider still has copies.
         """
-        return tuple(self._finish_each())
+        return tuple(self.seen_by(None)._finish_each())  # noqa: SLF001 - it is this one
 
     def _finish_each(self) -> Iterator[Removal]:
         for key in tuple(self.facts.scan("removal")):
@@ -273,9 +291,9 @@ class RemovalStore(ErasureStore):
         """
         Find an image, or a turn, and return the turn as it is recorded, with the ids to mark.
         """
-        owners = self.index.owners((wanted,)) if is_id(wanted) else {}
-        key = Key("turn", wanted, owners.get(wanted))
-        if wanted in owners and self.facts.has(key):
+        sessions = self.index.sessions_of((wanted,)) if is_id(wanted) else {}
+        key = Key("turn", wanted, sessions.get(wanted))
+        if wanted in sessions and self.facts.has(key):
             turn = read_turn(self.facts, key)
             return turn, tuple(image.id for image in turn.images) or (turn.id,)
         turn, position = self.find_recorded(wanted)
@@ -388,6 +406,7 @@ def _read(data: bytes, where: str) -> Removal:
         at=record.time("at"),
         targets={owner: targets.texts(owner) for owner in targets.data},
         copies=record.each("copies", _read_copy),
+        forgets_owner="forgets_owner" in record.data and record.required("forgets_owner", bool),
     )
 
 

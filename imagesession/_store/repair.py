@@ -39,12 +39,12 @@ class Described:
 
     Attributes:
         turns: The turns.
-        names: The names of their sessions, by the sessions' ids.
+        sessions: The names and owners of their sessions, by the sessions' ids.
         unknown: The keys of the images without metadata from which a record can be made.
     """
 
     turns: tuple[Turn, ...]
-    names: Mapping[str, str | None]
+    sessions: Mapping[str, tuple[str | None, str | None]]
     unknown: tuple[str, ...]
 
 
@@ -66,7 +66,7 @@ def read_descriptions(blobs: Blobs, keys: Iterable[str]) -> Described:
         else:
             beside[str(metadata.get("turn_id"))].append((key, metadata))
     turns: list[Turn] = []
-    names: dict[str, str | None] = {}
+    sessions: dict[str, tuple[str | None, str | None]] = {}
     for images in beside.values():
         images.sort(key=_position)
         try:
@@ -77,8 +77,8 @@ def read_descriptions(blobs: Blobs, keys: Iterable[str]) -> Described:
         turns.append(turn)
         name = images[-1][1].get("session_name")
         if turn.session is not None:
-            names[turn.session] = name if isinstance(name, str) else None
-    return Described(tuple(sorted(turns, key=lambda turn: turn.id)), names, tuple(unknown))
+            sessions[turn.session] = name if isinstance(name, str) else None, turn.owner
+    return Described(tuple(sorted(turns, key=lambda turn: turn.id)), sessions, tuple(unknown))
 
 
 def _position(item: tuple[str, Mapping[str, Any]]) -> int:
@@ -102,7 +102,9 @@ class RepairStore(SessionStore, ImageStore):
         described = read_descriptions(self.blobs, tuple(self.blobs.keys()))
         restored = [turn.id for turn in described.turns if self._restore_turn(turn)]
         sessions = [
-            session for session, name in described.names.items() if self._restore(session, name)
+            session
+            for session, (name, owner) in described.sessions.items()
+            if self._restore(session, name, owner)
         ]
         if restored or sessions:
             self.index.rebuild()
@@ -150,12 +152,14 @@ class RepairStore(SessionStore, ImageStore):
     def _restore_turn(self, turn: Turn) -> bool:
         return self._put_back(turn_key(turn), codec.dump_turn(turn), codec.read_turn)
 
-    def _restore(self, session_id: str, name: str | None) -> bool:
+    def _restore(self, session_id: str, name: str | None, owner: str | None) -> bool:
         """
-        Bring a session back with its name. Its options and the moves of its heads are not known.
+        Bring a session back with its name and owner. Its options and the moves of its heads are not
+        known.
         """
         record = SessionRecord(
             id=session_id,
+            owner=owner,
             description="",
             name=name,
             created=timestamp_of(session_id),
@@ -186,6 +190,8 @@ class RepairStore(SessionStore, ImageStore):
         quarantine, so that they are told of once; return where each is kept, by its id.
         """
         moved: dict[str, str] = {}
+        if self.owner is not None:  # it cannot be read whose they are
+            return moved
         for key in (*self.facts.scan("intent"), *self.facts.scan("batch")):
             if key.kind == "batch" or is_open(self.facts, key):
                 with contextlib.suppress(StorageError):  # where nothing can be written, it stays

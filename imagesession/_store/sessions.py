@@ -59,11 +59,12 @@ class SessionStore(StorePart):
 
     def read_session(self, session_id: str) -> SessionRecord | None:
         """
-        Return a session; None if there is none of that id.
+        Return a session; None if there is none of that id, or if it is another owner's.
         """
         key = Key("session", session_id)
         data = self.facts.get(key)
-        return None if data is None else codec.read_session(data, self.facts.describe(key))
+        record = None if data is None else codec.read_session(data, self.facts.describe(key))
+        return record if record is not None and self.sees(record.owner) else None
 
     def find_session(self, wanted: str) -> SessionRecord:
         """

@@ -34,8 +34,8 @@ _RENAMED = {
 }
 _IMAGE_RENAMED = {"id": "image_id", "file": "image_path", "call_id": "generation_call_id"}
 _LEFT_OUT = {*_RENAMED, "images", "record", "format"}
-# Members that say something only if images of the turn were erased.
-_RARE = {"deleted", "erased_images"}
+# Members that say something only if the turn has an owner, or images of it were erased.
+_RARE = {"owner", "deleted", "erased_images"}
 # Only an image that was made has a sidecar.
 _DEFAULTS = {"text": "", "label": "", "masked": False, "status": "completed", "context": "fresh"}
 

@@ -20,12 +20,15 @@ from imagesession.errors import BudgetExceededError, InvalidOptionError
 CALL = CostEstimate(low=0.03, high=0.06)
 money = st.floats(0.001, 1e6)
 limits = st.none() | money
-budgets = st.builds(Budget, per_call=limits, per_session=limits, per_day=limits)
+budgets = st.builds(
+    Budget, per_call=limits, per_session=limits, per_day=limits, per_owner_per_day=limits
+)
 spent = st.fixed_dictionaries(
     {
         "session_spent": st.floats(0, 1e6),
         "day_spent": st.floats(0, 1e6),
         "in_session": st.booleans(),
+        "owner_spent": st.none() | st.floats(0, 1e6),
     }
 )
 
@@ -51,6 +54,7 @@ def test_call_passes_only_within_every_limit(
         "per_call": 0.0,
         "per_session": facts["session_spent"] if facts["in_session"] else -math.inf,
         "per_day": facts["day_spent"],
+        "per_owner_per_day": -math.inf if facts["owner_spent"] is None else facts["owner_spent"],
     }
     over = [
         name

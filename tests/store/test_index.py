@@ -258,7 +258,7 @@ def test_idempotency_key_is_matched_exactly(tmp_path: Path) -> None:
     index = indexed((*TURNS, failed), tmp_path)
 
     def find(key: str) -> list[tuple[str | None, str]]:
-        return index.query(lambda connection: find_intent(connection, key), ())
+        return index.query(lambda connection: find_intent(connection, key, None), ())
 
     assert find("intent 1") == [(None, TURNS[1].id)]
     assert find("intent 5") == [(failed.session, failed.id)]

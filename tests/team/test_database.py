@@ -131,7 +131,7 @@ def test_money_is_exact(url: str) -> None:
     cent = attrs.evolve(promises.COST, image=0.01)
     for _ in range(6):
         promises.settle(library, promises.new_turn(cost=cent))
-    assert library.index.spent(promises.NOW.date(), None)[0] == 0.06
+    assert library.index.spent(promises.NOW.date(), None, None)[0] == 0.06
 
 
 @pytest.fixture

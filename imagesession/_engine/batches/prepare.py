@@ -84,6 +84,7 @@ def prepare_batch(
     first = prepared_items[0] if prepared_items else None
     record = BatchRecord(
         id=new.id,
+        owner=new.owner,
         name=name,
         provider=(yield from GetProviderName()),
         endpoint=f"/v1{first.endpoint}" if first else "",

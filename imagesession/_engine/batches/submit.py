@@ -203,7 +203,7 @@ def _line_with_images(
 ) -> Workflow[bytes]:
     at = record.created
     prepared = yield from prepare_request(
-        item.request, config, IdAndTime(id=item.turn.id, at=at), None
+        item.request, config, IdAndTime(id=item.turn.id, at=at, owner=item.turn.owner), None
     )
     if prepared.turn.references != item.turn.references:
         raise InvalidImageError(

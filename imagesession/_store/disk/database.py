@@ -28,7 +28,7 @@ from imagesession.errors import StorageIOError
 from . import index_schema
 from .locks import ForkGate, exclusive, shared
 
-INDEX_VERSION = 7
+INDEX_VERSION = 8
 BUSY_SECONDS = 30.0
 _MAX_ATTEMPTS = 5
 T = TypeVar("T")
@@ -105,25 +105,32 @@ class Database:
         with _thread_lock(self.path):
             self._run(insert)
 
-    def find(self, image_id: str, pending: Sequence[Turn] = ()) -> ImageLocation | None:
+    def find(
+        self, image_id: str, pending: Sequence[Turn] = (), owner: str | None = None
+    ) -> ImageLocation | None:
         """
         Return where an image's record is; None if there is none, or if several ids end so.
 
         Args:
             image_id: The image's id, or the end of it.
             pending: Settled turns that are not indexed yet; they are included.
+            owner: Only among the images of this owner; None for all.
         """
-        clause = "WHERE id = ?" if is_id(image_id) else "WHERE substr(id, -length(?1)) = ?1 LIMIT 2"
+        ending = "id = ?1" if is_id(image_id) else "substr(id, -length(?1)) = ?1"
+        clause = f"WHERE {ending} AND (?2 IS NULL OR owner = ?2) LIMIT 2"
         found = self.query(
-            lambda connection: index_schema.locations(connection, clause, (image_id,)), pending
+            lambda connection: index_schema.locations(connection, clause, (image_id, owner)),
+            pending,
         )
         return found[0] if len(found) == 1 else None
 
-    def sum_costs(self, query: SpendingQuery, pending: Sequence[Turn] = ()) -> list[CostTotals]:
+    def sum_costs(
+        self, query: SpendingQuery, pending: Sequence[Turn] = (), owner: str | None = None
+    ) -> list[CostTotals]:
         """
-        Sum the costs of turns by group.
+        Sum the costs of turns by group: those of an owner, or all.
         """
-        return self.query(lambda connection: index_schema.tally(connection, query), pending)
+        return self.query(lambda connection: index_schema.tally(connection, query, owner), pending)
 
     @property
     def is_locked_here(self) -> bool:

@@ -9,6 +9,7 @@ lost if a process dies in between.
 from __future__ import annotations
 
 import contextlib
+import copy
 import datetime as dt
 import os
 import sqlite3
@@ -51,40 +52,55 @@ class DiskIndex(Index):
         self.session_index = SessionIndex(self.database, layout)
         self._settled: dict[str, Turn] = {}
         self._unindexed = 0
+        self._owner: str | None = None
+
+    def of(self, owner: str) -> DiskIndex:
+        view = copy.copy(self)
+        view._owner = owner  # noqa: SLF001 - it is our own
+        return view
 
     def find(self, image_id: str) -> ImageLocation | None:
         with self._errors():
-            return self.database.find(image_id, self.refresh())
+            return self.database.find(image_id, self.refresh(), self._owner)
 
     def page(self, query: ImageQuery) -> list[ImageLocation]:
         with self._errors():
-            return self.session_index.page_images(query, self.refresh())
+            return self.session_index.page_images(query, self.refresh(), self._owner)
 
     def tally(self, query: SpendingQuery) -> list[CostTotals]:
         with self._errors():
-            return self.database.sum_costs(query, self.refresh())
+            return self.database.sum_costs(query, self.refresh(), self._owner)
 
     def spent(
-        self, day: dt.date, session: str | None, without: Collection[str] = ()
-    ) -> tuple[float, float]:
+        self,
+        day: dt.date,
+        session: str | None,
+        owner: str | None,
+        without: Collection[str] = (),
+    ) -> tuple[float, float, float]:
         with self._errors():
             known, unindexed = self._with_unindexed(
-                lambda connection: index_schema.spent(connection, day, session, without)
+                lambda connection: index_schema.spent(connection, day, session, owner, without)
             )
         counted = [turn for turn in unindexed if turn.id not in without]
-        today = sum(budget_cost(turn) for turn in counted if timestamp_of(turn.id).date() == day)
+        of_day = [turn for turn in counted if timestamp_of(turn.id).date() == day]
+        today = sum(map(budget_cost, of_day))
         own = sum(budget_cost(turn) for turn in counted if turn.session == (session or ""))
-        return known[0] + today, known[1] + own
+        owners = sum(budget_cost(turn) for turn in of_day if turn.owner == (owner or ""))
+        return known[0] + today, known[1] + own, known[2] + owners
 
-    def settled_under(self, idempotency_keys: Collection[str]) -> dict[str, list[Key]]:
+    def settled_under(
+        self, idempotency_keys: Collection[str], owner: str | None
+    ) -> dict[str, list[Key]]:
         with self._errors():
             found, unindexed = self._with_unindexed(
                 lambda connection: {
-                    key: set(index_schema.find_intent(connection, key)) for key in idempotency_keys
+                    key: set(index_schema.find_intent(connection, key, owner))
+                    for key in idempotency_keys
                 }
             )
         for turn in unindexed:
-            if turn.idempotency_key in found:
+            if turn.idempotency_key in found and turn.owner == owner:
                 found[turn.idempotency_key].add((turn.session, turn.id))
         return {
             key: [
@@ -94,13 +110,23 @@ class DiskIndex(Index):
             for key, rows in found.items()
         }
 
-    def owners(self, ids: Iterable[str]) -> dict[str, str | None]:
+    def turns(self, before: str | None = None) -> list[Key]:
+        with self._errors():
+            found = self.database.query(
+                lambda connection: index_schema.turns(connection, before, self._owner),
+                self.refresh(),
+            )
+        return [Key("turn", turn, session) for session, turn in found]
+
+    def sessions_of(self, ids: Iterable[str]) -> dict[str, str | None]:
         wanted = set(ids)
         with self._errors():
             found, unindexed = self._with_unindexed(
-                lambda connection: index_schema.owners(connection, wanted)
+                lambda connection: index_schema.sessions_of(connection, wanted, self._owner)
             )
         for turn in unindexed:
+            if self._owner not in {None, turn.owner}:
+                continue
             used = {turn.id, *(image.id for image in turn.images)}
             found.update(dict.fromkeys(used & wanted, turn.session))
         return found
@@ -115,16 +141,16 @@ class DiskIndex(Index):
     ) -> list[str]:
         with translate_os_errors(self._layout.sessions):
             if name is not None:
-                return self.session_index.find_by_name(name)
-            return self.session_index.page(limit, before, deleted=deleted)
+                return self.session_index.find_by_name(name, self._owner)
+            return self.session_index.page(limit, before, self._owner, deleted=deleted)
 
     def count_sessions(self) -> int:
         with translate_os_errors(self._layout.sessions):
-            return self.session_index.count()
+            return self.session_index.count(self._owner)
 
     def active(self, since: str) -> list[tuple[str, str]]:
         with translate_os_errors(self._layout.sessions):
-            return self.session_index.active(since, self.refresh())
+            return self.session_index.active(since, self.refresh(), self._owner)
 
     def rebuild(self) -> None:
         with self._errors():

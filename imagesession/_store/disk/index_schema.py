@@ -20,6 +20,8 @@ _SCHEMA = """
 CREATE TABLE turns (
     id TEXT PRIMARY KEY,
     session TEXT,
+    owner TEXT,
+    erased INTEGER NOT NULL,
     kind TEXT NOT NULL,
     status TEXT NOT NULL,
     model TEXT,
@@ -37,12 +39,14 @@ CREATE TABLE images (
     id TEXT PRIMARY KEY,
     turn TEXT NOT NULL,
     session TEXT,
+    owner TEXT,
     position INTEGER NOT NULL,
     kind TEXT NOT NULL,
     words TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE sessions (
     id TEXT PRIMARY KEY,
+    owner TEXT,
     name TEXT,
     open INTEGER NOT NULL,
     touched TEXT NOT NULL,
@@ -60,10 +64,13 @@ CREATE TABLE marks (
 CREATE TABLE marks_files (owner TEXT PRIMARY KEY, file TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE sessions_folder (stamp INTEGER NOT NULL) STRICT;
 CREATE INDEX images_of_session ON images (session, id);
+CREATE INDEX images_of_owner ON images (owner, id) WHERE owner IS NOT NULL;
 CREATE INDEX images_of_kind ON images (kind, id);
 CREATE INDEX turns_of_session ON turns (session, id);
+CREATE INDEX turns_of_owner ON turns (owner, day) WHERE owner IS NOT NULL;
 CREATE INDEX turns_of_day ON turns (day);
 CREATE INDEX turns_of_intent ON turns (intent) WHERE intent IS NOT NULL;
+CREATE INDEX sessions_of_owner ON sessions (owner, id) WHERE owner IS NOT NULL;
 CREATE INDEX sessions_of_name ON sessions (name, id);
 CREATE INDEX marks_of_owner ON marks (owner);
 CREATE INDEX starred ON marks (id) WHERE starred = 1;
@@ -109,13 +116,16 @@ def attach_pending(connection: sqlite3.Connection, turns: Iterable[Turn]) -> Non
     insert(connection, turns, "more_")
 
 
-def page(connection: sqlite3.Connection, query: ImageQuery) -> list[ImageLocation]:
+def page(
+    connection: sqlite3.Connection, query: ImageQuery, owner: str | None = None
+) -> list[ImageLocation]:
     """
-    Return the latest images that a query asks for, the newest first.
+    Return the latest images that a query asks for, the newest first: those of an owner, or all.
     """
     conditions: tuple[tuple[str, object], ...] = (
         (_IS_DELETED, query.deleted),
         ("session = ?", query.session),
+        ("owner = ?", owner),
         ("kind = ?", query.kind),
         ("instr(words, ?)", fold(query.text) if query.text else None),
         ("id >= ?", first_id(query.since) if query.since else None),
@@ -140,14 +150,17 @@ def locations(
     return [ImageLocation(*row) for row in connection.execute(sql, values)]
 
 
-def tally(connection: sqlite3.Connection, query: SpendingQuery) -> list[CostTotals]:
+def tally(
+    connection: sqlite3.Connection, query: SpendingQuery, owner: str | None = None
+) -> list[CostTotals]:
     """
-    Sum the costs of turns by group.
+    Sum the costs of turns by group: those of an owner, or all.
     """
     optional = (
         ("day >= ?", query.since.isoformat() if query.since else None),
         ("day <= ?", query.until.isoformat() if query.until else None),
         ("session = ?", query.session),
+        ("owner = ?", owner),
     )
     conditions, values = where(optional)
     sql = (
@@ -159,14 +172,27 @@ def tally(connection: sqlite3.Connection, query: SpendingQuery) -> list[CostTota
 
 
 def find_intent(
-    connection: sqlite3.Connection, idempotency_key: str
+    connection: sqlite3.Connection, idempotency_key: str, owner: str | None
 ) -> list[tuple[str | None, str]]:
     """
-    Return the session ids and turn ids of all turns settled under an idempotency key, the latest
-    first.
+    Return the session ids and turn ids of all turns that an owner, or nobody, has settled under an
+    idempotency key, the latest first.
     """
-    sql = "SELECT session, id FROM turns WHERE intent = ? ORDER BY id DESC"
-    return list(connection.execute(sql, (utf8(idempotency_key),)))
+    sql = "SELECT session, id FROM turns WHERE intent = ? AND owner IS ? ORDER BY id DESC"
+    return list(connection.execute(sql, (utf8(idempotency_key), owner)))
+
+
+def turns(
+    connection: sqlite3.Connection, before: str | None, owner: str | None
+) -> list[tuple[str | None, str]]:
+    """
+    Return the session ids and turn ids of all turns, or of those older than an id that are not
+    erased.
+    """
+    optional = (("id < ?", before), ("erased = ?", None if before is None else 0))
+    condition, values = where((*optional, ("owner = ?", owner)))
+    sql = f"SELECT session, id FROM turns WHERE {condition} ORDER BY id"  # noqa: S608 - conditions are ours
+    return list(connection.execute(sql, values))
 
 
 def has_turn(connection: sqlite3.Connection, turn_id: str) -> bool:
@@ -177,43 +203,54 @@ def has_turn(connection: sqlite3.Connection, turn_id: str) -> bool:
 
 
 def spent(
-    connection: sqlite3.Connection, day: dt.date, session: str | None, without: Collection[str]
-) -> tuple[float, float]:
+    connection: sqlite3.Connection,
+    day: dt.date,
+    session: str | None,
+    owner: str | None,
+    without: Collection[str],
+) -> tuple[float, float, float]:
     """
-    Return what budgets count for the turns of a day, and for those of a session.
+    Return what budgets count for the turns of a day, for those of a session, and for those of an
+    owner on that day.
 
     Args:
         connection: The index.
         day: The day (UTC).
         session: The session; None for 0.
+        owner: The owner; None for 0.
         without: Turns that are not counted.
     """
     totals = [
-        sum(each.spent for each in tally(connection, query))
-        for query in (
-            SpendingQuery(since=day, until=day),
-            SpendingQuery(by="session", session=session or ""),
+        sum(each.spent for each in tally(connection, query, whose))
+        for query, whose in (
+            (SpendingQuery(since=day, until=day), None),
+            (SpendingQuery(by="session", session=session or ""), None),
+            (SpendingQuery(since=day, until=day), owner or ""),
         )
     ]
     for turn_id in without:
         row = connection.execute(
-            "SELECT day, session, spent FROM turns WHERE id = ?", (turn_id,)
+            "SELECT day, session, owner, spent FROM turns WHERE id = ?", (turn_id,)
         ).fetchone()
         if row is not None:
-            totals[0] -= row[2] if row[0] == day.isoformat() else 0.0
-            totals[1] -= row[2] if session is not None and row[1] == session else 0.0
-    return totals[0], totals[1]
+            is_of_day = row[0] == day.isoformat()
+            totals[0] -= row[3] if is_of_day else 0.0
+            totals[1] -= row[3] if session is not None and row[1] == session else 0.0
+            totals[2] -= row[3] if is_of_day and owner is not None and row[2] == owner else 0.0
+    return totals[0], totals[1], totals[2]
 
 
-def owners(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, str | None]:
+def sessions_of(
+    connection: sqlite3.Connection, ids: Iterable[str], owner: str | None
+) -> dict[str, str | None]:
     """
-    Return the sessions of those ids that turns or images have.
+    Return the sessions of those ids that turns or images have: those of an owner, or all.
     """
     found: dict[str, str | None] = {}
     for used_id in ids:
         for table in ("turns", "images"):
-            sql = f"SELECT session FROM {table} WHERE id = ?"  # noqa: S608 - names of tables
-            for (session,) in connection.execute(sql, (used_id,)):
+            sql = f"SELECT session FROM {table} WHERE id = ?1 AND (?2 IS NULL OR owner = ?2)"  # noqa: S608 - names of tables
+            for (session,) in connection.execute(sql, (used_id, owner)):
                 found[used_id] = session
     return found
 
@@ -240,13 +277,21 @@ def insert(connection: sqlite3.Connection, turns: Iterable[Turn], prefix: str = 
     """
     for turn in turns:
         connection.execute(
-            f"INSERT OR REPLACE INTO {prefix}turns VALUES ({', '.join('?' * 14)})",  # noqa: S608 - prefixes are ours
+            f"INSERT OR REPLACE INTO {prefix}turns VALUES ({', '.join('?' * 16)})",  # noqa: S608 - prefixes are ours
             _turn_row(turn),
         )
         connection.executemany(
-            f"INSERT OR REPLACE INTO {prefix}images VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608 - as above
+            f"INSERT OR REPLACE INTO {prefix}images VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - as above
             [
-                (image.id, turn.id, turn.session, position, turn.kind, search_text(turn, image))
+                (
+                    image.id,
+                    turn.id,
+                    turn.session,
+                    _utf8(turn.owner),
+                    position,
+                    turn.kind,
+                    search_text(turn, image),
+                )
                 for position, image in enumerate(turn.images)
             ],
         )
@@ -265,11 +310,17 @@ def _turn_row(turn: Turn) -> tuple[object, ...]:
     return (
         turn.id,
         turn.session,
+        _utf8(turn.owner),
+        int(turn.deleted is not None),
         turn.kind,
         turn.status,
         utf8(turn.model or ""),
         utf8(turn.provider),
         day_of(turn).isoformat(),
-        None if turn.idempotency_key is None else utf8(turn.idempotency_key),
+        _utf8(turn.idempotency_key),
         *(costs[name] for name in _COSTS),
     )
+
+
+def _utf8(text: str | None) -> str | None:
+    return None if text is None else utf8(text)

@@ -127,6 +127,11 @@ class DiskLibrary:
             self.index.count_sessions()  # indexes missing sessions
         return health.run_checks(self.layout, self.index, pending, verify=verify)
 
+    def drop_queues(self, owner: str) -> None:
+        """
+        Do nothing: a library in a folder has no queues.
+        """
+
     def close(self) -> None:
         self.rights.close()
 

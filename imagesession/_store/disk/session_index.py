@@ -94,53 +94,67 @@ class SessionIndex:
     index: Database
     layout: Layout
 
-    def find_by_name(self, name: str) -> list[str]:
+    def find_by_name(self, name: str, owner: str | None) -> list[str]:
         """
-        Return the ids of the sessions that may have a name, the latest first.
+        Return the ids of the sessions that may have a name, the latest first: those of an owner, or
+        all.
         """
-        return self._query(lambda connection: session_index_schema.find_by_name(connection, name))
+        return self._query(
+            lambda connection: session_index_schema.find_by_name(connection, name, owner)
+        )
 
-    def page_images(self, query: ImageQuery, pending: Sequence[Turn]) -> list[ImageLocation]:
+    def page_images(
+        self, query: ImageQuery, pending: Sequence[Turn], owner: str | None
+    ) -> list[ImageLocation]:
         """
         Return the latest images that a query asks for, the newest first.
 
         Args:
             query: The query; marks tell which images are deleted, starred or tagged.
             pending: Settled turns that are not indexed yet; they are included.
+            owner: Only the images of this owner; None for all.
         """
         return self._query(
-            lambda connection: index_schema.page(connection, query), pending, waits=False
+            lambda connection: index_schema.page(connection, query, owner), pending, waits=False
         )
 
-    def page(self, limit: int | None, before: str | None, *, deleted: bool) -> list[str]:
+    def page(
+        self, limit: int | None, before: str | None, owner: str | None, *, deleted: bool
+    ) -> list[str]:
         """
         Return the ids of the latest sessions, the latest first.
 
         Args:
             limit: The largest number of sessions; None for all.
             before: Only those older than the session of this id.
+            owner: Only those of this owner; None for all.
             deleted: Those in the bin, in place of those that are not deleted.
         """
         return self._query(
-            lambda connection: session_index_schema.page(connection, limit, before, deleted=deleted)
+            lambda connection: session_index_schema.page(
+                connection, limit, before, owner, deleted=deleted
+            )
         )
 
-    def count(self) -> int:
+    def count(self, owner: str | None) -> int:
         """
-        Return how many sessions there are.
+        Return how many sessions there are, or an owner has.
         """
-        return self._query(session_index_schema.count)
+        return self._query(lambda connection: session_index_schema.count(connection, owner))
 
-    def active(self, since: str, pending: Sequence[Turn]) -> list[tuple[str, str]]:
+    def active(
+        self, since: str, pending: Sequence[Turn], owner: str | None
+    ) -> list[tuple[str, str]]:
         """
         Return the open sessions with a turn or move since an id, each with the id of the latest.
 
         Args:
             since: The id.
             pending: Settled turns that are not indexed yet; they are included.
+            owner: Only those of this owner; None for all.
         """
         return self._query(
-            lambda connection: session_index_schema.active(connection, since), pending
+            lambda connection: session_index_schema.active(connection, since, owner), pending
         )
 
     def create(self, session_id: str, data: bytes) -> None:

@@ -101,15 +101,16 @@ def _mark_row(marked_id: str, owner: str, mark: Mark) -> tuple[object, ...]:
 def _put_session(
     connection: sqlite3.Connection, session_id: str, record: SessionRecord | None, file: str
 ) -> None:
-    name, is_open, last = None, False, ""
+    owner, name, is_open, last = None, None, False, ""
     if record is not None:
-        name, is_open, last = (
+        owner, name, is_open, last = (
+            None if record.owner is None else utf8(record.owner),
             utf8(fold(record.name or "")),
             record.closed is None,
             touched(record),
         )
-    row = session_id, name, int(is_open), last, file
-    connection.execute("REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)", row)
+    row = session_id, owner, name, int(is_open), last, file
+    connection.execute("REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?)", row)
 
 
 def drop(connection: sqlite3.Connection, names: Iterable[str]) -> None:
@@ -126,19 +127,24 @@ def drop(connection: sqlite3.Connection, names: Iterable[str]) -> None:
             connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (owner,))  # noqa: S608 - names of tables
 
 
-def find_by_name(connection: sqlite3.Connection, name: str) -> list[str]:
+def find_by_name(connection: sqlite3.Connection, name: str, owner: str | None) -> list[str]:
     """
-    Return the ids of the sessions that may have a name, the latest first.
+    Return the ids of the sessions that may have a name, the latest first: those of an owner, or
+    all.
     """
-    sql = (
-        f"SELECT id FROM sessions WHERE (name = ? OR name IS NULL) AND {_NOT_DELETED} "  # noqa: S608 - conditions are ours
-        "ORDER BY id DESC"
-    )
-    return [row[0] for row in connection.execute(sql, (utf8(fold(name)),))]
+    named = "(name = ? OR name IS NULL)"
+    condition, values = where(((named, utf8(fold(name))), ("owner = ?", owner)))
+    sql = f"SELECT id FROM sessions WHERE {condition} AND {_NOT_DELETED} ORDER BY id DESC"  # noqa: S608 - conditions are ours
+    return [row[0] for row in connection.execute(sql, values)]
 
 
 def page(
-    connection: sqlite3.Connection, limit: int | None, before: str | None, *, deleted: bool
+    connection: sqlite3.Connection,
+    limit: int | None,
+    before: str | None,
+    owner: str | None,
+    *,
+    deleted: bool,
 ) -> list[str]:
     """
     Return the ids of the latest sessions, the latest first.
@@ -147,9 +153,10 @@ def page(
         connection: The index.
         limit: The largest number of sessions; None for all.
         before: Only those older than the session of this id.
+        owner: Only those of this owner; None for all.
         deleted: Those in the bin, in place of those that are not deleted.
     """
-    condition, values = where((("id < ?", before),))
+    condition, values = where((("id < ?", before), ("owner = ?", owner)))
     condition += f" AND {_IS_DELETED}"
     values += [int(not deleted), int(deleted)]
     sql = f"SELECT id FROM sessions WHERE {condition} ORDER BY id DESC LIMIT ?"  # noqa: S608 - conditions are ours
@@ -157,16 +164,17 @@ def page(
     return [row[0] for row in connection.execute(sql, (*values, -1 if limit is None else limit))]
 
 
-def count(connection: sqlite3.Connection) -> int:
+def count(connection: sqlite3.Connection, owner: str | None) -> int:
     """
-    Return how many sessions are not deleted.
+    Return how many sessions are not deleted: those of an owner, or all.
     """
-    sql = f"SELECT count(*) FROM sessions WHERE {_NOT_DELETED}"  # noqa: S608 - conditions are ours
-    total: int = connection.execute(sql).fetchone()[0]
+    condition, values = where((("owner = ?", owner),))
+    sql = f"SELECT count(*) FROM sessions WHERE {condition} AND {_NOT_DELETED}"  # noqa: S608 - conditions are ours
+    total: int = connection.execute(sql, values).fetchone()[0]
     return total
 
 
-def active(connection: sqlite3.Connection, since: str) -> list[tuple[str, str]]:
+def active(connection: sqlite3.Connection, since: str, owner: str | None) -> list[tuple[str, str]]:
     """
     Return the open sessions, not deleted, with a turn or move since an id, each with the id of the
     latest.
@@ -180,5 +188,6 @@ def active(connection: sqlite3.Connection, since: str) -> list[tuple[str, str]]:
             (SELECT id FROM turns WHERE session = sessions.id ORDER BY turns.id DESC LIMIT 1), ''
         ))
         FROM sessions WHERE open = 1 AND id IN recent AND {_NOT_DELETED}
+            AND (:owner IS NULL OR owner = :owner)
     """  # noqa: S608 - conditions are ours
-    return list(connection.execute(sql, {"since": since}))
+    return list(connection.execute(sql, {"since": since, "owner": owner}))

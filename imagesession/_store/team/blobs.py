@@ -26,12 +26,12 @@ from obstore.store import S3Store
 from imagesession._domain.image_header import MIME_TYPES, SUFFIXES
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.http import ReceivedImage
-from imagesession._store.files.atomic_write import ensure_dir, write_atomic
 from imagesession._store.ports import Blobs
 from imagesession._store.strict_reader import parse_object
 from imagesession.errors import StorageIOError
 
 from .address import TeamAddress
+from .local_copies import LocalCopies
 
 IMAGES = "images/"
 _INNER = ".imagesession/"
@@ -59,7 +59,8 @@ class TeamBlobs(Blobs):
         self._client: S3Store | None = None
         self._is_writable = False
         digest = hashlib.sha256(address.public.encode()).hexdigest()[:16]
-        self._cache = platformdirs.user_cache_path("imagesession") / "images" / digest
+        folder = platformdirs.user_cache_path("imagesession") / "images" / digest
+        self._copies = LocalCopies(folder)
 
     def check_room(self, turns: Collection[Turn], pending: int) -> None:  # noqa: ARG002 - a bucket is never full
         """
@@ -93,8 +94,7 @@ class TeamBlobs(Blobs):
         with self._storage_errors():
             for name in (key, _beside(key)):  # some servers cannot delete several at once
                 obstore.delete(self._store, name)
-        with contextlib.suppress(OSError):
-            (self._cache / key).unlink(missing_ok=True)
+        self._copies.drop(key)
 
     def set_aside(self, key: str) -> None:
         """
@@ -117,15 +117,10 @@ class TeamBlobs(Blobs):
 
     def local_file(self, key: str) -> str:
         """
-        Return the path of a copy on this machine, which is fetched if there is none.
+        Return the path of a copy on this machine, which is fetched if there is none, and may be
+        removed once others were used later.
         """
-        path = self._cache / key
-        if not path.exists():
-            data = self.get(key)
-            ensure_dir(path.parent)
-            ensure_dir(self._cache / "tmp")
-            write_atomic(path, data, self._cache / "tmp")
-        return str(path)
+        return self._copies.path_of(key, lambda: self.get(key))
 
     def url(self, key: str, seconds: float) -> str:
         with self._storage_errors():

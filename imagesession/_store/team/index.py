@@ -32,17 +32,26 @@ class TeamIndex(Index):
 
     Args:
         database: Its database.
+        owner: Whose answers it gives; None for those about everything.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, owner: str | None = None) -> None:
         self._database = database
+        self._owner = owner
+
+    def of(self, owner: str) -> TeamIndex:
+        return TeamIndex(self._database, owner)
+
+    def _is_own(self, table: sa.Table) -> sa.ColumnElement[bool]:
+        return sa.true() if self._owner is None else table.c.owner == self._owner
 
     def find(self, image_id: str) -> ImageLocation | None:
         ending = sa.func.reverse(images.c.id).startswith(
             rows.plain(image_id)[::-1], autoescape=True
         )
         which = images.c.id == image_id if is_id(image_id) else ending
-        found = self._database.all(sa.select(*_LOCATION).where(which).limit(2))
+        statement = sa.select(*_LOCATION).where(which, self._is_own(images)).limit(2)
+        found = self._database.all(statement)
         return ImageLocation(*found[0]) if len(found) == 1 else None
 
     def page(self, query: ImageQuery) -> list[ImageLocation]:
@@ -56,16 +65,18 @@ class TeamIndex(Index):
             (images.c.id.__lt__, query.before),
         )
         wanted = [compare(value) for compare, value in conditions if value is not None]
-        wanted += [is_deleted == query.deleted, *map(_has_tag, query.tags)]
+        wanted += [is_deleted == query.deleted, *map(_has_tag, query.tags), self._is_own(images)]
         if query.starred is not None:
             wanted.append(_is_marked("starred", images.c.id) == query.starred)
         statement = sa.select(*_LOCATION).where(*wanted).order_by(images.c.id.desc())
         return [ImageLocation(*row) for row in self._database.all(statement.limit(query.limit))]
 
     def tally(self, query: SpendingQuery) -> list[CostTotals]:
-        by_session = query.by == "session" or query.session is not None
-        source = turns if by_session else totals
-        count = sa.func.count() if by_session else sa.func.sum(totals.c.turns)
+        # The sums of days know neither sessions nor owners.
+        is_single = query.by in {"session", "owner"} or query.session is not None
+        by_turn = is_single or self._owner is not None
+        source = turns if by_turn else totals
+        count = sa.func.count() if by_turn else sa.func.sum(totals.c.turns)
         group = sa.func.coalesce(sa.cast(source.c[query.by], sa.Text), "")
         summed = [
             sa.func.coalesce(sa.func.sum(source.c[name]), 0)
@@ -75,39 +86,56 @@ class TeamIndex(Index):
         conditions = [] if query.since is None else [source.c.day >= query.since]
         conditions += [] if query.until is None else [source.c.day <= query.until]
         conditions += [] if query.session is None else [turns.c.session == query.session]
+        conditions += [] if self._owner is None else [self._is_own(turns)]
         statement = sa.select(group, *summed, count, *context).where(*conditions)
         grouped = statement.group_by(group).having(count > 0).order_by(group)
         return [_to_totals(row) for row in self._database.all(grouped)]
 
     def spent(
-        self, day: dt.date, session: str | None, without: Collection[str] = ()
-    ) -> tuple[float, float]:
+        self,
+        day: dt.date,
+        session: str | None,
+        owner: str | None,
+        without: Collection[str] = (),
+    ) -> tuple[float, float, float]:
         whole = _spent(totals).where(totals.c.day == day)
         less = _spent(turns).where(turns.c.id.in_(tuple(without)), turns.c.day == day)
-        own = _spent(turns).where(
-            turns.c.session == (session or ""), turns.c.id.not_in(tuple(without))
-        )
+        others = _spent(turns).where(turns.c.id.not_in(tuple(without)))
+        of_session = others.where(turns.c.session == (session or ""))
+        of_owner = others.where(turns.c.owner == (owner or ""), turns.c.day == day)
         today = whole.scalar_subquery() - less.scalar_subquery()
-        ((of_day, of_session),) = self._database.all(sa.select(today, own.scalar_subquery()))
-        return float(of_day), float(of_session)
+        statement = sa.select(today, of_session.scalar_subquery(), of_owner.scalar_subquery())
+        ((for_day, for_session, for_owner),) = self._database.all(statement)
+        return float(for_day), float(for_session), float(for_owner)
 
-    def settled_under(self, idempotency_keys: Collection[str]) -> dict[str, list[Key]]:
+    def settled_under(
+        self, idempotency_keys: Collection[str], owner: str | None
+    ) -> dict[str, list[Key]]:
         found: dict[str, list[Key]] = {key: [] for key in idempotency_keys}
         names = {rows.exact_bytes(key): key for key in idempotency_keys}
         statement = (
             sa.select(turns.c.idempotency_key, turns.c.id, turns.c.session)
-            .where(turns.c.idempotency_key.in_(names))
+            .where(turns.c.idempotency_key.in_(names), turns.c.owner.is_not_distinct_from(owner))
             .order_by(turns.c.id.desc())
         )
         for name, turn, session in self._database.all(statement):
             found[names[bytes(name)]].append(Key("turn", turn, session))
         return found
 
-    def owners(self, ids: Iterable[str]) -> dict[str, str | None]:
+    def turns(self, before: str | None = None) -> list[Key]:
+        statement = sa.select(turns.c.id, turns.c.session).where(self._is_own(turns))
+        if before is not None:
+            statement = statement.where(turns.c.id < before, ~turns.c.erased)
+        found = self._database.all(statement.order_by(turns.c.id))
+        return [Key("turn", row.id, row.session) for row in found]
+
+    def sessions_of(self, ids: Iterable[str]) -> dict[str, str | None]:
         wanted = tuple(set(ids))
         both = sa.union_all(
             *(
-                sa.select(table.c.id, table.c.session).where(table.c.id.in_(wanted))
+                sa.select(table.c.id, table.c.session).where(
+                    table.c.id.in_(wanted), self._is_own(table)
+                )
                 for table in (turns, images)
             )
         )
@@ -121,7 +149,8 @@ class TeamIndex(Index):
         *,
         deleted: bool = False,
     ) -> list[str]:
-        statement = sa.select(sessions.c.id).order_by(sessions.c.id.desc()).limit(limit)
+        own = sa.select(sessions.c.id).where(self._is_own(sessions))
+        statement = own.order_by(sessions.c.id.desc()).limit(limit)
         is_in_bin = sa.and_(_IS_DELETED, ~_is_marked("erased", sessions.c.id))
         statement = statement.where(is_in_bin if deleted else ~_IS_DELETED)
         if name is not None:
@@ -132,7 +161,8 @@ class TeamIndex(Index):
         return [row.id for row in self._database.all(statement)]
 
     def count_sessions(self) -> int:
-        statement = sa.select(sa.func.count()).select_from(sessions).where(~_IS_DELETED)
+        there = sa.select(sa.func.count()).select_from(sessions).where(~_IS_DELETED)
+        statement = there.where(self._is_own(sessions))
         return int(self._database.all(statement)[0][0])
 
     def active(self, since: str) -> list[tuple[str, str]]:
@@ -141,7 +171,8 @@ class TeamIndex(Index):
         last = sa.func.greatest(sessions.c.touched, sa.func.coalesce(latest, ""))
         recent = sa.select(turns.c.session).where(turns.c.id >= since)
         is_recent = sa.or_(sessions.c.touched >= since, sessions.c.id.in_(recent))
-        statement = sa.select(sessions.c.id, last).where(sessions.c.open, is_recent, ~_IS_DELETED)
+        which = sessions.c.open, is_recent, ~_IS_DELETED, self._is_own(sessions)
+        statement = sa.select(sessions.c.id, last).where(*which)
         return [(row[0], row[1]) for row in self._database.all(statement)]
 
     def rebuild(self) -> None:

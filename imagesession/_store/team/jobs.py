@@ -19,10 +19,9 @@ from imagesession._domain.wording import quote
 from imagesession._store.ports import Ports
 from imagesession.errors import InvalidRequestError, NotFoundError, StorageIOError
 
-from .library import TeamLibrary
+from .library import TeamLibrary, queue_prefix
 
 TASK = "imagesession.image"
-_QUEUE = "imagesession:"
 _SETUP = "imagesession queue"
 
 
@@ -37,27 +36,28 @@ def open_app(library: TeamLibrary) -> procrastinate.App:
         return app
 
 
-def create(ports: Ports, name: str, jobs: Sequence[Mapping[str, Any]]) -> None:
+def create(ports: Ports, owner: str | None, name: str, jobs: Sequence[Mapping[str, Any]]) -> None:
     """
-    Queue jobs under a name, once.
+    Queue jobs under a name, once. Each owner has names of its own.
 
     Raises:
         InvalidRequestError: The name has other jobs.
         StorageIOError: The database cannot be used.
     """
-    with _opened(ports) as (app, library), library.facts.transaction(f"queue {name}"):
-        known = [job.task_kwargs for job in _jobs(app, name)]
+    queue_name = f"{queue_prefix(owner)}{name}"
+    new = [{**job, "owner": owner} if owner else dict(job) for job in jobs]
+    with _opened(ports) as (app, library), library.facts.transaction(f"queue {queue_name}"):
+        known = [job.task_kwargs for job in _jobs(app, queue_name)]
         if not known:
-            queue = app.configure_task(TASK, queue=f"{_QUEUE}{name}")
-            queue.batch_defer(*(dict(job) for job in jobs))
-        elif known != list(jobs):
+            app.configure_task(TASK, queue=queue_name).batch_defer(*new)
+        elif known != new:
             raise InvalidRequestError(
                 f"The queue {quote(name)} has other requests. Open it with queue(name=…), or "
                 "choose another name."
             )
 
 
-def find(ports: Ports, name: str) -> list[tuple[str, str]]:
+def find(ports: Ports, owner: str | None, name: str) -> list[tuple[str, str]]:
     """
     Return the keys of a queue's jobs, in order, each with its state: "todo", "doing", "succeeded",
     "failed" or "cancelled".
@@ -67,24 +67,24 @@ def find(ports: Ports, name: str) -> list[tuple[str, str]]:
         StorageIOError: The database cannot be used.
     """
     with _opened(ports) as (app, _):
-        jobs = _jobs(app, name)
+        jobs = _jobs(app, f"{queue_prefix(owner)}{name}")
     if not jobs:
         raise NotFoundError(f"There is no queue {quote(name)} in this library.")
     return [(str(job.task_kwargs["key"]), job.status or "todo") for job in jobs]
 
 
-def cancel(ports: Ports, name: str) -> None:
+def cancel(ports: Ports, owner: str | None, name: str) -> None:
     """
     Cancel the jobs of a queue that no worker has begun.
     """
     with _opened(ports) as (app, _):
-        for job in _jobs(app, name):
+        for job in _jobs(app, f"{queue_prefix(owner)}{name}"):
             if job.status == "todo" and job.id is not None:
                 app.job_manager.cancel_job_by_id(job.id)
 
 
-def _jobs(app: procrastinate.App, name: str) -> list[Job]:
-    jobs = app.job_manager.list_jobs(queue=f"{_QUEUE}{name}", task=TASK)
+def _jobs(app: procrastinate.App, queue: str) -> list[Job]:
+    jobs = app.job_manager.list_jobs(queue=queue, task=TASK)
     return sorted(jobs, key=lambda job: job.id or 0)
 
 

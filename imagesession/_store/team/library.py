@@ -9,6 +9,7 @@ import datetime as dt
 import threading
 import uuid
 from collections.abc import Callable
+from urllib.parse import quote
 from weakref import WeakValueDictionary
 
 import attrs
@@ -45,6 +46,13 @@ def open_library(url: str) -> LibraryStore:
         UnsupportedFormatVersionError: A newer imagesession wrote it.
     """
     return LibraryStore(TeamLibrary(url))
+
+
+def queue_prefix(owner: str | None) -> str:
+    """
+    Return how the names of an owner's queues begin.
+    """
+    return "imagesession:" if owner is None else f"imagesession/{quote(owner, safe='')}:"
 
 
 class TeamLibrary:
@@ -88,6 +96,13 @@ class TeamLibrary:
         from . import health  # noqa: PLC0415 - hardly ever needed
 
         return health.run_checks(self.database, self.blobs, pending, verify=verify)
+
+    def drop_queues(self, owner: str) -> None:
+        def work(connection: sa.Connection) -> None:
+            if connection.scalar(_HAS_QUEUES):
+                connection.execute(_DROP_QUEUES, {"prefix": queue_prefix(owner)})
+
+        self.database.write(work)
 
     def close(self) -> None:
         self.blobs.finish()
@@ -195,6 +210,8 @@ class TeamLibrary:
         return known
 
 
+_HAS_QUEUES = sa.text("SELECT to_regclass('procrastinate_jobs') IS NOT NULL")
+_DROP_QUEUES = sa.text("DELETE FROM procrastinate_jobs WHERE starts_with(queue_name, :prefix)")
 _LIBRARY = sa.select(library_table.c.id, library_table.c.blobs)
 _ALONE = sa.select(sa.func.pg_advisory_xact_lock(0x696D616765))  # for those that migrate
 _HAS_FORMAT = sa.text("SELECT to_regclass('format') IS NOT NULL")

@@ -30,13 +30,13 @@ UNINDEXED: frozenset[Kind] = frozenset(get_args(Kind)) - {"turn", "session"}
 # What is added for each row of `new`, which is the turn, or nothing.
 _ROWS = """
     turn AS (
-        INSERT INTO turns (id, session, kind, model, provider, day, idempotency_key, cost, spent,
-            context, images, uncertain, context_tokens)
-        SELECT new.id, :session, :kind, :model, :provider, :day, :idempotency_key, :cost, :spent,
-            :context, :images, :uncertain, :context_tokens FROM new
+        INSERT INTO turns (id, session, owner, erased, kind, model, provider, day, idempotency_key,
+            cost, spent, context, images, uncertain, context_tokens)
+        SELECT new.id, :session, :owner, :erased, :kind, :model, :provider, :day, :idempotency_key,
+            :cost, :spent, :context, :images, :uncertain, :context_tokens FROM new
     ), picture AS (
-        INSERT INTO images (id, turn, session, position, kind, words)
-        SELECT item.id, new.id, :session, item.number - 1, :kind, item.words
+        INSERT INTO images (id, turn, session, owner, position, kind, words)
+        SELECT item.id, new.id, :session, :owner, item.number - 1, :kind, item.words
         FROM new, unnest(CAST(:pictures AS text[]), CAST(:words AS text[]))
             WITH ORDINALITY AS item (id, words, number)
     ), summed AS (
@@ -61,12 +61,12 @@ SETTLE = sa.text(f"""
         SELECT fence FROM rights WHERE fence = :fence FOR SHARE
     ), new AS (
         INSERT INTO facts (kind, session, id, data)
-        SELECT 'turn', :owner, :id, :data
+        SELECT 'turn', :place, :id, :data
         WHERE CAST(:fence AS bigint) IS NULL OR EXISTS (SELECT FROM held)
         ON CONFLICT DO NOTHING RETURNING id
     ), done AS (
         DELETE FROM facts USING new
-        WHERE facts.kind = 'intent' AND facts.session = :owner AND facts.id = new.id
+        WHERE facts.kind = 'intent' AND facts.session = :place AND facts.id = new.id
     ), {_ROWS}
     SELECT CAST(:fence AS bigint) IS NULL OR EXISTS (SELECT FROM held), EXISTS (SELECT FROM new)
 """)  # noqa: S608 - our own words
@@ -143,7 +143,9 @@ def settling(turn: Turn) -> dict[str, Any]:
     return {
         "id": turn.id,
         "session": turn.session,
-        "owner": turn.session or "",
+        "place": turn.session or "",
+        "owner": None if turn.owner is None else plain(turn.owner),
+        "erased": turn.deleted is not None,
         "kind": turn.kind,
         "model": plain(turn.model or ""),
         "provider": plain(turn.provider),
@@ -169,10 +171,11 @@ def _add_to_totals(connection: sa.Connection, row: Mapping[str, Any], *, sign: i
 
 
 def _put_session(connection: sa.Connection, key: Key, data: bytes) -> None:
-    row: dict[str, Any] = {"id": key.id, "name": None, "open": False, "touched": ""}
+    row: dict[str, Any] = {"id": key.id, "owner": None, "name": None, "open": False, "touched": ""}
     with contextlib.suppress(StorageError):
         record = codec.read_session(data, key.id)
         row |= {
+            "owner": None if record.owner is None else plain(record.owner),
             "name": plain(fold(record.name or "")),
             "open": record.closed is None,
             "touched": touched(record),

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
-FORMAT = 1
+FORMAT = 2
 """The format that this program writes: the number of its latest migration."""
-MIN_READER = 1
+MIN_READER = 2
 """The oldest format whose programs can use a library that this one migrated."""
 
 _TEXT = sa.Text(collation="C")
@@ -55,6 +55,8 @@ turns = sa.Table(
     metadata,
     sa.Column("id", _TEXT, primary_key=True),
     sa.Column("session", _TEXT),
+    sa.Column("owner", _TEXT),
+    sa.Column("erased", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("kind", _TEXT, nullable=False),
     sa.Column("model", _TEXT, nullable=False),
     sa.Column("provider", _TEXT, nullable=False),
@@ -69,6 +71,7 @@ images = sa.Table(
     sa.Column("id", _TEXT, primary_key=True),
     sa.Column("turn", _TEXT, nullable=False),
     sa.Column("session", _TEXT),
+    sa.Column("owner", _TEXT),
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("kind", _TEXT, nullable=False),
     sa.Column("words", sa.Text, nullable=False),
@@ -77,6 +80,7 @@ sessions = sa.Table(
     "sessions",
     metadata,
     sa.Column("id", _TEXT, primary_key=True),
+    sa.Column("owner", _TEXT),
     # NULL if the record cannot be read.
     sa.Column("name", _TEXT),
     sa.Column("open", sa.Boolean, nullable=False),
@@ -118,6 +122,12 @@ sa.Index(
     turns.c.idempotency_key,
     postgresql_where=turns.c.idempotency_key.is_not(None),
 )
+for _name, _table, _second in (
+    ("turns_of_owner", turns, turns.c.day),
+    ("images_of_owner", images, images.c.id),
+    ("sessions_of_owner", sessions, sessions.c.id),
+):
+    sa.Index(_name, _table.c.owner, _second, postgresql_where=_table.c.owner.is_not(None))
 sa.Index("facts_by_id", facts.c.id)
 sa.Index("marks_of_owner", marks.c.owner)
 sa.Index("starred", marks.c.id, postgresql_where=marks.c.starred)

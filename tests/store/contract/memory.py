@@ -349,10 +349,18 @@ class MemoryIndex:
     """
 
     state: State
+    owner: str | None = None
+
+    def of(self, owner: str) -> MemoryIndex:
+        """
+        Return the index of an owner.
+        """
+        return MemoryIndex(self.state, owner)
 
     def _turns(self) -> list[Turn]:
         facts = tuple(self.state.facts.items())
-        return [codec.read_turn(data, key.id) for key, data in facts if key.kind == "turn"]
+        found = (codec.read_turn(data, key.id) for key, data in facts if key.kind == "turn")
+        return [turn for turn in found if self.owner in {None, turn.owner}]
 
     def _locations(self) -> list[tuple[Turn, ImageLocation]]:
         return [
@@ -421,31 +429,50 @@ class MemoryIndex:
         ]
 
     def spent(
-        self, day: dt.date, session: str | None, without: Collection[str] = ()
-    ) -> tuple[float, float]:
+        self,
+        day: dt.date,
+        session: str | None,
+        owner: str | None,
+        without: Collection[str] = (),
+    ) -> tuple[float, float, float]:
         """
         Sum what budgets count.
         """
         turns = [turn for turn in self._turns() if turn.id not in without]
-        today = (turn for turn in turns if timestamp_of(turn.id).date() == day)
+        today = [turn for turn in turns if timestamp_of(turn.id).date() == day]
         own = (turn for turn in turns if session is not None and turn.session == session)
-        return sum(map(_spent, today)), sum(map(_spent, own))
+        of_owner = (turn for turn in today if owner is not None and turn.owner == owner)
+        return sum(map(_spent, today)), sum(map(_spent, own)), sum(map(_spent, of_owner))
 
-    def settled_under(self, idempotency_keys: Collection[str]) -> dict[str, list[Key]]:
+    def settled_under(
+        self, idempotency_keys: Collection[str], owner: str | None
+    ) -> dict[str, list[Key]]:
         """
         Return turns by their keys.
         """
         turns = sorted(self._turns(), key=lambda turn: turn.id, reverse=True)
         return {
             key: [
-                Key("turn", turn.id, turn.session) for turn in turns if turn.idempotency_key == key
+                Key("turn", turn.id, turn.session)
+                for turn in turns
+                if (turn.idempotency_key, turn.owner) == (key, owner)
             ]
             for key in idempotency_keys
         }
 
-    def owners(self, ids: Iterable[str]) -> dict[str, str | None]:
+    def turns(self, before: str | None = None) -> list[Key]:
         """
-        Return who uses ids.
+        Return the turns, or the old ones that are not erased.
+        """
+        return [
+            Key("turn", turn.id, turn.session)
+            for turn in sorted(self._turns(), key=lambda turn: turn.id)
+            if before is None or (turn.id < before and turn.deleted is None)
+        ]
+
+    def sessions_of(self, ids: Iterable[str]) -> dict[str, str | None]:
+        """
+        Return which sessions use ids.
         """
         used = {row.image: row.session for _, row in self._locations()}
         used |= {turn.id: turn.session for turn in self._turns()}
@@ -467,7 +494,8 @@ class MemoryIndex:
         found = [
             record.id
             for record in records
-            if (name is None or fold(name) == fold(record.name or ""))
+            if self.owner in {None, record.owner}
+            and (name is None or fold(name) == fold(record.name or ""))
             and (before is None or record.id < before)
             and (not deleted or not marks.get(record.id, UNMARKED).erased)
             and (marks.get(record.id, UNMARKED).deleted is not None) == deleted
@@ -535,6 +563,11 @@ class MemoryLibrary:
         Nothing can be wrong.
         """
         return ()
+
+    def drop_queues(self, owner: str) -> None:
+        """
+        There are no queues.
+        """
 
     def close(self) -> None:
         """

@@ -453,12 +453,12 @@ def costs_are_summed(library: Implementation) -> None:
     for turn in costs:
         settle(here, turn)
     assert [each.cost for each in there.index.tally(SpendingQuery())] == [0.75]
-    assert there.index.spent(today, session) == (0.75, 0.5)
-    assert there.index.spent(today, session, without={costs[0].id}) == (0.5, 0.25)
-    assert there.index.spent(today - dt.timedelta(days=1), None) == (0, 0)
-    assert there.index.spent(today, None) == (0.75, 0)
+    assert there.index.spent(today, session, None) == (0.75, 0.5, 0)
+    assert there.index.spent(today, session, None, without={costs[0].id}) == (0.5, 0.25, 0)
+    assert there.index.spent(today - dt.timedelta(days=1), None, None) == (0, 0, 0)
+    assert there.index.spent(today, None, None) == (0.75, 0, 0)
     there.index.rebuild()
-    assert here.index.spent(today, session) == (0.75, 0.5)
+    assert here.index.spent(today, session, None) == (0.75, 0.5, 0)
 
 
 def idempotency_keys_are_found(library: Implementation) -> None:
@@ -467,7 +467,7 @@ def idempotency_keys_are_found(library: Implementation) -> None:
     """
     here, there = library.open(), library.open()
     turns = [settle(here, new_turn(idempotency_key=key)) for key in ("a", "b", "a")]
-    found = there.index.settled_under({"a", "b", "c"})
+    found = there.index.settled_under({"a", "b", "c"}, None)
     assert found == {
         "a": [turn_key(turns[2]), turn_key(turns[0])],
         "b": [turn_key(turns[1])],
@@ -483,9 +483,59 @@ def ids_have_owners(library: Implementation) -> None:
     session = new_session(program)
     own, standalone = settle(program, new_turn(session)), settle(program, new_turn())
     wanted = (own.id, own.images[0].id, standalone.id, IDS.new())
-    assert library.open().index.owners(wanted) == {
+    assert library.open().index.sessions_of(wanted) == {
         own.id: session, own.images[0].id: session, standalone.id: None,
     }  # fmt: skip
+
+
+def owners_see_what_is_theirs(library: Implementation) -> None:
+    """
+    The index of an owner knows what belongs to this owner and nothing else, however it was made; a
+    budget counts a day's costs of an owner, and idempotency keys are an owner's own.
+    """
+    here, there = library.open(), library.open()
+    whose, today = (None, "ann", "bob"), NOW.date()
+    sessions = {owner: new_session(here, "tea", owner=owner) for owner in whose}
+    key = {"idempotency_key": "poster", "cost": COST}
+    turns = {
+        owner: [
+            settle(here, new_turn(sessions[owner], owner=owner, cost=COST)),
+            settle(here, new_turn(owner=owner, **key)),
+        ]
+        for owner in whose
+    }
+    for _ in range(2):
+        for owner, own in turns.items():
+            assert there.index.settled_under({"poster"}, owner) == {"poster": [turn_key(own[1])]}
+            assert there.index.spent(today, sessions[owner], owner) == (
+                1.5, 0.25, 0.5 if owner else 0,
+            )  # fmt: skip
+        assert there.index.spent(today, None, "bob", without={turns["bob"][0].id})[2] == 0.25
+        for owner in ("ann", "bob"):
+            own, seen = turns[owner], there.index.of(owner)
+            ids = [turn.images[0].id for turn in own]
+            assert [row.image for row in seen.page(ImageQuery())] == ids[::-1]
+            assert [row.image for row in seen.page(ImageQuery(kind="general", limit=1))] == ids[1:]
+            assert seen.turns() == [turn_key(turn) for turn in own]
+            assert seen.turns(before=own[1].id) == [turn_key(own[0])]
+            assert seen.sessions() == seen.sessions(name="tea") == [sessions[owner]]
+            assert seen.count_sessions() == 1
+            assert [item for item, _ in seen.active("")] == [sessions[owner]]
+            assert [each.cost for each in seen.tally(SpendingQuery())] == [0.5]
+            for other, theirs in turns.items():
+                used = [turn.id for turn in theirs] + [turn.images[0].id for turn in theirs]
+                is_own = other == owner
+                assert bool(seen.sessions_of(used)) == is_own
+                assert all((seen.find(item) is not None) == is_own for item in used[2:])
+        assert len(there.index.turns()) == 6
+        assert there.index.count_sessions() == 3
+        there.index.rebuild()
+    ann = turns["ann"][0]
+    here.facts.replace(turn_key(ann), codec.dump_turn(to_tombstone(ann, NOW)))
+    assert there.index.of("ann").turns(before=IDS.new()) == [turn_key(turns["ann"][1])]
+    assert len(there.index.of("ann").turns()) == 2
+    here.facts.replace(turn_key(ann), codec.dump_turn(attrs.evolve(ann, owner="bob")))
+    assert len(there.index.of("bob").turns()) == 3
 
 
 def sessions_are_listed(library: Implementation) -> None:
@@ -584,9 +634,9 @@ def replaced_turns_are_indexed_anew(library: Implementation) -> None:
     here.facts.replace(turn_key(turn), codec.dump_turn(to_tombstone(turn, NOW)))
     for program in (here, there):
         assert program.index.find(image) is None
-        assert program.index.settled_under({"a"}) == {"a": []}
+        assert program.index.settled_under({"a"}, None) == {"a": []}
         assert program.index.page(ImageQuery()) == []
-        assert program.index.spent(NOW.date(), None)[0] == COST.known
+        assert program.index.spent(NOW.date(), None, None)[0] == COST.known
     there.index.rebuild()
     assert here.index.find(image) is None
 
@@ -666,6 +716,7 @@ PROMISES: tuple[Callable[[Implementation], None], ...] = (
     costs_are_summed,
     idempotency_keys_are_found,
     ids_have_owners,
+    owners_see_what_is_theirs,
     sessions_are_listed,
     active_sessions_are_found,
     marks_are_obeyed_at_once,

@@ -100,8 +100,12 @@ def _no_wait(*_: object) -> float:
     return 0.0
 
 
-def _same_sums(*_: object, **__: object) -> tuple[float, float]:
-    return 0.75, 0.5
+def _same_sums(*_: object, **__: object) -> tuple[float, float, float]:
+    return 0.75, 0.5, 0
+
+
+def _everything(index: MemoryIndex, _: str) -> MemoryIndex:
+    return index
 
 
 Twin: TypeAlias = tuple[type, str, Any, Callable[[Implementation], None]]
@@ -125,6 +129,7 @@ TWINS: tuple[Twin, ...] = (
     (MemoryIndex, "page", _find_nothing, promises.settled_turns_are_found_at_once),
     (MemoryIndex, "spent", _same_sums, promises.costs_are_summed),
     (MemoryIndex, "sessions", _find_nothing, promises.sessions_are_listed),
+    (MemoryIndex, "of", _everything, promises.owners_see_what_is_theirs),
 )
 
 

@@ -1,0 +1,301 @@
+"""
+Owners and quotas, whatever a library is kept on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import random
+import subprocess
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from imagesession._domain.budget import Budget
+from imagesession._domain.sessions import SessionRecord
+from imagesession._domain.turn import Turn
+from imagesession._engine.leases import BudgetReservation
+from imagesession._engine.store import ImageQuery, SpendingQuery
+from imagesession._store import admission
+from imagesession._store.intents import IntentLease, IntentStore
+from imagesession._store.library import LibraryStore
+from imagesession.errors import BudgetExceededError, NotFoundError
+from tests.store.contract.implementations import IMPLEMENTATIONS, Implementation
+from tests.store.contract.promises import together
+from tests.store.test_rules import ESTIMATE, new_turn, settle
+
+OWNERS = (None, "ann", "Ann", "čeněk 🐟")
+GROUPS: tuple[Any, ...] = ("day", "session", "owner", "kind")
+LONG_AGO = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+RESERVATION = BudgetReservation(budget=Budget(per_owner_per_day=5.0), estimate=ESTIMATE)
+# Prints how many requests of two owners were granted to this process.
+PROCESS = """
+import sys
+from imagesession.errors import BudgetExceededError
+from imagesession._store.library import LibraryStore
+from tests.store.test_owners import RESERVATION
+from tests.store.test_rules import new_turn
+if sys.argv[1] == "disk":
+    from pathlib import Path
+    from imagesession._store.disk.library import DiskLibrary as Library
+    ports = Library(Path(sys.argv[2]))
+else:
+    from imagesession._store.team.library import TeamLibrary as Library
+    ports = Library(sys.argv[2])
+granted = []
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(12):
+    store = LibraryStore(ports).seen_by(("ann", "Ann")[number % 2])
+    try:
+        granted.append(store.write_intent(new_turn(store, owner=store.owner), RESERVATION))
+    except BudgetExceededError:
+        pass
+print(sum(lease.turn.owner == "ann" for lease in granted), len(granted), flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Implementation]:
+    """
+    An empty library, kept on each implementation of the ports in turn.
+    """
+    with contextlib.closing(IMPLEMENTATIONS[request.param](tmp_path)) as made:
+        yield made
+
+
+def new_session(store: LibraryStore, name: str) -> SessionRecord:
+    """
+    Save a session of a store's owner.
+    """
+    new = store.new_id()
+    record = SessionRecord(
+        id=new.id, owner=new.owner, description="x", name=name, created=new.at, version="x"
+    )
+    store.save_session(record)
+    return record
+
+
+@attrs.define
+class Model:
+    """
+    What an owner has, as a test knows it.
+    """
+
+    sessions: set[str] = attrs.field(factory=set[str])
+    images: set[str] = attrs.field(factory=set[str])
+    in_bin: set[str] = attrs.field(factory=set[str])
+    turns: int = 0
+
+
+@attrs.define
+class World:
+    """
+    A library, stores of several owners, and what each of them should have.
+    """
+
+    stores: dict[str | None, LibraryStore]
+    choose: random.Random
+    models: defaultdict[str | None, Model] = attrs.field(factory=lambda: defaultdict(Model))
+
+    def act(self) -> None:
+        """
+        Do something at random as some owner.
+        """
+        owner = self.choose.choice(OWNERS)
+        store, model = self.stores[owner], self.models[owner]
+        verb = self.choose.choice((self.draw, self.draw, self.draw, self.remove, self.begin))
+        verb(store, model)
+
+    def begin(self, store: LibraryStore, model: Model) -> None:
+        """
+        Begin a session, under a name that others use too.
+        """
+        model.sessions.add(new_session(store, self.choose.choice("xy")).id)
+
+    def draw(self, store: LibraryStore, model: Model) -> None:
+        """
+        Settle a turn in a session of the owner, or a standalone one.
+        """
+        session = self.choose.choice([None, *sorted(model.sessions)])
+        turn = new_turn(store, owner=store.owner, session=session)
+        lease = store.write_intent(turn)
+        assert isinstance(lease, IntentLease)
+        model.images.add(settle(store, turn).images[0].id)
+        lease.release()
+        model.turns += 1
+
+    def remove(self, store: LibraryStore, model: Model) -> None:
+        """
+        Delete, restore or erase an image of the owner, and fail to do so to another owner's.
+        """
+        verb = self.choose.choice(("delete", "restore", "erase"))
+        of_others = [
+            image for other, one in self.models.items() if other != store.owner
+            for image in one.images | one.in_bin
+        ]  # fmt: skip
+        if store.owner is not None and of_others:
+            with pytest.raises(NotFoundError):
+                store.find_targets(verb, images=[self.choose.choice(sorted(of_others))])
+        source = model.in_bin if verb == "restore" else model.images
+        if source:
+            image = self.choose.choice(sorted(source))
+            store.begin_removal(verb, store.find_targets(verb, images=[image]))
+            source.discard(image)
+            target = {"delete": model.in_bin, "restore": model.images}.get(verb, set())
+            target.add(image)
+
+    def check(self) -> None:
+        """
+        Compare what each store shows with what its owner should have.
+        """
+        whole = Model(
+            sessions=set().union(*(one.sessions for one in self.models.values())),
+            images=set().union(*(one.images for one in self.models.values())),
+            in_bin=set().union(*(one.in_bin for one in self.models.values())),
+            turns=sum(one.turns for one in self.models.values()),
+        )
+        for owner, store in self.stores.items():
+            model = whole if owner is None else self.models[owner]
+            assert see(store) == model
+            for image in sorted(whole.images - model.images)[:2]:
+                with pytest.raises(NotFoundError):
+                    store.find_image(image)
+            for session in sorted(whole.sessions - model.sessions):
+                assert store.read_session(session) is None
+
+
+def see(store: LibraryStore) -> Model:
+    """
+    Look at all that lists or finds something.
+    """
+    listed = [turn.images[at].id for turn, at in store.list_images(ImageQuery(limit=500))]
+    assert {image for _, _, image in store.locate_images(ImageQuery(limit=500))} == set(listed)
+    assert all(store.find_image(image)[0].images for image in listed)
+    binned = store.list_images(ImageQuery(limit=500, deleted=True))
+    in_bin = {turn.images[at].id for turn, at in binned}
+    assert {item for ids in store.bin_content(None).values() for item in ids} == in_bin
+    sessions = {record.id for record in store.list_sessions()}
+    named = {record.id for name in "xy" for record in store.sessions_named(name)}
+    active = {
+        item.session_id for item in store.active_sessions(dt.datetime(2000, 1, 1, tzinfo=dt.UTC))
+    }
+    assert named == active == sessions
+    assert store.count_sessions() == len(sessions)
+    totals = [store.spending(SpendingQuery(by=by)) for by in GROUPS]
+    counts = {sum(each.turns for each in groups) for groups in totals}
+    assert len(counts) == 1
+    return Model(sessions=sessions, images=set(listed), in_bin=in_bin, turns=counts.pop())
+
+
+def test_no_owner_sees_what_is_anothers(
+    kept: Implementation, request: pytest.FixtureRequest
+) -> None:
+    """
+    Whatever several owners do, each sees and finds exactly what is theirs, and who owns nothing
+    sees everything.
+    """
+    whole = LibraryStore(kept.open())
+    world = World({owner: whole.seen_by(owner) for owner in OWNERS}, random.Random(19))  # noqa: S311
+    for owner, store in world.stores.items():
+        world.begin(store, world.models[owner])
+        world.draw(store, world.models[owner])
+    for _ in range(20 if request.config.getoption("--faults") else 8):
+        world.act()
+    world.check()
+    kept.open().index.rebuild()
+    world.check()
+
+
+def granted_together(kept: Implementation) -> list[Turn]:
+    """
+    Let twenty threads ask for requests of two owners and of nobody; return what was granted.
+    """
+    granted: list[IntentLease] = []
+    whole = LibraryStore(kept.open())
+
+    def ask(number: int) -> None:
+        store = whole.seen_by((None, "ann", "Ann")[number % 3])
+        for _ in range(2):
+            with contextlib.suppress(BudgetExceededError):
+                lease = store.write_intent(new_turn(store, owner=store.owner), RESERVATION)
+                assert isinstance(lease, IntentLease)
+                granted.append(lease)
+                if number % 2:
+                    settle(store, lease.turn)
+
+    together(ask, 20)
+    return [lease.turn for lease in granted]
+
+
+def test_quota_is_exact_under_threads(kept: Implementation) -> None:
+    """
+    Twenty threads are granted exactly what each owner may spend in a day; it binds nobody else.
+    """
+    turns = granted_together(kept)
+    assert [sum(turn.owner == owner for turn in turns) for owner in OWNERS[:3]] == [14, 5, 5]
+
+
+def test_quota_that_is_checked_before_it_is_reserved_is_exceeded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The test works: if budgets are checked outside the transaction that writes the intent, an owner
+    gets more than the quota.
+    """
+
+    def write_intent(store: IntentStore, turn: Turn, reservation: Any = None) -> IntentLease:
+        admission.admit(store.ports, (turn,), reservation)
+        barrier.wait()
+        return store.add_intent(turn)
+
+    barrier = threading.Barrier(20, timeout=30)
+    monkeypatch.setattr(IntentStore, "write_intent", write_intent)
+    granted: list[Turn] = []
+    whole = LibraryStore(IMPLEMENTATIONS["memory"](tmp_path).open()).seen_by("ann")
+
+    def ask(_: int) -> None:
+        lease = whole.write_intent(new_turn(whole, owner="ann"), RESERVATION)
+        assert isinstance(lease, IntentLease)
+        granted.append(lease.turn)
+
+    together(ask, 20)
+    assert len(granted) > 5
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("kind", ["disk", "team"])
+def test_quota_is_exact_under_processes(tmp_path: Path, kind: str) -> None:
+    """
+    Three processes that ask at the same time are granted exactly what each owner may spend.
+    """
+    with contextlib.closing(IMPLEMENTATIONS[kind](tmp_path)) as kept:
+        kept.open()
+        where = getattr(kept, "url", str(tmp_path / "library"))
+        command = [sys.executable, "-c", PROCESS, kind, where]
+        start = contextlib.ExitStack()
+        with start:
+            processes = [
+                start.enter_context(
+                    subprocess.Popen(
+                        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                    )
+                )
+                for _ in range(3)
+            ]
+            assert all(process.stdout and process.stdout.readline() for process in processes)
+            for process in processes:
+                print(file=process.stdin, flush=True)
+            lines = [process.stdout.readline() for process in processes if process.stdout]
+            for process in processes:
+                print(file=process.stdin, flush=True)
+        counts = [tuple(map(int, line.split())) for line in lines]
+        assert [sum(count) for count in zip(*counts, strict=True)] == [5, 10]
