@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import time
 import uuid
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -26,7 +27,7 @@ from obstore.store import S3Store
 from imagesession._domain.image_header import MIME_TYPES, SUFFIXES
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.http import ReceivedImage
-from imagesession._store.files.atomic_write import ensure_dir, write_atomic
+from imagesession._store.files.atomic_write import ensure_dir, translate_os_errors, write_atomic
 from imagesession._store.ports import Blobs
 from imagesession._store.strict_reader import parse_object
 from imagesession.errors import StorageIOError
@@ -38,6 +39,10 @@ _INNER = ".imagesession/"
 _RETRY: Any = {"max_retries": 6, "retry_timeout": dt.timedelta(seconds=30)}
 _CLIENT: Any = {"timeout": "60s", "connect_timeout": "5s", "allow_http": True}
 _CODE = re.compile(r"<Code>(\w+)</Code>\s*(?:<Message>([^<]*)</Message>)?")
+# The client repeats what was lost or failed at the server, but not what met another write:
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html (OperationAborted)
+_CONFLICT = "409 Conflict"
+_PAUSES = (0.1, 0.5, 2.0, 0.0)
 _first_process: set[int] = set()
 _writers = ThreadPoolExecutor(4, "metadata")
 _unfinished: dict[str, Future[None]] = {}
@@ -118,13 +123,18 @@ class TeamBlobs(Blobs):
     def local_file(self, key: str) -> str:
         """
         Return the path of a copy on this machine, which is fetched if there is none.
+
+        Raises:
+            OSError: It cannot be fetched.
+            StorageIOError: There is no room for it.
         """
         path = self._cache / key
         if not path.exists():
             data = self.get(key)
-            ensure_dir(path.parent)
-            ensure_dir(self._cache / "tmp")
-            write_atomic(path, data, self._cache / "tmp")
+            with translate_os_errors(path):
+                ensure_dir(path.parent)
+                ensure_dir(self._cache / "tmp")
+                write_atomic(path, data, self._cache / "tmp")
         return str(path)
 
     def url(self, key: str, seconds: float) -> str:
@@ -183,7 +193,15 @@ class TeamBlobs(Blobs):
             StorageIOError: It cannot be written.
         """
         with self._storage_errors():
-            obstore.put(self._store, name, data, attributes={"Content-Type": media_type})
+            for pause in _PAUSES:
+                try:
+                    obstore.put(self._store, name, data, attributes={"Content-Type": media_type})
+                except BaseError as error:
+                    if _CONFLICT not in str(error) or not pause:
+                        raise
+                    time.sleep(pause)
+                else:
+                    return
 
     def owner(self) -> str | None:
         """
