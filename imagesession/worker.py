@@ -18,7 +18,6 @@ from imagesession import AsyncStudio, ImageRequest
 from imagesession._domain.extras import needs_extra
 from imagesession.errors import (
     ImageSessionError,
-    InvalidRequestError,
     OutcomeUnknownError,
     StorageIOError,
     TransientError,
@@ -27,28 +26,18 @@ from imagesession.errors import (
 with needs_extra("cluster", "A worker"):
     import procrastinate
     from procrastinate import exceptions
-    from procrastinate.jobs import Job
-    from procrastinate.retry import BaseRetryStrategy, RetryDecision
 
     from imagesession._store.team import jobs
-    from imagesession._store.team.library import TeamLibrary
 
 __all__ = ["run"]
 
 _HEARTBEAT, _STALLED, _SWEEP = 2.0, 10.0, 5.0
-_MAX_ATTEMPTS, _MAX_DELAY = 12, 300
-
-
-class _Retry(BaseRetryStrategy):
-    """
-    Tries again what may succeed later. Each attempt has the same idempotency key.
-    """
-
-    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
-        later = isinstance(exception, (TransientError, OutcomeUnknownError, StorageIOError))
-        if not later or job.attempts >= _MAX_ATTEMPTS:
-            return None
-        return RetryDecision(retry_in={"seconds": min(2**job.attempts, _MAX_DELAY)})
+# What may succeed later is tried again for half an hour, under the same idempotency key.
+_RETRY = procrastinate.RetryStrategy(
+    max_attempts=10,
+    exponential_wait=2,
+    retry_exceptions=(TransientError, OutcomeUnknownError, StorageIOError),
+)
 
 
 async def run(studio: AsyncStudio, concurrency: int = 4) -> None:
@@ -63,11 +52,8 @@ async def run(studio: AsyncStudio, concurrency: int = 4) -> None:
         InvalidRequestError: The library is not on PostgreSQL.
         StorageIOError: The database cannot be used.
     """
-    library = studio._runtime.library.ports  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - it is our own
-    if not isinstance(library, TeamLibrary):
-        raise InvalidRequestError("A worker needs a library on PostgreSQL: postgresql://….")
-    app = await asyncio.to_thread(jobs.open_app, library)
-    app.task(name=jobs.TASK, retry=_Retry())(_task(studio))
+    with jobs.opened(studio._runtime.library.ports) as app:  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - it is our own
+        app.task(name=jobs.TASK, retry=_RETRY)(_task(studio))
     async with app.open_async():
         sweeping = asyncio.create_task(_sweep(app))
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic
 
 import attrs
@@ -43,37 +44,36 @@ class QueueFacts(Generic[AnyRuntime]):
     name: str
     _runtime: AnyRuntime = attrs.field(repr=False)
 
+    @property
+    def _jobs(self) -> ModuleType:
+        with needs_extra("cluster", "A queue"):
+            from imagesession._store.team import jobs  # noqa: PLC0415 - an extra
+        return jobs
+
     @classmethod
     def create(cls, name: str, runtime: AnyRuntime, requests: list[dict[str, Any]]) -> Self:
         """
         Queue the jobs that `plan_queue` has made.
         """
-        with needs_extra("cluster", "A queue"):
-            from imagesession._store.team import jobs  # noqa: PLC0415 - an extra
+        queue = cls(name, runtime)
+        queue._jobs.create(runtime.library.ports, runtime.library.owner, name, requests)
+        return queue
 
-        jobs.create(runtime.library.ports, runtime.library.owner, name, requests)
-        return cls(name, runtime)
-
-    def _jobs(self) -> list[tuple[str, str]]:
-        with needs_extra("cluster", "A queue"):
-            from imagesession._store.team import jobs  # noqa: PLC0415 - an extra
-
+    def _states(self) -> list[tuple[str, str]]:
         library = self._runtime.library
-        return jobs.find(library.ports, library.owner, self.name)
+        found: list[tuple[str, str]] = self._jobs.find(library.ports, library.owner, self.name)
+        return found
 
     def _status(self) -> QueueStatus:
-        return QueueStatus.of(state for _, state in self._jobs())
+        return QueueStatus.of(state for _, state in self._states())
 
     def _cancel(self) -> QueueStatus:
-        with needs_extra("cluster", "A queue"):
-            from imagesession._store.team import jobs  # noqa: PLC0415 - an extra
-
         library = self._runtime.library
-        jobs.cancel(library.ports, library.owner, self.name)
+        self._jobs.cancel(library.ports, library.owner, self.name)
         return self._status()
 
     def _outcomes(self) -> tuple[list[Turn | ImageSessionError], tuple[str, ...]]:
-        jobs = self._jobs()
+        jobs = self._states()
         status = QueueStatus.of(state for _, state in jobs)
         if not status.ended:
             raise BatchNotReadyError(f"The queue {quote(self.name)} has not ended: {status}.")

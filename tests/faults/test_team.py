@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import errno
 import http.client
 import os
 import signal
@@ -24,7 +25,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from imagesession import Budget, Studio
-from imagesession.errors import InvalidImageError, StorageError
+from imagesession._store.files import atomic_write
+from imagesession.errors import InvalidImageError, StorageError, StorageIOError
 from imagesession.testing import serve
 from tests import team_servers
 from tests.clock import HoldingProvider, wait_for
@@ -33,6 +35,7 @@ from tests.team_servers import Servers
 team_servers.skip_if_missing(whole_module=True)
 import psycopg  # noqa: E402 - of an extra
 
+from imagesession._store.team import blobs  # noqa: E402
 from imagesession._store.team.database import Database  # noqa: E402
 from imagesession._store.team.facts import TeamFacts  # noqa: E402
 from imagesession._store.team.library import TeamLibrary  # noqa: E402
@@ -434,6 +437,8 @@ class BadBucket:
                 reply = upstream.getresponse()
                 data = reply.read()
                 upstream.close()
+                if fault.startswith("slow"):
+                    time.sleep(float(fault.removeprefix("slow")))
                 if fault == "lost":
                     self.close_connection = True
                     return
@@ -467,8 +472,13 @@ def bucket(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[BadBuc
 
 
 @pytest.mark.parametrize(
-    "faults", [["500"], ["503", "503"], ["409"], ["lost"], ["lost", "500"], ["503", "lost", "503"]]
-)
+    "faults",
+    [
+        ["500"], ["503", "503"], ["409"], ["409", "409", "500"], ["lost"], ["lost", "500"],
+        ["503", "lost", "503"],
+    ],
+    ids="-".join,
+)  # fmt: skip
 def test_bucket_answers_badly(url: str, bucket: BadBucket, faults: list[str]) -> None:
     """
     Errors of the bucket that pass, and lost answers, are survived: the image is there, paid once.
@@ -481,18 +491,75 @@ def test_bucket_answers_badly(url: str, bucket: BadBucket, faults: list[str]) ->
         check(studio, provider, 1)
 
 
-def test_bucket_that_refuses_loses_nothing(url: str, bucket: BadBucket) -> None:
+@pytest.mark.faults
+def test_bucket_is_slow(url: str, bucket: BadBucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    If the bucket takes no image, the error says where it was kept, and it is fetched later.
+    A bucket may answer later than a lease lasts, as that is renewed meanwhile, or later than
+    anybody waits: the image is written again, there once, and paid once.
+    """
+    provider = HoldingProvider()
+    for slow, patience in [("slow2.5", "60s"), ("slow2", "1s")]:
+        monkeypatch.setitem(blobs._CLIENT, "timeout", patience)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        with Studio.offline(url, provider=provider) as studio, Studio.offline(url) as other:
+            bucket.faults = [slow]
+            making = threading.Thread(target=studio.generate, args=["a teapot"])
+            making.start()
+            while making.is_alive():
+                assert other.recover(timeout=0).images == ()  # it is not taken over
+                making.join(0.2)
+            assert bucket.faults == []
+            check(studio, provider, provider.posts)
+
+
+@pytest.mark.parametrize("status", ["403", "412"])
+@pytest.mark.parametrize("full", [False, True], ids=["", "and-the-disk-is-full"])
+def test_bucket_that_refuses_loses_nothing(
+    url: str, bucket: BadBucket, monkeypatch: pytest.MonkeyPatch, status: str, *, full: bool
+) -> None:
+    """
+    If the bucket takes no image, the error says where it was kept, or has it if the disk of this
+    machine is full, too; and it is fetched later.
     """
     provider = HoldingProvider()
     with Studio.offline(url, provider=provider) as studio:
-        bucket.faults = ["403"] * 2
-        with pytest.raises(StorageError):
-            studio.generate("a teapot")
+        bucket.faults = [status] * 2
+        with monkeypatch.context() as patch:
+            if full:
+                fill_disk(patch)
+            with pytest.raises(StorageIOError) as caught:
+                studio.generate("a teapot")
+        assert bool(caught.value.unsaved) == full
+        assert bool(caught.value.kept) != full
         bucket.faults = []
         wait_for(lambda: not any(item.running for item in studio.requests.pending()))
         check(studio, provider, 1)
+
+
+def fill_disk(patch: pytest.MonkeyPatch) -> None:
+    """
+    Let no file on this machine be written.
+    """
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    patch.setattr(atomic_write, "_write_all", fail)
+
+
+def test_full_disk_of_a_machine_is_not_needed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    If the disk of a machine is full, it makes and reads images as before; only for a copy that is
+    to be a file there is no room, which the error says.
+    """
+    provider = HoldingProvider()
+    with Studio.offline(url, provider=provider) as studio, monkeypatch.context() as patch:
+        fill_disk(patch)
+        image = studio.generate("a teapot")
+        check(studio, provider, 1)
+        with pytest.raises(StorageIOError, match="make room"):
+            _ = image.path
+        patch.undo()
+        assert image.path.read_bytes() == image.bytes
 
 
 def test_bucket_may_ignore_conditions(url: str, bucket: BadBucket) -> None:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import time
 import uuid
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -38,6 +39,10 @@ _INNER = ".imagesession/"
 _RETRY: Any = {"max_retries": 6, "retry_timeout": dt.timedelta(seconds=30)}
 _CLIENT: Any = {"timeout": "60s", "connect_timeout": "5s", "allow_http": True}
 _CODE = re.compile(r"<Code>(\w+)</Code>\s*(?:<Message>([^<]*)</Message>)?")
+# The client repeats what was lost or failed at the server, but not what met another write:
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html (OperationAborted)
+_CONFLICT = "409 Conflict"
+_PAUSES = (0.1, 0.5, 2.0, 0.0)
 _first_process: set[int] = set()
 _writers = ThreadPoolExecutor(4, "metadata")
 _unfinished: dict[str, Future[None]] = {}
@@ -178,7 +183,15 @@ class TeamBlobs(Blobs):
             StorageIOError: It cannot be written.
         """
         with self._storage_errors():
-            obstore.put(self._store, name, data, attributes={"Content-Type": media_type})
+            for pause in _PAUSES:
+                try:
+                    obstore.put(self._store, name, data, attributes={"Content-Type": media_type})
+                except BaseError as error:
+                    if _CONFLICT not in str(error) or not pause:
+                        raise
+                    time.sleep(pause)
+                else:
+                    return
 
     def owner(self) -> str | None:
         """

@@ -55,7 +55,7 @@ class TeamFacts(Facts):
         self._offset: tuple[float, dt.datetime] | None = None
 
     def put_new(self, facts: Mapping[Key, bytes]) -> None:
-        if len(facts) > 1 or not rows.UNINDEXED.issuperset(key.kind for key in facts):
+        if len(facts) > 1 or not rows.INDEXED.isdisjoint(key.kind for key in facts):
             self._database.write(lambda connection: self._insert(connection, facts))
             return
         ((key, data),) = facts.items()

@@ -182,7 +182,7 @@ class TeamIndex(Index):
 
         def work(connection: sa.Connection) -> None:
             rows.clear(connection)
-            which = facts.c.kind.in_(("turn", "session", "marks"))
+            which = facts.c.kind.in_(sorted(rows.INDEXED))
             statement = sa.select(facts).where(which).execution_options(yield_per=1000)
             for row in connection.execute(statement):
                 key = Key(row.kind, row.id, row.session or None)

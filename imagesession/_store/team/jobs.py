@@ -25,15 +25,36 @@ TASK = "imagesession.image"
 _SETUP = "imagesession queue"
 
 
-def open_app(library: TeamLibrary) -> procrastinate.App:
+@contextlib.contextmanager
+def opened(ports: Ports) -> Generator[procrastinate.App]:
     """
-    Return Procrastinate's app for a library, whose tables are made if they are missing.
+    Open Procrastinate's app for a library, and make its tables if they are missing.
 
     Raises:
+        InvalidRequestError: The library is not on PostgreSQL.
         StorageIOError: The database cannot be used.
     """
-    with _opened_app(library) as app:
-        return app
+    if not isinstance(ports, TeamLibrary):
+        raise InvalidRequestError(
+            "Queues and workers need a library on PostgreSQL, such as "
+            'Studio("postgresql://host/database?blobs=s3://bucket/prefix"). `map` needs none.'
+        )
+    # Nothing is prepared and nothing listens, so that PgBouncer may stand in between.
+    settings = {**ports.parsed.connection(), "prepare_threshold": None}
+    connector = procrastinate.PsycopgConnector(kwargs=settings, min_size=1, max_size=1)
+    app = procrastinate.App(connector=connector)
+    try:
+        with app.open():
+            if not app.check_connection():
+                with ports.facts.transaction(_SETUP):
+                    if not app.check_connection():  # nor did another program meanwhile
+                        app.schema_manager.apply_schema()
+            yield app
+    except exceptions.ProcrastinateException as error:
+        # Not chained: the cause may quote prompts.
+        raise StorageIOError(
+            f"The queue cannot be used: {type(error).__name__}. Check the library's database."
+        ) from None
 
 
 def create(ports: Ports, owner: str | None, name: str, jobs: Sequence[Mapping[str, Any]]) -> None:
@@ -46,7 +67,7 @@ def create(ports: Ports, owner: str | None, name: str, jobs: Sequence[Mapping[st
     """
     queue_name = f"{queue_prefix(owner)}{name}"
     new = [{**job, "owner": owner} if owner else dict(job) for job in jobs]
-    with _opened(ports) as (app, library), library.facts.transaction(f"queue {queue_name}"):
+    with opened(ports) as app, ports.facts.transaction(f"queue {queue_name}"):
         known = [job.task_kwargs for job in _jobs(app, queue_name)]
         if not known:
             app.configure_task(TASK, queue=queue_name).batch_defer(*new)
@@ -66,7 +87,7 @@ def find(ports: Ports, owner: str | None, name: str) -> list[tuple[str, str]]:
         NotFoundError: There is no such queue.
         StorageIOError: The database cannot be used.
     """
-    with _opened(ports) as (app, _):
+    with opened(ports) as app:
         jobs = _jobs(app, f"{queue_prefix(owner)}{name}")
     if not jobs:
         raise NotFoundError(f"There is no queue {quote(name)} in this library.")
@@ -77,7 +98,7 @@ def cancel(ports: Ports, owner: str | None, name: str) -> None:
     """
     Cancel the jobs of a queue that no worker has begun.
     """
-    with _opened(ports) as (app, _):
+    with opened(ports) as app:
         for job in _jobs(app, f"{queue_prefix(owner)}{name}"):
             if job.status == "todo" and job.id is not None:
                 app.job_manager.cancel_job_by_id(job.id)
@@ -86,39 +107,3 @@ def cancel(ports: Ports, owner: str | None, name: str) -> None:
 def _jobs(app: procrastinate.App, queue: str) -> list[Job]:
     jobs = app.job_manager.list_jobs(queue=queue, task=TASK)
     return sorted(jobs, key=lambda job: job.id or 0)
-
-
-@contextlib.contextmanager
-def _opened(ports: Ports) -> Generator[tuple[procrastinate.App, TeamLibrary], None, None]:
-    if not isinstance(ports, TeamLibrary):
-        raise InvalidRequestError(
-            "A queue needs a library on PostgreSQL, such as "
-            'Studio("postgresql://host/database?blobs=s3://bucket/prefix"). `map` needs none.'
-        )
-    with _opened_app(ports) as app:
-        yield app, ports
-
-
-@contextlib.contextmanager
-def _opened_app(library: TeamLibrary) -> Generator[procrastinate.App]:
-    # Nothing is prepared and nothing listens, so that PgBouncer may stand in between.
-    settings = {**library.parsed.connection(), "prepare_threshold": None}
-    connector = procrastinate.PsycopgConnector(kwargs=settings, min_size=1, max_size=1)
-    app = procrastinate.App(connector=connector)
-    with app.open(), _errors():
-        if not app.check_connection():
-            with library.facts.transaction(_SETUP):
-                if not app.check_connection():  # nor did another program meanwhile
-                    app.schema_manager.apply_schema()
-        yield app
-
-
-@contextlib.contextmanager
-def _errors() -> Generator[None, None, None]:
-    try:
-        yield
-    except exceptions.ProcrastinateException as error:
-        # Not chained: the cause may quote prompts.
-        raise StorageIOError(
-            f"The queue cannot be used: {type(error).__name__}. Check the library's database."
-        ) from None

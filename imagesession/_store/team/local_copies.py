@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from imagesession._store.files.atomic_write import ensure_dir, write_atomic
+from imagesession._store.files.atomic_write import ensure_dir, translate_os_errors, write_atomic
 
 MAX_BYTES = 1_000_000_000
 """How many bytes of copies stay, as far as one program knows; others add theirs until they look."""
@@ -34,15 +34,18 @@ class LocalCopies:
         Return the path of a copy, which is fetched if there is none.
 
         Raises:
-            OSError: It cannot be fetched or written.
+            OSError: It cannot be fetched.
+            StorageIOError: There is no room for it.
         """
         path = self._file(key)
-        with contextlib.suppress(FileNotFoundError):
-            os.utime(path)  # so that it counts as used
+        if path.exists():
+            with contextlib.suppress(OSError):  # the folder may be read-only
+                os.utime(path)  # so that it counts as used
             return str(path)
         data = fetch()
-        ensure_dir(self._folder / _TMP)
-        write_atomic(path, data, self._folder / _TMP)
+        with translate_os_errors(path):
+            ensure_dir(self._folder / _TMP)
+            write_atomic(path, data, self._folder / _TMP)
         self._until_sweep -= len(data)
         if self._until_sweep < 0:
             self._until_sweep = MAX_BYTES // _SHARE  # looking at all files takes a while

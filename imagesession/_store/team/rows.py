@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -25,8 +25,8 @@ from .schema import images, marks, sessions, totals, turns
 _PARTS = 8
 _SUMS = ("cost", "spent", "context", "images", "turns", "uncertain", "context_tokens")
 _GROUP = ("day", "kind", "model", "provider")
-UNINDEXED: frozenset[Kind] = frozenset(get_args(Kind)) - {"turn", "session"}
-"""The kinds of facts that have no rows."""
+INDEXED: frozenset[Kind] = frozenset({"turn", "session", "marks"})
+"""The kinds of facts that have rows."""
 # What is added for each row of `new`, which is the turn, or nothing.
 _ROWS = """
     turn AS (

@@ -580,8 +580,8 @@ def marks_are_obeyed_at_once(library: Implementation) -> None:
     images = [turn.images[0].id for turn in turns]
     own = {images[0]: Mark(deleted=NOW), images[1]: Mark(starred=True, tags=("Red", "big one"))}
     here.facts.replace(Key("marks", session), codec.dump_marks(own))
-    here.facts.replace(
-        Key("marks", turns[3].id), codec.dump_marks({images[3]: Mark(tags=("red",))})
+    here.facts.put_new(
+        {Key("marks", turns[3].id): codec.dump_marks({images[3]: Mark(tags=("red",))})}
     )
 
     def page(**query: Any) -> list[str]:
@@ -611,7 +611,7 @@ def deleted_sessions_are_apart(library: Implementation) -> None:
     for session, mark in zip(
         sessions, (Mark(deleted=NOW), Mark(deleted=NOW, erased=True)), strict=False
     ):
-        here.facts.replace(Key("marks", session), codec.dump_marks({session: mark}))
+        here.facts.put_new({Key("marks", session): codec.dump_marks({session: mark})})
     assert there.index.sessions() == there.index.sessions(name="tea") == sessions[2:]
     assert there.index.sessions(deleted=True) == sessions[:1]
     assert there.index.count_sessions() == 1
