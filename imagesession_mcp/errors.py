@@ -79,7 +79,7 @@ _CALLS = (
     ),
     (r"studio\.open\(session_id, branch=('[^']*')\)", r"branch \1"),
     (r"studio\.promote\([^)]*\)", "promote_image_to_session"),
-    (r"studio\.images\.restore\('?([^',)]+)'?\)", r"delete_image, image_id \1 and restore true"),
+    (r"studio\.images\.restore\('?([^',)]+)'?\)", r"mark_image, image_id \1 and deleted false"),
     (r"use studio\.map\([^)]*\)", "call the tool again"),
     (r"\bedit\(\)", "edit_image"),
     (r"max_active_sessions=(\d+) are", r"\1 are"),

@@ -46,7 +46,8 @@ async def image_metadata(image_id: str) -> str:
     All recorded metadata of an image.
     """
     image = await _image(image_id)
-    return payloads.dumps_compact(await asyncio.to_thread(lambda: image.metadata))
+    metadata = await asyncio.to_thread(lambda: image.metadata)
+    return payloads.dumps_compact({**metadata, **payloads.untrusted(image.turn)})
 
 
 async def sessions() -> str:
@@ -72,6 +73,7 @@ async def session(session_id: str) -> str:
             "status": turn.status,
             "prompt": payloads.shorten(turn.prompt),
             "images": [payloads.uri_of(image.id) for image in turn.images],
+            **payloads.untrusted(turn),
         }
         for turn in (await opened.tree()).turns.values()
     ]

@@ -94,7 +94,7 @@ async def list_images(
         params.OptionalText, Field(description="Continues after the image of that image_id.")
     ] = None,
     detailed: Annotated[
-        bool, Field(description="Adds paths, kinds, sessions, days and costs.")
+        bool, Field(description="Adds paths, kinds, sessions, days, costs, tags.")
     ] = False,
 ) -> Payload:
     """
@@ -119,21 +119,37 @@ async def list_images(
     }
 
 
-async def delete_image(
+async def mark_image(
     call: CallContext,
     *,
     image_id: params.ImageId,
-    restore: Annotated[bool, Field(description="Brings it back from the bin instead.")] = False,
+    starred: Annotated[bool | None, Field(description="Sets or removes a star.")] = None,
+    tags: Annotated[list[str] | None, Field(description="Replaces its tags.")] = None,
+    deleted: Annotated[
+        bool | None, Field(description="Puts it into the bin, or brings it back.")
+    ] = None,
 ) -> Payload:
     """
-    Put an image into the library's bin, which only people empty. Sessions go on from the turn
-    before. Costs nothing.
+    Star or tag an image, which list_images finds it by, or put it into the library's bin, which
+    only people empty; its session goes on from the turn before. Costs nothing.
     """
-    if restore:
+    if deleted is False:
         await call.studio.images.restore(image_id)
-    else:
-        await (await call.image(image_id)).delete()
-    return {"image_id": image_id, "deleted": not restore}
+    image = await call.image(image_id)
+    if starred is not None:
+        await (image.star() if starred else image.unstar())
+    if tags is not None:
+        kept = {tag.strip().casefold() for tag in tags}
+        await image.tag(*tags)
+        await image.untag(*(tag for tag in image.tags if tag.casefold() not in kept))
+    if deleted:
+        await image.delete()
+    return {
+        "image_id": payloads.short_id(image.id),
+        "starred": image.starred,
+        "tags": image.tags,
+        "deleted": bool(deleted),
+    }
 
 
 async def get_generation(

@@ -62,7 +62,8 @@ async def get_session_status(
     Costs nothing.
     """
     session = await call.session(session_id, branch)
-    return payloads.status_payload(await session.status())
+    status = payloads.status_payload(await session.status())
+    return {**status, **payloads.untrusted(*await session.turns())}
 
 
 async def list_active_sessions(
@@ -140,7 +141,7 @@ async def promote_image_to_session(
             "generation_id": head.record.call_id,
             "image_id": payloads.short_id(head.id),
         },
-        **payloads.untrusted(head),
+        **payloads.untrusted(head.turn),
         "ready_for_refinement": True,
         "next_steps": [
             "generate_image_in_session refines the image.",
