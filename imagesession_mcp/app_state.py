@@ -22,7 +22,6 @@ import imagesession
 from imagesession.errors import ImageSessionError
 from imagesession_mcp.downloads import DownloadAddresses
 from imagesession_mcp.errors import ToolCallError
-from imagesession_mcp.safe_files import AllowedFolders
 from imagesession_mcp.settings import Settings
 from imagesession_mcp.tasks import TaskRegistry
 
@@ -106,20 +105,21 @@ class AppState:
             )
         return library / "principals"
 
-    def allowed_folders(self, principal: str) -> AllowedFolders:
+    def allowed_folders(self, principal: str) -> imagesession.AllowedFolders:
         """
         Return the folders from which a principal's files may be read: its library and those that
         the operator allowed, without the other principals' libraries in them.
         """
-        library, server_library = (
+        library, all_libraries = (
             self.studio(principal).library,
             self.studio(LOCAL_PRINCIPAL).library,
         )
         # A library that is not a folder has no files that calls could name.
         own = (library,) if isinstance(library, Path) else ()
-        return AllowedFolders(
+        return imagesession.AllowedFolders(
             tuple(folder.resolve() for folder in (*own, *self.settings.allow_dirs)),
-            None if principal == LOCAL_PRINCIPAL else Path(server_library).resolve(),
+            None if principal == LOCAL_PRINCIPAL else Path(all_libraries).resolve(),
+            "The server's operator can allow further folders with --allow-dir.",
         )
 
     async def close(self) -> None:

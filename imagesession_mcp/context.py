@@ -16,19 +16,25 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar
 
 import attrs
 from mcp.types import CallToolResult
 
 import imagesession
-from imagesession.errors import ImageSessionError, NotFoundError
-from imagesession_mcp import payloads, results, safe_files
+from imagesession.errors import ImageSessionError, InvalidImageError, NotFoundError
+from imagesession_mcp import payloads, results
 from imagesession_mcp.app_state import AppState, Ctx, app_state, current_principal
 from imagesession_mcp.errors import ToolCallError
 from imagesession_mcp.payloads import Payload
-from imagesession_mcp.safe_files import AllowedFolders
-from imagesession_mcp.tasks import GENERATED, KEY_PREFIX, Generation, GenerationTask, no_time_limit
+from imagesession_mcp.tasks import (
+    GENERATED,
+    KEY_PREFIX,
+    Generated,
+    Generation,
+    GenerationTask,
+    no_time_limit,
+)
 
 T = TypeVar("T")
 SessionOrStudio: TypeAlias = "imagesession.AsyncStudio | imagesession.AsyncImageSession"
@@ -162,7 +168,7 @@ class CallContext:
         located = await self._locate(reference, argument)
         if isinstance(located, imagesession.AsyncSavedImage):
             return located
-        return await asyncio.to_thread(safe_files.read_allowed, located, self._folders(), argument)
+        return await asyncio.to_thread(self._folders().read, located, argument)
 
     @asynccontextmanager
     async def resolve_original(
@@ -200,29 +206,23 @@ class CallContext:
     async def _locate(self, reference: str, argument: str) -> imagesession.AsyncSavedImage | Path:
         if IMAGE_URI.fullmatch(reference) or not re.search(r"[/\\.:~]", reference):
             return await self.image(reference)
-        real_path = await asyncio.to_thread(
-            safe_files.resolve_allowed, reference, self._folders(), argument
-        )
+        real_path = await asyncio.to_thread(self._folders().resolve, reference, argument)
         return await self._saved_at(real_path) or real_path
-
-    def _folders(self) -> AllowedFolders:
-        return self.state.allowed_folders(self.principal)
 
     async def _saved_at(self, real_path: Path) -> imagesession.AsyncSavedImage | None:
         """
-        Return the image of the library whose file is at a path, by its metadata file.
+        Return the image of the library whose file is at a path, by the metadata file beside it.
         """
-        library = await asyncio.to_thread(Path(self.studio.library).resolve)
-        if not real_path.is_relative_to(library):
-            return None
-        image_id = await asyncio.to_thread(_recorded_id, real_path, AllowedFolders((library,)))
-        if image_id is None:
-            return None
+        record = real_path.with_suffix(".json")
         try:
-            image = await self.studio.images.get(image_id)
-        except NotFoundError:
+            facts = json.loads(await asyncio.to_thread(self._folders().read, record))
+            image = await self.studio.images.get(facts["image_id"])
+        except (ImageSessionError, LookupError, RecursionError, TypeError, ValueError):
             return None
         return image if image.path.resolve() == real_path else None
+
+    def _folders(self) -> imagesession.AllowedFolders:
+        return self.state.allowed_folders(self.principal)
 
     # --- generations ---------------------------------------------------------------------------
 
@@ -240,12 +240,9 @@ class CallContext:
         Raises:
             ToolCallError: The request_id was used for another call.
         """
-        fingerprint = self._fingerprint()
+        fingerprint, tasks = self._fingerprint(), self.state.tasks
         await self.state.noted[self.principal].wait()
-        note = _NO_NOTE if request_id else _JOINED
-        left = (
-            None if request_id else self.state.tasks.left.pop((self.principal, fingerprint), None)
-        )
+        left = None if request_id else tasks.left.pop((self.principal, fingerprint), None)
         task = GenerationTask(
             id=request_id or left or f"{GENERATED}{fingerprint}_{uuid.uuid4().hex[:6]}",
             owner=self.principal,
@@ -253,14 +250,14 @@ class CallContext:
             is_named=bool(request_id or left),
             extra=self.extra,
         )
-        earlier = self.state.tasks.find_repeated(task)
-        if earlier is not None:
-            return await self.result_or_handle(earlier, note)
-        prepared = await prepare()
-        if not callable(prepared):
-            return results.text_result({**prepared, **self.extra})
-        running = self.state.tasks.start(task, partial(self._perform, task, prepared))
-        return await self.result_or_handle(running, note if left else _NO_NOTE)
+        running = tasks.find_repeated(task)
+        if running is None:
+            generation = await prepare()
+            if not callable(generation):
+                return results.text_result({**generation, **self.extra})
+            running = tasks.start(task, partial(self._perform, task, generation))
+        is_joined = not request_id and (bool(left) or running is not task)
+        return await self.result_or_handle(running, _JOINED if is_joined else _NO_NOTE)
 
     async def _perform(self, task: GenerationTask, generation: Generation) -> object:
         # An earlier run of the server may have sent a request under the same id.
@@ -287,21 +284,23 @@ class CallContext:
         task.waiting += 1
         try:
             await self._wait(task.work, max_seconds, lambda: task.stage, task.created)
-            if not task.is_done:
+            if not task.work.done():
                 return results.pending_result(task.id, task.stage, note)
             generated = task.result()
-            turns = [item.turn for item in generated if not isinstance(item, ImageSessionError)]
-            chosen = turns[0].options if turns else imagesession.GenerateOptions()
-            notices = await self.notices(chosen.model, chosen.image_model)
-            warnings = [*task.extra.get("warnings", ()), *notices]
-            extra = {**task.extra, **({"warnings": warnings} if warnings else {}), **note}
-            result = await results.build_result(
-                generated, settings, batch=task.is_batch, extra=extra
-            )
+            extra = {**task.extra, **await self._warnings(task, generated), **note}
+            batch = isinstance(task.work.result(), imagesession.Results)
+            result = await results.build_result(generated, settings, batch=batch, extra=extra)
         finally:
             task.waiting -= 1
         task.is_delivered = True
         return result
+
+    async def _warnings(self, task: GenerationTask, generated: Generated) -> dict[str, Any]:
+        turns = [item.turn for item in generated if not isinstance(item, ImageSessionError)]
+        chosen = turns[0].options if turns else imagesession.GenerateOptions()
+        notices = await self.notices(chosen.model, chosen.image_model)
+        warnings = [*task.extra.get("warnings", ()), *notices]
+        return {"warnings": warnings} if warnings else {}
 
     async def with_progress(self, work: Awaitable[T], stage: str) -> T:
         """
@@ -376,19 +375,8 @@ class CallContext:
         return True
 
 
-def _recorded_id(real_path: Path, folders: AllowedFolders) -> str | None:
-    record = real_path.with_suffix(".json")
-    try:
-        facts: object = json.loads(safe_files.read_allowed(record, folders, "image_path"))
-    except (ToolCallError, ValueError, RecursionError):
-        return None
-    image_id = cast("dict[str, Any]", facts).get("image_id") if isinstance(facts, dict) else None
-    return image_id if isinstance(image_id, str) else None
-
-
-def _copy(real_path: Path, copy: Path, folders: AllowedFolders, argument: str) -> None:
-    copy.write_bytes(safe_files.read_allowed(real_path, folders, argument))
+def _copy(real_path: Path, copy: Path, folders: imagesession.AllowedFolders, argument: str) -> None:
+    copy.write_bytes(folders.read(real_path, argument))
     for name in (f"{real_path.stem}.json", f"{real_path.stem}_metadata.json"):
-        with suppress(ToolCallError):
-            record = safe_files.read_allowed(real_path.with_name(name), folders, argument)
-            copy.with_name(name).write_bytes(record)
+        with suppress(InvalidImageError):
+            copy.with_name(name).write_bytes(folders.read(real_path.with_name(name), argument))

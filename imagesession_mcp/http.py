@@ -103,10 +103,17 @@ def build_authenticated_server(settings: Settings, tasks: TasksExtension | None 
     return build_server(settings, **arguments)
 
 
-def build_asgi_app(server: Server, settings: Settings) -> Starlette:
+def build_asgi_app(server: Server, settings: Settings, *, stateless: bool = True) -> Starlette:
     """
     Build the web application: the server at /mcp, /healthz for monitoring, and the addresses of
     images under /images.
+
+    Args:
+        server: The server.
+        settings: Its settings.
+        stateless: Whether requests are independent, so that any instance can answer them. Otherwise
+            clients of protocol 2025-11-25 have sessions, in which a server can send requests to
+            them; no tool here does.
     """
 
     async def download(request: Request) -> Response:
@@ -115,7 +122,7 @@ def build_asgi_app(server: Server, settings: Settings) -> Starlette:
     server.custom_route("/healthz", methods=["GET"], include_in_schema=False)(_health)
     server.custom_route("/images/{image_id}", methods=["GET"], include_in_schema=False)(download)
     return server.streamable_http_app(
-        stateless_http=settings.stateless,
+        stateless_http=stateless,
         # A plain JSON response cannot carry progress notifications.
         json_response=False,
         max_request_body_size=_MAX_BODY,

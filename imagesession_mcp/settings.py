@@ -11,20 +11,21 @@ import ipaddress
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
 
 import attrs
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from imagesession_mcp import option_values as values
 from imagesession_mcp.option_values import InvalidOptionError, Principal
 
 _PREFIX = "IMAGESESSION_MCP_"
-_HOST = "a name or an address, as 127.0.0.1 or images.example.com"
-_parse_host = values.pattern_parser(r"[A-Za-z0-9._:\[\]-]+", _HOST)
-_parse_origin = values.pattern_parser(
-    r"https?://[^/?#\s]+", "an origin, as https://app.example.com"
-)
-_parse_count = values.number_parser(int, 1_000_000_000, "a whole number, from 1", minimum=1)
+_Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000_000)]
+_Host: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:\[\]-]+$")]
+_Origin: TypeAlias = Annotated[str, Field(pattern=r"^https?://[^/?#\s]+$")]
+_lowered = BeforeValidator(str.lower)
+_A_COUNT = "a whole number, from 1"
+_A_HOST = "a name or an address, as 127.0.0.1 or images.example.com"
 
 
 @attrs.frozen(kw_only=True)
@@ -37,7 +38,9 @@ class Option:
         variable: Its environment variable.
         metavar: The placeholder for its value in `--help`; empty for a switch.
         separator: The separator of values in the variable; empty if it takes a single value.
-        parse: Parses a value.
+        type: The type of a value.
+        takes: What it takes, in errors.
+        read: Reads a value, if more than its type is to be said of it.
         help: Its help text.
     """
 
@@ -45,8 +48,24 @@ class Option:
     variable: str
     metavar: str = ""
     separator: str = ""
-    parse: Callable[[str], object] = values.parse_switch
+    type: Any
+    takes: str = "1 or 0"
+    read: Callable[[str], object] | None = None
     help: str
+
+    def parse(self, text: str) -> object:
+        """
+        Read a value.
+
+        Raises:
+            InvalidOptionError: It is none.
+        """
+        if self.read is not None:
+            return self.read(text)
+        try:
+            return TypeAdapter[object](self.type).validate_strings(text)
+        except ValidationError:
+            raise InvalidOptionError(f"takes {self.takes}") from None
 
 
 def _setting(*, default: object, **option: Any) -> Any:  # noqa: ANN401 - the field has the type
@@ -63,9 +82,6 @@ class Settings:
 
     Attributes:
         owns_process: Whether the process runs nothing but the server.
-        stateless: Whether requests over HTTP are independent, so that any instance of the server
-            can answer them. Otherwise clients of protocol 2025-11-25 have sessions, in which a
-            server can send requests to them; no tool here does.
     """
 
     offline: bool = _setting(
@@ -76,7 +92,7 @@ class Settings:
         help="The folder where images are saved, or the URL of a library that a team shares. The "
         "default is in your Pictures folder.",
         metavar="FOLDER",
-        parse=values.parse_library,
+        read=values.parse_library,
         variable="IMAGESESSION_LIBRARY",
     )
     allow_dirs: tuple[Path, ...] = _setting(
@@ -84,7 +100,7 @@ class Settings:
         help="A folder from which files named in calls are read, such as photographs to edit. "
         "The library is always allowed, and nothing else. Can be given several times.",
         metavar="FOLDER",
-        parse=values.parse_folder,
+        read=values.parse_folder,
         separator=os.pathsep,
         name="allow-dir",
     )
@@ -93,7 +109,7 @@ class Settings:
         help="The server's limit per UTC day, in US dollars; a request that could exceed it "
         "is not sent. none for no limit. The default is 5.00.",
         metavar="USD",
-        parse=values.parse_budget,
+        read=values.parse_budget,
     )
     server: str | None = _setting(
         default=None,
@@ -101,51 +117,51 @@ class Settings:
         "vllm-omni, plain; or a .toml file that describes it, with a price for the budget. The "
         "default is known by its host.",
         metavar="NAME",
-        parse=values.parse_server,
+        read=values.parse_server,
     )
-    api: Literal["responses", "images"] = _setting(
+    api: Annotated[Literal["responses", "images"], _lowered] = _setting(
         default="responses",
         help="The API that makes images: responses, where a lost answer can be looked up, or "
         "images, where no text model is billed. The default is responses.",
         metavar="API",
-        parse=values.choice_parser("responses", "images"),
+        takes="responses or images",
     )
-    provider_state: Literal["responses", "conversation", "none"] = _setting(
+    provider_state: Annotated[Literal["responses", "conversation", "none"], _lowered] = _setting(
         default="responses",
         help="What the provider stores of each turn: responses, for 30 days; conversation, until "
         "it is deleted; none. The default is responses.",
         metavar="STATE",
-        parse=values.choice_parser("responses", "conversation", "none"),
+        takes="responses, conversation or none",
     )
-    max_sessions: int = _setting(
+    max_sessions: _Count = _setting(
         default=100,
         help="How many sessions may be active at the same time. The default is 100.",
         metavar="NUMBER",
-        parse=_parse_count,
+        takes=_A_COUNT,
         variable="MCP_MAX_SESSIONS",
     )
-    session_timeout: float = _setting(
-        default=3600.0,
+    session_timeout: _Count = _setting(
+        default=3600,
         help="Seconds without activity after which a session counts as idle; it can still be "
         "continued. The default is 3600.",
         metavar="SECONDS",
-        parse=_parse_count,
+        takes=_A_COUNT,
         variable="MCP_SESSION_TIMEOUT",
     )
-    wait_seconds: float = _setting(
+    wait_seconds: Annotated[float, Field(ge=0, le=3600)] = _setting(
         default=45.0,
         help="How long a call waits for its image. After that it returns a generation_id, "
         "and the generation continues. Many clients give up at 60 seconds. The default "
         "is 45.",
         metavar="SECONDS",
-        parse=values.number_parser(float, 3600, "seconds, from 0 to 3600"),
+        takes="seconds, from 0 to 3600",
     )
-    preview_bytes: int = _setting(
+    preview_bytes: Annotated[int, Field(ge=0, le=1_000_000)] = _setting(
         default=75_000,
         help="The maximum size of the preview in a result; the full picture is always saved. "
         "0 for no preview. The default is 75000, which is 100 kB in base64.",
         metavar="BYTES",
-        parse=values.number_parser(int, 1_000_000, "bytes, from 0 to 1000000"),
+        takes="bytes, from 0 to 1000000",
     )
     links: bool = _setting(
         default=False,
@@ -161,18 +177,18 @@ class Settings:
         default=False,
         help="Serve over streamable HTTP, at /mcp, rather than over stdin and stdout.",
     )
-    host: str = _setting(
+    host: _Host = _setting(
         default="127.0.0.1",
         help="The address to listen on with --http. Any but a loopback address needs a "
         "token. The default is 127.0.0.1.",
         metavar="ADDRESS",
-        parse=_parse_host,
+        takes=_A_HOST,
     )
-    port: int = _setting(
+    port: Annotated[int, Field(ge=0, le=65535)] = _setting(
         default=8765,
         help="The port with --http; 0 for any free port. The default is 8765.",
         metavar="PORT",
-        parse=values.number_parser(int, 65535, "a port, from 0 to 65535"),
+        takes="a port, from 0 to 65535",
     )
     principals: tuple[Principal, ...] = _setting(
         default=(),
@@ -181,30 +197,31 @@ class Settings:
         "name:token 1.50. Instead of a file, IMAGESESSION_MCP_TOKENS can hold such lines, or "
         "IMAGESESSION_MCP_TOKEN one token.",
         metavar="FILE",
-        parse=values.parse_token_file,
+        read=values.parse_token_file,
         name="token-file",
         variable=f"{_PREFIX}TOKEN_FILE",
     )
-    allow_hosts: tuple[str, ...] = _setting(
+    allow_hosts: tuple[_Host, ...] = _setting(
         default=(),
+        type=_Host,
         help="A host name by which clients reach the server over HTTP, besides the local ones; "
         "with :PORT for that port alone. Can be given several times.",
         metavar="NAME",
-        parse=_parse_host,
+        takes=_A_HOST,
         separator=",",
         name="allow-host",
     )
-    allow_origins: tuple[str, ...] = _setting(
+    allow_origins: tuple[_Origin, ...] = _setting(
         default=(),
+        type=_Origin,
         help="The origin of a web page that may call the server, as https://app.example.com. "
         "Can be given several times.",
         metavar="ORIGIN",
-        parse=_parse_origin,
+        takes="an origin, as https://app.example.com",
         separator=",",
         name="allow-origin",
     )
     owns_process: bool = False
-    stateless: bool = True
 
     @property
     def is_local(self) -> bool:
@@ -272,13 +289,18 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def _option(field: attrs.Attribute[Any]) -> Option:
+def _option(field: attrs.Attribute[Any], of_type: object) -> Option:
     names = {"name": field.name.replace("_", "-"), "variable": _PREFIX + field.name.upper()}
-    option: dict[str, Any] = {**names, **field.metadata["option"]}
+    option: dict[str, Any] = {**names, "type": of_type, **field.metadata["option"]}
     return Option(**option)
 
 
-OPTIONS = {field.name: _option(field) for field in attrs.fields(Settings) if field.metadata}
+_TYPES = get_type_hints(Settings, include_extras=True)
+OPTIONS = {
+    field.name: _option(field, _TYPES[field.name])
+    for field in attrs.fields(Settings)
+    if field.metadata
+}
 """The options by the settings' names."""
 # Secrets have no option, because every user of a computer can read a process's command line.
 SECRETS = ((f"{_PREFIX}TOKENS", values.parse_tokens), (f"{_PREFIX}TOKEN", values.parse_token))

@@ -187,7 +187,7 @@ async def cancel_generation(call: CallContext, *, generation_id: params.Generati
     task = call.state.tasks.find(call.principal, generation_id)
     if task is None:
         await get_generation(call, generation_id=generation_id)
-    elif not task.is_done:
+    elif not task.work.done():
         for turn_id in await call.pending_turns(generation_id):
             await call.studio.requests.cancel(turn_id)
         task.work.cancel()
@@ -203,7 +203,7 @@ async def cancel_generation(call: CallContext, *, generation_id: params.Generati
 
 
 def _outcome(task: GenerationTask | None) -> tuple[str, str]:
-    if task is not None and not task.is_done:
+    if task is not None and not task.work.done():
         return "running", "It is being stopped."
     try:
         if task is not None:
@@ -271,7 +271,7 @@ async def get_server_stats(call: CallContext) -> Payload:
     Get the server's sessions, images, today's costs and budget, and running generations. Costs
     nothing.
     """
-    running = [task.id for task in call.state.tasks.of(call.principal) if not task.is_done]
+    running = [task.id for task in call.state.tasks.of(call.principal) if not task.work.done()]
     stats = await call.studio.stats()
     return {
         "server_version": stats.version,

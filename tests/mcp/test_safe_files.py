@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from imagesession import AllowedFolders
+from imagesession._imaging import allowed_folders
+from imagesession.errors import InvalidImageError
 from imagesession.testing import tiny_image
-from imagesession_mcp import safe_files
-from imagesession_mcp.errors import ToolCallError
-from imagesession_mcp.safe_files import AllowedFolders
 from tests.mcp.serving import Room, file_of
 
 IMAGE_ARGUMENTS: tuple[tuple[str, str, dict[str, str]], ...] = (
@@ -180,8 +180,8 @@ def test_pipes_and_folders_are_rejected(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "folder.png").mkdir()
     for name in ("pipe.png", "folder.png"):
-        with pytest.raises(ToolCallError):
-            safe_files.read_allowed(tmp_path / name, AllowedFolders((tmp_path,)), "image_path")
+        with pytest.raises(InvalidImageError):
+            only_in(tmp_path).read(tmp_path / name)
 
 
 def test_link_created_in_between_is_not_followed(tmp_path: Path) -> None:
@@ -194,32 +194,32 @@ def test_link_created_in_between_is_not_followed(tmp_path: Path) -> None:
     outside.mkdir()
     (outside / "a.png").write_bytes(b"secret")
     (root / "in" / "a.png").write_bytes(b"harmless")
-    real_path = safe_files.resolve_allowed(str(root / "in" / "a.png"), only_in(root), "image_path")
-    assert safe_files.read_allowed(real_path, only_in(root), "image_path") == b"harmless"
+    real_path = only_in(root).resolve(str(root / "in" / "a.png"))
+    assert only_in(root).read(real_path) == b"harmless"
     (root / "in" / "a.png").unlink()
     (root / "in" / "a.png").symlink_to(outside / "a.png")
-    with pytest.raises(ToolCallError):
-        safe_files.read_allowed(real_path, only_in(root), "image_path")
+    with pytest.raises(InvalidImageError):
+        only_in(root).read(real_path)
     (root / "in" / "a.png").unlink()
     (root / "in").rmdir()
     (root / "in").symlink_to(outside)
-    with pytest.raises(ToolCallError):
-        safe_files.read_allowed(real_path, only_in(root), "image_path")
+    with pytest.raises(InvalidImageError):
+        only_in(root).read(real_path)
 
 
 def test_files_opened_by_path_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     The way of opening files on Windows rejects links too.
     """
-    monkeypatch.setattr(safe_files, "_OPENS_STEPWISE", False)
+    monkeypatch.setattr(allowed_folders, "_OPENS_STEPWISE", False)
     root = tmp_path / "root"
     root.mkdir()
     (tmp_path / "a.png").write_bytes(b"secret")
     (root / "b.png").write_bytes(b"harmless")
-    assert safe_files.read_allowed(root / "b.png", only_in(root), "image_path") == b"harmless"
+    assert only_in(root).read(root / "b.png") == b"harmless"
     (root / "c.png").symlink_to(tmp_path / "a.png")
-    with pytest.raises(ToolCallError):
-        safe_files.read_allowed(root / "c.png", only_in(root), "image_path")
+    with pytest.raises(InvalidImageError):
+        only_in(root).read(root / "c.png")
 
 
 def test_large_files_are_rejected(tmp_path: Path) -> None:
@@ -228,8 +228,8 @@ def test_large_files_are_rejected(tmp_path: Path) -> None:
     """
     with (tmp_path / "large.png").open("wb") as file:
         file.truncate(26_000_000)
-    with pytest.raises(ToolCallError, match="25 MB"):
-        safe_files.read_allowed(tmp_path / "large.png", AllowedFolders((tmp_path,)), "image_path")
+    with pytest.raises(InvalidImageError, match="25 MB"):
+        only_in(tmp_path).read(tmp_path / "large.png")
 
 
 @settings(
@@ -244,7 +244,7 @@ def test_no_path_leads_outside(tmp_path: Path, path_text: str) -> None:
     root.mkdir(exist_ok=True)
     (root / "a").write_bytes(b"harmless")
     for text in (path_text, f"{root}/{path_text}"):
-        with contextlib.suppress(ToolCallError):
-            real_path = safe_files.resolve_allowed(text, only_in(root), "image_path")
+        with contextlib.suppress(InvalidImageError):
+            real_path = only_in(root).resolve(text)
             assert real_path.is_relative_to(root)
             assert real_path == real_path.resolve()
