@@ -5,8 +5,10 @@ All tools, in the order in which they are listed.
 from __future__ import annotations
 
 import difflib
+import tomllib
 from collections.abc import Callable, Iterable
 from functools import partial
+from importlib import resources
 from typing import Any
 
 from mcp import MCPError
@@ -35,6 +37,9 @@ CANCELS = GENERATES.model_copy(update={"destructive_hint": True, "idempotent_hin
 # Comparing names takes time that grows with their length; no tool or argument has a longer name.
 _MAX_NAME = 80
 _MAX_NAMED = 5
+_DESCRIPTIONS = tomllib.loads(
+    resources.files("imagesession_mcp").joinpath("parameters.toml").read_text("utf-8")
+)
 
 
 class _ShortSchema(GenerateJsonSchema):
@@ -83,6 +88,11 @@ class LibraryTool(Tool):
             tool.fn_metadata.arg_model = arguments
         tool.parameters = arguments.model_json_schema(schema_generator=_ShortSchema)
         del tool.parameters["title"]
+        texts = _DESCRIPTIONS | _DESCRIPTIONS.get(tool.name, {})
+        tool.parameters["properties"] = {
+            name: {"description": texts[name], **schema}
+            for name, schema in tool.parameters["properties"].items()
+        }
         return tool
 
     @property

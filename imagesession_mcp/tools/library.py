@@ -30,8 +30,8 @@ _CANCEL_TIMEOUT = 12.0
 async def upload_image(
     call: CallContext,
     *,
-    data: Annotated[str, Field(description="The file in base64, at most 10 MB.")],
-    prompt: Annotated[params.OptionalText, Field(description="What it shows.")] = None,
+    data: str,
+    prompt: params.OptionalText = None,
 ) -> Payload:
     """
     Add an image of your own to the library, when the server cannot read its file. Costs nothing.
@@ -50,10 +50,8 @@ async def upload_image(
 async def view_image(
     call: CallContext,
     *,
-    image_id: params.ImageId,
-    max_side: Annotated[
-        int, Field(description="The longer edge in pixels, at most.", ge=64, le=2048)
-    ] = _VIEW_SIDE,
+    image_id: str,
+    max_side: Annotated[int, Field(ge=64, le=2048)] = _VIEW_SIDE,
 ) -> CallToolResult:
     """
     View a saved image, as large as you ask, with its path; over HTTP also with an address that
@@ -71,31 +69,17 @@ async def view_image(
 async def list_images(
     call: CallContext,
     *,
-    session_id: Annotated[
-        params.OptionalText, Field(description="Only images of that session.")
-    ] = None,
-    kind: Annotated[
-        params.OptionalText,
-        Field(
-            description="general, product, ui_asset, edit, improvement, variation, batch, import "
-            "or promotion."
-        ),
-    ] = None,
-    text: Annotated[params.OptionalText, Field(description="Contained in the prompt.")] = None,
-    since: Annotated[
-        params.OptionalText, Field(description="The first day, as '2026-11-24'.")
-    ] = None,
-    until: Annotated[params.OptionalText, Field(description="The last day.")] = None,
-    starred: Annotated[bool | None, Field(description="Only with a star.")] = None,
-    tags: Annotated[list[str] | None, Field(description="With all of these tags.")] = None,
-    deleted: Annotated[bool, Field(description="Those in the bin instead.")] = False,
+    session_id: params.OptionalText = None,
+    kind: params.OptionalText = None,
+    text: params.OptionalText = None,
+    since: params.OptionalText = None,
+    until: params.OptionalText = None,
+    starred: bool | None = None,
+    tags: list[str] | None = None,
+    deleted: bool = False,
     limit: params.Limit = 20,
-    before: Annotated[
-        params.OptionalText, Field(description="Continues after the image of that image_id.")
-    ] = None,
-    detailed: Annotated[
-        bool, Field(description="Adds paths, kinds, sessions, days, costs, tags.")
-    ] = False,
+    before: params.OptionalText = None,
+    detailed: bool = False,
 ) -> Payload:
     """
     Find saved images, the latest first. Costs nothing.
@@ -122,12 +106,10 @@ async def list_images(
 async def mark_image(
     call: CallContext,
     *,
-    image_id: params.ImageId,
-    starred: Annotated[bool | None, Field(description="Sets or removes a star.")] = None,
-    tags: Annotated[list[str] | None, Field(description="Replaces its tags.")] = None,
-    deleted: Annotated[
-        bool | None, Field(description="Puts it into the bin, or brings it back.")
-    ] = None,
+    image_id: str,
+    starred: bool | None = None,
+    tags: list[str] | None = None,
+    deleted: bool | None = None,
 ) -> Payload:
     """
     Star or tag an image, which list_images finds it by, or put it into the library's bin, which
@@ -152,9 +134,7 @@ async def mark_image(
     }
 
 
-async def get_generation(
-    call: CallContext, *, generation_id: params.GenerationId
-) -> CallToolResult:
+async def get_generation(call: CallContext, *, generation_id: str) -> CallToolResult:
     """
     Get an image that was not ready when its call returned: waits for it, also after a restart of
     the server. Costs nothing.
@@ -179,7 +159,7 @@ async def get_generation(
     return await results.build_result(tuple(saved), settings, batch=is_batch, extra={})
 
 
-async def cancel_generation(call: CallContext, *, generation_id: params.GenerationId) -> Payload:
+async def cancel_generation(call: CallContext, *, generation_id: str) -> Payload:
     """
     Stop a running generation, which cancelling its call does not. Work done until then may still
     be billed.
@@ -218,16 +198,16 @@ def _outcome(task: GenerationTask | None) -> tuple[str, str]:
 async def estimate_cost(
     call: CallContext,
     *,
-    prompt: Annotated[str, Field(description="Its prompt.")] = "",
-    session_id: params.OptionalSession = None,
+    prompt: str = "",
+    session_id: params.OptionalText = None,
     quality: params.Quality = "auto",
-    size: params.Size = "auto",
+    size: str = "auto",
     background: params.Background = "auto",
-    model: params.Model = "auto",
-    image_path: params.OptionalImage = None,
+    model: str = "auto",
+    image_path: params.OptionalText = None,
     reference_images: params.References = None,
-    count: Annotated[int, Field(description="How many such images.")] = 1,
-    branch: params.Branch = "main",
+    count: int = 1,
+    branch: str = "main",
     options: params.Options = None,
 ) -> Payload:
     """
