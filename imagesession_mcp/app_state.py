@@ -22,7 +22,7 @@ import imagesession
 from imagesession.errors import ImageSessionError
 from imagesession_mcp.downloads import DownloadAddresses
 from imagesession_mcp.errors import ToolCallError
-from imagesession_mcp.settings import Settings
+from imagesession_mcp.settings import NEEDS_FOLDER, Settings
 from imagesession_mcp.tasks import TaskRegistry
 
 LOCAL_PRINCIPAL = ""
@@ -89,21 +89,14 @@ class AppState:
         if principal not in self._studios:
             library = self.settings.library
             if principal != LOCAL_PRINCIPAL:
-                library = self._principals_folder() / principal
+                library = self.studio(LOCAL_PRINCIPAL).library
+                if isinstance(library, str):
+                    raise ToolCallError("no_access", NEEDS_FOLDER)
+                library = library / "principals" / principal
             settings = attrs.evolve(self.settings, daily_budget=self.settings.budget_of(principal))
             self._studios[principal] = studio = self.open(settings, library)
             self._spawn(self._recover_library(principal, studio))
         return self._studios[principal]
-
-    def _principals_folder(self) -> Path:
-        library = self.studio(LOCAL_PRINCIPAL).library
-        if isinstance(library, str):
-            raise ToolCallError(
-                "no_access",
-                "Several callers share this server, and each needs a library of its own, which one "
-                "on PostgreSQL cannot give them. Start the server with a folder as --library.",
-            )
-        return library / "principals"
 
     def allowed_folders(self, principal: str) -> imagesession.AllowedFolders:
         """

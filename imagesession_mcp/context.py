@@ -11,30 +11,22 @@ import re
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
 from mcp.types import CallToolResult
 
 import imagesession
-from imagesession.errors import ImageSessionError, InvalidImageError, NotFoundError
+from imagesession.errors import ImageSessionError, NotFoundError
 from imagesession_mcp import payloads, results
 from imagesession_mcp.app_state import AppState, Ctx, app_state, current_principal
 from imagesession_mcp.errors import ToolCallError
 from imagesession_mcp.payloads import Payload
-from imagesession_mcp.tasks import (
-    GENERATED,
-    KEY_PREFIX,
-    Generated,
-    Generation,
-    GenerationTask,
-    no_time_limit,
-)
+from imagesession_mcp.tasks import GENERATED, KEY_PREFIX, Generation, GenerationTask, no_time_limit
 
 T = TypeVar("T")
 SessionOrStudio: TypeAlias = "imagesession.AsyncStudio | imagesession.AsyncImageSession"
@@ -52,7 +44,6 @@ _MAX_BATCH = 10
 # Among how many sessions those of the same name are looked for.
 _LATEST = 200
 _RECOVERY_PAUSE = 0.2
-_NO_NOTE: Mapping[str, str] = MappingProxyType({})
 _JOINED = {
     "repeated": "An earlier call with these arguments got no result, so this is its image, billed "
     "once. For another image, repeat the call with a request_id of your own."
@@ -86,9 +77,7 @@ class CallContext:
         state, principal = app_state.get(), current_principal()
         return cls(ctx, state, principal, state.studio(principal))
 
-    async def session_or_studio(
-        self, session_id: str | None, branch: str = MAIN
-    ) -> SessionOrStudio:
+    async def session_or_studio(self, session_id: str | None, branch: str) -> SessionOrStudio:
         """
         Return the session that a call names, or the studio if it names none.
         """
@@ -120,20 +109,22 @@ class CallContext:
         others = [each.id for each in latest if (each.name or "").casefold() == name]
         if len(others) > 1:
             known = ", ".join(other for other in others if other != session.id)
-            self.extra["warnings"] = [
+            self._warn(
                 f"Other sessions have the name {session.name!r} too: {known}. This is the latest."
-            ]
+            )
 
-    async def notices(self, *models: str) -> list[str]:
+    async def warn_of_models(self, options: imagesession.GenerateOptions) -> None:
         """
-        Return what an agent should know of the models that it chose.
+        Add what an agent should know of the models that it chose to the result.
         """
-        notices: list[str] = []
-        for name in models:
+        for name in (options.model, options.image_model):
             with suppress(NotFoundError):  # "auto", or a model of another provider
-                notice = (await self.studio.models.get(name)).notice
-                notices += [notice] if notice else []
-        return notices
+                if notice := (await self.studio.models.get(name)).notice:
+                    self._warn(notice)
+
+    def _warn(self, warning: str) -> None:
+        known = self.extra.get("warnings", ())
+        self.extra["warnings"] = list(dict.fromkeys((*known, warning)))
 
     async def image(self, image_id: str) -> imagesession.AsyncSavedImage:
         """
@@ -149,26 +140,28 @@ class CallContext:
             known = {"available_images": [payloads.short_id(image) for image in error.known]}
             raise ToolCallError("image_not_found", error.message, known) from error
 
-    def download_address(self, image: imagesession.AsyncSavedImage) -> dict[str, str]:
+    async def resolve_image(self, reference: str | None, argument: str) -> InputImage | None:
         """
-        Return the address of an image's file, as a field of a result; nothing without HTTP.
-        """
-        downloads, headers = self.state.downloads, self.ctx and self.ctx.headers
-        if downloads is None or not headers:
-            return {}
-        return {"download_url": downloads.make(headers, self.principal, image.id)}
-
-    async def resolve_image(self, reference: str, argument: str) -> InputImage:
-        """
-        Return an image that an argument names by its id, its URI, or the path of a file.
+        Return an image that an argument names by its id, its URI, or the path of a file; None if
+        the argument is missing.
 
         Raises:
-            ToolCallError: The image does not exist, or the file may not be read.
+            ToolCallError: The image does not exist.
+            InvalidImageError: The file may not be read.
         """
-        located = await self._locate(reference, argument)
-        if isinstance(located, imagesession.AsyncSavedImage):
+        located = await self._locate(reference, argument) if reference else None
+        if not isinstance(located, Path):
             return located
         return await asyncio.to_thread(self._folders().read, located, argument)
+
+    async def resolve_images(
+        self, reference: Iterable[str | None] | None, argument: str
+    ) -> list[InputImage]:
+        """
+        Return the images that an argument names.
+        """
+        named = [await self.resolve_image(name, argument) for name in reference or ()]
+        return [image for image in named if image is not None]
 
     @asynccontextmanager
     async def resolve_original(
@@ -179,29 +172,11 @@ class CallContext:
         private copy of a file, which cannot change meanwhile.
         """
         located = await self._locate(reference, argument)
-        if isinstance(located, imagesession.AsyncSavedImage):
+        if not isinstance(located, Path):
             yield located
             return
         with tempfile.TemporaryDirectory(prefix="imagesession-") as folder:
-            copy = Path(folder) / located.name
-            await asyncio.to_thread(_copy, located, copy, self._folders(), argument)
-            yield copy
-
-    async def resolve_optional_image(
-        self, reference: str | None, argument: str
-    ) -> InputImage | None:
-        """
-        Return the image that a call names, or None.
-        """
-        return await self.resolve_image(reference, argument) if reference else None
-
-    async def resolve_images(
-        self, reference: Iterable[str | None] | None, argument: str
-    ) -> list[InputImage]:
-        """
-        Return the images that a call names.
-        """
-        return [await self.resolve_image(name, argument) for name in reference or () if name]
+            yield await asyncio.to_thread(self._folders().copy, located, Path(folder), argument)
 
     async def _locate(self, reference: str, argument: str) -> imagesession.AsyncSavedImage | Path:
         if IMAGE_URI.fullmatch(reference) or not re.search(r"[/\\.:~]", reference):
@@ -257,7 +232,7 @@ class CallContext:
                 return results.text_result({**generation, **self.extra})
             running = tasks.start(task, partial(self._perform, task, generation))
         is_joined = not request_id and (bool(left) or running is not task)
-        return await self.result_or_handle(running, _JOINED if is_joined else _NO_NOTE)
+        return await self.result_or_handle(running, _JOINED if is_joined else {})
 
     async def _perform(self, task: GenerationTask, generation: Generation) -> object:
         # An earlier run of the server may have sent a request under the same id.
@@ -271,13 +246,10 @@ class CallContext:
         key = KEY_PREFIX + task.id
         return await generation(idempotency_key=key, on_progress=task.on_progress)
 
-    async def result_or_handle(
-        self, task: GenerationTask, note: Mapping[str, str] = _NO_NOTE
-    ) -> CallToolResult:
+    async def result_or_handle(self, task: GenerationTask, note: Payload) -> CallToolResult:
         """
-        Wait for a task and return its result, or a handle for get_generation if it takes too long.
-
-        If the client cancels the call, the waiting ends but the task continues.
+        Wait for a task and return its result, or a handle for get_generation if it takes too long,
+        with a note. If the client cancels the call, the waiting ends but the task continues.
         """
         settings = self.state.settings
         max_seconds = float("inf") if no_time_limit.get() else settings.wait_seconds
@@ -287,20 +259,17 @@ class CallContext:
             if not task.work.done():
                 return results.pending_result(task.id, task.stage, note)
             generated = task.result()
-            extra = {**task.extra, **await self._warnings(task, generated), **note}
+            made = [image for image in generated if not isinstance(image, ImageSessionError)]
+            self.extra.update(task.extra)
+            if made:
+                await self.warn_of_models(made[0].turn.options)
+            extra = {**self.extra, **note}
             batch = isinstance(task.work.result(), imagesession.Results)
             result = await results.build_result(generated, settings, batch=batch, extra=extra)
         finally:
             task.waiting -= 1
         task.is_delivered = True
         return result
-
-    async def _warnings(self, task: GenerationTask, generated: Generated) -> dict[str, Any]:
-        turns = [item.turn for item in generated if not isinstance(item, ImageSessionError)]
-        chosen = turns[0].options if turns else imagesession.GenerateOptions()
-        notices = await self.notices(chosen.model, chosen.image_model)
-        warnings = [*task.extra.get("warnings", ()), *notices]
-        return {"warnings": warnings} if warnings else {}
 
     async def with_progress(self, work: Awaitable[T], stage: str) -> T:
         """
@@ -373,10 +342,3 @@ class CallContext:
             # Another recovery may hold the lease, such as the one that runs at every start.
             await asyncio.sleep(min(remaining, _RECOVERY_PAUSE))
         return True
-
-
-def _copy(real_path: Path, copy: Path, folders: imagesession.AllowedFolders, argument: str) -> None:
-    copy.write_bytes(folders.read(real_path, argument))
-    for name in (f"{real_path.stem}.json", f"{real_path.stem}_metadata.json"):
-        with suppress(InvalidImageError):
-            copy.with_name(name).write_bytes(folders.read(real_path.with_name(name), argument))

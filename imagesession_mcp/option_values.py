@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -79,15 +80,12 @@ def parse_budget(text: str) -> float | None:
     """
     if text.lower() == "none":
         return None
-    try:
-        dollars = float(text)
-    except ValueError:
-        dollars = 0.0
-    if not 0 < dollars <= _MAX_DOLLARS:
-        raise InvalidOptionError(
-            "takes US dollars above 0, as 2.50, or none for no limit; --offline costs nothing"
-        )
-    return dollars
+    with suppress(ValueError):
+        if 0 < (dollars := float(text)) <= _MAX_DOLLARS:
+            return dollars
+    raise InvalidOptionError(
+        "takes US dollars above 0, as 2.50, or none for no limit; --offline costs nothing"
+    )
 
 
 def parse_token(text: str) -> tuple[Principal, ...]:

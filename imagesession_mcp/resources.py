@@ -54,7 +54,7 @@ async def sessions() -> str:
     """
     The latest sessions.
     """
-    latest = (await CallContext.from_request().studio.sessions.list())[:_MAX_SESSIONS]
+    latest = await CallContext.from_request().studio.sessions.list(limit=_MAX_SESSIONS)
     return payloads.dumps_compact(
         [payloads.session_row(await session.status()) for session in latest]
     )

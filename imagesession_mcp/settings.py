@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import tomllib
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_type_hints
 
@@ -19,6 +17,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, Valida
 
 from imagesession_mcp import option_values as values
 from imagesession_mcp.option_values import InvalidOptionError, Principal
+from imagesession_mcp.texts import read_table
 
 _PREFIX = "IMAGESESSION_MCP_"
 _Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -26,6 +25,11 @@ _Host: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:\[\]-]+$")]
 _Origin: TypeAlias = Annotated[str, Field(pattern=r"^https?://[^/?#\s]+$")]
 _Folder: TypeAlias = Annotated[Path, PlainValidator(values.parse_folder)]
 _lowered = BeforeValidator(str.lower)
+NEEDS_FOLDER = (
+    "--library takes a folder if callers have tokens, in which each gets a library of its own; a "
+    "library on PostgreSQL has a single owner here. Give a folder, or start a server for each "
+    "caller, with a database of its own and without tokens"
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -104,9 +108,7 @@ class Settings:
                 "name by which clients call it"
             )
         if self.principals and isinstance(self.library, str):
-            raise InvalidOptionError(
-                "--library takes a folder if callers have tokens, in which each has a library"
-            )
+            raise InvalidOptionError(NEEDS_FOLDER)
         total = sum(each.daily_budget or 0.0 for each in self.principals)
         others = any(each.daily_budget is None for each in self.principals)
         left = float("inf") if self.daily_budget is None else self.daily_budget - total
@@ -164,10 +166,9 @@ class Option:
 
 
 def _read_options() -> dict[str, Option]:
-    text = resources.files("imagesession_mcp").joinpath("options.toml").read_text("utf-8")
     types = get_type_hints(Settings, include_extras=True)
     options: dict[str, Option] = {}
-    for field, facts in tomllib.loads(text).items():
+    for field, facts in read_table("options.toml").items():
         names = {"name": field.replace("_", "-"), "variable": _PREFIX + field.upper()}
         separator = facts.get("separator", "").replace("PATH", os.pathsep)
         of_value = get_args(types[field])[0] if separator else types[field]

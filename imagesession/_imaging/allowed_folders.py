@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -92,6 +93,28 @@ class AllowedFolders:
             )
         return data
 
+    def copy(self, real_path: Path, folder: Path, argument: str = "The path") -> Path:
+        """
+        Copy an image, with the metadata files beside it, to where it cannot change meanwhile.
+
+        Args:
+            real_path: A path that `resolve` returned.
+            folder: A folder of the server's own.
+            argument: As for `resolve`.
+
+        Returns:
+            The path of the copy.
+
+        Raises:
+            InvalidImageError: As for `read`, of the image; other files may be missing.
+        """
+        copy = folder / real_path.name
+        copy.write_bytes(self.read(real_path, argument))
+        for file in metadata_files(real_path):
+            with suppress(InvalidImageError):
+                copy.with_name(file.name).write_bytes(self.read(file, argument))
+        return copy
+
     def _root_of(self, real_path: Path, argument: str) -> Path:
         is_closed = self.closed is not None and real_path.is_relative_to(self.closed)
         for root in self.roots[:1] if is_closed else self.roots:
@@ -105,6 +128,13 @@ class AllowedFolders:
             f"{argument} names no file that may be read here. Use an image id or a file within: "
             f"{roots}. {self.advice}"
         )
+
+
+def metadata_files(path: Path) -> tuple[Path, Path]:
+    """
+    Return the files that may hold an image's metadata: of this library, or of older tools.
+    """
+    return path.with_name(f"{path.stem}.json"), path.with_name(f"{path.stem}_metadata.json")
 
 
 def _open_stepwise(root: Path, real_path: Path) -> int:

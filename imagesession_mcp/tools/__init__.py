@@ -5,10 +5,8 @@ All tools, in the order in which they are listed.
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Callable, Iterable
 from functools import partial
-from importlib import resources
 from typing import Any
 
 from mcp import MCPError
@@ -22,6 +20,7 @@ from pydantic_core import core_schema
 from imagesession_mcp.context import CallContext
 from imagesession_mcp.errors import ToolCallError, called_parameters, error_result
 from imagesession_mcp.results import text_result
+from imagesession_mcp.texts import read_table
 from imagesession_mcp.tools import generation, library, sessions
 from imagesession_mcp.tools.params import RequestId
 
@@ -37,9 +36,7 @@ CANCELS = GENERATES.model_copy(update={"destructive_hint": True, "idempotent_hin
 # Comparing names takes time that grows with their length; no tool or argument has a longer name.
 _MAX_NAME = 80
 _MAX_NAMED = 5
-_DESCRIPTIONS = tomllib.loads(
-    resources.files("imagesession_mcp").joinpath("parameters.toml").read_text("utf-8")
-)
+_DESCRIPTIONS = read_table("parameters.toml")
 
 
 class _ShortSchema(GenerateJsonSchema):
@@ -83,7 +80,7 @@ class LibraryTool(Tool):
         )
         assert isinstance(tool, LibraryTool)  # noqa: S101 - tells the type checkers
         arguments = tool.fn_metadata.arg_model
-        if tool.generates:
+        if hints == GENERATES:
             arguments = create_model("Arguments", __base__=arguments, request_id=(RequestId, None))
             tool.fn_metadata.arg_model = arguments
         tool.parameters = arguments.model_json_schema(schema_generator=_ShortSchema)
@@ -94,13 +91,6 @@ class LibraryTool(Tool):
             for name, schema in tool.parameters["properties"].items()
         }
         return tool
-
-    @property
-    def generates(self) -> bool:
-        """
-        Whether it makes images.
-        """
-        return self.annotations == GENERATES
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -126,7 +116,7 @@ class LibraryTool(Tool):
             call = CallContext.from_request(context)
             request_id = values.pop("request_id", None)
             answer = partial(self.fn, call, **values)
-            if self.generates:
+            if self.annotations == GENERATES:
                 return await call.generate(answer, request_id)
             answered = await answer()
             if not isinstance(answered, CallToolResult):

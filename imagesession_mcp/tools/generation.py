@@ -42,7 +42,7 @@ async def generate_image_in_session(
         session.generate,
         prompt,
         references=await call.resolve_images(names, "reference_images"),
-        mask=await call.resolve_optional_image(mask_image_path, "mask_image_path"),
+        mask=await call.resolve_image(mask_image_path, "mask_image_path"),
         **build_options(options, quality=quality, size=size, background=background),
     )
 
@@ -97,14 +97,14 @@ async def edit_image(
     session, generate_image_in_session changes the last image by a prompt alone. Bills one image.
     """
     target = await call.session_or_studio(session_id, branch)
-    image = await call.resolve_optional_image(image_path, "image_path")
+    image = await call.resolve_image(image_path, "image_path")
     call.extra.update(_original_image(image, image_path))
     return partial(
         target.edit,
         prompt,
         image=image,
-        mask=await call.resolve_optional_image(mask_path, "mask_path"),
-        markup=await call.resolve_optional_image(markup_path, "markup_path"),
+        mask=await call.resolve_image(mask_path, "mask_path"),
+        markup=await call.resolve_image(markup_path, "markup_path"),
         references=await call.resolve_images(reference_images, "reference_images"),
         resize_mask=resize_mask,
         preserve_unmasked=preserve_unmasked,
@@ -196,7 +196,7 @@ async def analyze_and_improve_image(
     """
     chosen = build_options(options, quality=quality, size=size)
     target = await call.session_or_studio(session_id, branch)
-    image = await call.resolve_optional_image(image_path, "image_path")
+    image = await call.resolve_image(image_path, "image_path")
     if analyze_only:
         analysis = target.analyze(image, goals=improvement_goals, model=chosen.get("model"))
         found = await call.with_progress(analysis, "analyzing")

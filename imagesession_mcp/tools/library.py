@@ -25,6 +25,7 @@ _VIEW_BYTES = 75_000
 _VIEW_SIDE = 768
 _MAX_UPLOAD = 10_000_000
 _CANCEL_TIMEOUT = 12.0
+_SAME_IN_STATS = ("library", "active_sessions", "total_sessions", "session_timeout_hours")
 
 
 async def upload_image(
@@ -44,7 +45,7 @@ async def upload_image(
     # As a URL of its own content, it can be nothing else, such as the path of a file.
     url = data if data.startswith("data:") else f"data:;base64,{data}"
     image = await call.studio.images.import_file(url, prompt=prompt)
-    return payloads.view_payload(image, shown=True)
+    return {**payloads.image_row(image), "image_path": payloads.path_of(image)}
 
 
 async def view_image(
@@ -61,7 +62,11 @@ async def view_image(
     # As many bytes for each pixel, at any size.
     max_bytes = max(_VIEW_BYTES, round(_VIEW_BYTES * (max_side / _VIEW_SIDE) ** 2))
     shown = await results.preview(image, max_bytes, max_side)
-    payload = {**payloads.view_payload(image, shown=bool(shown)), **call.download_address(image)}
+    payload = {**payloads.image_row(image), "image_path": payloads.path_of(image)}
+    if not shown:
+        payload["note"] = f"It cannot be shown; its resource is {payloads.uri_of(image.id)}."
+    if (downloads := call.state.downloads) and call.ctx and call.ctx.headers:
+        payload["download_url"] = downloads.make(call.ctx.headers, call.principal, image.id)
     # The image comes first, because some frameworks pass on only the first block.
     return CallToolResult(content=[*shown, *results.text_result(payload).content])
 
@@ -141,11 +146,11 @@ async def get_generation(call: CallContext, *, generation_id: str) -> CallToolRe
     """
     task = call.state.tasks.find(call.principal, generation_id)
     if task is not None:
-        return await call.result_or_handle(task)
+        return await call.result_or_handle(task, {})
     settings = call.state.settings
     settling = call.settle(generation_id, settings.wait_seconds)
     if not await call.with_progress(settling, "checking for the result"):
-        return results.pending_result(generation_id, "of an earlier run, not settled yet")
+        return results.pending_result(generation_id, "of an earlier run, not settled yet", {})
     saved = await call.find_saved(generation_id)
     if not saved:
         known_ids = [task.id for task in call.state.tasks.of(call.principal)][:10]
@@ -217,7 +222,7 @@ async def estimate_cost(
     target = await call.session_or_studio(session_id, branch)
     estimate = await target.estimate(
         prompt,
-        image=await call.resolve_optional_image(image_path, "image_path"),
+        image=await call.resolve_image(image_path, "image_path"),
         references=await call.resolve_images(reference_images, "reference_images"),
         n=count,
         **build_options(options, quality=quality, size=size, background=background, model=model),
@@ -236,13 +241,10 @@ async def get_usage_guide(call: CallContext) -> Payload:
     assert call.ctx is not None  # noqa: S101 - a tool is called in a request
     tools = await call.ctx.mcp_server.list_tools()
     return {
+        **guide.FACTS,
         "version": imagesession.__version__,
-        "architecture": "sessions kept on disk, over OpenAI's Responses API",
         "guide_content": guide.render(tools),
-        "last_updated": guide.LAST_UPDATED,
         "total_tools": len(tools),
-        "key_features": guide.FEATURES,
-        "quick_start": guide.QUICK_START,
     }
 
 
@@ -256,12 +258,9 @@ async def get_server_stats(call: CallContext) -> Payload:
     return {
         "server_version": stats.version,
         "api_type": stats.provider,
-        "library": stats.library,
-        "active_sessions": stats.active_sessions,
         "max_sessions": stats.max_active_sessions,
-        "total_sessions": stats.total_sessions,
         "total_images_generated": stats.total_images,
-        "session_timeout_hours": stats.session_timeout_hours,
+        **payloads.select(stats, *_SAME_IN_STATS),
         "models_in_use": list(stats.models_in_use),
         "spent_today_usd": round(stats.spent_today, 5),
         "spent_usd": round(stats.spent, 5),

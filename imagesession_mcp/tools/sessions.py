@@ -45,9 +45,7 @@ async def create_image_session(
         description, name=session_name, resume=resume, references=references, **defaults
     )
     status = await session.status()
-    chosen = imagesession.GenerateOptions().updated(status.options)
-    if notices := await call.notices(chosen.model, chosen.image_model):
-        call.extra["warnings"] = notices
+    await call.warn_of_models(imagesession.GenerateOptions().updated(status.options))
     names = ("session_id", "session_name", "description", "model", "created_at")
     return {**payloads.select(status, *names), "status": status.state}
 
