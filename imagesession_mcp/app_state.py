@@ -90,9 +90,10 @@ class AppState:
             library = self.settings.library
             if principal != LOCAL_PRINCIPAL:
                 library = self.studio(LOCAL_PRINCIPAL).library
-                if isinstance(library, str):
-                    raise ToolCallError("no_access", NEEDS_FOLDER)
-                library = library / "principals" / principal
+                if isinstance(library, Path):
+                    library = library / "principals" / principal
+                elif len(self.settings.principals) != 1:
+                    raise ToolCallError("no_access", f"{NEEDS_FOLDER}.")
             settings = attrs.evolve(self.settings, daily_budget=self.settings.budget_of(principal))
             self._studios[principal] = studio = self.open(settings, library)
             self._spawn(self._recover_library(principal, studio))

@@ -206,11 +206,7 @@ class CallContext:
     ) -> CallToolResult:
         """
         Generate as a call asks, unless it repeats an earlier call, and return the result, or a
-        handle if it takes too long.
-
-        Args:
-            prepare: Returns the generation to run, or a payload if there is none.
-            request_id: The client's name for the call.
+        handle if it takes too long. What is prepared may also be the payload of a result.
 
         Raises:
             ToolCallError: The request_id was used for another call.

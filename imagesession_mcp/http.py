@@ -102,14 +102,9 @@ def build_authenticated_server(settings: Settings, tasks: TasksExtension | None 
 def build_asgi_app(server: Server, settings: Settings, *, stateless: bool = True) -> Starlette:
     """
     Build the web application: the server at /mcp, /healthz for monitoring, and the addresses of
-    images under /images.
-
-    Args:
-        server: The server.
-        settings: Its settings.
-        stateless: Whether requests are independent, so that any instance can answer them. Otherwise
-            clients of protocol 2025-11-25 have sessions, in which a server can send requests to
-            them; no tool here does.
+    images under /images. Stateless, any instance can answer any request; otherwise clients of
+    protocol 2025-11-25 have sessions, in which a server can send them requests, as no tool here
+    does.
     """
     server.custom_route("/healthz", methods=["GET"])(_health)
     server.custom_route("/images/{image_id}", methods=["GET"])(partial(_download, server))

@@ -88,9 +88,6 @@ def image_payload(image: imagesession.AsyncSavedImage) -> Payload:
 
 
 def _kind_payload(image: imagesession.AsyncSavedImage) -> Payload:
-    """
-    Return the keys specific to an image's kind, such as preset parameters or findings.
-    """
     parameters = image.turn.parameters
     match image.kind:
         case "product":

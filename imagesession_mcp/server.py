@@ -26,10 +26,12 @@ from pydantic import AnyUrl
 import imagesession
 from imagesession.errors import NotFoundError
 from imagesession_mcp.app_state import AppState, OpenStudio, app_state, open_studio
+from imagesession_mcp.context import IMAGE_URI, CallContext
 from imagesession_mcp.downloads import DownloadAddresses
 from imagesession_mcp.errors import ToolCallError, error_result, to_payload
 from imagesession_mcp.prompts import add_prompts
-from imagesession_mcp.resources import add_resources, complete, mime_type_of
+from imagesession_mcp.resources import add_resources, complete
+from imagesession_mcp.results import mime_type_of
 from imagesession_mcp.settings import Settings
 from imagesession_mcp.texts import read_text
 from imagesession_mcp.tools import TOOLS, unknown_tool
@@ -63,11 +65,11 @@ class Server(MCPServer[AppState]):
         """
         try:
             contents = await super().read_resource(uri, context)
-            mime_type = await mime_type_of(str(uri))
+            if isinstance(contents, InputRequiredResult) or not IMAGE_URI.fullmatch(str(uri)):
+                return contents
+            mime_type = mime_type_of(await CallContext.from_request().image(str(uri)))
         except UnexpectedResourceError as error:
             raise _resource_error(error.__cause__ or error) from error
-        if mime_type is None or isinstance(contents, InputRequiredResult):
-            return contents
         return [ReadResourceContents(part.content, mime_type, part.meta) for part in contents]
 
 

@@ -26,9 +26,9 @@ _Origin: TypeAlias = Annotated[str, Field(pattern=r"^https?://[^/?#\s]+$")]
 _Folder: TypeAlias = Annotated[Path, PlainValidator(values.parse_folder)]
 _lowered = BeforeValidator(str.lower)
 NEEDS_FOLDER = (
-    "--library takes a folder if callers have tokens, in which each gets a library of its own; a "
-    "library on PostgreSQL has a single owner here. Give a folder, or start a server for each "
-    "caller, with a database of its own and without tokens"
+    "--library takes a folder if several callers have tokens, in which each gets a library of its "
+    "own; one on PostgreSQL would be shared. Give a folder, or start a server with a single token "
+    "for each library"
 )
 
 
@@ -107,7 +107,7 @@ class Settings:
                 f"--host {self.host} listens on every address, so it needs --allow-host with the "
                 "name by which clients call it"
             )
-        if self.principals and isinstance(self.library, str):
+        if len(self.principals) > 1 and isinstance(self.library, str):
             raise InvalidOptionError(NEEDS_FOLDER)
         total = sum(each.daily_budget or 0.0 for each in self.principals)
         others = any(each.daily_budget is None for each in self.principals)

@@ -148,9 +148,6 @@ class LibraryTool(Tool):
 
 
 def _suggest_name(name: str, known: Iterable[str]) -> tuple[list[str], str]:
-    """
-    Return the most similar name, if any, and a hint for the error message.
-    """
     matches = difflib.get_close_matches(name[:_MAX_NAME], list(known), n=1)
     return matches, f" Did you mean {matches[0]!r}?" if matches else ""
 
