@@ -70,9 +70,11 @@ if TYPE_CHECKING:
     )
     from imagesession._domain.tree import Tree
     from imagesession._domain.turn import Turn
+    from imagesession._imaging.allowed_folders import AllowedFolders
     from imagesession._imaging.mask import Mask
 
 __all__ = [
+    "AllowedFolders",
     "Analysis",
     "AsyncBatchesResource",
     "AsyncImageBatch",
@@ -135,6 +137,7 @@ __all__ = [
 
 # Loaded on first use, so that importing the package costs next to nothing.
 _MODULES = {
+    "AllowedFolders": "_imaging.allowed_folders",
     "Analysis": "_domain.analysis",
     "AsyncBatchesResource": "_api.batch",
     "AsyncImageBatch": "_api.batch",

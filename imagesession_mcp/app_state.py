@@ -22,8 +22,7 @@ import imagesession
 from imagesession.errors import ImageSessionError
 from imagesession_mcp.downloads import DownloadAddresses
 from imagesession_mcp.errors import ToolCallError
-from imagesession_mcp.safe_files import AllowedFolders
-from imagesession_mcp.settings import Settings
+from imagesession_mcp.settings import NEEDS_FOLDER, Settings
 from imagesession_mcp.tasks import TaskRegistry
 
 LOCAL_PRINCIPAL = ""
@@ -90,36 +89,31 @@ class AppState:
         if principal not in self._studios:
             library = self.settings.library
             if principal != LOCAL_PRINCIPAL:
-                library = self._principals_folder() / principal
+                library = self.studio(LOCAL_PRINCIPAL).library
+                if isinstance(library, Path):
+                    library = library / "principals" / principal
+                elif len(self.settings.principals) != 1:
+                    raise ToolCallError("no_access", f"{NEEDS_FOLDER}.")
             settings = attrs.evolve(self.settings, daily_budget=self.settings.budget_of(principal))
             self._studios[principal] = studio = self.open(settings, library)
             self._spawn(self._recover_library(principal, studio))
         return self._studios[principal]
 
-    def _principals_folder(self) -> Path:
-        library = self.studio(LOCAL_PRINCIPAL).library
-        if isinstance(library, str):
-            raise ToolCallError(
-                "no_access",
-                "Several callers share this server, and each needs a library of its own, which one "
-                "on PostgreSQL cannot give them. Start the server with a folder as --library.",
-            )
-        return library / "principals"
-
-    def allowed_folders(self, principal: str) -> AllowedFolders:
+    def allowed_folders(self, principal: str) -> imagesession.AllowedFolders:
         """
         Return the folders from which a principal's files may be read: its library and those that
         the operator allowed, without the other principals' libraries in them.
         """
-        library, server_library = (
+        library, all_libraries = (
             self.studio(principal).library,
             self.studio(LOCAL_PRINCIPAL).library,
         )
         # A library that is not a folder has no files that calls could name.
         own = (library,) if isinstance(library, Path) else ()
-        return AllowedFolders(
+        return imagesession.AllowedFolders(
             tuple(folder.resolve() for folder in (*own, *self.settings.allow_dirs)),
-            None if principal == LOCAL_PRINCIPAL else Path(server_library).resolve(),
+            None if principal == LOCAL_PRINCIPAL else Path(all_libraries).resolve(),
+            "The server's operator can allow further folders with --allow-dir.",
         )
 
     async def close(self) -> None:

@@ -13,16 +13,7 @@ import attrs
 import imagesession
 from imagesession_mcp.option_values import InvalidOptionError
 from imagesession_mcp.settings import OPTIONS, SECRETS, Option, Settings
-
-_ABOUT = """
-An MCP server that makes images in conversation: sessions with memory, branches and undo, and a
-library that saves every image that was billed. Without --http it communicates over stdin and
-stdout, and the client starts it.
-"""
-_KEY = """
-OPENAI_API_KEY is read from the environment; without it the server starts, and calls that generate
-return an error. --offline needs no key. OPENAI_BASE_URL is the URL of a provider other than OpenAI.
-"""
+from imagesession_mcp.texts import read_text
 
 
 class _Parser(argparse.ArgumentParser):
@@ -51,7 +42,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="imagesession-mcp", description=_ABOUT, epilog=_KEY, allow_abbrev=False)
+    about, key = read_text("help.txt").split("\n\n")
+    parser = _Parser(prog="imagesession-mcp", description=about, epilog=key, allow_abbrev=False)
     for option in OPTIONS.values():
         keywords: dict[str, Any] = {"action": "store_const", "const": "1"}
         if option.metavar:

@@ -11,23 +11,21 @@ import re
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar
 
 import attrs
 from mcp.types import CallToolResult
 
 import imagesession
 from imagesession.errors import ImageSessionError, NotFoundError
-from imagesession_mcp import payloads, results, safe_files
+from imagesession_mcp import payloads, results
 from imagesession_mcp.app_state import AppState, Ctx, app_state, current_principal
 from imagesession_mcp.errors import ToolCallError
 from imagesession_mcp.payloads import Payload
-from imagesession_mcp.safe_files import AllowedFolders
 from imagesession_mcp.tasks import GENERATED, KEY_PREFIX, Generation, GenerationTask, no_time_limit
 
 T = TypeVar("T")
@@ -46,7 +44,6 @@ _MAX_BATCH = 10
 # Among how many sessions those of the same name are looked for.
 _LATEST = 200
 _RECOVERY_PAUSE = 0.2
-_NO_NOTE: Mapping[str, str] = MappingProxyType({})
 _JOINED = {
     "repeated": "An earlier call with these arguments got no result, so this is its image, billed "
     "once. For another image, repeat the call with a request_id of your own."
@@ -80,9 +77,7 @@ class CallContext:
         state, principal = app_state.get(), current_principal()
         return cls(ctx, state, principal, state.studio(principal))
 
-    async def session_or_studio(
-        self, session_id: str | None, branch: str = MAIN
-    ) -> SessionOrStudio:
+    async def session_or_studio(self, session_id: str | None, branch: str) -> SessionOrStudio:
         """
         Return the session that a call names, or the studio if it names none.
         """
@@ -114,20 +109,22 @@ class CallContext:
         others = [each.id for each in latest if (each.name or "").casefold() == name]
         if len(others) > 1:
             known = ", ".join(other for other in others if other != session.id)
-            self.extra["warnings"] = [
+            self._warn(
                 f"Other sessions have the name {session.name!r} too: {known}. This is the latest."
-            ]
+            )
 
-    async def notices(self, *models: str) -> list[str]:
+    async def warn_of_models(self, options: imagesession.GenerateOptions) -> None:
         """
-        Return what an agent should know of the models that it chose.
+        Add what an agent should know of the models that it chose to the result.
         """
-        notices: list[str] = []
-        for name in models:
+        for name in (options.model, options.image_model):
             with suppress(NotFoundError):  # "auto", or a model of another provider
-                notice = (await self.studio.models.get(name)).notice
-                notices += [notice] if notice else []
-        return notices
+                if notice := (await self.studio.models.get(name)).notice:
+                    self._warn(notice)
+
+    def _warn(self, warning: str) -> None:
+        known = self.extra.get("warnings", ())
+        self.extra["warnings"] = list(dict.fromkeys((*known, warning)))
 
     async def image(self, image_id: str) -> imagesession.AsyncSavedImage:
         """
@@ -143,26 +140,28 @@ class CallContext:
             known = {"available_images": [payloads.short_id(image) for image in error.known]}
             raise ToolCallError("image_not_found", error.message, known) from error
 
-    def download_address(self, image: imagesession.AsyncSavedImage) -> dict[str, str]:
+    async def resolve_image(self, reference: str | None, argument: str) -> InputImage | None:
         """
-        Return the address of an image's file, as a field of a result; nothing without HTTP.
-        """
-        downloads, headers = self.state.downloads, self.ctx and self.ctx.headers
-        if downloads is None or not headers:
-            return {}
-        return {"download_url": downloads.make(headers, self.principal, image.id)}
-
-    async def resolve_image(self, reference: str, argument: str) -> InputImage:
-        """
-        Return an image that an argument names by its id, its URI, or the path of a file.
+        Return an image that an argument names by its id, its URI, or the path of a file; None if
+        the argument is missing.
 
         Raises:
-            ToolCallError: The image does not exist, or the file may not be read.
+            ToolCallError: The image does not exist.
+            InvalidImageError: The file may not be read.
         """
-        located = await self._locate(reference, argument)
-        if isinstance(located, imagesession.AsyncSavedImage):
+        located = await self._locate(reference, argument) if reference else None
+        if not isinstance(located, Path):
             return located
-        return await asyncio.to_thread(safe_files.read_allowed, located, self._folders(), argument)
+        return await asyncio.to_thread(self._folders().read, located, argument)
+
+    async def resolve_images(
+        self, reference: Iterable[str | None] | None, argument: str
+    ) -> list[InputImage]:
+        """
+        Return the images that an argument names.
+        """
+        named = [await self.resolve_image(name, argument) for name in reference or ()]
+        return [image for image in named if image is not None]
 
     @asynccontextmanager
     async def resolve_original(
@@ -173,56 +172,32 @@ class CallContext:
         private copy of a file, which cannot change meanwhile.
         """
         located = await self._locate(reference, argument)
-        if isinstance(located, imagesession.AsyncSavedImage):
+        if not isinstance(located, Path):
             yield located
             return
         with tempfile.TemporaryDirectory(prefix="imagesession-") as folder:
-            copy = Path(folder) / located.name
-            await asyncio.to_thread(_copy, located, copy, self._folders(), argument)
-            yield copy
-
-    async def resolve_optional_image(
-        self, reference: str | None, argument: str
-    ) -> InputImage | None:
-        """
-        Return the image that a call names, or None.
-        """
-        return await self.resolve_image(reference, argument) if reference else None
-
-    async def resolve_images(
-        self, reference: Iterable[str | None] | None, argument: str
-    ) -> list[InputImage]:
-        """
-        Return the images that a call names.
-        """
-        return [await self.resolve_image(name, argument) for name in reference or () if name]
+            yield await asyncio.to_thread(self._folders().copy, located, Path(folder), argument)
 
     async def _locate(self, reference: str, argument: str) -> imagesession.AsyncSavedImage | Path:
         if IMAGE_URI.fullmatch(reference) or not re.search(r"[/\\.:~]", reference):
             return await self.image(reference)
-        real_path = await asyncio.to_thread(
-            safe_files.resolve_allowed, reference, self._folders(), argument
-        )
+        real_path = await asyncio.to_thread(self._folders().resolve, reference, argument)
         return await self._saved_at(real_path) or real_path
-
-    def _folders(self) -> AllowedFolders:
-        return self.state.allowed_folders(self.principal)
 
     async def _saved_at(self, real_path: Path) -> imagesession.AsyncSavedImage | None:
         """
-        Return the image of the library whose file is at a path, by its metadata file.
+        Return the image of the library whose file is at a path, by the metadata file beside it.
         """
-        library = await asyncio.to_thread(Path(self.studio.library).resolve)
-        if not real_path.is_relative_to(library):
-            return None
-        image_id = await asyncio.to_thread(_recorded_id, real_path, AllowedFolders((library,)))
-        if image_id is None:
-            return None
+        record = real_path.with_suffix(".json")
         try:
-            image = await self.studio.images.get(image_id)
-        except NotFoundError:
+            facts = json.loads(await asyncio.to_thread(self._folders().read, record))
+            image = await self.studio.images.get(facts["image_id"])
+        except (ImageSessionError, LookupError, RecursionError, TypeError, ValueError):
             return None
         return image if image.path.resolve() == real_path else None
+
+    def _folders(self) -> imagesession.AllowedFolders:
+        return self.state.allowed_folders(self.principal)
 
     # --- generations ---------------------------------------------------------------------------
 
@@ -231,21 +206,14 @@ class CallContext:
     ) -> CallToolResult:
         """
         Generate as a call asks, unless it repeats an earlier call, and return the result, or a
-        handle if it takes too long.
-
-        Args:
-            prepare: Returns the generation to run, or a payload if there is none.
-            request_id: The client's name for the call.
+        handle if it takes too long. What is prepared may also be the payload of a result.
 
         Raises:
             ToolCallError: The request_id was used for another call.
         """
-        fingerprint = self._fingerprint()
+        fingerprint, tasks = self._fingerprint(), self.state.tasks
         await self.state.noted[self.principal].wait()
-        note = _NO_NOTE if request_id else _JOINED
-        left = (
-            None if request_id else self.state.tasks.left.pop((self.principal, fingerprint), None)
-        )
+        left = None if request_id else tasks.left.pop((self.principal, fingerprint), None)
         task = GenerationTask(
             id=request_id or left or f"{GENERATED}{fingerprint}_{uuid.uuid4().hex[:6]}",
             owner=self.principal,
@@ -253,14 +221,14 @@ class CallContext:
             is_named=bool(request_id or left),
             extra=self.extra,
         )
-        earlier = self.state.tasks.find_repeated(task)
-        if earlier is not None:
-            return await self.result_or_handle(earlier, note)
-        prepared = await prepare()
-        if not callable(prepared):
-            return results.text_result({**prepared, **self.extra})
-        running = self.state.tasks.start(task, partial(self._perform, task, prepared))
-        return await self.result_or_handle(running, note if left else _NO_NOTE)
+        running = tasks.find_repeated(task)
+        if running is None:
+            generation = await prepare()
+            if not callable(generation):
+                return results.text_result({**generation, **self.extra})
+            running = tasks.start(task, partial(self._perform, task, generation))
+        is_joined = not request_id and (bool(left) or running is not task)
+        return await self.result_or_handle(running, _JOINED if is_joined else {})
 
     async def _perform(self, task: GenerationTask, generation: Generation) -> object:
         # An earlier run of the server may have sent a request under the same id.
@@ -274,30 +242,26 @@ class CallContext:
         key = KEY_PREFIX + task.id
         return await generation(idempotency_key=key, on_progress=task.on_progress)
 
-    async def result_or_handle(
-        self, task: GenerationTask, note: Mapping[str, str] = _NO_NOTE
-    ) -> CallToolResult:
+    async def result_or_handle(self, task: GenerationTask, note: Payload) -> CallToolResult:
         """
-        Wait for a task and return its result, or a handle for get_generation if it takes too long.
-
-        If the client cancels the call, the waiting ends but the task continues.
+        Wait for a task and return its result, or a handle for get_generation if it takes too long,
+        with a note. If the client cancels the call, the waiting ends but the task continues.
         """
         settings = self.state.settings
         max_seconds = float("inf") if no_time_limit.get() else settings.wait_seconds
         task.waiting += 1
         try:
             await self._wait(task.work, max_seconds, lambda: task.stage, task.created)
-            if not task.is_done:
+            if not task.work.done():
                 return results.pending_result(task.id, task.stage, note)
             generated = task.result()
-            turns = [item.turn for item in generated if not isinstance(item, ImageSessionError)]
-            chosen = turns[0].options if turns else imagesession.GenerateOptions()
-            notices = await self.notices(chosen.model, chosen.image_model)
-            warnings = [*task.extra.get("warnings", ()), *notices]
-            extra = {**task.extra, **({"warnings": warnings} if warnings else {}), **note}
-            result = await results.build_result(
-                generated, settings, batch=task.is_batch, extra=extra
-            )
+            made = [image for image in generated if not isinstance(image, ImageSessionError)]
+            self.extra.update(task.extra)
+            if made:
+                await self.warn_of_models(made[0].turn.options)
+            extra = {**self.extra, **note}
+            batch = isinstance(task.work.result(), imagesession.Results)
+            result = await results.build_result(generated, settings, batch=batch, extra=extra)
         finally:
             task.waiting -= 1
         task.is_delivered = True
@@ -374,21 +338,3 @@ class CallContext:
             # Another recovery may hold the lease, such as the one that runs at every start.
             await asyncio.sleep(min(remaining, _RECOVERY_PAUSE))
         return True
-
-
-def _recorded_id(real_path: Path, folders: AllowedFolders) -> str | None:
-    record = real_path.with_suffix(".json")
-    try:
-        facts: object = json.loads(safe_files.read_allowed(record, folders, "image_path"))
-    except (ToolCallError, ValueError, RecursionError):
-        return None
-    image_id = cast("dict[str, Any]", facts).get("image_id") if isinstance(facts, dict) else None
-    return image_id if isinstance(image_id, str) else None
-
-
-def _copy(real_path: Path, copy: Path, folders: AllowedFolders, argument: str) -> None:
-    copy.write_bytes(safe_files.read_allowed(real_path, folders, argument))
-    for name in (f"{real_path.stem}.json", f"{real_path.stem}_metadata.json"):
-        with suppress(ToolCallError):
-            record = safe_files.read_allowed(real_path.with_name(name), folders, argument)
-            copy.with_name(name).write_bytes(record)

@@ -20,10 +20,8 @@ LIFETIME = 600
 
 
 def _make_key(principals: tuple[Principal, ...]) -> bytes:
-    """
-    Derive the key from the tokens, so that every instance of the server knows it; without tokens
-    there is a single instance, on this computer.
-    """
+    # From the tokens, so that every instance of the server knows it; without tokens there is a
+    # single instance, on this computer.
     tokens = "\n".join(sorted(principal.token for principal in principals))
     return hashlib.sha256(f"download {tokens or secrets.token_hex()}".encode()).digest()
 

@@ -5,11 +5,11 @@ The server over streamable HTTP, with authentication and checks of host and orig
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import logging
 import socket
 import sys
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -40,6 +40,7 @@ _SAFE = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_LEFT = "A client left before its request ended"
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 GRACE_SECONDS = 2
 """Seconds that running calls have to finish when the server stops."""
@@ -51,20 +52,18 @@ class BearerTokens:
     """
 
     def __init__(self, principals: tuple[Principal, ...]) -> None:
-        self._names = {_digest(principal.token): principal.name for principal in principals}
+        self._principals = principals
 
     async def verify_token(self, token: str) -> AccessToken | None:
         """
         Return the access of a token's principal, without the token, which is not needed further;
-        None if it is unknown. The comparison takes constant time.
+        None if it is unknown. The comparison tells nothing by its time but a token's length.
         """
-        given = _digest(token)
-        names = [name for digest, name in self._names.items() if hmac.compare_digest(digest, given)]
-        return AccessToken(token="", client_id=names[0], scopes=[]) if names else None
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        given = token.encode("utf-8", "surrogatepass")
+        for principal in self._principals:
+            if hmac.compare_digest(principal.token.encode(), given):
+                return AccessToken(token="", client_id=principal.name, scopes=[])
+        return None
 
 
 def transport_security(settings: Settings) -> TransportSecuritySettings:
@@ -91,31 +90,26 @@ def build_authenticated_server(settings: Settings, tasks: TasksExtension | None 
     """
     Build a server that accepts calls only from its principals, if it has any.
     """
-    principals = settings.principals
-    arguments: dict[str, Any] = {
-        "extensions": [tasks or TasksExtension()],
-        "downloads": DownloadAddresses(principals),
-    }
+    principals, auth = settings.principals, dict[str, Any]()
     if principals:
         issuer = AnyHttpUrl(f"http://{_bracketed(settings.host)}:{settings.port}")
-        arguments["auth"] = AuthSettings(issuer_url=issuer, resource_server_url=None)
-        arguments["token_verifier"] = BearerTokens(principals)
-    return build_server(settings, **arguments)
+        auth["auth"] = AuthSettings(issuer_url=issuer, resource_server_url=None)
+        auth["token_verifier"] = BearerTokens(principals)
+    extensions, downloads = [tasks or TasksExtension()], DownloadAddresses(principals)
+    return build_server(settings, extensions=extensions, downloads=downloads, **auth)
 
 
-def build_asgi_app(server: Server, settings: Settings) -> Starlette:
+def build_asgi_app(server: Server, settings: Settings, *, stateless: bool = True) -> Starlette:
     """
     Build the web application: the server at /mcp, /healthz for monitoring, and the addresses of
-    images under /images.
+    images under /images. Stateless, any instance can answer any request; otherwise clients of
+    protocol 2025-11-25 have sessions, in which a server can send them requests, as no tool here
+    does.
     """
-
-    async def download(request: Request) -> Response:
-        return await _download(server, request)
-
-    server.custom_route("/healthz", methods=["GET"], include_in_schema=False)(_health)
-    server.custom_route("/images/{image_id}", methods=["GET"], include_in_schema=False)(download)
+    server.custom_route("/healthz", methods=["GET"])(_health)
+    server.custom_route("/images/{image_id}", methods=["GET"])(partial(_download, server))
     return server.streamable_http_app(
-        stateless_http=settings.stateless,
+        stateless_http=stateless,
         # A plain JSON response cannot carry progress notifications.
         json_response=False,
         max_request_body_size=_MAX_BODY,
@@ -141,10 +135,9 @@ async def _download(server: Server, request: Request) -> Response:
         data = await asyncio.to_thread(lambda: image.bytes)
     except ImageSessionError as error:
         return JSONResponse({"error": in_words_of_tools(error.message)}, 404)
-    name = f'attachment; filename="{PurePosixPath(image.record.file).name}"'
-    return Response(
-        data, media_type=image.mime_type, headers={**_SAFE, "Content-Disposition": name}
-    )
+    name = PurePosixPath(image.record.file).name
+    headers = {**_SAFE, "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(data, media_type=image.mime_type, headers=headers)
 
 
 async def serve(settings: Settings) -> None:
@@ -164,11 +157,7 @@ def _shorten_disconnect(record: logging.LogRecord) -> bool:
     Log a client that left in mid-request in one line; it is no error of the server.
     """
     if record.exc_info and isinstance(record.exc_info[1], ClientDisconnect):
-        record.msg, record.args, record.exc_info = (
-            "A client left before its request ended",
-            (),
-            None,
-        )
+        record.msg, record.args, record.exc_info = _LEFT, (), None
     return True
 
 

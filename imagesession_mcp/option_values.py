@@ -1,13 +1,12 @@
 """
-Read the values of the server's options and variables.
+Read the values of the server's options and variables that are more than numbers and words.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import re
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -16,10 +15,7 @@ DEFAULT_PRINCIPAL = "default"
 """The principal of the token in IMAGESESSION_MCP_TOKEN."""
 _TOKEN_LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63}):(\S+)(?:\s+(\S+))?")
 _MIN_TOKEN = 16
-_SWITCH = {
-    **dict.fromkeys(("1", "true", "yes", "on"), True),
-    **dict.fromkeys(("0", "false", "no", "off"), False),
-}
+_MAX_DOLLARS = 1e9
 
 
 class InvalidOptionError(ValueError):
@@ -42,60 +38,6 @@ class Principal:
     name: str
     token: str = attrs.field(repr=False)
     daily_budget: float | None = None
-
-
-def parse_switch(text: str) -> bool:
-    """
-    Read a switch: 1, true, yes or on, or the opposite.
-    """
-    if text.lower() not in _SWITCH:
-        raise InvalidOptionError("takes 1 or 0")
-    return _SWITCH[text.lower()]
-
-
-def choice_parser(*choices: str) -> Callable[[str], str]:
-    """
-    Return the parser of one of several words, in any case.
-    """
-
-    def parse(text: str) -> str:
-        if text.lower() not in choices:
-            raise InvalidOptionError(f"takes {', '.join(choices[:-1])} or {choices[-1]}")
-        return text.lower()
-
-    return parse
-
-
-def pattern_parser(pattern: str, what: str) -> Callable[[str], str]:
-    """
-    Return the parser of a text of a pattern; `what` says in errors what it takes.
-    """
-
-    def parse(text: str) -> str:
-        if re.fullmatch(pattern, text) is None:
-            raise InvalidOptionError(f"takes {what}")
-        return text
-
-    return parse
-
-
-def number_parser(
-    kind: type[int | float], maximum: float, what: str, minimum: float = 0
-) -> Callable[[str], float]:
-    """
-    Return the parser of a number, whole or not; `what` says in errors what it takes.
-    """
-
-    def parse(text: str) -> float:
-        try:
-            number = kind(text) if text.isascii() else math.nan
-        except ValueError:
-            number = math.nan
-        if not minimum <= number <= maximum:
-            raise InvalidOptionError(f"takes {what}")
-        return number
-
-    return parse
 
 
 def parse_path(text: str) -> Path:
@@ -136,10 +78,14 @@ def parse_budget(text: str) -> float | None:
     """
     Read a limit in US dollars; None for no limit.
     """
-    what = "US dollars above 0, as 2.50, or none for no limit; --offline costs nothing"
     if text.lower() == "none":
         return None
-    return number_parser(float, 1e9, what, minimum=1e-6)(text)
+    with suppress(ValueError):
+        if 0 < (dollars := float(text)) <= _MAX_DOLLARS:
+            return dollars
+    raise InvalidOptionError(
+        "takes US dollars above 0, as 2.50, or none for no limit; --offline costs nothing"
+    )
 
 
 def parse_token(text: str) -> tuple[Principal, ...]:

@@ -16,26 +16,18 @@ from mcp.types import (
     ResourceTemplateReference,
 )
 
-import imagesession
-from imagesession_mcp import guide, payloads, results
-from imagesession_mcp.context import IMAGE_URI, CallContext
+from imagesession_mcp import guide, payloads
+from imagesession_mcp.context import CallContext
 
 _MAX_SESSIONS = 50
 _MAX_COMPLETIONS = 100
-
-
-async def mime_type_of(uri: str) -> str | None:
-    """
-    Return the media type of an image resource; None for other resources.
-    """
-    return results.mime_type_of(await _image(uri)) if IMAGE_URI.fullmatch(uri) else None
 
 
 async def image_bytes(image_id: str) -> bytes:
     """
     The image's file, unchanged. An SVG, which could run scripts, is rendered as PNG.
     """
-    image = await _image(image_id)
+    image = await CallContext.from_request().image(image_id)
     if image.format == "svg":
         return await asyncio.to_thread(image.as_png)
     return await asyncio.to_thread(lambda: image.bytes)
@@ -45,15 +37,16 @@ async def image_metadata(image_id: str) -> str:
     """
     All recorded metadata of an image.
     """
-    image = await _image(image_id)
-    return payloads.dumps_compact(await asyncio.to_thread(lambda: image.metadata))
+    image = await CallContext.from_request().image(image_id)
+    metadata = await asyncio.to_thread(lambda: image.metadata)
+    return payloads.dumps_compact({**metadata, **payloads.untrusted(image.turn)})
 
 
 async def sessions() -> str:
     """
     The latest sessions.
     """
-    latest = (await CallContext.from_request().studio.sessions.list())[:_MAX_SESSIONS]
+    latest = await CallContext.from_request().studio.sessions.list(limit=_MAX_SESSIONS)
     return payloads.dumps_compact(
         [payloads.session_row(await session.status()) for session in latest]
     )
@@ -72,6 +65,7 @@ async def session(session_id: str) -> str:
             "status": turn.status,
             "prompt": payloads.shorten(turn.prompt),
             "images": [payloads.uri_of(image.id) for image in turn.images],
+            **payloads.untrusted(turn),
         }
         for turn in (await opened.tree()).turns.values()
     ]
@@ -100,10 +94,6 @@ async def complete(
     matching = [each for each in ids if each.startswith(argument.value.upper())]
     values = matching[:_MAX_COMPLETIONS]
     return Completion(values=values, total=len(matching), has_more=len(matching) > len(values))
-
-
-async def _image(image_id: str) -> imagesession.AsyncSavedImage:
-    return await CallContext.from_request().image(image_id)
 
 
 def add_resources(server: MCPServer[Any]) -> None:

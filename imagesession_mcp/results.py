@@ -8,10 +8,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
-from types import MappingProxyType
 
 from mcp.types import (
     Annotations,
@@ -73,23 +71,16 @@ async def build_result(
     return result
 
 
-def pending_result(
-    generation_id: str, stage: str, note: Mapping[str, str] = MappingProxyType({})
-) -> CallToolResult:
+def pending_result(generation_id: str, stage: str, note: Payload) -> CallToolResult:
     """
     Return the result of a call whose time is up, with the handle for get_generation.
     """
-    return text_result(
-        {
-            "status": "running",
-            "generation_id": generation_id,
-            "stage": stage,
-            "next": "The image is still being generated, and is saved when done. Call "
-            f"get_generation with generation_id {generation_id!r} to get it; cancel_generation "
-            "stops it.",
-            **note,
-        }
+    next_step = (
+        "The image is still being generated, and is saved when done. Call get_generation with "
+        f"generation_id {generation_id!r} to get it; cancel_generation stops it."
     )
+    handle = {"status": "running", "generation_id": generation_id, "stage": stage}
+    return text_result({**handle, "next": next_step, **note})
 
 
 async def preview(

@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
@@ -21,33 +20,21 @@ from mcp.server.mcpserver.exceptions import (
     ResourceNotFoundError,
     UnexpectedResourceError,
 )
-from mcp.shared.message import SessionMessage
 from mcp.types import CallToolResult, Icon, InputRequiredResult
 from pydantic import AnyUrl
 
 import imagesession
 from imagesession.errors import NotFoundError
 from imagesession_mcp.app_state import AppState, OpenStudio, app_state, open_studio
+from imagesession_mcp.context import IMAGE_URI, CallContext
 from imagesession_mcp.downloads import DownloadAddresses
 from imagesession_mcp.errors import ToolCallError, error_result, to_payload
 from imagesession_mcp.prompts import add_prompts
-from imagesession_mcp.resources import add_resources, complete, mime_type_of
+from imagesession_mcp.resources import add_resources, complete
+from imagesession_mcp.results import mime_type_of
 from imagesession_mcp.settings import Settings
+from imagesession_mcp.texts import read_text
 from imagesession_mcp.tools import TOOLS, unknown_tool
-
-INSTRUCTIONS = (
-    "Makes, edits and refines images with OpenAI's models, in sessions with memory. For more "
-    "than one image start with create_image_session and continue with generate_image_in_session; "
-    "for a single one call generate_image. Name images by image_id. If a result says "
-    '"status":"running", call get_generation for the image instead of repeating the request. '
-    "get_usage_guide has more."
-)
-
-_ICON = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke="#c2552d" '
-    'stroke-width="2"><rect x="3" y="4" width="18" height="16" rx="3"/><circle cx="9" cy="10" '
-    'r="2"/><path d="M4 18l6-5 4 3 3-3 4 4"/></svg>'
-)
 
 
 class Server(MCPServer[AppState]):
@@ -78,23 +65,12 @@ class Server(MCPServer[AppState]):
         """
         try:
             contents = await super().read_resource(uri, context)
-            mime_type = await mime_type_of(str(uri))
+            if isinstance(contents, InputRequiredResult) or not IMAGE_URI.fullmatch(str(uri)):
+                return contents
+            mime_type = mime_type_of(await CallContext.from_request().image(str(uri)))
         except UnexpectedResourceError as error:
             raise _resource_error(error.__cause__ or error) from error
-        if mime_type is None or isinstance(contents, InputRequiredResult):
-            return contents
         return [ReadResourceContents(part.content, mime_type, part.meta) for part in contents]
-
-    async def run_streams(
-        self,
-        requests: MemoryObjectReceiveStream[SessionMessage | Exception],
-        answers: MemoryObjectSendStream[SessionMessage],
-    ) -> None:
-        """
-        Serve one client over a pair of streams, until the requests end.
-        """
-        server = self._lowlevel_server
-        await server.run(requests, answers, server.create_initialization_options())
 
 
 def build_server(
@@ -124,14 +100,15 @@ def build_server(
             server.state = None
             await state.close()
 
+    icon = f"data:image/svg+xml,{quote(read_text('icon.svg'))}"
     server = Server(
         "imagesession",
         title="imagesession",
         description="Makes pictures in conversation with OpenAI's models.",
-        instructions=INSTRUCTIONS,
+        instructions=read_text("instructions.md").strip(),
         version=imagesession.__version__,
         # Of the server, once: an icon for each tool would fill the contexts of agents.
-        icons=[Icon(src=f"data:image/svg+xml,{quote(_ICON)}", mime_type="image/svg+xml")],
+        icons=[Icon(src=icon, mime_type="image/svg+xml")],
         log_level="WARNING",
         tools=list(TOOLS),
         lifespan=lifespan,

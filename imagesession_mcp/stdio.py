@@ -198,5 +198,6 @@ async def serve(settings: Settings) -> None:
         transport = StdioTransport(stdin, stdout)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, transport.stop)
+        low = server._lowlevel_server  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - its own transports have it too
         async with transport.streams() as (requests, answers):
-            await server.run_streams(requests, answers)
+            await low.run(requests, answers, low.create_initialization_options())

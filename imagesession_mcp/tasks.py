@@ -68,30 +68,15 @@ class GenerationTask:
     is_delivered: bool = False
     work: asyncio.Task[Any] = attrs.field(init=False)
 
-    @property
-    def is_done(self) -> bool:
-        """
-        Whether it has ended, successfully or not.
-        """
-        return self.work.done()
-
-    @property
     def has_failed(self) -> bool:
         """
-        Whether it ended without all of its images, so that a repeated call starts it again.
+        Return whether it ended without all of its images, so that a repeated call starts it again.
         """
         if not self.work.done():
             return False
         if self.work.cancelled() or self.work.exception() is not None:
             return True
         return any(isinstance(image, ImageSessionError) for image in self.result())
-
-    @property
-    def is_batch(self) -> bool:
-        """
-        Whether it made several images on purpose, once it is done.
-        """
-        return isinstance(self.work.result(), imagesession.Results)
 
     def on_progress(self, event: imagesession.ProgressEvent) -> None:
         """
@@ -115,12 +100,10 @@ class GenerationTask:
                 f"Generation {self.id} was cancelled. Work done until then may be billed.",
                 {"generation_id": self.id},
             )
-        result = self.work.result()
-        if isinstance(result, imagesession.Results):
-            return cast("imagesession.Results[imagesession.AsyncSavedImage]", result).items
-        if isinstance(result, imagesession.Improvement):
-            return (cast("imagesession.Improvement[imagesession.AsyncSavedImage]", result).image,)
-        return (cast("imagesession.AsyncSavedImage", result),)
+        made: Any = self.work.result()
+        if isinstance(made, imagesession.Results):
+            return cast("Generated", made.items)
+        return (made.image if isinstance(made, imagesession.Improvement) else made,)
 
 
 @attrs.define(eq=False)
@@ -149,7 +132,7 @@ class TaskRegistry:
         running = self.find_repeated(task)
         if running is not None:
             return running
-        done = [key for key, earlier in self._tasks.items() if earlier.is_done]
+        done = [key for key, earlier in self._tasks.items() if earlier.work.done()]
         for key in done[: max(0, len(self._tasks) - _MAX_REMEMBERED)]:
             del self._tasks[key]
         self._tasks[task.owner, task.id] = task
@@ -188,7 +171,7 @@ class TaskRegistry:
         if not task.is_named:
             return self._find_undelivered(task)
         earlier = self.find(task.owner, task.id)
-        if earlier is None or earlier.has_failed:
+        if earlier is None or earlier.has_failed():
             return None
         if earlier.fingerprint != task.fingerprint:
             raise ToolCallError(
@@ -205,7 +188,7 @@ class TaskRegistry:
                 earlier
                 for earlier in self.of(task.owner)
                 if earlier.fingerprint == task.fingerprint
-                and not (earlier.waiting or earlier.is_delivered or earlier.has_failed)
+                and not (earlier.waiting or earlier.is_delivered or earlier.has_failed())
                 and task.created - earlier.created < REPEAT_SECONDS
             ),
             None,
@@ -222,7 +205,7 @@ class TaskRegistry:
         Give running tasks a short time to finish, and leave the rest to recovery.
         """
         self._is_stopping = True
-        running = [task.work for task in self._tasks.values() if not task.is_done]
+        running = [task.work for task in self._tasks.values() if not task.work.done()]
         if not running:
             return
         await asyncio.wait(running, timeout=STOP_TIMEOUT)

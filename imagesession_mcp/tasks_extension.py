@@ -38,8 +38,7 @@ log = logging.getLogger("imagesession_mcp")
 
 class TaskParams(RequestParams):
     """
-    The parameters of `tasks/get`, `tasks/update` and `tasks/cancel`. Input responses are ignored,
-    because no tool here requests input.
+    The parameters of all three methods. Input responses are ignored, as no tool requests input.
     """
 
     task_id: str = Field(alias="taskId")
@@ -64,39 +63,30 @@ class ProtocolTask:
     created: dt.datetime = attrs.field(factory=lambda: dt.datetime.now(dt.UTC))
     updated: dt.datetime = attrs.field(factory=lambda: dt.datetime.now(dt.UTC))
 
-    @property
-    def status(self) -> str:
-        """
-        Its status, as the protocol names it.
-        """
-        if not self.call.done():
-            return "working"
-        if self.call.cancelled():
-            return "cancelled"
-        return "failed" if self.call.exception() else "completed"
+    def __attrs_post_init__(self) -> None:
+        self.call.add_done_callback(self._on_done)
+
+    def _on_done(self, _: object) -> None:
+        self.updated = dt.datetime.now(dt.UTC)
 
     def payload(self, result_type: str) -> dict[str, Any]:
         """
-        Return the task as the protocol defines it.
+        Return the task as the protocol defines it, with its outcome once it has ended.
 
         Args:
             result_type: `task` when it is created, `complete` in answers about it.
         """
+        status, outcome = _outcome(self.call) if self.call.done() else ("working", {})
         return {
             "resultType": result_type,
             "taskId": self.id,
-            "status": self.status,
+            "status": status,
             "createdAt": self.created.isoformat(),
             "lastUpdatedAt": self.updated.isoformat(),
             "ttlMs": _TTL_SECONDS * 1000,
             "pollIntervalMs": _POLL_MS,
+            **outcome,
         }
-
-    def on_done(self, _: asyncio.Task[HandlerResult]) -> None:
-        """
-        Record that it has ended.
-        """
-        self.updated = dt.datetime.now(dt.UTC)
 
 
 class TasksExtension(Extension):
@@ -117,10 +107,10 @@ class TasksExtension(Extension):
         """
         Return the three methods of the extension.
         """
-        handlers = {"get": self._get, "update": self._update, "cancel": self._cancel}
         return [
-            MethodBinding(f"tasks/{name}", TaskParams, handler, _VERSIONS)
-            for name, handler in handlers.items()
+            MethodBinding("tasks/get", TaskParams, self._get, _VERSIONS),
+            MethodBinding("tasks/update", TaskParams, self._update, _VERSIONS),
+            MethodBinding("tasks/cancel", TaskParams, self._cancel, _VERSIONS),
         ]
 
     async def intercept_tool_call(
@@ -146,12 +136,10 @@ class TasksExtension(Extension):
                 del self._tasks[earlier.id]
         task = ProtocolTask(current_principal(), call)
         self._tasks[task.id] = task
-        call.add_done_callback(task.on_done)
         return task
 
     async def _get(self, ctx: _Ctx, params: TaskParams) -> HandlerResult:
-        task = self._find(ctx, params)
-        return {**task.payload("complete"), **(_outcome(task.call) if task.call.done() else {})}
+        return self._find(ctx, params).payload("complete")
 
     async def _update(self, ctx: _Ctx, params: TaskParams) -> HandlerResult:
         self._find(ctx, params)
@@ -188,9 +176,7 @@ def _client_knows_tasks(ctx: _Ctx) -> bool:
 
 
 def _check_header(ctx: _Ctx, params: TaskParams) -> None:
-    """
-    Reject a request whose routing header names another task, as SEP-2243 requires.
-    """
+    # SEP-2243: the header routes the request, so it has to name the same task.
     headers = getattr(ctx.request, "headers", None)
     if headers is None:
         return
@@ -198,17 +184,19 @@ def _check_header(ctx: _Ctx, params: TaskParams) -> None:
         raise MCPError(t.HEADER_MISMATCH, "The header Mcp-Name does not name the task in the body.")
 
 
-def _outcome(call: asyncio.Task[HandlerResult]) -> dict[str, Any]:
+def _outcome(call: asyncio.Task[HandlerResult]) -> tuple[str, dict[str, Any]]:
     """
-    Return the outcome of an ended call: its result, or a protocol error.
+    Return the status of an ended call, and its result or protocol error.
     """
     if call.cancelled():
-        return {}
+        return "cancelled", {}
     error = call.exception()
-    if error is not None and not isinstance(error, MCPError):
-        log.error("A task failed", exc_info=error)
-        return {"error": {"code": t.INTERNAL_ERROR, "message": "Internal error"}}
-    name, value = ("result", call.result()) if error is None else ("error", error.error)
-    if isinstance(value, BaseModel):
-        value = value.model_dump(by_alias=True, mode="json", exclude_none=True)
-    return {name: value}
+    if error is None:
+        result = call.result()
+        if isinstance(result, BaseModel):
+            result = result.model_dump(by_alias=True, mode="json", exclude_none=True)
+        return "completed", {"result": result}
+    if isinstance(error, MCPError):
+        return "failed", {"error": error.error.model_dump(mode="json", exclude_none=True)}
+    log.error("A task failed", exc_info=error)
+    return "failed", {"error": {"code": t.INTERNAL_ERROR, "message": "Internal error"}}

@@ -17,6 +17,7 @@ from imagesession._domain.turn import ImageRecord, Turn, is_id
 from imagesession._engine.http import ReceivedImage
 from imagesession._engine.pixels import ImportedImage, InputImage, Source
 
+from .allowed_folders import metadata_files
 from .composite import restore_unmasked, validate_markup
 from .convert import to_provider_format
 from .inputs import path_of, read_image_input
@@ -190,8 +191,7 @@ def _read_sidecar(path: Path | None) -> Mapping[str, Any]:
     """
     if path is None:
         return {}
-    for name in (f"{path.stem}.json", f"{path.stem}_metadata.json"):
-        file = path.with_name(name)
+    for file in metadata_files(path):
         try:
             if file.stat().st_size > _MAX_SIDECAR:
                 continue

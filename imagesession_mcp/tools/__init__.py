@@ -5,7 +5,7 @@ All tools, in the order in which they are listed.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -14,11 +14,15 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import create_model
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
 
 from imagesession_mcp.context import CallContext
 from imagesession_mcp.errors import ToolCallError, called_parameters, error_result
 from imagesession_mcp.results import text_result
-from imagesession_mcp.tools import generation, library, params, sessions
+from imagesession_mcp.texts import read_table
+from imagesession_mcp.tools import generation, library, sessions
+from imagesession_mcp.tools.params import RequestId
 
 # Hints: whether a tool reads or changes the library, and whether it calls the provider.
 CREATES = ToolAnnotations(
@@ -32,6 +36,27 @@ CANCELS = GENERATES.model_copy(update={"destructive_hint": True, "idempotent_hin
 # Comparing names takes time that grows with their length; no tool or argument has a longer name.
 _MAX_NAME = 80
 _MAX_NAMED = 5
+_DESCRIPTIONS = read_table("parameters.toml")
+
+
+class _ShortSchema(GenerateJsonSchema):
+    """
+    Leaves out what agents do not need and what fills their context: titles that repeat names,
+    defaults of null, the choice of null, and that an object may have any keys.
+    """
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ANN401, ARG002 - pydantic's own
+        return False
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        described = super().default_schema(schema)
+        return {name: value for name, value in described.items() if value is not None}
+
+    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:  # noqa: ARG002 - as above
+        return {"type": "object"}
 
 
 class LibraryTool(Tool):
@@ -55,20 +80,17 @@ class LibraryTool(Tool):
         )
         assert isinstance(tool, LibraryTool)  # noqa: S101 - tells the type checkers
         arguments = tool.fn_metadata.arg_model
-        if tool.generates:
-            arguments = create_model(
-                arguments.__name__, __base__=arguments, request_id=(params.RequestId, None)
-            )
+        if hints == GENERATES:
+            arguments = create_model("Arguments", __base__=arguments, request_id=(RequestId, None))
             tool.fn_metadata.arg_model = arguments
-        tool.parameters = strip_schema(arguments.model_json_schema(by_alias=True))
+        tool.parameters = arguments.model_json_schema(schema_generator=_ShortSchema)
+        del tool.parameters["title"]
+        texts = _DESCRIPTIONS | _DESCRIPTIONS.get(tool.name, {})
+        tool.parameters["properties"] = {
+            name: {"description": texts[name], **schema}
+            for name, schema in tool.parameters["properties"].items()
+        }
         return tool
-
-    @property
-    def generates(self) -> bool:
-        """
-        Whether it makes images.
-        """
-        return self.annotations == GENERATES
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -76,13 +98,6 @@ class LibraryTool(Tool):
         The names of its arguments.
         """
         return tuple(self.parameters["properties"])
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        """
-        The names of the arguments that it cannot do without.
-        """
-        return tuple(self.parameters.get("required", ()))
 
     async def run(
         self,
@@ -101,7 +116,7 @@ class LibraryTool(Tool):
             call = CallContext.from_request(context)
             request_id = values.pop("request_id", None)
             answer = partial(self.fn, call, **values)
-            if self.generates:
+            if self.annotations == GENERATES:
                 return await call.generate(answer, request_id)
             answered = await answer()
             if not isinstance(answered, CallToolResult):
@@ -121,7 +136,7 @@ class LibraryTool(Tool):
         unknown = [argument for argument in given if argument not in known]
         if not unknown:
             return
-        missing = [argument for argument in self.required if argument not in given]
+        missing = [name for name in self.parameters.get("required", ()) if name not in given]
         matches, hint = _suggest_name(unknown[0], missing or known)
         names = ", ".join(repr(argument[:40]) for argument in unknown[:_MAX_NAMED])
         needs = f" It needs {', '.join(missing)}." if missing else ""
@@ -132,37 +147,7 @@ class LibraryTool(Tool):
         )
 
 
-def strip_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Return a schema without parts that agents do not need and that fill their context: titles that
-    repeat names, defaults of null, and the choice of null beside a default.
-    """
-    stripped = {
-        name: _strip_value(name, value)
-        for name, value in schema.items()
-        if name != "title" and not (name == "default" and value is None)
-    }
-    choices = [choice for choice in stripped.get("anyOf", ()) if choice != {"type": "null"}]
-    if "default" in schema and len(choices) == 1:
-        del stripped["anyOf"]
-        stripped = {**choices[0], **stripped}
-    return stripped
-
-
-def _strip_value(name: str, value: Any) -> Any:  # noqa: ANN401 - JSON
-    if name in {"properties", "$defs"}:
-        return {key: strip_schema(schema) for key, schema in value.items()}
-    if name == "items":
-        return strip_schema(value)
-    if name == "anyOf":
-        return [strip_schema(schema) for schema in value]
-    return value
-
-
 def _suggest_name(name: str, known: Iterable[str]) -> tuple[list[str], str]:
-    """
-    Return the most similar name, if any, and a hint for the error message.
-    """
     matches = difflib.get_close_matches(name[:_MAX_NAME], list(known), n=1)
     return matches, f" Did you mean {matches[0]!r}?" if matches else ""
 
@@ -187,7 +172,7 @@ TOOLS = tuple(
         (library.upload_image, "Upload an image", CREATES),
         (library.view_image, "View an image", READ_ONLY),
         (library.list_images, "Find images", READ_ONLY),
-        (library.delete_image, "Delete an image, or bring it back", DELETES),
+        (library.mark_image, "Star, tag or delete an image", DELETES),
         (library.get_generation, "Get the image of a running call", READ_ONLY),
         (library.cancel_generation, "Cancel a generation", CANCELS),
         (library.estimate_cost, "Estimate an image's cost", READ_ONLY),

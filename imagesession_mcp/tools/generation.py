@@ -6,9 +6,7 @@ returns a method of the library with its arguments, which is then run as a task.
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 import imagesession
 from imagesession_mcp import payloads
@@ -22,16 +20,16 @@ from imagesession_mcp.tools.params import build_options
 async def generate_image_in_session(
     call: CallContext,
     *,
-    session_id: params.SessionId,
-    prompt: params.Prompt,
-    reference_image_path: params.ReferencePath = None,
-    mask_image_path: params.Mask = None,
+    session_id: str,
+    prompt: str,
+    reference_image_path: params.OptionalText = None,
+    mask_image_path: params.OptionalText = None,
     quality: params.Quality = "auto",
-    size: params.Size = "auto",
+    size: str = "auto",
     background: params.Background = "auto",
     reference_images: params.References = None,
-    branch: params.Branch = "main",
-    reopen: params.Reopen = False,
+    branch: str = "main",
+    reopen: bool = False,
     options: params.Options = None,
 ) -> Generation:
     """
@@ -44,7 +42,7 @@ async def generate_image_in_session(
         session.generate,
         prompt,
         references=await call.resolve_images(names, "reference_images"),
-        mask=await call.resolve_optional_image(mask_image_path, "mask_image_path"),
+        mask=await call.resolve_image(mask_image_path, "mask_image_path"),
         **build_options(options, quality=quality, size=size, background=background),
     )
 
@@ -52,15 +50,15 @@ async def generate_image_in_session(
 async def generate_image(
     call: CallContext,
     *,
-    prompt: params.Prompt,
-    session_id: params.OptionalSession = None,
-    model: params.Model = "auto",
+    prompt: str,
+    session_id: params.OptionalText = None,
+    model: str = "auto",
     quality: params.Quality = "auto",
-    size: params.Size = "auto",
+    size: str = "auto",
     background: params.Background = "auto",
-    use_case: params.UseCase = "general",
+    use_case: str = "general",
     reference_images: params.References = None,
-    branch: params.Branch = "main",
+    branch: str = "main",
     options: params.Options = None,
 ) -> Generation:
     """
@@ -80,18 +78,18 @@ async def generate_image(
 async def edit_image(
     call: CallContext,
     *,
-    prompt: params.Prompt,
-    image_path: params.OptionalImage = None,
-    session_id: params.OptionalSession = None,
-    mask_path: params.Mask = None,
+    prompt: str,
+    image_path: params.OptionalText = None,
+    session_id: params.OptionalText = None,
+    mask_path: params.OptionalText = None,
     quality: params.Quality = "auto",
-    size: params.Size = "auto",
+    size: str = "auto",
     background: params.Background = "auto",
     reference_images: params.References = None,
-    markup_path: params.Markup = None,
-    resize_mask: params.ResizeMask = False,
-    preserve_unmasked: params.PreserveUnmasked = False,
-    branch: params.Branch = "main",
+    markup_path: params.OptionalText = None,
+    resize_mask: bool = False,
+    preserve_unmasked: bool = False,
+    branch: str = "main",
     options: params.Options = None,
 ) -> Generation:
     """
@@ -99,14 +97,14 @@ async def edit_image(
     session, generate_image_in_session changes the last image by a prompt alone. Bills one image.
     """
     target = await call.session_or_studio(session_id, branch)
-    image = await call.resolve_optional_image(image_path, "image_path")
+    image = await call.resolve_image(image_path, "image_path")
     call.extra.update(_original_image(image, image_path))
     return partial(
         target.edit,
         prompt,
         image=image,
-        mask=await call.resolve_optional_image(mask_path, "mask_path"),
-        markup=await call.resolve_optional_image(markup_path, "markup_path"),
+        mask=await call.resolve_image(mask_path, "mask_path"),
+        markup=await call.resolve_image(markup_path, "markup_path"),
         references=await call.resolve_images(reference_images, "reference_images"),
         resize_mask=resize_mask,
         preserve_unmasked=preserve_unmasked,
@@ -117,16 +115,16 @@ async def edit_image(
 async def generate_product_image(
     call: CallContext,
     *,
-    product_description: params.ProductDescription,
-    session_id: params.OptionalSession = None,
+    product_description: str,
+    session_id: params.OptionalText = None,
     background_type: params.BackgroundType = "white",
     angle: params.Angle = "front",
     lighting: params.Lighting = "studio",
-    batch_count: params.BatchCount = 1,
+    batch_count: int = 1,
     quality: params.Quality = "auto",
-    size: params.Size = "auto",
+    size: str = "auto",
     reference_images: params.References = None,
-    branch: params.Branch = "main",
+    branch: str = "main",
     options: params.Options = None,
 ) -> Generation:
     """
@@ -149,14 +147,14 @@ async def generate_ui_asset(
     call: CallContext,
     *,
     asset_type: params.AssetType,
-    description: params.AssetDescription,
-    session_id: params.OptionalSession = None,
+    description: str,
+    session_id: params.OptionalText = None,
     theme: params.Theme = "modern",
     style_preset: params.StylePreset = "flat",
     size_preset: params.SizePreset = "standard",
     quality: params.Quality = "auto",
     reference_images: params.References = None,
-    branch: params.Branch = "main",
+    branch: str = "main",
     options: params.Options = None,
 ) -> Generation:
     """
@@ -182,16 +180,14 @@ async def generate_ui_asset(
 async def analyze_and_improve_image(
     call: CallContext,
     *,
-    improvement_goals: params.Goals,
-    image_path: params.OptionalImage = None,
-    session_id: params.OptionalSession = None,
-    preserve_elements: params.PreserveElements = None,
-    analyze_only: Annotated[
-        bool, Field(description="Returns the findings without a new image, for far less.")
-    ] = False,
+    improvement_goals: str,
+    image_path: params.OptionalText = None,
+    session_id: params.OptionalText = None,
+    preserve_elements: params.OptionalText = None,
+    analyze_only: bool = False,
     quality: params.Quality = "auto",
-    size: params.Size = "auto",
-    branch: params.Branch = "main",
+    size: str = "auto",
+    branch: str = "main",
     options: params.Options = None,
 ) -> Generation | Payload:
     """
@@ -200,7 +196,7 @@ async def analyze_and_improve_image(
     """
     chosen = build_options(options, quality=quality, size=size)
     target = await call.session_or_studio(session_id, branch)
-    image = await call.resolve_optional_image(image_path, "image_path")
+    image = await call.resolve_image(image_path, "image_path")
     if analyze_only:
         analysis = target.analyze(image, goals=improvement_goals, model=chosen.get("model"))
         found = await call.with_progress(analysis, "analyzing")

@@ -25,13 +25,14 @@ _VIEW_BYTES = 75_000
 _VIEW_SIDE = 768
 _MAX_UPLOAD = 10_000_000
 _CANCEL_TIMEOUT = 12.0
+_SAME_IN_STATS = ("library", "active_sessions", "total_sessions", "session_timeout_hours")
 
 
 async def upload_image(
     call: CallContext,
     *,
-    data: Annotated[str, Field(description="The file in base64, at most 10 MB.")],
-    prompt: Annotated[params.OptionalText, Field(description="What it shows.")] = None,
+    data: str,
+    prompt: params.OptionalText = None,
 ) -> Payload:
     """
     Add an image of your own to the library, when the server cannot read its file. Costs nothing.
@@ -44,16 +45,14 @@ async def upload_image(
     # As a URL of its own content, it can be nothing else, such as the path of a file.
     url = data if data.startswith("data:") else f"data:;base64,{data}"
     image = await call.studio.images.import_file(url, prompt=prompt)
-    return payloads.view_payload(image, shown=True)
+    return {**payloads.image_row(image), "image_path": payloads.path_of(image)}
 
 
 async def view_image(
     call: CallContext,
     *,
-    image_id: params.ImageId,
-    max_side: Annotated[
-        int, Field(description="The longer edge in pixels, at most.", ge=64, le=2048)
-    ] = _VIEW_SIDE,
+    image_id: str,
+    max_side: Annotated[int, Field(ge=64, le=2048)] = _VIEW_SIDE,
 ) -> CallToolResult:
     """
     View a saved image, as large as you ask, with its path; over HTTP also with an address that
@@ -63,7 +62,11 @@ async def view_image(
     # As many bytes for each pixel, at any size.
     max_bytes = max(_VIEW_BYTES, round(_VIEW_BYTES * (max_side / _VIEW_SIDE) ** 2))
     shown = await results.preview(image, max_bytes, max_side)
-    payload = {**payloads.view_payload(image, shown=bool(shown)), **call.download_address(image)}
+    payload = {**payloads.image_row(image), "image_path": payloads.path_of(image)}
+    if not shown:
+        payload["note"] = f"It cannot be shown; its resource is {payloads.uri_of(image.id)}."
+    if (downloads := call.state.downloads) and call.ctx and call.ctx.headers:
+        payload["download_url"] = downloads.make(call.ctx.headers, call.principal, image.id)
     # The image comes first, because some frameworks pass on only the first block.
     return CallToolResult(content=[*shown, *results.text_result(payload).content])
 
@@ -71,31 +74,17 @@ async def view_image(
 async def list_images(
     call: CallContext,
     *,
-    session_id: Annotated[
-        params.OptionalText, Field(description="Only images of that session.")
-    ] = None,
-    kind: Annotated[
-        params.OptionalText,
-        Field(
-            description="general, product, ui_asset, edit, improvement, variation, batch, import "
-            "or promotion."
-        ),
-    ] = None,
-    text: Annotated[params.OptionalText, Field(description="Contained in the prompt.")] = None,
-    since: Annotated[
-        params.OptionalText, Field(description="The first day, as '2026-11-24'.")
-    ] = None,
-    until: Annotated[params.OptionalText, Field(description="The last day.")] = None,
-    starred: Annotated[bool | None, Field(description="Only with a star.")] = None,
-    tags: Annotated[list[str] | None, Field(description="With all of these tags.")] = None,
-    deleted: Annotated[bool, Field(description="Those in the bin instead.")] = False,
+    session_id: params.OptionalText = None,
+    kind: params.OptionalText = None,
+    text: params.OptionalText = None,
+    since: params.OptionalText = None,
+    until: params.OptionalText = None,
+    starred: bool | None = None,
+    tags: list[str] | None = None,
+    deleted: bool = False,
     limit: params.Limit = 20,
-    before: Annotated[
-        params.OptionalText, Field(description="Continues after the image of that image_id.")
-    ] = None,
-    detailed: Annotated[
-        bool, Field(description="Adds paths, kinds, sessions, days and costs.")
-    ] = False,
+    before: params.OptionalText = None,
+    detailed: bool = False,
 ) -> Payload:
     """
     Find saved images, the latest first. Costs nothing.
@@ -119,37 +108,49 @@ async def list_images(
     }
 
 
-async def delete_image(
+async def mark_image(
     call: CallContext,
     *,
-    image_id: params.ImageId,
-    restore: Annotated[bool, Field(description="Brings it back from the bin instead.")] = False,
+    image_id: str,
+    starred: bool | None = None,
+    tags: list[str] | None = None,
+    deleted: bool | None = None,
 ) -> Payload:
     """
-    Put an image into the library's bin, which only people empty. Sessions go on from the turn
-    before. Costs nothing.
+    Star or tag an image, which list_images finds it by, or put it into the library's bin, which
+    only people empty; its session goes on from the turn before. Costs nothing.
     """
-    if restore:
+    if deleted is False:
         await call.studio.images.restore(image_id)
-    else:
-        await (await call.image(image_id)).delete()
-    return {"image_id": image_id, "deleted": not restore}
+    image = await call.image(image_id)
+    if starred is not None:
+        await (image.star() if starred else image.unstar())
+    if tags is not None:
+        kept = {tag.strip().casefold() for tag in tags}
+        await image.tag(*tags)
+        await image.untag(*(tag for tag in image.tags if tag.casefold() not in kept))
+    if deleted:
+        await image.delete()
+    return {
+        "image_id": payloads.short_id(image.id),
+        "starred": image.starred,
+        "tags": image.tags,
+        "deleted": bool(deleted),
+    }
 
 
-async def get_generation(
-    call: CallContext, *, generation_id: params.GenerationId
-) -> CallToolResult:
+async def get_generation(call: CallContext, *, generation_id: str) -> CallToolResult:
     """
     Get an image that was not ready when its call returned: waits for it, also after a restart of
     the server. Costs nothing.
     """
     task = call.state.tasks.find(call.principal, generation_id)
     if task is not None:
-        return await call.result_or_handle(task)
+        return await call.result_or_handle(task, {})
     settings = call.state.settings
     settling = call.settle(generation_id, settings.wait_seconds)
     if not await call.with_progress(settling, "checking for the result"):
-        return results.pending_result(generation_id, "of an earlier run, not settled yet")
+        return results.pending_result(generation_id, "of an earlier run, not settled yet", {})
     saved = await call.find_saved(generation_id)
     if not saved:
         known_ids = [task.id for task in call.state.tasks.of(call.principal)][:10]
@@ -163,7 +164,7 @@ async def get_generation(
     return await results.build_result(tuple(saved), settings, batch=is_batch, extra={})
 
 
-async def cancel_generation(call: CallContext, *, generation_id: params.GenerationId) -> Payload:
+async def cancel_generation(call: CallContext, *, generation_id: str) -> Payload:
     """
     Stop a running generation, which cancelling its call does not. Work done until then may still
     be billed.
@@ -171,7 +172,7 @@ async def cancel_generation(call: CallContext, *, generation_id: params.Generati
     task = call.state.tasks.find(call.principal, generation_id)
     if task is None:
         await get_generation(call, generation_id=generation_id)
-    elif not task.is_done:
+    elif not task.work.done():
         for turn_id in await call.pending_turns(generation_id):
             await call.studio.requests.cancel(turn_id)
         task.work.cancel()
@@ -187,7 +188,7 @@ async def cancel_generation(call: CallContext, *, generation_id: params.Generati
 
 
 def _outcome(task: GenerationTask | None) -> tuple[str, str]:
-    if task is not None and not task.is_done:
+    if task is not None and not task.work.done():
         return "running", "It is being stopped."
     try:
         if task is not None:
@@ -202,16 +203,16 @@ def _outcome(task: GenerationTask | None) -> tuple[str, str]:
 async def estimate_cost(
     call: CallContext,
     *,
-    prompt: Annotated[str, Field(description="Its prompt.")] = "",
-    session_id: params.OptionalSession = None,
+    prompt: str = "",
+    session_id: params.OptionalText = None,
     quality: params.Quality = "auto",
-    size: params.Size = "auto",
+    size: str = "auto",
     background: params.Background = "auto",
-    model: params.Model = "auto",
-    image_path: params.OptionalImage = None,
+    model: str = "auto",
+    image_path: params.OptionalText = None,
     reference_images: params.References = None,
-    count: Annotated[int, Field(description="How many such images.")] = 1,
-    branch: params.Branch = "main",
+    count: int = 1,
+    branch: str = "main",
     options: params.Options = None,
 ) -> Payload:
     """
@@ -221,7 +222,7 @@ async def estimate_cost(
     target = await call.session_or_studio(session_id, branch)
     estimate = await target.estimate(
         prompt,
-        image=await call.resolve_optional_image(image_path, "image_path"),
+        image=await call.resolve_image(image_path, "image_path"),
         references=await call.resolve_images(reference_images, "reference_images"),
         n=count,
         **build_options(options, quality=quality, size=size, background=background, model=model),
@@ -240,13 +241,10 @@ async def get_usage_guide(call: CallContext) -> Payload:
     assert call.ctx is not None  # noqa: S101 - a tool is called in a request
     tools = await call.ctx.mcp_server.list_tools()
     return {
+        **guide.FACTS,
         "version": imagesession.__version__,
-        "architecture": "sessions kept on disk, over OpenAI's Responses API",
         "guide_content": guide.render(tools),
-        "last_updated": guide.LAST_UPDATED,
         "total_tools": len(tools),
-        "key_features": guide.FEATURES,
-        "quick_start": guide.QUICK_START,
     }
 
 
@@ -255,17 +253,14 @@ async def get_server_stats(call: CallContext) -> Payload:
     Get the server's sessions, images, today's costs and budget, and running generations. Costs
     nothing.
     """
-    running = [task.id for task in call.state.tasks.of(call.principal) if not task.is_done]
+    running = [task.id for task in call.state.tasks.of(call.principal) if not task.work.done()]
     stats = await call.studio.stats()
     return {
         "server_version": stats.version,
         "api_type": stats.provider,
-        "library": stats.library,
-        "active_sessions": stats.active_sessions,
         "max_sessions": stats.max_active_sessions,
-        "total_sessions": stats.total_sessions,
         "total_images_generated": stats.total_images,
-        "session_timeout_hours": stats.session_timeout_hours,
+        **payloads.select(stats, *_SAME_IN_STATS),
         "models_in_use": list(stats.models_in_use),
         "spent_today_usd": round(stats.spent_today, 5),
         "spent_usd": round(stats.spent, 5),

@@ -23,15 +23,13 @@ _ACTIONS = ("undo", "redo", "checkout", "branch")
 async def create_image_session(
     call: CallContext,
     *,
-    description: Annotated[
-        str, Field(description="What it is about; sent to the model with every prompt.")
-    ],
-    model: params.Model = "auto",
-    session_name: params.SessionName = None,
+    description: str,
+    model: str = "auto",
+    session_name: params.OptionalText = None,
     quality: params.Quality = "auto",
-    size: params.Size = "auto",
+    size: str = "auto",
     background: params.Background = "auto",
-    resume: Annotated[bool, Field(description="Continues the session of that name.")] = False,
+    resume: bool = False,
     reference_images: params.References = None,
     options: params.Options = None,
 ) -> Payload:
@@ -47,28 +45,27 @@ async def create_image_session(
         description, name=session_name, resume=resume, references=references, **defaults
     )
     status = await session.status()
-    chosen = imagesession.GenerateOptions().updated(status.options)
-    if notices := await call.notices(chosen.model, chosen.image_model):
-        call.extra["warnings"] = notices
+    await call.warn_of_models(imagesession.GenerateOptions().updated(status.options))
     names = ("session_id", "session_name", "description", "model", "created_at")
     return {**payloads.select(status, *names), "status": status.state}
 
 
 async def get_session_status(
-    call: CallContext, *, session_id: params.SessionId, branch: params.Branch = "main"
+    call: CallContext, *, session_id: str, branch: str = "main"
 ) -> Payload:
     """
     Get a session's images, branches, head (the image that the next prompt refines) and costs.
     Costs nothing.
     """
     session = await call.session(session_id, branch)
-    return payloads.status_payload(await session.status())
+    status = payloads.status_payload(await session.status())
+    return {**status, **payloads.untrusted(*await session.turns())}
 
 
 async def list_active_sessions(
     call: CallContext,
     *,
-    include_inactive: Annotated[bool, Field(description="Lists idle and closed ones too.")] = False,
+    include_inactive: bool = False,
     limit: params.Limit = 20,
 ) -> Payload:
     """
@@ -85,7 +82,7 @@ async def list_active_sessions(
     }
 
 
-async def close_session(call: CallContext, *, session_id: params.SessionId) -> Payload:
+async def close_session(call: CallContext, *, session_id: str) -> Payload:
     """
     Close a finished session. Nothing is deleted, and generate_image_in_session continues it with
     reopen=true. Costs nothing.
@@ -103,12 +100,10 @@ async def close_session(call: CallContext, *, session_id: params.SessionId) -> P
 async def promote_image_to_session(
     call: CallContext,
     *,
-    image_path: params.Image,
-    session_description: Annotated[
-        str, Field(description="The default is the image's prompt.")
-    ] = "",
-    session_name: params.SessionName = None,
-    model: params.Model = "auto",
+    image_path: str,
+    session_description: str = "",
+    session_name: params.OptionalText = None,
+    model: str = "auto",
     options: params.Options = None,
 ) -> Payload:
     """
@@ -140,7 +135,7 @@ async def promote_image_to_session(
             "generation_id": head.record.call_id,
             "image_id": payloads.short_id(head.id),
         },
-        **payloads.untrusted(head),
+        **payloads.untrusted(head.turn),
         "ready_for_refinement": True,
         "next_steps": [
             "generate_image_in_session refines the image.",
@@ -153,17 +148,12 @@ async def promote_image_to_session(
 async def navigate_session(
     call: CallContext,
     *,
-    session_id: params.SessionId,
-    action: Annotated[
-        str, Field(description="What to do.", json_schema_extra={"enum": list(_ACTIONS)})
-    ],
-    at: Annotated[
-        params.OptionalText,
-        Field(description="checkout, branch: the image_id; branch starts at the last by default."),
-    ] = None,
-    steps: Annotated[int, Field(description="undo, redo: how many turns.")] = 1,
-    name: Annotated[params.OptionalText, Field(description="branch: its name.")] = None,
-    branch: params.Branch = "main",
+    session_id: str,
+    action: Annotated[str, Field(json_schema_extra={"enum": list(_ACTIONS)})],
+    at: params.OptionalText = None,
+    steps: int = 1,
+    name: params.OptionalText = None,
+    branch: str = "main",
 ) -> Payload:
     """
     Choose the image that the next prompt refines: undo and redo go back and forward, checkout goes

@@ -250,7 +250,7 @@ METHODS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
     ),
     "navigate_session": (AsyncImageSession.branch, {}),
     "list_images": (AsyncImagesResource.list, {"session": "session_id"}),
-    "delete_image": (AsyncImagesResource.delete, {"targets": "image_id"}),
+    "mark_image": (AsyncImagesResource.delete, {"targets": "image_id"}),
     "estimate_cost": (
         AsyncStudio.estimate,
         {"image": "image_path", "references": "reference_images", "n": "count"},
@@ -258,9 +258,6 @@ METHODS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
 }
 # Parameters of methods that their tools do not have, and why.
 UNSUPPORTED = {
-    ("list_images", "starred"): "no tool sets stars",
-    ("list_images", "tags"): "no tool sets tags",
-    ("list_images", "deleted"): "no tool restores",
     ("generate_ui_asset", "n"): "each asset of a set has a description of its own",
     ("generate_image", "mask"): "edit_image takes masks; a single new picture has none",
     ("create_image_session", "provider_state"): "the server's operator chooses it",

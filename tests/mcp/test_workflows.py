@@ -110,7 +110,8 @@ async def test_standalone_image_becomes_a_session(room: Room) -> None:
 
 async def test_images_of_openai_image_mcp_are_promoted(room: Room, tmp_path: Path) -> None:
     """
-    An image of openai-image-mcp is promoted with the metadata file beside it.
+    An image of openai-image-mcp is promoted with the metadata file beside it. Wherever its texts
+    are shown, they are marked as not the caller's.
     """
     folder = tmp_path / "generated_images"
     folder.mkdir()
@@ -127,6 +128,12 @@ async def test_images_of_openai_image_mcp_are_promoted(room: Room, tmp_path: Pat
         assert "not instructions" in promoted["untrusted"]
         listed = await call.success("list_images")
         assert "not instructions" in listed["images"][0]["untrusted"]
+        status = await call.success("get_session_status", session_id=promoted["session_id"])
+        assert "not instructions" in status["untrusted"]
+        image_uri = f"imagesession://images/{promoted['promoted_image']['image_id']}/metadata"
+        session_uri = f"imagesession://sessions/{promoted['session_id']}"
+        for uri in (image_uri, session_uri):
+            assert "not instructions" in (await call.client.read_resource(uri)).model_dump_json()
         own = await call.success("generate_image", prompt="a barn")
         assert "untrusted" not in own
         again = await call.success("promote_image_to_session", image_path=own["image_id"])
@@ -302,20 +309,48 @@ async def test_delete_and_restore(room: Room) -> None:
         turn = {"session_id": session}
         kept = await call.success("generate_image_in_session", **turn, prompt="a")
         image = await call.success("generate_image_in_session", **turn, prompt="b")
-        await call.success("delete_image", image_id=image["image_id"])
+        await call.success("mark_image", image_id=image["image_id"], deleted=True)
         status = await call.success("get_session_status", **turn)
         assert status["head_image_id"] == kept["image_id"]
         (deleted,) = (await call.success("list_images", deleted=True))["images"]
         assert deleted["image_id"] == image["image_id"]
-        for name in ("view_image", "delete_image"):
+        for name in ("view_image", "mark_image"):
             error = (await call.failure(name, image_id=image["image_id"]))["error"]
-            assert "delete_image, image_id" in error
-            assert "restore true" in error
-        await call.success("delete_image", image_id=image["image_id"], restore=True)
+            assert "mark_image, image_id" in error
+            assert "deleted false" in error
+        await call.success("mark_image", image_id=image["image_id"], deleted=False)
         assert images(await call("view_image", image_id=image["image_id"]))
         assert (await call.success("list_images", deleted=True))["images"] == []
-        error = await call.failure("delete_image", image_id="nope")
+        error = await call.failure("mark_image", image_id="nope")
         assert error["code"] == "image_not_found"
+
+
+async def test_stars_and_tags(room: Room) -> None:
+    """
+    A star and tags are set, replaced and removed without deleting anything, and images are found by
+    them.
+    """
+    async with room.connect() as call:
+        image, other = [
+            (await call.success("generate_image", prompt=prompt))["image_id"] for prompt in "ab"
+        ]
+        marks = await call.success("mark_image", image_id=image, starred=True, tags=["tea", "logo"])
+        assert (marks["starred"], marks["tags"], marks["deleted"]) == (True, ["logo", "tea"], False)
+        await call.success("mark_image", image_id=other, tags=["tea"])
+        for query, found in (
+            ({"starred": True}, [image]),
+            ({"starred": False}, [other]),
+            ({"tags": ["tea"]}, [other, image]),
+            ({"tags": ["tea", "logo"]}, [image]),
+        ):
+            listed = await call.success("list_images", detailed=True, **query)
+            assert [item["image_id"] for item in listed["images"]] == found
+        assert listed["images"][0]["starred"] is True
+        marks = await call.success("mark_image", image_id=image, starred=False, tags=["pot"])
+        assert (marks["starred"], marks["tags"]) == (False, ["pot"])
+        error = await call.failure("mark_image", image_id=image, tags=["a\nb"])
+        assert error["code"] == "invalid_parameters"
+        assert (await call.success("mark_image", image_id=image))["tags"] == ["pot"]
 
 
 async def test_list_and_view(room: Room) -> None:

@@ -45,19 +45,13 @@ async def main(port: str, library: str, kind: str) -> None:
         library: An empty folder.
         kind: `stateless` (the default) or `sessions`, in which the server can send requests.
     """
-    settings = Settings(
-        library=Path(library),
-        offline=True,
-        http=True,
-        port=int(port),
-        stateless=kind == "stateless",
-    )
+    settings = Settings(library=Path(library), offline=True, http=True, port=int(port))
     server = build_authenticated_server(settings)
     add_tools(server)
     add_elicitation(server)
     add_documents(server)
     _add_legacy_methods(server)
-    await run_uvicorn(build_asgi_app(server, settings), settings)
+    await run_uvicorn(build_asgi_app(server, settings, stateless=kind == "stateless"), settings)
 
 
 if __name__ == "__main__":
