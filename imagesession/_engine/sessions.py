@@ -143,7 +143,8 @@ def get_or_create_session(
     description: str, settings: SessionSettings, config: StudioConfig
 ) -> Workflow[SessionRecord]:
     """
-    Return the session that has this name, reopened if it was closed; else create it.
+    Return the session that has this name, reopened if it was closed, with these settings; else
+    create it.
 
     Raises:
         InvalidRequestError: No name is given.
@@ -151,9 +152,13 @@ def get_or_create_session(
     name = settings.name
     if name is None:
         raise InvalidRequestError("resume=True finds a session by its name; pass name=.")
-    if (yield from StoreCall(lambda store: store.sessions_named(name))):
-        return (yield from get_session(name, MAIN, reopen=True))
-    return (yield from create_session(description, settings, config))
+    if not (yield from StoreCall(lambda store: store.sessions_named(name))):
+        return (yield from create_session(description, settings, config))
+    record = yield from get_session(name, MAIN, reopen=True)
+    changed = attrs.evolve(settings, name=None)
+    if changed == SessionSettings():
+        return record
+    return (yield from update_session(record.id, None, changed, config))
 
 
 def _validate_choices(settings: SessionSettings, config: StudioConfig, now: dt.datetime) -> None:
