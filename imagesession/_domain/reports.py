@@ -350,10 +350,10 @@ def _words(name: str, value: object) -> str:
     if isinstance(value, dt.datetime):
         return f"{value:%Y-%m-%d %H:%M:%S} UTC"
     if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "-"
+        return ", ".join(map(str, value)) or "none"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {number}" for key, number in value.items()) or "-"
-    return "-" if value is None else str(value)
+        return ", ".join(f"{key} {number}" for key, number in value.items()) or "none"
+    return "none" if value is None else str(value)
 
 
 for _public in (

@@ -98,7 +98,7 @@ def test_display_text_of_an_analysis_is_its_summary() -> None:
     An analysis, which is JSON, is displayed as its summary; other texts, and broken ones, as they
     are.
     """
-    refused = turn(1, prompt="a fox", text="I cannot make that.")
+    refused = attrs.evolve(turn(1, prompt="a fox"), text="I cannot make that.")
     analysis = attrs.evolve(refused, kind="analysis", text='{"summary": "Dark.", "findings": []}')
     assert formatting.display_text(refused) == "I cannot make that."
     assert formatting.display_text(analysis) == "Dark."
