@@ -39,4 +39,4 @@ with Studio.from_env(quality="low") as studio:
 print("\nOpen these with a double click:")
 print(f"{whole}  ({whole.stat().st_size / 1000:.0f} kB)")
 print(f"{part}  ({part.stat().st_size / 1000:.0f} kB)")
-print("In a picture, press B to lay it over the one before.")
+print("In an image, press B to lay it over the one before.")

@@ -27,8 +27,8 @@ def photograph(studio: Studio, product: str) -> tuple[SavedImage, ...]:
 with Studio.from_env(quality="low", size="1024x1024") as studio:
     print(f"Images come from {studio.provider}.")
     print(f"They are saved in {studio.library}")
-    pictures = 3 * len(PRODUCTS)
-    print(f"With a key, {pictures} of them cost {studio.estimate(n=pictures)}.\n")
+    count = 3 * len(PRODUCTS)
+    print(f"With a key, {count} of them cost {studio.estimate(n=count)}.\n")
 
     for product in PRODUCTS:
         images = photograph(studio, product)

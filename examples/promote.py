@@ -43,7 +43,7 @@ with Studio.from_env(quality="low", size="1536x1024") as studio:
     # Any file: it is copied, and the session starts with it.
     with tempfile.TemporaryDirectory() as folder:
         photo = from_elsewhere(folder, single)
-        postcard = studio.promote(photo, "An old postcard of this picture", name="Postcard")
+        postcard = studio.promote(photo, "An old postcard of this image", name="Postcard")
     postcard.generate("in sepia, like an old photograph")
     postcard.generate("add a hot air balloon")
 

@@ -27,7 +27,7 @@ def program(steps: int) -> None:
     """
     with Studio.from_env(quality="low", size="1024x1536") as studio:
         session = studio.session("A travel poster", name=NAME, resume=True)
-        print(f"{session}: with a key, the next picture costs {session.estimate()}")
+        print(f"{session}: with a key, the next image costs {session.estimate()}")
         for step in STEPS[:steps]:
             # Each step has an idempotency key: an existing image is not requested again.
             image = session.generate(step, idempotency_key=f"{NAME}: {step}")
@@ -51,4 +51,4 @@ with Studio.from_env() as studio:
         archive = session.export(Path(folder, "cape-faro.zip"))
         with Studio.from_env(Path(folder, "another library")) as elsewhere:
             copy = elsewhere.sessions.import_archive(archive)
-            print(f"\n{archive.name} brought {len(copy.images())} pictures along:\n{copy.tree()}")
+            print(f"\n{archive.name} brought {len(copy.images())} images along:\n{copy.tree()}")

@@ -82,6 +82,7 @@ __all__ = [
     "CorruptRecordError",
     "GenerationFailedError",
     "ImageSessionError",
+    "IncompleteExportWarning",
     "InsufficientQuotaError",
     "InvalidImageError",
     "InvalidOptionError",
@@ -423,6 +424,12 @@ class InvalidResponseError(ProviderError):
 class AmbiguousNameWarning(UserWarning):
     """
     Several sessions have a name; the latest was opened. The message has the ids of the others.
+    """
+
+
+class IncompleteExportWarning(UserWarning):
+    """
+    Files of a session's images are missing in the library, and so in its export.
     """
 
 

@@ -17,6 +17,11 @@ import attrs
 from imagesession_mcp import cli
 from imagesession_mcp.settings import Settings
 
+_FOR_PEOPLE = (
+    "imagesession-mcp waits for an MCP client on this terminal; Ctrl+C stops it. Clients start it "
+    "themselves (see --help); in Python, write: from imagesession import Studio"
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """
@@ -47,6 +52,8 @@ async def _serve(settings: Settings) -> None:
     else:
         from imagesession_mcp import stdio  # noqa: PLC0415
 
+        if sys.stdin.isatty():
+            print(_FOR_PEOPLE, file=sys.stderr)  # noqa: T201 - a person started it by hand
         await stdio.serve(settings)
 
 

@@ -320,8 +320,8 @@ def test_session_is_resumed_by_name(run: Callable[[str], Run]) -> None:
         r"^<ImageSession 'Cape Faro poster' …(\w+)>", output, re.MULTILINE
     )
     assert started == reopened
-    assert "cape-faro.zip brought 4 pictures along" in output
-    before, after = output.split("brought 4 pictures along:\n")
+    assert "cape-faro.zip brought 4 images along" in output
+    before, after = output.split("brought 4 images along:\n")
     assert after.strip() in before
 
 

@@ -157,6 +157,7 @@ def test_image_is_a_path(studio: Any, tmp_path: Path) -> None:
     """
     image: SavedImage | AsyncSavedImage = unwrap(studio.images.import_file(tiny_image()))
     assert os.fspath(image) == str(image.path)
+    assert bytes(image) == image.bytes
     assert Path(shutil.copy(image, tmp_path / "copy.png")).read_bytes() == image.bytes
     with Image.open(image) as picture:
         assert picture.size == image.size

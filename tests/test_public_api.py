@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import re
 import subprocess
 import sys
 from typing import Any
@@ -135,6 +136,16 @@ def test_studio_has_only_its_methods_and_resources() -> None:
         "models": {"list", "get"},
         "requests": {"pending", "cancel", "handle_webhook"},
     }
+
+
+@pytest.mark.parametrize("name", COLLECTIONS)
+def test_resource_says_of_which_library_it_is(studio: Any, name: str) -> None:
+    """
+    The `repr` of a studio's resource names its kind and the library.
+    """
+    resource = getattr(studio, name)
+    assert re.fullmatch(rf"<(Async)?{name.title()}Resource of .+>", repr(resource))
+    assert repr(str(studio.library)) in repr(resource)
 
 
 def public_names(kind: type) -> set[str]:

@@ -123,6 +123,10 @@ def test_board_is_shown_changed_and_emptied(studio: Any, session: Any, tmp_path:
     assert len(studio.images.list()) == 3
     session.update(name="Tea shop")
     assert len(session.references()) == 2
+    assert session.status().references == ("reference 1", "reference 2")
+    resumed = studio.session("", name="Tea shop", resume=True, references={"logo": RED})
+    assert [image.bytes for image in resumed.references().values()] == [RED]
+    assert len(studio.images.list()) == 3
     session.update(references=[])
     assert session.references() == {}
 

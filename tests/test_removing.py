@@ -638,8 +638,10 @@ def test_batch_goes_with_its_images_and_files(studio: Any, provider: FakeOpenAI)
     batch.wait()
     images = studio.images.list()
     assert len(images) == 2
+    assert studio.batches.list(deleted=True) == ()
     studio.batches.delete("two")
     assert studio.batches.list() == studio.images.list() == ()
+    assert ids(studio.batches.list(deleted=True)) == [batch.id]
     with pytest.raises(NotFoundError, match="in the bin"):
         studio.batches.get(batch.id)
     studio.batches.restore(batch)

@@ -315,7 +315,8 @@ def test_refining_an_old_image_starts_a_branch(session: Any) -> None:
 
 def test_resume_opens_or_creates_a_session(studio: Any) -> None:
     """
-    With `resume`, a name refers to one session: created once, found again, and reopened if closed.
+    With `resume`, a name refers to one session: created once, found again with the settings that
+    are given, and reopened if closed.
     """
     first = studio.session("a logo", name="Tea", resume=True)
     first.generate("a teapot")
@@ -323,6 +324,10 @@ def test_resume_opens_or_creates_a_session(studio: Any) -> None:
     assert (resumed.id, resumed.description) == (first.id, "a logo")
     first.close()
     assert studio.session("", name="Tea", resume=True).generate("bluer").turn.depth == 2
+    studio.session("", name="Tea", resume=True, quality="low", remember=2)
+    assert studio.session("", name="Tea", resume=True).generate("low").turn.options.quality == "low"
+    with pytest.raises(InvalidOptionError, match="quality='best'"):
+        studio.session("", name="Tea", resume=True, quality="best")
     assert len(studio.sessions.list()) == 1
     with pytest.raises(InvalidRequestError, match="name="):
         studio.session("a logo", resume=True)

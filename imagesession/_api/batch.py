@@ -87,8 +87,8 @@ class BatchFacts(Generic[AnyRuntime]):
         return len(self._record.items)
 
     def __repr__(self) -> str:
-        label = self.name or self.id
-        return f"<{type(self).__name__} {label!r}, {len(self)} images, {self._record.state}>"
+        label, plural = self.name or self.id, "s" * (len(self) != 1)
+        return f"<{type(self).__name__} {label!r}, {len(self)} image{plural}, {self._record.state}>"
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -228,7 +228,6 @@ class BatchesResource(RemovableResource[ImageBatch | str]):
     """
 
     _what: ClassVar[str] = "batches"
-    _runtime: Runtime
 
     @takes_keywords(OptionParams)
     def create(
@@ -267,11 +266,14 @@ class BatchesResource(RemovableResource[ImageBatch | str]):
         workflow = plan_batch(requests, name, options, self._runtime.config)
         return ImageBatch(self._runtime.run(workflow), self._runtime)
 
-    def list(self) -> tuple[ImageBatch, ...]:
+    def list(self, *, deleted: bool = False) -> tuple[ImageBatch, ...]:
         """
         Return all batches of the library, the latest first, without asking the provider.
+
+        Args:
+            deleted: Only batches in the bin, in place of those that are not deleted.
         """
-        records = self._runtime.call_store(lambda store: store.list_batches())
+        records = self._runtime.call_store(lambda store: store.list_batches(deleted=deleted))
         return tuple(ImageBatch(record, self._runtime) for record in records)
 
     def get(self, wanted: str) -> ImageBatch:
@@ -294,7 +296,6 @@ class AsyncBatchesResource(AsyncRemovableResource[AsyncImageBatch | str]):
     """
 
     _what: ClassVar[str] = "batches"
-    _runtime: AsyncRuntime
 
     @takes_keywords(OptionParams)
     async def create(
@@ -311,11 +312,11 @@ class AsyncBatchesResource(AsyncRemovableResource[AsyncImageBatch | str]):
         workflow = plan_batch(requests, name, options, self._runtime.config)
         return AsyncImageBatch(await self._runtime.run(workflow), self._runtime)
 
-    async def list(self) -> tuple[AsyncImageBatch, ...]:
+    async def list(self, *, deleted: bool = False) -> tuple[AsyncImageBatch, ...]:
         """
         Same as `BatchesResource.list`, but awaits.
         """
-        records = await self._runtime.call_store(lambda store: store.list_batches())
+        records = await self._runtime.call_store(lambda store: store.list_batches(deleted=deleted))
         return tuple(AsyncImageBatch(record, self._runtime) for record in records)
 
     async def get(self, wanted: str) -> AsyncImageBatch:

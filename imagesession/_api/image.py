@@ -255,6 +255,9 @@ class ImageFacts(Generic[AnyRuntime]):
         """
         return base64.b64encode(self.bytes).decode("ascii")
 
+    def __bytes__(self) -> builtins.bytes:
+        return self.bytes
+
     def __fspath__(self) -> str:
         return str(self.path)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import attrs
 
+from imagesession._api.resource_base import Resource
 from imagesession._domain.model_catalog import Kind as ModelKind
 from imagesession._domain.model_catalog import ModelInfo
 from imagesession._engine import reports
@@ -13,12 +14,10 @@ from imagesession._runtime.runtime import AsyncRuntime, Runtime
 
 
 @attrs.frozen(eq=False, repr=False)
-class ModelsResource:
+class ModelsResource(Resource[Runtime]):
     """
     The available models: `studio.models`.
     """
-
-    _runtime: Runtime
 
     def list(self, *, kind: ModelKind | None = None, live: bool = False) -> tuple[ModelInfo, ...]:
         """
@@ -48,12 +47,10 @@ class ModelsResource:
 
 
 @attrs.frozen(eq=False, repr=False)
-class AsyncModelsResource:
+class AsyncModelsResource(Resource[AsyncRuntime]):
     """
     Same as `ModelsResource`, but awaits.
     """
-
-    _runtime: AsyncRuntime
 
     async def list(
         self, *, kind: ModelKind | None = None, live: bool = False

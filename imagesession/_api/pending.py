@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 import attrs
 
 from imagesession._api.async_session import AsyncSavedImage, async_last_image
+from imagesession._api.resource_base import Resource
 from imagesession._api.session import SavedImage, last_image
 from imagesession._api.workflows import ImageT
 from imagesession._domain.reports import PendingRequest, RecoveryReport
@@ -20,12 +21,10 @@ from imagesession._runtime.runtime import AsyncRuntime, Runtime
 
 
 @attrs.frozen(eq=False, repr=False)
-class RequestsResource:
+class RequestsResource(Resource[Runtime]):
     """
     The requests that are under way: `studio.requests`.
     """
-
-    _runtime: Runtime
 
     def pending(self) -> tuple[PendingRequest, ...]:
         """
@@ -81,12 +80,10 @@ class RequestsResource:
 
 
 @attrs.frozen(eq=False, repr=False)
-class AsyncRequestsResource:
+class AsyncRequestsResource(Resource[AsyncRuntime]):
     """
     Same as `RequestsResource`, but awaits.
     """
-
-    _runtime: AsyncRuntime
 
     async def pending(self) -> tuple[PendingRequest, ...]:
         """

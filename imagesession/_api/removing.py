@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import attrs
 
+from imagesession._api.resource_base import Resource
 from imagesession._api.signatures import public_base
 from imagesession._domain.removal import ErasureReport, Verb
 from imagesession._engine import removal
@@ -33,12 +34,10 @@ class Removable(Generic[Target]):
 
 @public_base
 @attrs.frozen(eq=False, repr=False)
-class RemovableResource(Removable[Target]):
+class RemovableResource(Removable[Target], Resource[Runtime]):
     """
     Deletes, restores and erases.
     """
-
-    _runtime: Runtime
 
     def delete(self, *targets: Target) -> None:
         """
@@ -99,12 +98,10 @@ class RemovableResource(Removable[Target]):
 
 @public_base
 @attrs.frozen(eq=False, repr=False)
-class AsyncRemovableResource(Removable[Target]):
+class AsyncRemovableResource(Removable[Target], Resource[AsyncRuntime]):
     """
     Same as `RemovableResource`, but awaits.
     """
-
-    _runtime: AsyncRuntime
 
     async def delete(self, *targets: Target) -> None:
         """

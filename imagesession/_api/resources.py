@@ -27,7 +27,6 @@ from imagesession._domain.tree import MAIN
 from imagesession._domain.turn import Kind
 from imagesession._engine import imports, queries, sessions
 from imagesession._engine.validate import validate_label
-from imagesession._runtime.runtime import AsyncRuntime, Runtime
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -37,7 +36,6 @@ class SessionsResource(RemovableResource[ImageSession | str]):
     """
 
     _what: ClassVar[str] = "sessions"
-    _runtime: Runtime
 
     def list(
         self,
@@ -104,7 +102,6 @@ class ImagesResource(RemovableResource[ImageOrTurn]):
     """
 
     _what: ClassVar[str] = "images"
-    _runtime: Runtime
 
     def list(
         self,
@@ -198,7 +195,6 @@ class AsyncSessionsResource(AsyncRemovableResource[AsyncImageSession | str]):
     """
 
     _what: ClassVar[str] = "sessions"
-    _runtime: AsyncRuntime
 
     async def list(
         self,
@@ -238,7 +234,6 @@ class AsyncImagesResource(AsyncRemovableResource[ImageOrTurn]):
     """
 
     _what: ClassVar[str] = "images"
-    _runtime: AsyncRuntime
 
     async def list(
         self,

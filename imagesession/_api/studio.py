@@ -351,7 +351,8 @@ class Studio(GenerationVerbs[SavedImage]):
             description: What it is about; it is sent to the model with every turn.
             name: A label to find it by.
             resume: Whether to continue the session with this `name` if there is one: it is reopened
-                if it was closed, and the other arguments are ignored.
+                if it was closed, keeps its description, and takes the other arguments as `update`
+                of a session does.
             provider_state: What the provider keeps of its turns. Default: the studio's setting.
             remember: The most earlier turns that are sent as context. Default: the studio's
                 setting.

@@ -249,5 +249,5 @@ def _reason(turn: Turn) -> str:
     if turn.failure is not None:
         return formatting.shorten(turn.failure.message or turn.failure.error, _REASON_LENGTH)
     if turn.status == "completed" and not turn.images:
-        return formatting.shorten(turn.text, _REASON_LENGTH) or "no image"
+        return formatting.shorten(formatting.display_text(turn), _REASON_LENGTH) or "no image"
     return ""

@@ -6,7 +6,9 @@ Nothing here returns markup: templates escape these texts, and so does other cod
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
@@ -46,17 +48,29 @@ def shorten(text: str, max_length: int) -> str:
 
 def display_prompt(turn: Turn) -> str:
     """
-    Return the caller's prompt; for a preset, the description that was put into its template.
+    Return the caller's words: the prompt; of a preset, the description that was put into its
+    template; of an improvement, its goals.
     """
-    description = turn.parameters.get("description")
-    if isinstance(description, str) and description.strip():
-        return description
+    for name in ("description", "improvement_goals"):
+        words = turn.parameters.get(name)
+        if isinstance(words, str) and words.strip():
+            return words
     number, count = turn.parameters.get("take"), turn.parameters.get("takes")
     if isinstance(number, int) and isinstance(count, int):
         return f"{turn.prompt} (take {number} of {count})"
     if not turn.prompt.strip() and turn.origin is not None:
         return f"({turn.origin.file or 'an image'} was imported)"
     return turn.prompt if turn.prompt.strip() else f"({turn.kind})"
+
+
+def display_text(turn: Turn) -> str:
+    """
+    Return what a model wrote in place of an image; of an analysis, which is JSON, its summary.
+    """
+    if turn.kind == "analysis":
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            return str(json.loads(turn.text)["summary"])
+    return turn.text
 
 
 def branches_by_head(tree: Tree, max_length: int) -> Mapping[str, list[str]]:

@@ -51,7 +51,7 @@ def page(store: Store, folder: str, provider: str) -> str:
         ),
         rows=[_session_row(store, record) for record in store.list_sessions(limit=MAX_SESSIONS)],
         more=max(0, count - MAX_SESSIONS),
-        pictures=[_image_tile(store, *entry) for entry in store.list_images(latest)],
+        images=[_image_tile(store, *entry) for entry in store.list_images(latest)],
     )
 
 

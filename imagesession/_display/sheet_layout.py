@@ -27,7 +27,7 @@ _FOOTER = _SMALL_LINE + _MARGIN
 _CELLS = {1: 856, 2: 520, 3: 460, 4: 352, 5: 290}
 _NARROW_CELL, _MIN_WIDTH = 240, 960
 _MIN_RATIO, _FLAT_RATIO, _MAX_RATIO = 0.5625, 0.75, 1.25
-_WHITE, _INK, _GREY, _LINE, _BACKGROUND = "#ffffff", "#18181b", "#71717a", "#d4d4d8", "#f4f4f5"
+_WHITE, _INK, _GREY, _LINE = "#ffffff", "#18181b", "#71717a", "#d4d4d8"
 _ACCENT, _DOT = "#2563eb", 5
 
 
@@ -205,9 +205,11 @@ class _Page:
             self.pen.rectangle(edge, fill=_WHITE, outline=_LINE)
             self._line("no image", left + _GAP, left + width - _GAP, top + height // 2)
         else:
-            self.pen.rectangle(edge, fill=_BACKGROUND)
-            index = left + (width - picture.width) // 2, top + (height - picture.height) // 2
-            self.image.paste(picture, index)
+            # Its caption follows it directly, whatever its shape.
+            height = picture.height
+            x = left + (width - picture.width) // 2
+            self.image.paste(picture, (x, top))
+            self.pen.rectangle((x, top, x + picture.width - 1, top + height - 1), outline=_LINE)
         line = top + height + _BELOW_PICTURE
         width_used = self._line(str(card.number), left, left + width, line)
         self._heads(card.heads, left + width_used + 24, left + width, line)

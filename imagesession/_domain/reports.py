@@ -36,6 +36,7 @@ class SessionStatus:
         last_activity: When it was last used.
         model: The mainline model of its turns; "auto" if the choice is left open.
         options: The default options of its turns, by name.
+        references: The roles of the images of its reference board.
         branch: The current branch.
         branches: All branches.
         head: The id of the image that the next prompt refines; None at the start.
@@ -54,6 +55,7 @@ class SessionStatus:
     last_activity: dt.datetime
     model: str
     options: Mapping[str, Any]
+    references: tuple[str, ...]
     branch: str
     branches: tuple[str, ...]
     head: str | None
@@ -184,8 +186,11 @@ class CostReport:
 
     def __str__(self) -> str:
         rows = [*self.groups.items(), ("total", self.total)]
-        width = max(len(name) for name, _ in rows)
-        lines = [f"{name or '-':<{width}}  {group}" for name, group in rows]
+        nameless = "standalone" if self.group_by == "session" else "-"
+        width = max(len(name or nameless) for name, _ in rows)
+        lines = [f"{name or nameless:<{width}}  {group}" for name, group in rows]
+        if self.remaining is not None:
+            lines.append(f"{'left':<{width}}  ${self.remaining:>9.4f}  of the budget")
         return "\n".join([*lines, f"({self.provider})"])
 
 
@@ -333,7 +338,22 @@ def _lines(facts: attrs.AttrsInstance) -> str:
     Write facts one to a line.
     """
     members = ((field.name, getattr(facts, field.name)) for field in attrs.fields(type(facts)))
-    return "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in members)
+    return "\n".join(f"{name.replace('_', ' ')}: {_words(name, value)}" for name, value in members)
+
+
+def _words(name: str, value: object) -> str:
+    """
+    Write a fact as people read it.
+    """
+    if name.startswith("spent") and isinstance(value, float):
+        return format_usd(value)
+    if isinstance(value, dt.datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S} UTC"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {number}" for key, number in value.items()) or "none"
+    return "none" if value is None else str(value)
 
 
 for _public in (

@@ -157,8 +157,8 @@ def _prepare(
     source = last if request.image is None else request.image
     if source is None:
         raise InvalidImageError(
-            "There is no image to analyze. Pass one with image=, or generate one in this session "
-            "first."
+            "There is no image to analyze. Pass one with image=; a session's own last image "
+            "is taken once there is one."
         )
     image = yield from load_input_image(source)
     turn = attrs.evolve(

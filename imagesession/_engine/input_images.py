@@ -118,8 +118,8 @@ def _load_base_image(
         return None if known and not fitted else base
     if request.edits and last is None:
         raise InvalidImageError(
-            "There is no image to edit. Pass one with image=, or generate one in this session "
-            "first."
+            "There is no image to edit. Pass one with image=; a session's own last image "
+            "is taken once there is one."
         )
     if last is not None and fitted and (request.edits or not request.references):
         return (yield from load_input_image(last))

@@ -59,6 +59,7 @@ def status(session_id: str, branch: str, config: StudioConfig) -> Workflow[Sessi
         last_activity=activity,
         model=config.options.updated(record.choices).model,
         options=record.choices,
+        references=tuple(reference.role for reference in record.references),
         branch=branch,
         branches=branch_head.tree.branches(),
         head=branch_head.head.images[-1].id if branch_head.head else None,

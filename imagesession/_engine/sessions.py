@@ -144,7 +144,8 @@ def get_or_create_session(
     description: str, settings: SessionSettings, config: StudioConfig
 ) -> Workflow[SessionRecord]:
     """
-    Return the session that has this name, reopened if it was closed; else create it.
+    Return the session that has this name, reopened if it was closed, with these settings; else
+    create it.
 
     Raises:
         InvalidRequestError: No name is given.
@@ -155,9 +156,13 @@ def get_or_create_session(
     named = yield from StoreCall(lambda store: store.sessions_named(name))
     owner = (yield from NewId()).owner
     own = tuple(record for record in named if record.owner == owner)
-    if own:
-        return (yield from get_session(latest_of(name, own).id, MAIN, reopen=True))
-    return (yield from create_session(description, settings, config))
+    if not own:
+        return (yield from create_session(description, settings, config))
+    record = yield from get_session(latest_of(name, own).id, MAIN, reopen=True)
+    changed = attrs.evolve(settings, name=None)
+    if changed == SessionSettings():
+        return record
+    return (yield from update_session(record.id, None, changed, config))
 
 
 def _validate_choices(settings: SessionSettings, config: StudioConfig, now: dt.datetime) -> None:

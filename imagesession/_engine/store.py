@@ -368,8 +368,8 @@ class Store(BatchStore, RemovalStore, Protocol):
         """Add up the costs of turns."""
         ...
 
-    def export_session(self, session_id: str, path: object) -> str:
-        """Export a session into a new folder or zip file; return its path."""
+    def export_session(self, session_id: str, path: object) -> tuple[str, tuple[str, ...]]:
+        """Export a session into a new folder or zip file; return its path, and what is missing."""
         ...
 
     def import_session(self, path: object) -> SessionRecord:

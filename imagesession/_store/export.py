@@ -55,9 +55,12 @@ class SessionExport(SessionStore, ImageStore):
     The part of a library that exports and imports sessions.
     """
 
-    def export_session(self, session_id: str, path: object) -> str:
+    def export_session(self, session_id: str, path: object) -> tuple[str, tuple[str, ...]]:
         """
         Write a session with all its images into a new folder or zip.
+
+        Returns:
+            Its path, and the names of images whose files are missing in it.
 
         Raises:
             InvalidRequestError: The path is invalid, or the session is too large for a zip.
@@ -74,7 +77,7 @@ class SessionExport(SessionStore, ImageStore):
         with open_archive_writer(target, latest or record.created, mode) as add:
             writer = _ExportWriter(self.blobs, add, Manifest(session=record.id))
             writer.write(record, tree, board, read_marks(self.facts, record.id))
-        return str(target)
+        return str(target), tuple(writer.manifest.missing)
 
     def _find_board(
         self, record: SessionRecord, tree: Tree

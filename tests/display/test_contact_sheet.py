@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from imagesession import Studio
 from imagesession._display import formatting
@@ -24,7 +24,7 @@ from tests.display.payloads import RUNNING_SVG
 from tests.strategies import texts
 
 COLOURS = ((200, 30, 30), (30, 160, 60), (40, 60, 200), (230, 180, 20), (120, 40, 160))
-BACKGROUND, PAPER = (244, 244, 245), (255, 255, 255)
+PAPER = 255, 255, 255
 
 
 def card(number: int, size: tuple[int, int] | None = (300, 300), **overrides: str) -> Card:
@@ -32,8 +32,11 @@ def card(number: int, size: tuple[int, int] | None = (300, 300), **overrides: st
     Return a card of one colour, or without an image if `size` is None.
     """
 
-    def draw(_: tuple[int, int]) -> Image.Image | None:
-        return None if size is None else Image.new("RGB", size, COLOURS[number % len(COLOURS)])
+    def draw(slot: tuple[int, int]) -> Image.Image | None:
+        if size is None:
+            return None
+        whole = Image.new("RGB", size, COLOURS[number % len(COLOURS)])
+        return ImageOps.contain(whole, slot)
 
     fields = {"prompt": "a fox", "facts": "1x1 PNG", "heads": "", **overrides}
     return Card(number=number, draw=draw, aspect=size[1] / size[0] if size else 1.0, **fields)
@@ -80,17 +83,21 @@ def test_images_are_placed_in_order(paged: bool) -> None:  # noqa: FBT001 - para
         assert {page.getpixel((edge, y)) for y in range(page.height)} == {PAPER}
 
 
-def test_images_of_other_aspects_are_centered() -> None:
+def test_images_of_other_aspects_are_whole() -> None:
     """
-    An image with another aspect ratio than its slot is centered on a background.
+    An image with another aspect ratio than its slot is whole, at the slot's top, and its caption
+    follows it.
     """
     cards = [card(1, (460, 460)), card(2, (460, 230)), card(3, (230, 460))]
     layout = SheetLayout.of(cards, 3)
     (page,) = draw(sheet(*cards), layout)
-    (_, y), (x, _) = center_of_slot(layout, 1), center_of_slot(layout, 2)
-    assert page.getpixel((center_of_slot(layout, 1)[0], y - 130)) == BACKGROUND
-    assert page.getpixel((x - 130, center_of_slot(layout, 2)[1])) == BACKGROUND
-    assert page.getpixel((center_of_slot(layout, 0)[0] - 225, y - 225)) == COLOURS[1]
+    (left, top), (width, height) = layout.corner(1), layout.slot_size
+    assert page.getpixel((left + width // 2, top + width // 2 - 5)) == COLOURS[2]
+    caption = page.crop((left, top + width // 2 + 4, left + width, top + height))
+    assert (24, 24, 27) in {colour for _, colour in caption.getcolors(100_000) or ()}
+    x, y = center_of_slot(layout, 2)
+    assert page.getpixel((x, y)) == COLOURS[3]
+    assert page.getpixel((x - width // 2 + 2, y)) == PAPER
 
 
 def test_unreadable_image_leaves_a_labelled_frame() -> None:

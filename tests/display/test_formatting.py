@@ -72,15 +72,18 @@ def test_every_turn_has_a_caption(item: object) -> None:
 
 def test_display_prompt_is_the_callers_text() -> None:
     """
-    For a preset the description, for a variation the prompt, for an import its origin.
+    For a preset the description, for an improvement its goals, for a variation the prompt, for an
+    import its origin.
     """
     plain = turn(1, prompt="a fox")
     preset_turn = attrs.evolve(plain, parameters={"description": "a lamp"})
+    improvement = attrs.evolve(plain, parameters={"improvement_goals": "more contrast"})
     variation = attrs.evolve(plain, parameters={"take": 2, "takes": 3})
     imported = attrs.evolve(plain, prompt="", origin=ImportOrigin(file="cat.png"))
     analysis = attrs.evolve(plain, prompt=" ", kind="analysis")
     assert formatting.display_prompt(plain) == "a fox"
     assert formatting.display_prompt(preset_turn) == "a lamp"
+    assert formatting.display_prompt(improvement) == "more contrast"
     assert formatting.display_prompt(variation) == "a fox (take 2 of 3)"
     assert formatting.display_prompt(imported) == "(cat.png was imported)"
     assert (
@@ -88,6 +91,18 @@ def test_display_prompt_is_the_callers_text() -> None:
         == "(an image was imported)"
     )
     assert formatting.display_prompt(analysis) == "(analysis)"
+
+
+def test_display_text_of_an_analysis_is_its_summary() -> None:
+    """
+    An analysis, which is JSON, is displayed as its summary; other texts, and broken ones, as they
+    are.
+    """
+    refused = attrs.evolve(turn(1, prompt="a fox"), text="I cannot make that.")
+    analysis = attrs.evolve(refused, kind="analysis", text='{"summary": "Dark.", "findings": []}')
+    assert formatting.display_text(refused) == "I cannot make that."
+    assert formatting.display_text(analysis) == "Dark."
+    assert formatting.display_text(attrs.evolve(analysis, text="[]")) == "[]"
 
 
 @pytest.mark.parametrize(

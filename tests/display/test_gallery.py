@@ -92,6 +92,21 @@ def test_gallery_of_a_session(studio: Any, tmp_path: Path) -> None:
     assert "<title>Tea &amp; &lt;Logo&gt;</title>" in _text(page)
 
 
+def test_reference_board_is_shown(studio: Any, tmp_path: Path) -> None:
+    """
+    A session's page has its reference board: the images that are sent with every turn, by role.
+    """
+    colours = tiny_image(colour=(20, 40, 200))
+    session = studio.session("A shop", references={"logo": tiny_image(), "<palette>": colours})
+    board = session.references()
+    session.generate("a teapot")
+    studio.images.delete(board["<palette>"])
+    for page in (session.gallery(tmp_path / "a.html"), studio.gallery(tmp_path / "b.html")):
+        (shown,) = page_data(page)["sessions"][0]["board"]
+        assert (shown["role"], shown["id"]) == ("logo", board["logo"].id)
+        assert shown["thumb"]
+
+
 def test_stars_and_tags_are_shown_and_counted(studio: Any, tmp_path: Path) -> None:
     """
     The page has the stars and tags of images, in sessions and outside, and how many have each.
@@ -132,7 +147,7 @@ def test_deleted_images_are_not_shown(studio: Any, tmp_path: Path) -> None:
         ("", True),
         ("rounder", False),
     ]
-    assert data["facts"]["pictures"] == 2
+    assert data["facts"]["images"] == 2
     assert data["facts"]["starred"] == 0
 
 

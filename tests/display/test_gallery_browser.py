@@ -168,8 +168,8 @@ def test_all_images_are_shown(gallery: Opened) -> None:
     cards = gallery.page.locator("#content .card")
     expect(cards.first.locator(".said")).to_have_text("a spinner")
     expect(cards.first.locator("img")).to_have_attribute("alt", "Sketch: a spinner")
-    expect(cards.last.locator("img")).to_have_attribute("alt", "Picture: a green square")
-    assert "9 pictures · 2 sessions" in gallery.page.locator("#sum").inner_text()
+    expect(cards.last.locator("img")).to_have_attribute("alt", "Image: a green square")
+    assert "9 images · 2 sessions" in gallery.page.locator("#sum").inner_text()
 
 
 def test_sketches_are_labelled(gallery: Opened) -> None:
@@ -189,7 +189,7 @@ def test_search_finds_words_of_prompts(gallery: Opened) -> None:
     assert gallery.focused() == "search"
     gallery.page.keyboard.type("guitar BLUE")
     expect(gallery.page.locator("#content .said")).to_have_text(["blue guitar"])
-    expect(gallery.page.locator("#status")).to_have_text("1 of 9 pictures")
+    expect(gallery.page.locator("#status")).to_have_text("1 of 9 images")
     gallery.page.keyboard.press("Escape")
     expect(gallery.page.locator("#content .card")).to_have_count(9)
     expect(gallery.page.locator("#status")).to_be_empty()
@@ -214,7 +214,7 @@ def test_filter_by_kind_and_session(gallery: Opened) -> None:
     gallery.page.select_option("#kind", "")
     gallery.page.select_option("#session", label="Tea logo")
     expect(gallery.page.locator("#content .card")).to_have_count(4)
-    gallery.page.select_option("#session", label="Single pictures")
+    gallery.page.select_option("#session", label="Standalone images")
     expect(gallery.page.locator("#content .card")).to_have_count(4)
     expect(gallery.page.locator("#filters")).to_have_text("Filters (1)")
     gallery.page.click("#clear")
@@ -580,7 +580,7 @@ def open_view(gallery: Opened, view: str) -> None:
     elif view == "trees":
         gallery.page.click("#show-trees")
     elif view == "viewer":
-        gallery.page.click("#show-pictures")
+        gallery.page.click("#show-images")
         open_card(gallery, "paint the wall green")
     elif view == "compare":
         if not gallery.count("#viewer[open]"):
@@ -619,7 +619,7 @@ def test_no_payload_runs(browser: Browser, pages: Pages, page_name: str) -> None
     """
     with opened(browser, getattr(pages, page_name)) as gallery:
         page = gallery.page
-        for view in ("#show-pictures", "#show-trees"):
+        for view in ("#show-images", "#show-trees"):
             page.click(view)
             for _ in range(40):
                 page.mouse.wheel(0, 4000)

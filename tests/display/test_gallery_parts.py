@@ -68,7 +68,7 @@ def test_parts_hold_every_turn_once(studio: Any, tmp_path: Path) -> None:
     data = page_data(page)
     assert data["turns"] == []
     assert [entry["name"] for entry in data["sessions"]] == ["Logo"]
-    assert sum(part["pictures"] for part in data["parts"]) == len(images)
+    assert sum(part["images"] for part in data["parts"]) == len(images)
     assert {part["file"] for part in data["parts"]} == set(part_files(page))
 
 
@@ -203,7 +203,7 @@ def test_images_of_all_parts_are_shown_in_order(gallery: Opened) -> None:
         assert picture.evaluate("at => at.decode().then(() => at.naturalWidth)") > 0
     svg = gallery.page.locator("#content li", has_text="a green square").locator("img")
     assert (svg.get_attribute("src") or "").startswith("data:image/webp")
-    assert "10 pictures · 3 sessions" in gallery.page.locator("#sum").inner_text()
+    assert "10 images · 3 sessions" in gallery.page.locator("#sum").inner_text()
 
 
 @needs_chromium
@@ -212,12 +212,12 @@ def test_search_and_filters_look_into_all_parts(gallery: Opened) -> None:
     Words are searched in every part, and a session's filter loads its own.
     """
     gallery.page.fill("#search", "blue")
-    expect(gallery.page.locator("#status")).to_have_text("3 of 10 pictures")
+    expect(gallery.page.locator("#status")).to_have_text("3 of 10 images")
     gallery.page.fill("#search", "")
     gallery.page.click("#filters")
     gallery.page.select_option("#session", label="Coffee")
     expect(gallery.page.locator("#content .said")).to_have_text(["bluer", "a Coffee pot"])
-    expect(gallery.page.locator("#status")).to_have_text("2 of 10 pictures")
+    expect(gallery.page.locator("#status")).to_have_text("2 of 10 images")
 
 
 @needs_chromium
@@ -226,7 +226,7 @@ def test_trees_of_all_parts_are_shown(gallery: Opened) -> None:
     Sessions are shown as trees, the latest first, and the standalone images after them.
     """
     gallery.page.click("#show-trees")
-    titles = ["Milk", "Coffee", "Tea", "Single pictures"]
+    titles = ["Milk", "Coffee", "Tea", "Standalone images"]
     expect(gallery.page.locator(".session h2")).to_have_text(titles)
     expect(gallery.page.locator(".session .card")).to_have_count(4)
 

@@ -24,7 +24,7 @@ WORDS = {
     "batch": "howto/batch",
     "branch": "howto/logo",
     "budget": "howto/budget",
-    "delete": "reference/files",
+    "delete": "howto/deleting",
     "deprecation": "stability",
     "environment variables": "reference/environment",
     "exception": "reference/errors",

@@ -170,6 +170,27 @@ def test_empty_stdin_ends_the_server(tmp_path: Path) -> None:
 
 
 @unix
+@unix
+def test_person_at_a_terminal_is_told_what_it_is(tmp_path: Path) -> None:
+    """
+    Started by hand, on a terminal, the server says on stderr what it waits for.
+    """
+    controller, terminal = os.openpty()
+    server = subprocess.Popen(
+        [sys.executable, *SERVER_MODULE, "--offline", "--library", str(tmp_path)],
+        stdin=terminal, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        cwd=ROOT, env=environment(),
+    )  # fmt: skip
+    try:
+        assert server.stderr is not None
+        assert "waits for an MCP client on this terminal; Ctrl+C" in server.stderr.readline()
+    finally:
+        server.kill()
+        server.communicate()
+        os.close(controller)
+        os.close(terminal)
+
+
 def test_closed_stdout_ends_the_server(tmp_path: Path) -> None:
     """
     If the client closes the server's stdout but not its stdin, the server exits.

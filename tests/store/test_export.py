@@ -33,6 +33,7 @@ from imagesession._store.ids import UlidFactory, timestamp_of
 from imagesession._store.library import LibraryStore
 from imagesession.errors import (
     CorruptRecordError,
+    IncompleteExportWarning,
     InvalidImageError,
     InvalidRequestError,
     RefusalError,
@@ -442,9 +443,9 @@ def test_any_session_round_trips(turns: list[Turn], record: SessionRecord) -> No
     with tempfile.TemporaryDirectory() as folder:
         here, there = open_library(Path(folder) / "here"), open_library(Path(folder) / "there")
         kept = keep(here, turns, record, tiny_image())
-        first = here.export_session(kept.id, f"{folder}/first")
+        first, _ = here.export_session(kept.id, f"{folder}/first")
         assert there.import_session(first) == kept
-        second = there.export_session(kept.id, f"{folder}/second")
+        second, _ = there.export_session(kept.id, f"{folder}/second")
         assert files(Path(first)) == files(Path(second))
 
 
@@ -509,13 +510,15 @@ def test_imported_session_is_listed_counted_and_described(
 
 def test_missing_and_damaged_images_stay_marked(session: Any, other: Any, tmp_path: Path) -> None:
     """
-    A missing image does not prevent the export, a damaged one stays marked as damaged, and no other
-    image ever gets the missing one's name.
+    A missing image does not prevent the export, which warns of it at the caller's line; a damaged
+    one stays marked as damaged, and no other image ever gets the missing one's name.
     """
     missing, damaged = session.images()[1], session.images()[-1]
     missing.path.unlink()
     damaged.path.write_bytes(b"damaged")
-    path = session.export(tmp_path / "out")
+    with pytest.warns(IncompleteExportWarning, match=r"without images/02_warmer\.png") as caught:
+        path = session.export(tmp_path / "out")
+    assert caught[0].filename.startswith(str(Path(__file__).parents[1]))
     assert json.loads((path / "MANIFEST.json").read_bytes())["missing"] == ["images/02_warmer.png"]
     again = other.sessions.import_archive(path)
     assert not again.images()[1].path.exists()
@@ -524,7 +527,8 @@ def test_missing_and_damaged_images_stay_marked(session: Any, other: Any, tmp_pa
     with pytest.raises(InvalidImageError, match="is not what was made"):
         _ = again.images()[-1].bytes
     assert again.images()[-1].sha256 == damaged.sha256
-    assert files(again.export(tmp_path / "again")) == files(path)
+    with pytest.warns(IncompleteExportWarning):
+        assert files(again.export(tmp_path / "again")) == files(path)
 
 
 def test_existing_session_is_not_imported(studio: Any, session: Any, own_export: Path) -> None:
@@ -1132,7 +1136,7 @@ def test_damaged_zip_is_refused_or_imported_unchanged(data: st.DataObject) -> No
         here, there = open_library(Path(folder) / "here"), open_library(Path(folder) / "there")
         record = SessionRecord(id=OLD_ID, description="x", created=timestamp_of(OLD_ID))
         here.save_session(record)
-        path = Path(here.export_session(record.id, f"{folder}/out.zip"))
+        path = Path(here.export_session(record.id, f"{folder}/out.zip")[0])
         whole = bytearray(path.read_bytes())
         for _ in range(data.draw(st.integers(1, 3))):
             whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))

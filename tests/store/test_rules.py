@@ -144,7 +144,7 @@ def test_sessions_move_between_implementations(
     lease = store.write_intent(new_turn(store, session=record.id))
     assert isinstance(lease, IntentLease)
     settled = settle(store, lease.turn)
-    path = store.export_session(record.id, tmp_path / name)
+    path, _ = store.export_session(record.id, tmp_path / name)
     for kind, implementation in IMPLEMENTATIONS.items():
         folder = tmp_path / f"other {kind}"
         folder.mkdir()

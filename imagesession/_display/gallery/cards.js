@@ -20,7 +20,7 @@ function icon(name) {
   return drawing;
 }
 
-function picture(stop) {
+function imageOf(stop) {
   const {image} = stop;
   // Thumbnails of a large library are not on the page: its files are read as they are seen.
   const source = image ? small(image) || (parts.length ? original(image) : "") : "";
@@ -40,12 +40,12 @@ function placeholder(stop) {
   if (image) {
     card.append(make("b", {}, image.format.toUpperCase()), make("span", {}, "No preview: the file is gone, damaged or too large"));
   } else if (turn.kind === "analysis") {
-    card.append(make("b", {}, "Looked at"), make("span", {dir: "auto"}, shorten(textOf(turn), 90)));
+    card.append(make("b", {}, "Analysis"), make("span", {dir: "auto"}, shorten(textOf(turn), 90)));
   } else if (turn.deleted) {
     card.append(make("b", {}, "Deleted"));
   } else {
     card.classList.add("failed");
-    const why = turn.failure ? turn.failure.message : "No picture came.";
+    const why = turn.failure ? turn.failure.message : "No image was made.";
     card.append(make("b", {}, turn.status === "refused" ? "Refused" : "Failed"), make("span", {dir: "auto"}, shorten(why, 80)));
   }
   return card;
@@ -54,7 +54,7 @@ function placeholder(stop) {
 function card(stop) {
   const {turn, image} = stop;
   const ratio = Math.max(0.3, ratioOf(image));
-  const frame = make("button", {type: "button", className: "frame"}, picture(stop));
+  const frame = make("button", {type: "button", className: "frame"}, imageOf(stop));
   frame.stop = stop;
   frame.dataset.stop = image.id;
   const meta = [data.alone ? turn.branch : turn.home ? nameOf(turn.home) : KINDS[turn.kind], price(turn)];

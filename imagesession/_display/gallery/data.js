@@ -71,7 +71,7 @@ function sessionOf(turn) {
 }
 
 function nameOf(session) {
-  if (!session) return "Single pictures";
+  if (!session) return "Standalone images";
   return session.name || shorten(session.description, 60) || (session.lost ? "A session whose record is lost" : "Untitled session");
 }
 
@@ -81,7 +81,7 @@ function price(turn) {
 }
 
 function altOf(stop) {
-  const what = stop.turn.sketch ? "Sketch" : "Picture";
+  const what = stop.turn.sketch ? "Sketch" : "Image";
   return `${what}: ${shorten(said(stop.turn), 200)}`;
 }
 

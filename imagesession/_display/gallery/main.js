@@ -3,7 +3,7 @@
 
 const NOTHING_WANTED = {text: "", kind: "", session: "", model: "", tag: "", from: "", to: "", starred: false};
 const FIELDS = ["kind", "session", "model", "tag", "from", "to"];
-const wanted = {view: data.alone ? "trees" : "pictures", ...NOTHING_WANTED};
+const wanted = {view: data.alone ? "trees" : "images", ...NOTHING_WANTED};
 let growing = rows;
 let isLoading = false;
 
@@ -76,7 +76,7 @@ function look(change) {
   one("starred").setAttribute("aria-pressed", String(wanted.starred));
   const set = FIELDS.filter((name) => wanted[name]).length;
   one("filters").textContent = set ? `Filters (${set})` : "Filters";
-  one("show-pictures").setAttribute("aria-pressed", String(wanted.view === "pictures"));
+  one("show-images").setAttribute("aria-pressed", String(wanted.view === "images"));
   one("show-trees").setAttribute("aria-pressed", String(wanted.view === "trees"));
   scrollTo(0, 0);
   render();
@@ -91,7 +91,7 @@ function render() {
 
 function report() {
   const searching = found.next() ? ", searching …" : "";
-  one("status").textContent = isNarrowed() ? `${numbers.format(found.shown.length)} of ${count(total.pictures, "picture")}${searching}` : "";
+  one("status").textContent = isNarrowed() ? `${numbers.format(found.shown.length)} of ${count(total.images, "image")}${searching}` : "";
   const empty = one("content").querySelector(".empty");
   if (empty) empty.remove();
   if (!one("content").children.length && !searching) one("content").append(nothing(isNarrowed()));
@@ -99,13 +99,13 @@ function report() {
 
 function nothing(narrowed) {
   if (!narrowed) {
-    return make("div", {className: "empty"}, make("h2", {}, "No pictures yet"),
+    return make("div", {className: "empty"}, make("h2", {}, "No images yet"),
       make("p", {}, "Make one and write the gallery again: then it is here."),
       make("pre", {tabIndex: 0}, make("code", {}, 'studio.generate("a minimalist teapot logo")\nstudio.gallery("gallery.html")')));
   }
   const button = make("button", {type: "button", className: "pill"}, "Show all");
   button.addEventListener("click", () => look(NOTHING_WANTED));
-  return make("div", {className: "empty"}, make("h2", {}, "Nothing matches"), make("p", {}, "No picture fits the search and the filters."), button);
+  return make("div", {className: "empty"}, make("h2", {}, "Nothing matches"), make("p", {}, "No image fits the search and the filters."), button);
 }
 
 // Creates more rows as long as the end is near, and loads what they need.
@@ -130,7 +130,7 @@ function fill() {
 }
 
 function listFor(stop) {
-  if (wanted.view === "pictures" && found.shown.includes(stop)) return found.shown;
+  if (wanted.view === "images" && found.shown.includes(stop)) return found.shown;
   const session = sessionOf(stop.turn);
   return session ? session.turns.flatMap((turn) => turn.stops) : stops.filter((each) => each.image && !each.turn.home);
 }
@@ -156,8 +156,8 @@ function pick(stop) {
 function marked() {
   paintMarks(document);
   one("picked").hidden = !picks.length;
-  one("picked").querySelector(".steps").replaceChildren(...picks.map((stop) => make("span", {className: "step"}, picture(stop))));
-  one("picked").querySelector("p").textContent = picks.length < 2 ? "Choose another picture to compare with" : "Two pictures chosen";
+  one("picked").querySelector(".steps").replaceChildren(...picks.map((stop) => make("span", {className: "step"}, imageOf(stop))));
+  one("picked").querySelector("p").textContent = picks.length < 2 ? "Choose another image to compare with" : "Two images chosen";
   one("compare-picked").disabled = picks.length < 2;
   const ids = Object.keys(stars.own);
   one("own-stars").hidden = !ids.length;
@@ -250,7 +250,7 @@ document.addEventListener("keydown", (event) => {
 // --- filters ----------------------------------------------------------------------------
 
 const counts = () => Object.create(null); // a tag may be called __proto__
-const total = {pictures: 0, sketches: 0, paid: 0, loose: 0, starred: 0, kinds: counts(), models: counts(), tags: counts()};
+const total = {images: 0, sketches: 0, paid: 0, loose: 0, starred: 0, kinds: counts(), models: counts(), tags: counts()};
 for (const facts of parts.length ? parts : [data.facts]) {
   for (const [name, value] of Object.entries(total)) {
     if (typeof value === "number") total[name] += facts[name];
@@ -274,17 +274,17 @@ function prepare() {
   choices("model", "All models", total.models);
   choices("tag", "All tags", total.tags);
   one("session").append(option("", "All sessions"), ...[...sessions.values()].map((session) => option(session.id, shorten(nameOf(session), 48))));
-  if (total.loose) one("session").append(option(ALONE, "Single pictures"));
+  if (total.loose) one("session").append(option(ALONE, "Standalone images"));
   if (data.alone) one("show-trees").textContent = "Tree";
   one("session").parentElement.hidden = data.alone || one("session").options.length < 3;
   document.querySelector(".switch").hidden = !sessions.size;
-  for (const at of document.querySelectorAll(".search, #filters, #starred")) at.hidden = !total.pictures;
-  const {pictures, sketches, paid} = total;
+  for (const at of document.querySelectorAll(".search, #filters, #starred")) at.hidden = !total.images;
+  const {images, sketches, paid} = total;
   const sum = [
-    count(pictures, "picture"),
+    count(images, "image"),
     data.alone || !sessions.size ? "" : count(sessions.size, "session"),
     paid && !sketches ? data.cost.replace(/ \(.*/, "") : "",
-    sketches && sketches === pictures ? "sketches drawn offline, not a model's work" : sketches ? `${numbers.format(sketches)} of them sketches` : "",
+    sketches && sketches === images ? "sketches drawn offline, not a model's work" : sketches ? `${numbers.format(sketches)} of them sketches` : "",
   ];
   one("sum").textContent = sum.filter(Boolean).join(" · ");
   one("written").textContent = `Written ${moments.format(new Date(data.written))}`;
@@ -304,7 +304,7 @@ one("search").addEventListener("input", () => {
   clearTimeout(pause);
   pause = setTimeout(() => look({text: one("search").value}), 90);
 });
-one("show-pictures").addEventListener("click", () => look({view: "pictures"}));
+one("show-images").addEventListener("click", () => look({view: "images"}));
 one("show-trees").addEventListener("click", () => look({view: "trees"}));
 
 // --- theme ----------------------------------------------------------------------------

@@ -4,6 +4,7 @@ What a library holds, without reading the records of its turns.
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
@@ -12,8 +13,10 @@ import attrs
 from imagesession._domain.marks import Marks, without_deleted
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
+from imagesession._domain.turn import ImageRecord
 from imagesession._engine.store import ImageQuery, Store
 from imagesession._store.ids import timestamp_of
+from imagesession.errors import NotFoundError
 
 from .payload import SessionView
 
@@ -31,6 +34,7 @@ class Outline:
         turns: The ids of its turns, the oldest first.
         images: The ids of the turn and of the image, of each of its images that is not deleted.
         marks: The marks of its images.
+        board: The images of its reference board by their roles, as far as the library has them.
     """
 
     record: SessionRecord | None
@@ -38,6 +42,7 @@ class Outline:
     turns: tuple[str, ...]
     images: tuple[tuple[str, str], ...]
     marks: Marks
+    board: tuple[tuple[str, ImageRecord], ...] = ()
 
 
 def of_session(store: Store, session_id: str) -> tuple[Outline, ...]:
@@ -52,6 +57,7 @@ def of_session(store: Store, session_id: str) -> tuple[Outline, ...]:
             turns=store.turn_ids(record.id),
             images=tuple((turn, image) for _, turn, image in located),
             marks=store.marks(record.id),
+            board=tuple(_board(store, record)),
         ),
     )
 
@@ -75,6 +81,7 @@ def _outlines(store: Store) -> Iterator[Outline]:
             turns=store.turn_ids(record.id),
             images=tuple(located.pop(record.id, ())),
             marks=marks.get(record.id, {}),
+            board=tuple(_board(store, record)),
         )
     for session, pairs in located.items():
         turns = tuple(sorted({turn for turn, _ in pairs}))
@@ -86,6 +93,13 @@ def _outlines(store: Store) -> Iterator[Outline]:
             images=tuple(pairs),
             marks={key: mark for owner in owners for key, mark in marks.get(owner, {}).items()},
         )
+
+
+def _board(store: Store, record: SessionRecord) -> Iterator[tuple[str, ImageRecord]]:
+    for reference in record.references:
+        with contextlib.suppress(NotFoundError):
+            turn, position = store.find_image(reference.image_id or "")
+            yield reference.role, turn.images[position]
 
 
 def _placeholder_record(session_id: str, first: str) -> SessionRecord:
@@ -106,5 +120,9 @@ def read(store: Store, outlines: Iterable[Outline]) -> Iterator[SessionView]:
             without_deleted(turn, outline.marks) for turn in turns
         )
         yield SessionView(
-            record=record, tree=tree, marks=outline.marks, has_record=outline.has_record
+            record=record,
+            tree=tree,
+            marks=outline.marks,
+            board=outline.board,
+            has_record=outline.has_record,
         )

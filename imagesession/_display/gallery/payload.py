@@ -40,12 +40,14 @@ class SessionView:
         record: The session; None for standalone images.
         tree: The turns.
         marks: The marks of its images.
+        board: The images of the session's reference board by their roles.
         has_record: Whether the session's record exists, and not only turns that refer to it.
     """
 
     record: SessionRecord | None
     tree: Tree
     marks: Marks = attrs.field(factory=dict[str, Mark])
+    board: tuple[tuple[str, ImageRecord], ...] = ()
     has_record: bool = True
 
 
@@ -65,7 +67,7 @@ def to_payload(views: Iterable[SessionView], thumbnails: Mapping[str, Preview]) 
             _turn(turn, view, session_index, thumbnails) for turn in view.tree.turns.values()
         )
         if view.record:
-            sessions.append(_session(view.record, view.tree, has_record=view.has_record))
+            sessions.append(_session(view.record, view, thumbnails))
     turns.sort(key=operator.itemgetter("id"))
     return {"sessions": sessions, "turns": turns}
 
@@ -84,7 +86,7 @@ def to_facts(views: Sequence[SessionView]) -> dict[str, Any]:
     marks = [mark for view in views for key, mark in view.marks.items() if key in shown]
     total = _total_cost(turns)
     return {
-        "pictures": sum(len(turn.images) for turn in turns),
+        "images": sum(len(turn.images) for turn in turns),
         "loose": sum(len(turn.images) for record, turn in pairs if record is None),
         "sketches": sum(len(turn.images) for turn in turns if formatting.is_sketch(turn)),
         "paid": sum(bool(turn.cost) and not formatting.is_sketch(turn) for turn in turns),
@@ -103,10 +105,11 @@ def to_facts(views: Sequence[SessionView]) -> dict[str, Any]:
 
 def images(views: Iterable[SessionView]) -> list[ImageRecord]:
     """
-    Return all images.
+    Return all images, those of reference boards included.
     """
-    turns = (turn for view in views for turn in view.tree.turns.values())
-    return [image for turn in turns for image in turn.images]
+    made = (turn.images for view in views for turn in view.tree.turns.values())
+    boards = ([image for _, image in view.board] for view in views)
+    return list({image.id: image for some in (*made, *boards) for image in some}.values())
 
 
 def image_model(turn: Turn) -> str | None:
@@ -128,7 +131,10 @@ def _count(named: Iterable[tuple[str, Turn]]) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def _session(record: SessionRecord, tree: Tree, *, has_record: bool) -> dict[str, Any]:
+def _session(
+    record: SessionRecord, view: SessionView, thumbnails: Mapping[str, Preview]
+) -> dict[str, Any]:
+    tree = view.tree
     heads = {branch: tree.head(branch) for branch in tree.branches()}
     total = _total_cost(tree.turns.values())
     return _without_empty(
@@ -138,7 +144,11 @@ def _session(record: SessionRecord, tree: Tree, *, has_record: bool) -> dict[str
             "description": record.description,
             "created": record.created.isoformat(timespec="seconds"),
             "closed": record.closed is not None,
-            "lost": not has_record,
+            "lost": not view.has_record,
+            "board": [
+                {"role": role, **_image(image, thumbnails.get(image.id), UNMARKED)}
+                for role, image in view.board
+            ],
             "heads": {branch: head.id for branch, head in heads.items() if head},
             "cost": str(total) if total else None,
         }
@@ -163,7 +173,11 @@ def _turn(
                 "prompt": turn.prompt,
                 "said": _description(turn),
                 "options": {name: str(value) for name, value in turn.options.changed().items()},
-                "parameters": {name: _to_text(value) for name, value in turn.parameters.items()},
+                "parameters": {
+                    name: str(value)
+                    for name, value in turn.parameters.items()
+                    if value and isinstance(value, (str, int, float))
+                },
                 "references": len(turn.references),
                 "parents": list(turn.parents),
                 "masked": turn.masked,
@@ -215,8 +229,7 @@ def _description(turn: Turn) -> str | None:
     Return the caller's text that a preset, variation or improvement put into its prompt, if it
     differs.
     """
-    goals = turn.parameters.get("improvement_goals")
-    text = goals if isinstance(goals, str) and goals.strip() else formatting.display_prompt(turn)
+    text = formatting.display_prompt(turn)
     return text if turn.prompt.strip() and text != turn.prompt else None
 
 
@@ -229,10 +242,6 @@ def _code_snippet(turn: Turn, session: SessionRecord | None) -> str:
     if prompt_literal != f'"{turn.prompt}"' or call.count(prompt_literal) != 1 or not turn.prompt:
         return call
     return call.replace(prompt_literal, _PROMPT_PLACEHOLDER)
-
-
-def _to_text(value: object) -> str:
-    return value if isinstance(value, str) else literal(value)
 
 
 def _total_cost(turns: Iterable[Turn]) -> Cost | None:

@@ -41,7 +41,7 @@ function layOut(session) {
 function node(turn, place, heads, matched) {
   const stop = turn.stops[turn.stops.length - 1];
   const marks = Object.entries(heads).filter(([, head]) => head === turn.id).map(([branch]) => branch);
-  const frame = make("button", {type: "button", className: "frame square"}, picture(stop));
+  const frame = make("button", {type: "button", className: "frame square"}, imageOf(stop));
   frame.stop = stop;
   if (stop.image) frame.dataset.stop = stop.image.id;
   else frame.append(make("span", {className: "unseen"}, ` ${shorten(said(turn), 160)}`));
@@ -94,12 +94,20 @@ function treeOf(session, matches) {
   return make("div", {className: "tree", tabIndex: 0, role: "group", "aria-label": `Tree of ${nameOf(session)}`}, inner);
 }
 
+// The images that are sent with every turn, with their roles.
+function boardOf(session) {
+  if (!session.board) return null;
+  const references = session.board.map((image) => make("li", {},
+    make("span", {className: "step"}, imageOf({image, turn: {prompt: image.role}})), make("span", {dir: "auto"}, image.role)));
+  return make("ul", {className: "board", "aria-label": "Reference board"}, ...references);
+}
+
 function sessionPart(session, matches) {
-  const pictures = session.turns.reduce((sum, turn) => sum + turn.images.length, 0);
+  const images = session.turns.reduce((sum, turn) => sum + turn.images.length, 0);
   const lines = new Set(session.turns.map((turn) => turn.branch)).size;
   const drawn = session.turns.some((turn) => turn.sketch) && session.turns.every((turn) => turn.sketch || !turn.cost);
   const facts = [
-    days.format(new Date(session.created)), count(pictures, "picture"),
+    days.format(new Date(session.created)), count(images, "image"),
     lines > 1 ? `${lines} branches` : "",
     drawn ? "sketches, nothing billed" : session.cost || "", session.closed ? "closed" : "",
   ];
@@ -108,6 +116,7 @@ function sessionPart(session, matches) {
     make("h2", {dir: "auto", className: data.alone ? "unseen" : ""}, nameOf(session)),
     about ? make("p", {className: "about", dir: "auto"}, shorten(about, 300)) : null,
     make("p", {className: "meta"}, facts.filter(Boolean).join(" · ")),
+    boardOf(session),
     session.turns.length ? treeOf(session, matches) : make("p", {className: "meta"}, "No turns yet."));
 }
 
@@ -156,8 +165,8 @@ const groves = {
     if (!some.length) return false;
     if (!this.list) {
       this.list = make("ul", {className: "rows"});
-      one("content").append(make("section", {className: "session"}, make("h2", {}, "Single pictures"),
-        make("p", {className: "meta"}, isNarrowed() ? "" : count(total.loose, "picture")), this.list));
+      one("content").append(make("section", {className: "session"}, make("h2", {}, "Standalone images"),
+        make("p", {className: "meta"}, isNarrowed() ? "" : count(total.loose, "image")), this.list));
     }
     this.list.append(...some.map(card));
     return true;

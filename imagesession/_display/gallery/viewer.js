@@ -173,7 +173,7 @@ function onlyOf(stop) {
   return sized(make("div", {className: "only"}, whole(stop, note), remark), stop);
 }
 
-// Whether one picture is before the other in time and line; else they are just two.
+// Whether one image is before the other in time and on its branch; else they are just two.
 function namesOf(before, after) {
   const isLine = relatives(after).includes(before) && before.turn.id <= after.turn.id;
   return isLine ? ["Before", "After"] : ["First", "Second"];
@@ -195,7 +195,7 @@ function sidesOf(before, after) {
 
 function sliderOf(before, after) {
   const names = namesOf(before, after);
-  const range = make("input", {type: "range", min: 0, max: 100, value: 50, step: 1, "aria-label": "How much of the first picture is shown, in percent"});
+  const range = make("input", {type: "range", min: 0, max: 100, value: 50, step: 1, "aria-label": "How much of the first image is shown, in percent"});
   const earlier = whole(before);
   earlier.classList.add("earlier");
   const pair = make("div", {className: "pair"}, whole(after), earlier,
@@ -232,7 +232,7 @@ function stripOf(stop) {
   const line = relatives(stop);
   if (line.length < 2) return [];
   return line.map((each) => {
-    const button = make("button", {type: "button", className: "step", title: shorten(said(each.turn), 160)}, picture(each));
+    const button = make("button", {type: "button", className: "step", title: shorten(said(each.turn), 160)}, imageOf(each));
     if (each === stop) button.setAttribute("aria-current", "true");
     button.addEventListener("click", () => goTo(each));
     return button;
@@ -280,7 +280,7 @@ function more(name, text, isOpen = false) {
 function factsOf(stop) {
   const {turn, image} = stop;
   const session = sessionOf(turn);
-  const sent = [turn.references ? count(turn.references, "picture") : "", turn.masked ? "a mask" : ""];
+  const sent = [turn.references ? count(turn.references, "reference image") : "", turn.masked ? "a mask" : ""];
   const facts = [
     ["Session", session && !data.alone ? linked(nameOf(session), {view: "trees", session: session.id}) : ""],
     ["Branch", session ? turn.branch : ""],

@@ -1,0 +1,32 @@
+"""
+Export a session.
+"""
+
+from __future__ import annotations
+
+from imagesession._domain.caller_warnings import warn_caller
+from imagesession._domain.wording import list_some
+from imagesession.errors import IncompleteExportWarning
+
+from .effects import StoreCall, Workflow
+
+
+def export_session(session_id: str, path: object) -> Workflow[str]:
+    """
+    Write a session to a folder or zip file, and return its path.
+
+    Raises:
+        InvalidRequestError: The path is invalid, or the session is too large for a zip.
+        StorageIOError: The path exists, or cannot be written.
+
+    Warns:
+        IncompleteExportWarning: Files of images are missing in the library.
+    """
+    written, missing = yield from StoreCall(lambda store: store.export_session(session_id, path))
+    if missing:
+        warn_caller(
+            f"{written} is without {list_some(missing)}: the library does not have these files any "
+            "more. studio.doctor() says what they were called.",
+            IncompleteExportWarning,
+        )
+    return written
