@@ -152,6 +152,14 @@ def hurried() -> Generator[None, None, None]:
         yield
 
 
+def slept() -> float:
+    """
+    Return how far `hurried` has moved the clocks, from any start: what was waited for, without the
+    time that a busy machine takes.
+    """
+    return time.monotonic() - time.perf_counter()
+
+
 @contextlib.contextmanager
 def looking_often() -> Generator[None, None, None]:
     """

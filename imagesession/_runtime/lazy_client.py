@@ -7,14 +7,13 @@ this module does not import it; `openai_clients` does.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
-from weakref import WeakSet
 
 import attrs
 
+from imagesession._store.forks import abandoned_in_forks
 from imagesession.errors import AuthenticationError, InvalidRequestError
 
 from .memory import ProcessMemory
@@ -109,16 +108,7 @@ class LazyClient(Generic[AnyTransport]):
         self.made = None
 
 
-_clients: WeakSet[LazyClient[Any]] = WeakSet()
-
-
-def _forget_parents_clients() -> None:
-    for client in list(_clients):
-        client.forget_parents_client()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-    os.register_at_fork(after_in_child=_forget_parents_clients)
+_clients = abandoned_in_forks(LazyClient[Any].forget_parents_client)
 
 
 @attrs.frozen(kw_only=True)

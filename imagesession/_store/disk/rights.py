@@ -25,12 +25,12 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from weakref import WeakSet
 
 import attrs
 
 from imagesession._store.files.atomic_write import CANNOT_LINK, translate_os_errors, write_atomic
 from imagesession._store.files.modes import open_file
+from imagesession._store.forks import abandoned_in_forks
 from imagesession._store.ports import Rights
 from imagesession._store.strict_reader import parse_object
 from imagesession.errors import StorageIOError
@@ -333,13 +333,4 @@ def _remaining(file: Path) -> float:
     return max(0.0, until - now) if written - now <= _CLOCK_TOLERANCE else 0.0
 
 
-_instances: WeakSet[DiskRights] = WeakSet()
-
-
-def _abandon_all() -> None:
-    for rights in _instances:
-        rights.abandon()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_abandon_all)
+_instances = abandoned_in_forks(DiskRights.abandon)

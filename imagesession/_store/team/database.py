@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, NoReturn, TypeAlias, TypeVar
-from weakref import WeakSet, finalize
+from weakref import finalize
 
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
+from imagesession._store.forks import abandoned_in_forks
 from imagesession.errors import StorageIOError
 
 from .address import TeamAddress
@@ -309,13 +309,4 @@ def _close_on_return(engine: sa.Engine) -> None:
     sa.event.listen(engine, "checkin", close_if_old)
 
 
-_databases: WeakSet[Database] = WeakSet()
-
-
-def _abandon_all() -> None:
-    for database in _databases:
-        database.abandon()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_abandon_all)
+_databases = abandoned_in_forks(Database.abandon)

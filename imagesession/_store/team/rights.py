@@ -13,18 +13,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import secrets
 import threading
 import time
 from collections import deque
 from collections.abc import Collection, Mapping
 from typing import Any
-from weakref import WeakSet
 
 import attrs
 import sqlalchemy as sa
 
+from imagesession._store.forks import abandoned_in_forks
 from imagesession._store.ports import Rights
 from imagesession.errors import StorageError
 
@@ -302,13 +301,4 @@ def _digest(name: str) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-_keepers: WeakSet[Keeper] = WeakSet()
-
-
-def _abandon_all() -> None:
-    for keeper in _keepers:
-        keeper.abandon_all()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_abandon_all)
+_keepers = abandoned_in_forks(Keeper.abandon_all)
