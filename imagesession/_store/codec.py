@@ -124,7 +124,9 @@ def read_images(facts: dict[str, Any], where: str) -> tuple[ImageRecord, ...]:
     Raises:
         CorruptRecordError: They are damaged.
     """
-    return StrictReader(facts, where).each("staged", _read_image, required=False)
+    if facts.get("staged") is None:
+        return ()
+    return StrictReader(facts, where).each("staged", _read_image)
 
 
 def read_session(data: bytes, where: str) -> SessionRecord:
