@@ -127,8 +127,10 @@ class Place:
         """
         Erase a session or batch.
         """
-        batch = isinstance(owner, ImageBatch)
-        (self.studio.batches if batch else self.studio.sessions).erase(owner.id)
+        if isinstance(owner, ImageBatch):
+            self.studio.batches.erase(owner)
+        else:
+            self.studio.sessions.erase(owner)
 
     def see(self, owner: Owner, images: tuple[SavedImage, ...]) -> Sight:
         """
@@ -202,9 +204,9 @@ def test_removal_that_is_not_recorded_is_half_done(tmp_path: Path) -> None:
     """
     removal = "delete:sessions"
     with place(tmp_path / "library", "forgetful") as here:
-        session, images = here.prepare(removal)
-        steps = here.kill(f"{removal}:{session.id}", 10_000, "before")
-        here.studio.sessions.erase(session)
+        owner, images = here.prepare(removal)
+        steps = here.kill(f"{removal}:{owner.id}", 10_000, "before")
+        here.clear(owner)
         seen = {here.after_death(removal, step, "before") for step in range(1, steps + 1, 2)}
         assert not seen <= set(SIGHTS[removal])
         assert images
