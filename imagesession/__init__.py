@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from imagesession._version import __version__
 
 if TYPE_CHECKING:
-    from imagesession import errors, presets, schema, testing
+    from imagesession import errors, presets, schema, testing, types
     from imagesession._api.async_session import AsyncImageSession, AsyncSavedImage
     from imagesession._api.async_studio import AsyncStudio
     from imagesession._api.batch import (
@@ -133,6 +133,7 @@ __all__ = [
     "show",
     "testing",
     "transfer",
+    "types",
 ]
 
 # Loaded on first use, so that importing the package costs next to nothing.
@@ -196,7 +197,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> object:
-    if name in {"errors", "presets", "schema", "testing"}:
+    if name in {"errors", "presets", "schema", "testing", "types"}:
         return importlib.import_module(f"{__name__}.{name}")
     try:
         module = _MODULES[name]

@@ -27,7 +27,7 @@ DIRECTIVES = re.compile(
 )
 ROOMS = (
     "imagesession", "imagesession.errors", "imagesession.presets", "imagesession.schema",
-    "imagesession.testing",
+    "imagesession.testing", "imagesession.types",
     "imagesession.worker",
 )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """
-A program that deletes, restores or erases, and kills itself at a durable step of its library.
+A program that deletes, restores, erases or empties the bin, and kills itself at a durable step of
+its library.
 
     python -m tests.faults.removal_steps LIBRARY URL [forgetful]
 
@@ -29,6 +30,8 @@ def remove_and_die(root: Path, url: str, name: str, number: int, when: When) -> 
     """
     verb, kind, removed_id = name.split(":")
     studio = Studio(root, api_key="x", base_url=url)
+    if verb == "empty_bin":
+        return die_at(root, number, when, studio.empty_bin)
     remove = getattr(getattr(studio, kind), verb)
     return die_at(root, number, when, lambda: remove(removed_id))
 

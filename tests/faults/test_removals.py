@@ -14,8 +14,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from imagesession import ImageSession, SavedImage, Studio
-from imagesession._domain.turn import short_id
+from imagesession import ImageBatch, ImageSession, SavedImage, Studio
 from imagesession.testing import FakeOpenAI, serve, tiny_image
 from tests.bench.server import FixedSketcher
 from tests.faults.dying import Kill, When, dying
@@ -24,8 +23,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="programs are fo
 KILLED = -int(getattr(signal, "SIGKILL", 9))
 SIZE = 64, 64
 WORD = "quicksilver"
+KINDS = ("images", "sessions", "batches")
 REMOVALS = [
-    f"{verb}:{kind}" for kind in ("images", "sessions") for verb in ("delete", "restore", "erase")
+    *(f"{verb}:{kind}" for kind in KINDS for verb in ("delete", "restore", "erase")),
+    "empty_bin:images",
 ]
 
 
@@ -40,6 +41,7 @@ class Sight:
         files: How many of their files are in the library's folders, with metadata.
         aside: How many are in the bin's.
         words: Whether the last one's prompt is anywhere in the library.
+        owner: Whether their session or batch is listed, in the bin, or gone.
     """
 
     listed: tuple[int, ...]
@@ -47,20 +49,27 @@ class Sight:
     files: int
     aside: int = 0
     words: bool = True
+    owner: str = "listed"
 
 
 PRESENT = Sight(listed=(0, 1), files=4)
-_BINNED = {
-    "images": Sight(listed=(0,), in_bin=(1,), files=2, aside=2),
-    "sessions": Sight(listed=(), in_bin=(0, 1), files=0, aside=4),
-}
+_BINNED = Sight(listed=(), in_bin=(0, 1), files=0, aside=4, owner="in the bin")
+_GONE = Sight(listed=(), files=0, words=False, owner="gone")
+_LAST_BINNED = Sight(listed=(0,), in_bin=(1,), files=2, aside=2)
+_LAST_GONE = Sight(listed=(0,), files=2, words=False)
 SIGHTS = {
-    "erase:images": (PRESENT, Sight(listed=(0,), files=2, words=False)),
-    "erase:sessions": (PRESENT, Sight(listed=(), files=0, words=False)),
-    **{f"delete:{kind}": (PRESENT, binned) for kind, binned in _BINNED.items()},
-    **{f"restore:{kind}": (binned, PRESENT) for kind, binned in _BINNED.items()},
+    "delete:images": (PRESENT, _LAST_BINNED),
+    "restore:images": (_LAST_BINNED, PRESENT),
+    "erase:images": (PRESENT, _LAST_GONE),
+    "empty_bin:images": (_LAST_BINNED, _LAST_GONE),
+    **{f"delete:{kind}": (PRESENT, _BINNED) for kind in KINDS[1:]},
+    **{f"restore:{kind}": (_BINNED, PRESENT) for kind in KINDS[1:]},
+    **{f"erase:{kind}": (PRESENT, _GONE) for kind in KINDS[1:]},
 }
 """What is seen before and after each removal."""
+
+
+Owner = ImageSession | ImageBatch
 
 
 @attrs.frozen
@@ -73,55 +82,80 @@ class Place:
     provider: FakeOpenAI
     kill: Kill
 
-    def prepare(self, removal: str) -> tuple[ImageSession, tuple[SavedImage, ...]]:
+    def prepare(self, removal: str) -> tuple[Owner, tuple[SavedImage, ...]]:
         """
-        Make a session of two turns for a removal to work on.
+        Make a session of two turns, or a batch of two images, for a removal to work on.
         """
         verb, kind = removal.split(":")
+        owner, images = self._batch() if kind == "batches" else self._session()
+        if verb in {"restore", "empty_bin"}:
+            getattr(self.studio, kind).delete(self.target(removal, owner, images))
+        return owner, images
+
+    def _session(self) -> tuple[Owner, tuple[SavedImage, ...]]:
         session = self.studio.session("x")
-        images = session.generate("a teapot"), session.generate(f"a heron of {WORD}")
-        if verb == "restore":
-            getattr(self.studio, kind).delete(self.target(removal, session, images))
-        return session, images
+        return session, (session.generate("a teapot"), session.generate(f"a heron of {WORD}"))
+
+    def _batch(self) -> tuple[Owner, tuple[SavedImage, ...]]:
+        self.provider.set_batch_speed(looks=1)
+        batch = self.studio.batches.create(["a teapot", f"a heron of {WORD}"])
+        return batch, batch.wait(progress=False).images
 
     @staticmethod
-    def target(removal: str, session: ImageSession, images: tuple[SavedImage, ...]) -> str:
+    def target(removal: str, owner: Owner, images: tuple[SavedImage, ...]) -> str:
         """
         Return the id of what is removed.
         """
-        return images[1].id if removal.endswith("images") else session.id
+        return images[1].id if removal.endswith("images") else owner.id
 
     def after_death(self, removal: str, step: int, when: When) -> Sight:
         """
         Kill a program at a step, and return what another one sees.
         """
-        session, images = self.prepare(removal)
-        name = f"{removal}:{self.target(removal, session, images)}"
+        owner, images = self.prepare(removal)
+        name = f"{removal}:{self.target(removal, owner, images)}"
         code = self.kill(name, step, when)
         assert code == KILLED or 0 <= code < step  # folders are made once, so there may be fewer
         self.studio.recover()
         assert list((Path(self.studio.library) / ".imagesession" / "removals").iterdir()) == []
-        seen = self.see(session, images)
-        if removal != "erase:sessions" or seen.listed:
-            self.studio.sessions.erase(session)  # so that the next one is alone
+        seen = self.see(owner, images)
+        if seen.owner != "gone":
+            self.clear(owner)  # so that the next one is alone
         return seen
 
-    def see(self, session: ImageSession, images: tuple[SavedImage, ...]) -> Sight:
+    def clear(self, owner: Owner) -> None:
+        """
+        Erase a session or batch.
+        """
+        if isinstance(owner, ImageBatch):
+            self.studio.batches.erase(owner)
+        else:
+            self.studio.sessions.erase(owner)
+
+    def see(self, owner: Owner, images: tuple[SavedImage, ...]) -> Sight:
         """
         Look at everything that shows images.
         """
         ids = [image.id for image in images]
-        root, pattern = Path(self.studio.library), f"session_{short_id(session.id)}_*"
-        records = (root / ".imagesession" / "turns" / session.id).glob("*.json")
+        root = Path(self.studio.library)
+        names = [f"{Path(image.record.file).stem}.*" for image in images]
+        records = (root / ".imagesession" / "turns").rglob("*.json")
         return Sight(
             listed=tuple(sorted(ids.index(image.id) for image in self.studio.images.list())),
             in_bin=tuple(
                 sorted(ids.index(image.id) for image in self.studio.images.list(deleted=True))
             ),
-            files=len(list((root / "general").glob(pattern))),
-            aside=len(list((root / ".imagesession" / "bin" / "general").glob(pattern))),
+            files=sum(len(list(root.glob(f"[!.]*/{name}"))) for name in names),
+            aside=sum(len(list((root / ".imagesession" / "bin").rglob(name))) for name in names),
             words=any(WORD in record.read_text("utf-8") for record in records),
+            owner=self._state(owner),
         )
+
+    def _state(self, owner: Owner) -> str:
+        of = self.studio.batches if isinstance(owner, ImageBatch) else self.studio.sessions
+        if owner.id in [each.id for each in of.list()]:
+            return "listed"
+        return "in the bin" if owner.id in [each.id for each in of.list(deleted=True)] else "gone"
 
 
 @contextlib.contextmanager
@@ -146,12 +180,12 @@ def test_removal_is_whole_or_not_begun(
     """
     stride = 1 if pytestconfig.getoption("--faults") else 7
     with place(tmp_path / "library") as here:
-        session, images = here.prepare(removal)
-        steps = here.kill(f"{removal}:{here.target(removal, session, images)}", 10_000, "before")
+        owner, images = here.prepare(removal)
+        steps = here.kill(f"{removal}:{here.target(removal, owner, images)}", 10_000, "before")
         assert steps > 5
-        assert here.see(session, images) == SIGHTS[removal][1]
-        if removal != "erase:sessions":
-            here.studio.sessions.erase(session)
+        assert here.see(owner, images) == SIGHTS[removal][1]
+        if SIGHTS[removal][1].owner != "gone":
+            here.clear(owner)
         seen = [
             here.after_death(removal, step, when)
             for step in range(1, steps + 1, stride)
@@ -170,9 +204,9 @@ def test_removal_that_is_not_recorded_is_half_done(tmp_path: Path) -> None:
     """
     removal = "delete:sessions"
     with place(tmp_path / "library", "forgetful") as here:
-        session, images = here.prepare(removal)
-        steps = here.kill(f"{removal}:{session.id}", 10_000, "before")
-        here.studio.sessions.erase(session)
+        owner, images = here.prepare(removal)
+        steps = here.kill(f"{removal}:{owner.id}", 10_000, "before")
+        here.clear(owner)
         seen = {here.after_death(removal, step, "before") for step in range(1, steps + 1, 2)}
         assert not seen <= set(SIGHTS[removal])
         assert images

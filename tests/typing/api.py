@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Tree,
         Turn,
     )
+    from imagesession.types import OptionParams, Quality
 
     def sync(picture: Image.Image) -> None:
         """
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
         assert_type(batch, ImageBatch)
         assert_type(batch.wait(10), Results[SavedImage])
         assert_type(studio.batches.get("y").status(), BatchStatus)
+        quality: Quality = "low"
+        options: OptionParams = {"quality": quality, "size": (1024, 1024)}
+        assert_type(studio.generate("x", **options), SavedImage)
         session.generate("x", quality="ultra")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         session.generate("x", colour="red")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 
