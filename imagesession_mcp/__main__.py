@@ -5,6 +5,7 @@ The program: `imagesession-mcp`, or `python -m imagesession_mcp`.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import importlib.util
 import logging
 import os
@@ -15,7 +16,6 @@ from contextlib import suppress
 import attrs
 
 from imagesession_mcp import cli
-from imagesession_mcp.settings import Settings
 
 _FOR_PEOPLE = (
     "imagesession-mcp waits for an MCP client on this terminal; Ctrl+C stops it. Clients start it "
@@ -39,22 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit("imagesession-mcp: install it with its server: pip install 'imagesession[mcp]'")
     # The SDK's handler logs to stderr; stdout is reserved for the protocol.
     logging.getLogger("imagesession_mcp").setLevel(logging.INFO)
+    # Takes half a second, which --help does not need.
+    name = "http" if settings.http else "stdio"
+    transport = importlib.import_module(f"imagesession_mcp.{name}")
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(attrs.evolve(settings, owns_process=True)))
-
-
-async def _serve(settings: Settings) -> None:
-    # Either takes half a second to import, which --help does not need.
-    if settings.http:
-        from imagesession_mcp import http  # noqa: PLC0415
-
-        await http.serve(settings)
-    else:
-        from imagesession_mcp import stdio  # noqa: PLC0415
-
-        if sys.stdin.isatty():
+        if not settings.http and sys.stdin.isatty():
             print(_FOR_PEOPLE, file=sys.stderr)  # noqa: T201 - a person started it by hand
-        await stdio.serve(settings)
+        asyncio.run(transport.serve(attrs.evolve(settings, owns_process=True)))
 
 
 if __name__ == "__main__":

@@ -61,8 +61,9 @@ class _ShortSchema(GenerateJsonSchema):
 
 class LibraryTool(Tool):
     """
-    A tool that a function implements: its signature and docstring describe it. It gets the context
-    of the call, and returns the result's payload; one that generates returns what is to be run.
+    A tool that a function implements: its signature and docstring describe it, `parameters.toml`
+    its arguments. The function gets the context of the call, and returns the result's payload; one
+    that generates returns what is to be run.
     """
 
     @classmethod

@@ -5,7 +5,9 @@ Files that calls name are read only within allowed folders.
 from __future__ import annotations
 
 import base64
+import os
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -80,20 +82,56 @@ async def test_no_argument_reads_files_outside(room: Room, tmp_path: Path) -> No
 
 
 @pytest.mark.anyio
+async def test_no_form_of_path_leads_out(room: Room, tmp_path: Path) -> None:
+    """
+    Whatever a path is made of, it is refused without telling whether its file exists: pipes,
+    devices, processes' files, folders with the library's name as a prefix, the library's records.
+    """
+    sibling = tmp_path / "library-of-another" / "a.png"
+    sibling.parent.mkdir()
+    sibling.write_bytes(tiny_image())
+    async with room.connect() as call:
+        saved = await call.success("generate_image", prompt="a fox")
+        if sys.platform != "win32":
+            os.mkfifo(room.library / "pipe.png")
+        records = room.library / ".imagesession"
+        (record,) = (records / "turns").rglob("*.json")
+        data = base64.b64encode(tiny_image()).decode()
+        for path in (
+            str(sibling),
+            str(room.library / "pipe.png"),
+            str(room.library / "general" / ".." / ".." / "library-of-another" / "a.png"),
+            "/proc/self/environ",
+            "/proc/self/fd/0",
+            "/dev/stdin",
+            r"\\server\share\a.png",
+            "//server/share/a.png",
+            f"data:image/png;base64,{data}",
+            f"{sibling}\0.png",
+            "/" + "a" * 100_000,
+            str(room.library / ("a" * 300)),
+            "/" + "../" * 500 + "etc/passwd",
+            str(records),
+            str(record),
+            str(Path(saved["image_path"]).with_suffix(".json")),
+        ):
+            error = await call.failure("estimate_cost", image_path=path)
+            assert error["code"] in {"invalid_input_image", "image_not_found"}, path[:80]
+            assert len(error["error"]) < 600
+            assert "prompt" not in error["error"]
+        assert room.posts == 1
+
+
+@pytest.mark.anyio
 async def test_options_accept_only_options(room: Room) -> None:
     """
-    `options` accepts only options: no files, keys or URLs.
+    `options` accepts only options: no files, keys, URLs or limits.
     """
     async with room.connect() as call:
         for name in (
-            "reference",
-            "mask",
-            "image",
-            "api_key",
-            "base_url",
-            "client",
-            "idempotency_key",
-        ):
+            "reference", "mask", "image", "api_key", "base_url", "client", "idempotency_key",
+            "budget", "per_day", "daily_budget", "library", "intent_id", "on_progress", "timeout",
+        ):  # fmt: skip
             error = await call.failure("generate_image", prompt="x", options={name: "/etc/passwd"})
             assert error["code"] == "invalid_parameters"
             assert error["option"] == name
