@@ -3,7 +3,8 @@ A program that deletes, restores or erases, and kills itself at a durable step o
 
     python -m tests.faults.removal_steps LIBRARY URL [forgetful]
 
-It reads lines of a verb and an id as "verb:kind:id", a number and "before" or "after". For each
+It reads lines of a verb and an id as "verb:kind:id", or "erase:owner:name", a number and "before"
+or "after". For each
 line it forks, carries the removal out, kills itself before or after the step of that number, and
 prints the exit code: a negative signal, or the number of steps if there were fewer.
 """
@@ -29,7 +30,7 @@ def remove_and_die(root: Path, url: str, name: str, number: int, when: When) -> 
     """
     verb, kind, removed_id = name.split(":")
     studio = Studio(root, api_key="x", base_url=url)
-    remove = getattr(getattr(studio, kind), verb)
+    remove = studio.erase_owner if kind == "owner" else getattr(getattr(studio, kind), verb)
     return die_at(root, number, when, lambda: remove(removed_id))
 
 

@@ -139,8 +139,8 @@ class World:
         """
         verb = self.choose.choice(("delete", "restore", "erase"))
         of_others = [
-            image for other, one in self.models.items() if other != store.owner
-            for image in one.images | one.in_bin
+            image for other, theirs in self.models.items() if other != store.owner
+            for image in theirs.images | theirs.in_bin
         ]  # fmt: skip
         if store.owner is not None and of_others:
             with pytest.raises(NotFoundError):
@@ -158,10 +158,10 @@ class World:
         Compare what each store shows with what its owner should have.
         """
         whole = Model(
-            sessions=set().union(*(one.sessions for one in self.models.values())),
-            images=set().union(*(one.images for one in self.models.values())),
-            in_bin=set().union(*(one.in_bin for one in self.models.values())),
-            turns=sum(one.turns for one in self.models.values()),
+            sessions=set().union(*(each.sessions for each in self.models.values())),
+            images=set().union(*(each.images for each in self.models.values())),
+            in_bin=set().union(*(each.in_bin for each in self.models.values())),
+            turns=sum(each.turns for each in self.models.values()),
         )
         for owner, store in self.stores.items():
             model = whole if owner is None else self.models[owner]
