@@ -41,10 +41,12 @@ def open_studio(settings: Settings, library: Path | str | None) -> imagesession.
     Open a studio with the server's settings.
     """
     daily_budget = settings.daily_budget
+    limit = "per_day" if settings.owner is None else "per_owner_per_day"
     make = imagesession.AsyncStudio.offline if settings.offline else imagesession.AsyncStudio
     return make(
         library,
-        budget=None if daily_budget is None else imagesession.Budget(per_day=daily_budget),
+        owner=settings.owner,
+        budget=None if daily_budget is None else imagesession.Budget(**{limit: daily_budget}),
         server=settings.server,
         api=settings.api,
         provider_state=settings.provider_state,
@@ -88,23 +90,19 @@ class AppState:
             StorageError: The folder cannot be used.
         """
         if principal not in self._studios:
-            library = self.settings.library
+            library, owner = self.settings.library, None
             if principal != LOCAL_PRINCIPAL:
-                library = self._principals_folder() / principal
-            settings = attrs.evolve(self.settings, daily_budget=self.settings.budget_of(principal))
+                shared = self.studio(LOCAL_PRINCIPAL).library
+                if isinstance(shared, Path):
+                    library = shared / "principals" / principal
+                elif len(self.settings.principals) > 1:
+                    owner = principal
+            settings = attrs.evolve(
+                self.settings, daily_budget=self.settings.budget_of(principal), owner=owner
+            )
             self._studios[principal] = studio = self.open(settings, library)
             self._spawn(self._recover_library(principal, studio))
         return self._studios[principal]
-
-    def _principals_folder(self) -> Path:
-        library = self.studio(LOCAL_PRINCIPAL).library
-        if isinstance(library, str):
-            raise ToolCallError(
-                "no_access",
-                "Several callers share this server, and each needs a library of its own, which one "
-                "on PostgreSQL cannot give them. Start the server with a folder as --library.",
-            )
-        return library / "principals"
 
     def allowed_folders(self, principal: str) -> AllowedFolders:
         """

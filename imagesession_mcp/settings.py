@@ -62,6 +62,7 @@ class Settings:
     How the server runs, and over HTTP its address and who may call it.
 
     Attributes:
+        owner: Whose calls a studio serves, if several callers share the library of a team.
         owns_process: Whether the process runs nothing but the server.
         stateless: Whether requests over HTTP are independent, so that any instance of the server
             can answer them. Otherwise clients of protocol 2025-11-25 have sessions, in which a
@@ -203,6 +204,7 @@ class Settings:
         separator=",",
         name="allow-origin",
     )
+    owner: str | None = None
     owns_process: bool = False
     stateless: bool = True
 
@@ -239,7 +241,7 @@ class Settings:
 
         Raises:
             InvalidOptionError: Others could call without a token or under a name that is not known,
-                there is nothing to keep their libraries in, or their limits exceed the server's.
+                or their limits exceed the server's.
         """
         if not self.is_local and not self.principals:
             raise InvalidOptionError(
@@ -250,10 +252,6 @@ class Settings:
             raise InvalidOptionError(
                 f"--host {self.host} listens on every address, so it needs --allow-host with the "
                 "name by which clients call it"
-            )
-        if self.principals and isinstance(self.library, str):
-            raise InvalidOptionError(
-                "--library takes a folder if callers have tokens, in which each has a library"
             )
         total = sum(each.daily_budget or 0.0 for each in self.principals)
         others = any(each.daily_budget is None for each in self.principals)

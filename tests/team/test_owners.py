@@ -12,12 +12,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 import imagesession
 from imagesession import Studio
 from imagesession.errors import NotFoundError
 from imagesession.testing import FakeOpenAI, tiny_image
+from imagesession_mcp.app_state import AppState
+from imagesession_mcp.settings import Principal, Settings
 from tests import team_servers
 from tests.bench.server import FixedSketcher
 from tests.conftest import MakeStudio
@@ -30,6 +33,7 @@ from imagesession._store.team import local_copies, migrate  # noqa: E402
 from imagesession._store.team.library import TeamLibrary  # noqa: E402
 
 WORD = "quicksilver"
+CHEAP: dict[str, Any] = {"quality": "low", "size": "1024x1024"}
 
 
 def everything(url: str) -> str:
@@ -163,3 +167,24 @@ def test_worker_makes_what_an_owner_queued(url: str, provider: FakeOpenAI) -> No
         assert image.turn.owner == "ann"
         assert [item.prompt for item in studio.as_owner("ann").images.list()] == ["a fox"]
         assert list(studio.costs(group_by="owner").groups) == ["ann"]
+
+
+@pytest.mark.anyio
+async def test_callers_of_a_server_are_owners(url: str) -> None:
+    """
+    Callers of one server on a team's library own what they make, and each has a share of its
+    budget; a single caller has the library.
+    """
+    callers = (Principal("ann", "a" * 16), Principal("bob", "b" * 16))
+    settings = Settings(library=url, offline=True, principals=callers, daily_budget=0.6)
+    state = AppState(settings)
+    ann, bob = state.studio("ann"), state.studio("bob")
+    await ann.generate("a fox", **CHEAP)
+    assert await bob.images.list() == ()
+    assert (await bob.costs()).remaining == pytest.approx(0.3)
+    assert (await ann.costs()).remaining < 0.3
+    assert list((await state.studio("").costs(group_by="owner")).groups) == ["ann"]
+    await state.close()
+    alone = AppState(attrs.evolve(settings, principals=callers[1:]))
+    assert len(await alone.studio("bob").images.list()) == 1
+    await alone.close()
