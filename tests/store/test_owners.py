@@ -32,6 +32,7 @@ from tests.store.contract.promises import together
 from tests.store.test_rules import ESTIMATE, new_turn, settle
 
 OWNERS = (None, "ann", "Ann", "čeněk 🐟")
+VERBS: tuple[Any, ...] = ("delete", "restore", "erase")
 GROUPS: tuple[Any, ...] = ("day", "session", "owner", "kind")
 LONG_AGO = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 RESERVATION = BudgetReservation(budget=Budget(per_owner_per_day=5.0), estimate=ESTIMATE)
@@ -137,7 +138,7 @@ class World:
         """
         Delete, restore or erase an image of the owner, and fail to do so to another owner's.
         """
-        verb = self.choose.choice(("delete", "restore", "erase"))
+        verb = self.choose.choice(VERBS)
         of_others = [
             image for other, theirs in self.models.items() if other != store.owner
             for image in theirs.images | theirs.in_bin
@@ -157,12 +158,12 @@ class World:
         """
         Compare what each store shows with what its owner should have.
         """
-        whole = Model(
-            sessions=set().union(*(each.sessions for each in self.models.values())),
-            images=set().union(*(each.images for each in self.models.values())),
-            in_bin=set().union(*(each.in_bin for each in self.models.values())),
-            turns=sum(each.turns for each in self.models.values()),
-        )
+        whole = Model()
+        for each in self.models.values():
+            whole.sessions |= each.sessions
+            whole.images |= each.images
+            whole.in_bin |= each.in_bin
+            whole.turns += each.turns
         for owner, store in self.stores.items():
             model = whole if owner is None else self.models[owner]
             assert see(store) == model

@@ -17,10 +17,11 @@ import pytest
 
 import imagesession
 from imagesession import Studio
-from imagesession.errors import NotFoundError
+from imagesession.errors import ImageSessionError, NotFoundError
 from imagesession.testing import FakeOpenAI, tiny_image
 from imagesession_mcp.app_state import AppState
-from imagesession_mcp.settings import Principal, Settings
+from imagesession_mcp.option_values import Principal
+from imagesession_mcp.settings import Settings
 from tests import team_servers
 from tests.bench.server import FixedSketcher
 from tests.conftest import MakeStudio
@@ -47,8 +48,7 @@ def everything(url: str) -> str:
         names = [row[0] for row in connection.execute(sa.text(tables))]
         return [row for name in names for row in connection.execute(sa.text(f'TABLE "{name}"'))]
 
-    found = library.database.run(read)
-    rows = [bytes(item) if isinstance(item, memoryview) else item for row in found for item in row]
+    rows = library.database.run(read)
     objects = [library.blobs.get(name) for name, _, _ in library.blobs.objects()]
     library.close()
     return repr(rows) + repr(objects)
@@ -164,6 +164,7 @@ def test_worker_makes_what_an_owner_queued(url: str, provider: FakeOpenAI) -> No
         finally:
             worker.kill()
             worker.wait()
+        assert not isinstance(image, ImageSessionError)
         assert image.turn.owner == "ann"
         assert [item.prompt for item in studio.as_owner("ann").images.list()] == ["a fox"]
         assert list(studio.costs(group_by="owner").groups) == ["ann"]
@@ -182,7 +183,7 @@ async def test_callers_of_a_server_are_owners(url: str) -> None:
     await ann.generate("a fox", **CHEAP)
     assert await bob.images.list() == ()
     assert (await bob.costs()).remaining == pytest.approx(0.3)
-    assert (await ann.costs()).remaining < 0.3
+    assert 0 < ((await ann.costs()).remaining or 0) < 0.3
     assert list((await state.studio("").costs(group_by="owner")).groups) == ["ann"]
     await state.close()
     alone = AppState(attrs.evolve(settings, principals=callers[1:]))
