@@ -73,7 +73,7 @@ def test_erased_owner_is_in_no_row_and_no_object(
     assert ann.queue(name="night").status().total == 1
     content = everything(url)
     assert WORD in content
-    assert "annabella" in content
+    assert '"owner": "annabella"' in content
     total = studio.costs().total
     studio.erase_owner("annabella")
     content = everything(url)
