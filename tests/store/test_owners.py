@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import random
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from imagesession._engine.store import ImageQuery, SpendingQuery
 from imagesession._store import admission
 from imagesession._store.intents import IntentLease, IntentStore
 from imagesession._store.library import LibraryStore
+from imagesession._store.ports import Key
 from imagesession.errors import BudgetExceededError, NotFoundError
 from tests.store.contract.implementations import IMPLEMENTATIONS, Implementation
 from tests.store.contract.promises import together
@@ -214,6 +216,31 @@ def test_no_owner_sees_what_is_anothers(
     world.check()
     kept.open().index.rebuild()
     world.check()
+
+
+def test_requests_under_way_are_seen_by_their_owner(kept: Implementation) -> None:
+    """
+    Requests that are not settled, or may have been carried out after all, are recovered by their
+    owner and by who sees everything, even if another owner looks first.
+    """
+    whole = LibraryStore(kept.open())
+    ann, bob = whole.seen_by("ann"), whole.seen_by("bob")
+    turn, failed = (new_turn(ann, owner="ann") for _ in range(2))
+    lease = ann.write_intent(turn)
+    assert isinstance(lease, IntentLease)
+    ann.commit(attrs.evolve(failed, status="failed"), ())
+    long_ago = json.dumps({"session": None, "at": 0.0}).encode()
+    whole.facts.replace(Key("provider", f"unaccepted.{failed.id}"), long_ago)
+    assert bob.pending() == bob.unaccepted() == bob.unsettled_turns([turn.id]) == ()
+    assert bob.read_turns(None, [failed.id]) == ()
+    assert [request.turn.id for request in whole.pending()] == [turn.id]
+    assert ann.unsettled_turns([turn.id]) == (turn,)
+    assert [item.id for item in ann.unaccepted()] == [failed.id]
+    assert whole.unaccepted() == ()
+    assert bob.knows_turn(turn.id)
+    lease.release()
+    assert bob.orphaned_intents() == ()
+    assert [request.turn.id for request in ann.orphaned_intents()] == [turn.id]
 
 
 def granted_together(kept: Implementation) -> list[Turn]:
