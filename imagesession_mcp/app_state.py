@@ -22,7 +22,7 @@ import imagesession
 from imagesession.errors import ImageSessionError
 from imagesession_mcp.downloads import DownloadAddresses
 from imagesession_mcp.errors import ToolCallError
-from imagesession_mcp.settings import NEEDS_FOLDER, Settings
+from imagesession_mcp.settings import Settings
 from imagesession_mcp.tasks import TaskRegistry
 
 LOCAL_PRINCIPAL = ""
@@ -40,10 +40,12 @@ def open_studio(settings: Settings, library: Path | str | None) -> imagesession.
     Open a studio with the server's settings.
     """
     daily_budget = settings.daily_budget
+    limit = "per_day" if settings.owner is None else "per_owner_per_day"
     make = imagesession.AsyncStudio.offline if settings.offline else imagesession.AsyncStudio
     return make(
         library,
-        budget=None if daily_budget is None else imagesession.Budget(per_day=daily_budget),
+        owner=settings.owner,
+        budget=None if daily_budget is None else imagesession.Budget(**{limit: daily_budget}),
         server=settings.server,
         api=settings.api,
         provider_state=settings.provider_state,
@@ -87,14 +89,16 @@ class AppState:
             StorageError: The folder cannot be used.
         """
         if principal not in self._studios:
-            library = self.settings.library
+            library, owner = self.settings.library, None
             if principal != LOCAL_PRINCIPAL:
-                library = self.studio(LOCAL_PRINCIPAL).library
-                if isinstance(library, Path):
-                    library = library / "principals" / principal
-                elif len(self.settings.principals) != 1:
-                    raise ToolCallError("no_access", f"{NEEDS_FOLDER}.")
-            settings = attrs.evolve(self.settings, daily_budget=self.settings.budget_of(principal))
+                shared = self.studio(LOCAL_PRINCIPAL).library
+                if isinstance(shared, Path):
+                    library = shared / "principals" / principal
+                elif len(self.settings.principals) > 1:
+                    owner = principal
+            settings = attrs.evolve(
+                self.settings, daily_budget=self.settings.budget_of(principal), owner=owner
+            )
             self._studios[principal] = studio = self.open(settings, library)
             self._spawn(self._recover_library(principal, studio))
         return self._studios[principal]

@@ -25,11 +25,6 @@ _Host: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:\[\]-]+$")]
 _Origin: TypeAlias = Annotated[str, Field(pattern=r"^https?://[^/?#\s]+$")]
 _Folder: TypeAlias = Annotated[Path, PlainValidator(values.parse_folder)]
 _lowered = BeforeValidator(str.lower)
-NEEDS_FOLDER = (
-    "--library takes a folder if several callers have tokens, in which each gets a library of its "
-    "own; one on PostgreSQL would be shared. Give a folder, or start a server with a single token "
-    "for each library"
-)
 
 
 @attrs.frozen(kw_only=True)
@@ -38,6 +33,7 @@ class Settings:
     How the server runs, and over HTTP its address and who may call it.
 
     Attributes:
+        owner: Whose calls a studio serves, if several callers share the library of a team.
         owns_process: Whether the process runs nothing but the server.
     """
 
@@ -60,6 +56,7 @@ class Settings:
     principals: Annotated[tuple[Principal, ...], PlainValidator(values.parse_token_file)] = ()
     allow_hosts: tuple[_Host, ...] = ()
     allow_origins: tuple[_Origin, ...] = ()
+    owner: str | None = None
     owns_process: bool = False
 
     @property
@@ -95,7 +92,7 @@ class Settings:
 
         Raises:
             InvalidOptionError: Others could call without a token or under a name that is not known,
-                there is nothing to keep their libraries in, or their limits exceed the server's.
+                or their limits exceed the server's.
         """
         if not self.is_local and not self.principals:
             raise InvalidOptionError(
@@ -107,8 +104,6 @@ class Settings:
                 f"--host {self.host} listens on every address, so it needs --allow-host with the "
                 "name by which clients call it"
             )
-        if len(self.principals) > 1 and isinstance(self.library, str):
-            raise InvalidOptionError(NEEDS_FOLDER)
         total = sum(each.daily_budget or 0.0 for each in self.principals)
         others = any(each.daily_budget is None for each in self.principals)
         left = float("inf") if self.daily_budget is None else self.daily_budget - total

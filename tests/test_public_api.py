@@ -122,9 +122,12 @@ def test_studio_has_only_its_methods_and_resources() -> None:
     """
     A studio's public attributes are its resources and a few methods.
     """
-    own = "session open promote map queue recover costs stats doctor gallery close empty_bin"
-    constructors = "offline from_env library provider prices"
-    assert public_names(Studio) == {*VERBS, *COLLECTIONS, *own.split(), *constructors.split()}
+    own = "session open promote map queue recover costs stats doctor gallery close"
+    removal = "empty_bin prune erase_owner"
+    constructors = "offline from_env as_owner library owner provider prices"
+    assert public_names(Studio) == {
+        *VERBS, *COLLECTIONS, *own.split(), *removal.split(), *constructors.split(),
+    }  # fmt: skip
     removing = ("delete", "restore", "erase")
     resources = {
         name: public_names(getattr(imagesession, kind)) for name, kind in COLLECTIONS.items()

@@ -125,23 +125,13 @@ class ErasureStore(MarkStore, SessionStore, ImageStore, BatchStore, UploadStore)
         self._forget_uploads({copy.id for copy in removal.copies})
 
     def _erase_turn(self, turn: Turn, ids: Collection[str], removal: Removal) -> None:
-        if turn.deleted is not None:
-            if removal.forgets_owner and turn.owner is not None:
-                ownerless = attrs.evolve(turn, owner=None)
-                self.facts.replace(turn_key(turn), codec.dump_turn(ownerless))
-            return
-        left = tuple(image for image in turn.images if image.id not in ids)
-        # The others have the same words; but the provider's copy of the turn is of all of them.
-        gone = turn.erased_images + count_made(turn.images) - count_made(left)
-        partly = attrs.evolve(
-            turn,
-            images=left,
-            erased_images=gone,
-            response_id=None,
-            conversation=None,
-            item_ids=(),
-        )
-        erased = to_tombstone(turn, removal.at) if self._is_whole(turn, ids) else partly
+        """
+        Put what may stay in place of a turn's record. If this removal has done so already, it is
+        done again: the program that was stopped may not have come to what depends on the record.
+        """
+        if turn.deleted not in {None, removal.at} and not removal.forgets_owner:
+            return  # it was erased before
+        erased = turn if turn.deleted is not None else self._remainder(turn, ids, removal.at)
         if removal.forgets_owner:
             erased = attrs.evolve(erased, owner=None)
         self.facts.replace(turn_key(turn), codec.dump_turn(erased))
@@ -149,6 +139,24 @@ class ErasureStore(MarkStore, SessionStore, ImageStore, BatchStore, UploadStore)
         self.forget_turn(turn)
         for position, image in enumerate(erased.images):
             self.blobs.annotate(image.file, self.metadata(erased, position))
+
+    def _remainder(self, turn: Turn, ids: Collection[str], at: dt.datetime) -> Turn:
+        """
+        Return a turn without some of its images, or what stays of it if it is erased as a whole.
+        """
+        if self._is_whole(turn, ids):
+            return to_tombstone(turn, at)
+        left = tuple(image for image in turn.images if image.id not in ids)
+        # The others have the same words; but the provider's copy of the turn is of all of them.
+        gone = turn.erased_images + count_made(turn.images) - count_made(left)
+        return attrs.evolve(
+            turn,
+            images=left,
+            erased_images=gone,
+            response_id=None,
+            conversation=None,
+            item_ids=(),
+        )
 
     def _erase_session(self, record: SessionRecord, at: dt.datetime) -> None:
         """

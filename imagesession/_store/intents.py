@@ -181,11 +181,13 @@ class IntentStore(StorePart):
                 mark = parse_object(self.facts.get(key) or b"{}")
                 turn_id = key.id.removeprefix(_UNACCEPTED)
                 turn = read_turn(self.facts, Key("turn", turn_id, mark["session"]))
+                if not self.sees(turn.owner):
+                    continue
                 if not 0 <= now - float(mark["at"]) <= _A_DAY:
                     self.facts.drop(key)
             except (StorageError, LookupError, ValueError, TypeError, OverflowError):
                 continue
-            if turn.status == "failed" and self.sees(turn.owner):
+            if turn.status == "failed":
                 yield turn
 
     def reopen(self, turn: Turn) -> IntentLease | None:

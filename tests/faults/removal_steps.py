@@ -4,7 +4,8 @@ its library.
 
     python -m tests.faults.removal_steps LIBRARY URL [forgetful]
 
-It reads lines of a verb and an id as "verb:kind:id", a number and "before" or "after". For each
+It reads lines of a verb and an id as "verb:kind:id", or "erase:owner:name", a number and "before"
+or "after". For each
 line it forks, carries the removal out, kills itself before or after the step of that number, and
 prints the exit code: a negative signal, or the number of steps if there were fewer.
 """
@@ -32,7 +33,7 @@ def remove_and_die(root: Path, url: str, name: str, number: int, when: When) -> 
     studio = Studio(root, api_key="x", base_url=url)
     if verb == "empty_bin":
         return die_at(root, number, when, studio.empty_bin)
-    remove = getattr(getattr(studio, kind), verb)
+    remove = studio.erase_owner if kind == "owner" else getattr(getattr(studio, kind), verb)
     return die_at(root, number, when, lambda: remove(removed_id))
 
 

@@ -197,6 +197,54 @@ def test_removal_is_whole_or_not_begun(
         assert all(check.state == "ok" for check in here.studio.doctor(verify=True).checks)
 
 
+def owners_left(studio: Studio) -> tuple[bool, ...]:
+    """
+    Tell whether the library has words or the name of the erased owner, and lists what is theirs.
+    """
+    whole = Path(studio.library)
+    content = b"".join(path.read_bytes() for path in whole.rglob("*") if path.is_file())
+    ann = studio.as_owner("annabella")
+    return (
+        WORD.encode() in content,
+        b"annabella" in content,
+        bool(ann.images.list() or ann.images.list(deleted=True)),
+        bool(ann.sessions.list() or ann.sessions.list(deleted=True)),
+    )
+
+
+def test_owner_is_erased_as_a_whole_or_not_at_all(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """
+    Whichever step a program dies at that erases an owner, everything of the owner is there or
+    nothing is; the totals are right, others keep theirs, and the doctor is content.
+    """
+    stride = 1 if pytestconfig.getoption("--faults") else 23
+    with place(tmp_path / "library") as here:
+        ann, bob = here.studio.as_owner("annabella"), here.studio.as_owner("bob")
+        kept = bob.generate("a cup")
+        seen: set[tuple[bool, ...]] = set()
+        step, survived = 1, False
+        while not survived:
+            ann.session("x", name=WORD).generate(f"a heron of {WORD}").star()
+            ann.images.delete(ann.generate(f"a teapot of {WORD}"))
+            ann.generate(f"a cup of {WORD}")
+            spent = here.studio.costs().total
+            code = here.kill("erase:owner:annabella", step, "before")
+            survived = code != KILLED
+            here.studio.recover()
+            total = here.studio.costs().total
+            assert (total.images, total.turns) == (spent.images, spent.turns)
+            assert total.dollars == pytest.approx(spent.dollars)
+            seen.add(owners_left(here.studio))
+            here.studio.erase_owner("annabella")
+            step += stride
+        assert seen == {(True,) * 4, (False,) * 4}
+        assert step > 20
+        assert [image.id for image in here.studio.images.list()] == [kept.id]
+        assert all(check.state == "ok" for check in here.studio.doctor(verify=True).checks)
+
+
 @pytest.mark.faults
 def test_removal_that_is_not_recorded_is_half_done(tmp_path: Path) -> None:
     """

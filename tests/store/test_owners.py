@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import random
 import subprocess
 import sys
@@ -26,12 +27,14 @@ from imagesession._engine.store import ImageQuery, SpendingQuery
 from imagesession._store import admission
 from imagesession._store.intents import IntentLease, IntentStore
 from imagesession._store.library import LibraryStore
+from imagesession._store.ports import Key
 from imagesession.errors import BudgetExceededError, NotFoundError
 from tests.store.contract.implementations import IMPLEMENTATIONS, Implementation
 from tests.store.contract.promises import together
 from tests.store.test_rules import ESTIMATE, new_turn, settle
 
 OWNERS = (None, "ann", "Ann", "čeněk 🐟")
+VERBS: tuple[Any, ...] = ("delete", "restore", "erase")
 GROUPS: tuple[Any, ...] = ("day", "session", "owner", "kind")
 LONG_AGO = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 RESERVATION = BudgetReservation(budget=Budget(per_owner_per_day=5.0), estimate=ESTIMATE)
@@ -137,10 +140,10 @@ class World:
         """
         Delete, restore or erase an image of the owner, and fail to do so to another owner's.
         """
-        verb = self.choose.choice(("delete", "restore", "erase"))
+        verb = self.choose.choice(VERBS)
         of_others = [
-            image for other, one in self.models.items() if other != store.owner
-            for image in one.images | one.in_bin
+            image for other, theirs in self.models.items() if other != store.owner
+            for image in theirs.images | theirs.in_bin
         ]  # fmt: skip
         if store.owner is not None and of_others:
             with pytest.raises(NotFoundError):
@@ -157,12 +160,12 @@ class World:
         """
         Compare what each store shows with what its owner should have.
         """
-        whole = Model(
-            sessions=set().union(*(one.sessions for one in self.models.values())),
-            images=set().union(*(one.images for one in self.models.values())),
-            in_bin=set().union(*(one.in_bin for one in self.models.values())),
-            turns=sum(one.turns for one in self.models.values()),
-        )
+        whole = Model()
+        for each in self.models.values():
+            whole.sessions |= each.sessions
+            whole.images |= each.images
+            whole.in_bin |= each.in_bin
+            whole.turns += each.turns
         for owner, store in self.stores.items():
             model = whole if owner is None else self.models[owner]
             assert see(store) == model
@@ -213,6 +216,31 @@ def test_no_owner_sees_what_is_anothers(
     world.check()
     kept.open().index.rebuild()
     world.check()
+
+
+def test_requests_under_way_are_seen_by_their_owner(kept: Implementation) -> None:
+    """
+    Requests that are not settled, or may have been carried out after all, are recovered by their
+    owner and by who sees everything, even if another owner looks first.
+    """
+    whole = LibraryStore(kept.open())
+    ann, bob = whole.seen_by("ann"), whole.seen_by("bob")
+    turn, failed = (new_turn(ann, owner="ann") for _ in range(2))
+    lease = ann.write_intent(turn)
+    assert isinstance(lease, IntentLease)
+    ann.commit(attrs.evolve(failed, status="failed"), ())
+    long_ago = json.dumps({"session": None, "at": 0.0}).encode()
+    whole.facts.replace(Key("provider", f"unaccepted.{failed.id}"), long_ago)
+    assert bob.pending() == bob.unaccepted() == bob.unsettled_turns([turn.id]) == ()
+    assert bob.read_turns(None, [failed.id]) == ()
+    assert [request.turn.id for request in whole.pending()] == [turn.id]
+    assert ann.unsettled_turns([turn.id]) == (turn,)
+    assert [item.id for item in ann.unaccepted()] == [failed.id]
+    assert whole.unaccepted() == ()
+    assert bob.knows_turn(turn.id)
+    lease.release()
+    assert bob.orphaned_intents() == ()
+    assert [request.turn.id for request in ann.orphaned_intents()] == [turn.id]
 
 
 def granted_together(kept: Implementation) -> list[Turn]:

@@ -12,12 +12,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 import imagesession
 from imagesession import Studio
-from imagesession.errors import NotFoundError
+from imagesession.errors import ImageSessionError, NotFoundError
 from imagesession.testing import FakeOpenAI, tiny_image
+from imagesession_mcp.app_state import AppState
+from imagesession_mcp.option_values import Principal
+from imagesession_mcp.settings import Settings
 from tests import team_servers
 from tests.bench.server import FixedSketcher
 from tests.conftest import MakeStudio
@@ -30,6 +34,7 @@ from imagesession._store.team import local_copies, migrate  # noqa: E402
 from imagesession._store.team.library import TeamLibrary  # noqa: E402
 
 WORD = "quicksilver"
+CHEAP: dict[str, Any] = {"quality": "low", "size": "1024x1024"}
 
 
 def everything(url: str) -> str:
@@ -43,8 +48,7 @@ def everything(url: str) -> str:
         names = [row[0] for row in connection.execute(sa.text(tables))]
         return [row for name in names for row in connection.execute(sa.text(f'TABLE "{name}"'))]
 
-    found = library.database.run(read)
-    rows = [bytes(item) if isinstance(item, memoryview) else item for row in found for item in row]
+    rows = library.database.run(read)
     objects = [library.blobs.get(name) for name, _, _ in library.blobs.objects()]
     library.close()
     return repr(rows) + repr(objects)
@@ -69,7 +73,7 @@ def test_erased_owner_is_in_no_row_and_no_object(
     assert ann.queue(name="night").status().total == 1
     content = everything(url)
     assert WORD in content
-    assert "annabella" in content
+    assert '"owner": "annabella"' in content
     total = studio.costs().total
     studio.erase_owner("annabella")
     content = everything(url)
@@ -160,6 +164,28 @@ def test_worker_makes_what_an_owner_queued(url: str, provider: FakeOpenAI) -> No
         finally:
             worker.kill()
             worker.wait()
+        assert not isinstance(image, ImageSessionError)
         assert image.turn.owner == "ann"
         assert [item.prompt for item in studio.as_owner("ann").images.list()] == ["a fox"]
         assert list(studio.costs(group_by="owner").groups) == ["ann"]
+
+
+@pytest.mark.anyio
+async def test_callers_of_a_server_are_owners(url: str) -> None:
+    """
+    Callers of one server on a team's library own what they make, and each has a share of its
+    budget; a single caller has the library.
+    """
+    callers = (Principal("ann", "a" * 16), Principal("bob", "b" * 16))
+    settings = Settings(library=url, offline=True, principals=callers, daily_budget=0.6)
+    state = AppState(settings)
+    ann, bob = state.studio("ann"), state.studio("bob")
+    await ann.generate("a fox", **CHEAP)
+    assert await bob.images.list() == ()
+    assert (await bob.costs()).remaining == pytest.approx(0.3)
+    assert 0 < ((await ann.costs()).remaining or 0) < 0.3
+    assert list((await state.studio("").costs(group_by="owner")).groups) == ["ann"]
+    await state.close()
+    alone = AppState(attrs.evolve(settings, principals=callers[1:]))
+    assert len(await alone.studio("bob").images.list()) == 1
+    await alone.close()

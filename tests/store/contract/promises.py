@@ -496,11 +496,11 @@ def owners_see_what_is_theirs(library: Implementation) -> None:
     here, there = library.open(), library.open()
     whose, today = (None, "ann", "bob"), NOW.date()
     sessions = {owner: new_session(here, "tea", owner=owner) for owner in whose}
-    key = {"idempotency_key": "poster", "cost": COST}
+    keyed: dict[str, Any] = {"idempotency_key": "poster", "cost": COST}
     turns = {
         owner: [
             settle(here, new_turn(sessions[owner], owner=owner, cost=COST)),
-            settle(here, new_turn(owner=owner, **key)),
+            settle(here, new_turn(owner=owner, **keyed)),
         ]
         for owner in whose
     }
