@@ -28,10 +28,11 @@ from imagesession.errors import StorageIOError
 from . import index_schema
 from .locks import ForkGate, exclusive, shared
 
-INDEX_VERSION = 7
+INDEX_VERSION = 8
 BUSY_SECONDS = 30.0
 _MAX_ATTEMPTS = 5
 T = TypeVar("T")
+_BY_ENDING = "WHERE substr(id, -8) = substr(?1, -8) AND substr(id, -length(?1)) = ?1 LIMIT 2"
 FULL_CHECK_MAX_BYTES = 8_000_000
 """The largest index in bytes that is checked in full, which takes 75 ms."""
 # Errors of the environment, not of the index itself: https://sqlite.org/rescode.html.
@@ -110,10 +111,10 @@ class Database:
         Return where an image's record is; None if there is none, or if several ids end so.
 
         Args:
-            image_id: The image's id, or the end of it.
+            image_id: The image's id, or at least the last eight characters of it.
             pending: Settled turns that are not indexed yet; they are included.
         """
-        clause = "WHERE id = ?" if is_id(image_id) else "WHERE substr(id, -length(?1)) = ?1 LIMIT 2"
+        clause = "WHERE id = ?" if is_id(image_id) else _BY_ENDING
         found = self.query(
             lambda connection: index_schema.locations(connection, clause, (image_id,)), pending
         )
