@@ -101,7 +101,8 @@ async def _sweep(app: procrastinate.App) -> None:
 
 async def _main(arguments: argparse.Namespace) -> None:
     make = AsyncStudio.offline if arguments.offline else AsyncStudio
-    async with make(arguments.library) as studio:
+    # In a conversation, even what a killed worker had just sent is found.
+    async with make(arguments.library, provider_state="conversation") as studio:
         await run(studio, arguments.concurrency)
 
 

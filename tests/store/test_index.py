@@ -417,7 +417,7 @@ def test_lock_serializes_changes(
             connection.execute("UPDATE turns SET images = ?", (count + 1,))
 
     in_threads([add_one] * 12)
-    assert {totals.images for totals in index.sum_costs(SpendingQuery(by="day"))} == {13}
+    assert {totals.images for totals in index.sum_costs(SpendingQuery(by="session"))} == {3 * 13}
 
 
 def test_unusable_path_is_named(tmp_path: Path) -> None:

@@ -190,3 +190,15 @@ def test_wrong_queues_are_refused(studio: Any, tmp_path: Path) -> None:
         pytest.raises(InvalidRequestError, match="PostgreSQL"),
     ):
         on_disk.queue(["a fox"], name="one")
+
+
+def test_worker_shows_no_password(url: str) -> None:
+    """
+    A worker that cannot connect says why, and its output has no password.
+    """
+    wrong = url.replace("postgres@", "guarded:wrong-canary-5ecret@")
+    command = [sys.executable, "-m", "imagesession.worker", "--offline", wrong]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert ended.returncode
+    assert "Check user and password" in ended.stderr
+    assert "5ecret" not in ended.stderr + ended.stdout

@@ -32,6 +32,7 @@ INDEX_VERSION = 8
 BUSY_SECONDS = 30.0
 _MAX_ATTEMPTS = 5
 T = TypeVar("T")
+_BY_ENDING = "WHERE substr(id, -8) = substr(?1, -8) AND substr(id, -length(?1)) = ?1"
 FULL_CHECK_MAX_BYTES = 8_000_000
 """The largest index in bytes that is checked in full, which takes 75 ms."""
 # Errors of the environment, not of the index itself: https://sqlite.org/rescode.html.
@@ -112,12 +113,12 @@ class Database:
         Return where an image's record is; None if there is none, or if several ids end so.
 
         Args:
-            image_id: The image's id, or the end of it.
+            image_id: The image's id, or at least the last eight characters of it.
             pending: Settled turns that are not indexed yet; they are included.
             owner: Only among the images of this owner; None for all.
         """
-        ending = "id = ?1" if is_id(image_id) else "substr(id, -length(?1)) = ?1"
-        clause = f"WHERE {ending} AND (?2 IS NULL OR owner = ?2) LIMIT 2"
+        clause = "WHERE id = ?1" if is_id(image_id) else _BY_ENDING
+        clause += " AND (?2 IS NULL OR owner = ?2) LIMIT 2"
         found = self.query(
             lambda connection: index_schema.locations(connection, clause, (image_id, owner)),
             pending,

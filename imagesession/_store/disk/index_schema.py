@@ -24,7 +24,7 @@ CREATE TABLE turns (
     erased INTEGER NOT NULL,
     kind TEXT NOT NULL,
     status TEXT NOT NULL,
-    model TEXT,
+    model TEXT NOT NULL,
     provider TEXT NOT NULL,
     day TEXT NOT NULL,
     intent TEXT,
@@ -34,6 +34,20 @@ CREATE TABLE turns (
     spent REAL NOT NULL,
     context REAL NOT NULL,
     context_tokens INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE totals (
+    day TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    model TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    turns INTEGER NOT NULL,
+    images INTEGER NOT NULL,
+    cost REAL NOT NULL,
+    uncertain INTEGER NOT NULL,
+    spent REAL NOT NULL,
+    context REAL NOT NULL,
+    context_tokens INTEGER NOT NULL,
+    PRIMARY KEY (day, kind, model, provider)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE images (
     id TEXT PRIMARY KEY,
@@ -66,9 +80,9 @@ CREATE TABLE sessions_folder (stamp INTEGER NOT NULL) STRICT;
 CREATE INDEX images_of_session ON images (session, id);
 CREATE INDEX images_of_owner ON images (owner, id) WHERE owner IS NOT NULL;
 CREATE INDEX images_of_kind ON images (kind, id);
+CREATE INDEX images_by_ending ON images (substr(id, -8));
 CREATE INDEX turns_of_session ON turns (session, id);
 CREATE INDEX turns_of_owner ON turns (owner, day) WHERE owner IS NOT NULL;
-CREATE INDEX turns_of_day ON turns (day);
 CREATE INDEX turns_of_intent ON turns (intent) WHERE intent IS NOT NULL;
 CREATE INDEX sessions_of_owner ON sessions (owner, id) WHERE owner IS NOT NULL;
 CREATE INDEX sessions_of_name ON sessions (name, id);
@@ -77,6 +91,38 @@ CREATE INDEX starred ON marks (id) WHERE starred = 1;
 CREATE INDEX open_sessions ON sessions (touched) WHERE open = 1;
 """
 _COSTS = ("images", "cost", "uncertain", "spent", "context", "context_tokens")
+# Costs by day take as long after a million turns as after a thousand.
+_TRIGGERS = (
+    """
+    CREATE TRIGGER turn_added AFTER INSERT ON turns BEGIN
+        INSERT INTO totals VALUES (
+            new.day, new.kind, new.model, new.provider, 1, new.images, new.cost, new.uncertain,
+            new.spent, new.context, new.context_tokens
+        )
+        ON CONFLICT DO UPDATE SET
+            turns = turns + 1,
+            images = images + new.images,
+            cost = cost + new.cost,
+            uncertain = uncertain + new.uncertain,
+            spent = spent + new.spent,
+            context = context + new.context,
+            context_tokens = context_tokens + new.context_tokens;
+    END
+    """,
+    """
+    CREATE TRIGGER turn_dropped AFTER DELETE ON turns BEGIN
+        UPDATE totals SET
+            turns = turns - 1,
+            images = images - old.images,
+            cost = cost - old.cost,
+            uncertain = uncertain - old.uncertain,
+            spent = spent - old.spent,
+            context = context - old.context,
+            context_tokens = context_tokens - old.context_tokens
+        WHERE day = old.day AND kind = old.kind AND model = old.model AND provider = old.provider;
+    END
+    """,
+)
 # From then on, names without a schema mean the temporary views.
 _PENDING_SCHEMA = """
 PRAGMA temp_store = MEMORY;
@@ -88,6 +134,10 @@ CREATE TEMP VIEW turns AS
 CREATE TEMP VIEW images AS
     SELECT * FROM main.images WHERE turn NOT IN (SELECT id FROM more_turns)
     UNION ALL SELECT * FROM more_images;
+CREATE TEMP VIEW totals AS
+    SELECT * FROM main.totals
+    UNION ALL SELECT day, kind, model, provider, 1, images, cost, uncertain, spent, context,
+        context_tokens FROM more_turns WHERE id NOT IN (SELECT id FROM main.turns);
 """
 _IS_DELETED = """EXISTS (
     SELECT 1 FROM marks WHERE marks.id IN (images.id, images.session) AND deleted = 1
@@ -104,7 +154,7 @@ def create_tables(connection: sqlite3.Connection) -> None:
     ).fetchall()
     for (name,) in tables:
         connection.execute(f'DROP TABLE "{name}"')
-    for statement in _SCHEMA.split(";")[:-1]:
+    for statement in (*_SCHEMA.split(";")[:-1], *_TRIGGERS):
         connection.execute(statement)
 
 
@@ -163,10 +213,13 @@ def tally(
         ("owner = ?", owner),
     )
     conditions, values = where(optional)
+    # The sums of days know neither sessions nor owners.
+    by_turn = query.by in {"session", "owner"} or query.session is not None or owner is not None
+    count, table = ("count(*)", "turns") if by_turn else ("sum(turns)", "totals")
     sql = (
         f"SELECT coalesce({query.by}, ''), sum(cost), sum(spent), sum(uncertain), sum(images), "  # noqa: S608 - names of columns
-        "count(*), sum(context), sum(context_tokens) "
-        f"FROM turns WHERE {conditions} GROUP BY 1 ORDER BY 1"
+        f"{count}, sum(context), sum(context_tokens) "
+        f"FROM {table} WHERE {conditions} GROUP BY 1 HAVING {count} > 0 ORDER BY 1"
     )
     return [CostTotals(*row) for row in connection.execute(sql, values)]
 
@@ -276,8 +329,10 @@ def insert(connection: sqlite3.Connection, turns: Iterable[Turn], prefix: str = 
         prefix: The prefix of the tables' names.
     """
     for turn in turns:
+        # Deleted rather than replaced, so that the sums follow.
+        connection.execute(f"DELETE FROM {prefix}turns WHERE id = ?", (turn.id,))  # noqa: S608 - prefixes are ours
         connection.execute(
-            f"INSERT OR REPLACE INTO {prefix}turns VALUES ({', '.join('?' * 16)})",  # noqa: S608 - prefixes are ours
+            f"INSERT INTO {prefix}turns VALUES ({', '.join('?' * 16)})",  # noqa: S608 - as above
             _turn_row(turn),
         )
         connection.executemany(

@@ -18,6 +18,7 @@ from weakref import finalize
 
 import psycopg
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from imagesession._store.forks import abandoned_in_forks
@@ -305,8 +306,8 @@ def _close_on_return(engine: sa.Engine) -> None:
         if connection is not None and record.info.get("pool") is not engine.pool:
             connection.close()
 
-    sa.event.listen(engine, "connect", mark)
-    sa.event.listen(engine, "checkin", close_if_old)
+    event.listen(engine, "connect", mark)
+    event.listen(engine, "checkin", close_if_old)
 
 
 _databases = abandoned_in_forks(Database.abandon)

@@ -23,6 +23,7 @@ from . import rows
 from .database import Database
 from .schema import facts, images, marks, sessions, totals, turns
 
+_LATEST = 5000
 _LOCATION = (images.c.id, images.c.turn, images.c.session, images.c.position)
 
 
@@ -42,7 +43,7 @@ class TeamIndex(Index):
     def of(self, owner: str) -> TeamIndex:
         return TeamIndex(self._database, owner)
 
-    def _is_own(self, table: sa.Table) -> sa.ColumnElement[bool]:
+    def _is_own(self, table: sa.FromClause) -> sa.ColumnElement[bool]:
         return sa.true() if self._owner is None else table.c.owner == self._owner
 
     def find(self, image_id: str) -> ImageLocation | None:
@@ -55,20 +56,26 @@ class TeamIndex(Index):
         return ImageLocation(*found[0]) if len(found) == 1 else None
 
     def page(self, query: ImageQuery) -> list[ImageLocation]:
-        is_deleted = _is_marked("deleted", images.c.id, images.c.session)
-        conditions = (
-            (images.c.session.__eq__, query.session),
-            (images.c.kind.__eq__, query.kind),
-            (_contains, rows.plain(fold(query.text)) if query.text else None),
-            (images.c.id.__ge__, first_id(query.since) if query.since else None),
-            (images.c.id.__lt__, first_id(query.until) if query.until else None),
-            (images.c.id.__lt__, query.before),
-        )
-        wanted = [compare(value) for compare, value in conditions if value is not None]
-        wanted += [is_deleted == query.deleted, *map(_has_tag, query.tags), self._is_own(images)]
-        if query.starred is not None:
-            wanted.append(_is_marked("starred", images.c.id) == query.starred)
-        statement = sa.select(*_LOCATION).where(*wanted).order_by(images.c.id.desc())
+        if not query.text:
+            return self._page(images, query)
+        # PostgreSQL guesses badly how far back it has to look for words, so it is told: among the
+        # latest images, and if too few of those have them, among all that have.
+        latest = sa.select(images).where(self._is_own(images)).order_by(images.c.id.desc())
+        if query.before is not None:
+            latest = latest.where(images.c.id < query.before)
+        found = self._page(latest.limit(_LATEST).subquery(), query, query.text)
+        if len(found) == query.limit:
+            return found
+        having = sa.select(images).where(_contains(images, query.text)).cte("having")
+        return self._page(having.prefix_with("MATERIALIZED"), query)
+
+    def _page(
+        self, table: sa.FromClause, query: ImageQuery, text: str | None = None
+    ) -> list[ImageLocation]:
+        wanted = [*_wanted(table, query), self._is_own(table)]
+        wanted += [] if text is None else [_contains(table, text)]
+        columns = [table.c[column.name] for column in _LOCATION]
+        statement = sa.select(*columns).where(*wanted).order_by(table.c.id.desc())
         return [ImageLocation(*row) for row in self._database.all(statement.limit(query.limit))]
 
     def tally(self, query: SpendingQuery) -> list[CostTotals]:
@@ -195,9 +202,29 @@ def _is_marked(flag: str, *ids: sa.ColumnElement[str]) -> sa.Exists:
     return sa.exists().where(marks.c.id.in_(ids), marks.c[flag])
 
 
-def _has_tag(tag: str) -> sa.ColumnElement[bool]:
+def _has_tag(image_id: sa.ColumnElement[str], tag: str) -> sa.ColumnElement[bool]:
     named = marks.c.tags.contains([rows.plain(fold(tag))])
-    return sa.exists().where(marks.c.id == images.c.id, named)
+    return sa.exists().where(marks.c.id == image_id, named)
+
+
+def _wanted(table: sa.FromClause, query: ImageQuery) -> list[sa.ColumnElement[bool]]:
+    """
+    Return the conditions of a query, but for its text, on images or some of them.
+    """
+    own = table.c
+    conditions = (
+        (own.session.__eq__, query.session),
+        (own.kind.__eq__, query.kind),
+        (own.id.__ge__, first_id(query.since) if query.since else None),
+        (own.id.__lt__, first_id(query.until) if query.until else None),
+        (own.id.__lt__, query.before),
+    )
+    wanted = [compare(value) for compare, value in conditions if value is not None]
+    wanted.append(_is_marked("deleted", own.id, own.session) == query.deleted)
+    wanted += [_has_tag(own.id, tag) for tag in query.tags]
+    if query.starred is not None:
+        wanted.append(_is_marked("starred", own.id) == query.starred)
+    return wanted
 
 
 _IS_DELETED = _is_marked("deleted", sessions.c.id)
@@ -207,8 +234,8 @@ def _spent(table: sa.Table) -> sa.Select[Any]:
     return sa.select(sa.func.coalesce(sa.func.sum(table.c.spent), 0))
 
 
-def _contains(text: str) -> sa.ColumnElement[bool]:
-    return images.c.words.contains(text, autoescape=True)
+def _contains(table: sa.FromClause, text: str) -> sa.ColumnElement[bool]:
+    return table.c.words.contains(rows.plain(fold(text)), autoescape=True)
 
 
 def _to_totals(row: Sequence[Any]) -> CostTotals:
