@@ -146,7 +146,15 @@ class OpenStream(Effect[HttpResponse]):
 class NextEvent(Effect["bytes | None"]):
     """
     Wait for the next event's data; None when the stream has ended.
+
+    Attributes:
+        holds_image: Whether an image of the stream is in memory meanwhile.
+        within: Seconds from now within which the stream has to end; None for no limit but the
+            request's own.
     """
+
+    holds_image: bool = False
+    within: float | None = None
 
 
 @attrs.frozen

@@ -54,6 +54,7 @@ class ResponseOutcome:
         model: The mainline model that answered.
         used_mainline: Whether a mainline model was used; else the image model alone.
         item_ids: The ids of all output items, in their order.
+        unexplained: Whether there is an error for which the provider gave no reason.
         usage: The usage, in the provider's words.
         stored: Whether the provider keeps the response, as far as it says.
     """
@@ -65,6 +66,7 @@ class ResponseOutcome:
     unreadable: int = 0
     withheld: bool = False
     error: ImageSessionError | None = None
+    unexplained: bool = False
     status: str = ""
     text: str = ""
     model: str | None = None
@@ -80,6 +82,13 @@ class ResponseOutcome:
         Whether there are images, but none can be read.
         """
         return self.unreadable > 0 and not self.images
+
+    @property
+    def is_doubtful(self) -> bool:
+        """
+        Whether there is no image, and no reason for that but damage.
+        """
+        return self.all_unreadable or self.unexplained
 
 
 def parse_response_object(response: Json) -> ResponseOutcome:
@@ -101,8 +110,13 @@ def parse_response_object(response: Json) -> ResponseOutcome:
     finished = bool(images or problems) or status in FINISHED or not status
     withheld = finished and not (images or problems) and _is_withheld(response, items)
     error: ImageSessionError | None = None
+    unexplained = False
     if finished and not (images or withheld):
         error = problems[0] if problems else _missing_image_error(response, items, text)
+        unexplained = error is None
+        error = error or GenerationFailedError(
+            f"The reply ({status or 'no status'}) has no image and no reason."
+        )
     return ResponseOutcome(
         response_id=as_id(response.get("id")),
         finished=finished,
@@ -110,6 +124,7 @@ def parse_response_object(response: Json) -> ResponseOutcome:
         unreadable=len(problems),
         withheld=withheld,
         error=error,
+        unexplained=unexplained,
         status=status,
         text=text,
         model=as_text(response.get("model")) or None,
@@ -262,9 +277,9 @@ def _refusal(items: list[Json]) -> str:
     return " ".join(filter(None, (as_text(as_mapping(part).get("refusal")) for part in parts)))
 
 
-def _missing_image_error(response: Json, items: list[Json], text: str) -> ImageSessionError:
+def _missing_image_error(response: Json, items: list[Json], text: str) -> ImageSessionError | None:
     """
-    Return the reason why a finished reply has no image.
+    Return the reason why a finished reply has no image; None if it gives none.
     """
     errors = (_error_in(holder) for holder in (response, *items))
     error: Json = next(filter(None, errors), as_mapping(None))
@@ -283,7 +298,7 @@ def _missing_image_error(response: Json, items: list[Json], text: str) -> ImageS
         return _incomplete_error(response)
     if status == "cancelled":
         return GenerationFailedError("The generation was cancelled before there was an image.")
-    return GenerationFailedError(f"The reply ({status or 'no status'}) has no image and no reason.")
+    return None
 
 
 def _incomplete_error(response: Json) -> ImageSessionError:

@@ -50,6 +50,9 @@ IMAGE_POLL_TIMEOUT = 30.0
 _MAX_UNREADABLE_REPLIES = 3
 # Seconds before events are requested again that broke off or held an unreadable image.
 _REPLAY_DELAYS = (0.2, 0.5, 1.0, 2.0)
+# How long a stream whose last event has come without an image is read on: that event may have been
+# damaged, and the image still come.
+_AFTER_LAST_EVENT_SECONDS = 5.0
 _SHORTEST_DELAY, _LONGEST_DELAY = 0.05, 30.0
 _DELAY_DIVISOR = 20
 # Seconds between polls of a response that may take hours.
@@ -236,7 +239,8 @@ def consume(
     next event is awaited. After an event that cannot be read, the image may still come.
 
     Returns:
-        The outcome; None if the stream ended before, or goes on past the deadline.
+        The outcome; None if the stream ended before, or goes on past the deadline. One without an
+        image is returned only when the stream has ended.
 
     Raises:
         InvalidResponseError: An event cannot be read, and no image came.
@@ -245,8 +249,9 @@ def consume(
     """
     response_id, status = events.response_id, events.status
     unreadable: list[tuple[bytes, InvalidResponseError]] = []
-    while (yield from MonotonicTime()) < deadline:
-        data = yield from _next_event(unreadable)
+    last = b""
+    while not (events.outcome and events.has_image) and (yield from MonotonicTime()) < deadline:
+        data = yield from _next_event(events, unreadable)
         if data is None:
             break
         if (yield from answers_another_turn(data, turn)):
@@ -263,21 +268,28 @@ def consume(
         if events.status != status:
             status = events.status
             yield from report_status(turn, status)
-        if events.outcome is not None:
-            return (yield from quarantine_if_unreadable(turn, events.outcome, data))
+        last = data if events.outcome is not None else last
+    if events.outcome is not None:
+        return (yield from quarantine_if_unreadable(turn, events.outcome, last))
     if unreadable and events.interrupted() is None:
         cause = unreadable[0][1]
         raise (yield from quarantine(turn, _join(unreadable), cause)) from cause
     return None
 
 
-def _next_event(unreadable: list[tuple[bytes, InvalidResponseError]]) -> Workflow[bytes | None]:
+def _next_event(
+    events: StreamAccumulator, unreadable: list[tuple[bytes, InvalidResponseError]]
+) -> Workflow[bytes | None]:
     """
     Wait for an event; if the connection breaks, what could not be read of it is in the error.
     """
+    ended = events.outcome is not None
+    within = _AFTER_LAST_EVENT_SECONDS if ended else None
     try:
-        return (yield from NextEvent())
+        return (yield from NextEvent(events.has_image, within))
     except TransportError as error:
+        if ended and not error.body:
+            return None
         error.body = _join([*unreadable, (error.body, error)]) if unreadable else error.body
         raise
 

@@ -95,6 +95,13 @@ class StreamAccumulator:
     _failed: bool = attrs.field(default=False, init=False)
     _items: OutputItems = attrs.field(factory=OutputItems, init=False)
 
+    @property
+    def has_image(self) -> bool:
+        """
+        Whether a finished image was received.
+        """
+        return self._items.has_image
+
     def feed(self, data: bytes) -> Iterator[PartialImage | ReceivedImage]:
         """
         Add one event's data.

@@ -242,8 +242,9 @@ def _read_stream(opened: _OpenStream) -> Workflow[ResponseOutcome]:
     try:
         outcome = yield from consume(turn, events, opened.deadline)
     except TransportError as error:
-        outcome, reason, rest = None, error.reason, error.body
+        reason, rest = error.reason, error.body
         yield from _read_rest(opened, rest)
+        outcome = events.outcome
     except (ProviderError, InsufficientQuotaError, InvalidRequestError, TransientError) as error:
         # The request was accepted, so its id tells the outcome better than this error.
         if events.interrupted() is None and opened.resumable_id is None:
@@ -311,7 +312,7 @@ def _finish(
         if outcome is not None and opened.resumable_id is not None:
             return (yield from with_usage(turn, outcome, opened.resumable_id, deadline))
     response_id = opened.resumable_id
-    if outcome is not None and not (outcome.all_unreadable and response_id):
+    if outcome is not None and not (outcome.is_doubtful and response_id):
         return (yield from with_image(turn, events.response_id, outcome, deadline))
     if response_id is not None:
         outcome = None if outcome is not None else (yield from _resume(opened, response_id))

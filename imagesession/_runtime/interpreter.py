@@ -44,7 +44,7 @@ from imagesession._engine.store import Store
 from imagesession.errors import ImageSessionError
 
 from .reporting import Reporting, log_effect
-from .threads import ARRIVING, fetch_gate, run_in_thread, wait_shielded
+from .threads import ARRIVING, FetchGate, run_in_thread, wait_shielded
 from .transport import AsyncTransport, LazyTransport, Transport
 
 if TYPE_CHECKING:
@@ -174,7 +174,8 @@ class _SyncInterpreter(Reporting):
                 return self.connect().send(request)
             case OpenStream(request=request):
                 return self.listen(request)
-            case NextEvent():
+            case NextEvent(within=within):
+                self.hurry_stream(within)
                 return next(self.events, None)
             case Sleep(seconds=seconds):
                 time.sleep(seconds)
@@ -187,7 +188,7 @@ class _SyncInterpreter(Reporting):
 
     def listen(self, request: HttpRequest) -> HttpResponse:
         opened = self.open_streams.enter_context(self.connect().listen(request))
-        response, self.events = opened
+        response, self.events, self.stream_deadline = opened
         return response
 
 
@@ -224,7 +225,7 @@ async def iter_workflow_async(
     async with contextlib.AsyncExitStack() as open_streams:
         open_streams.callback(workflow.close)
         interpreter = _AsyncInterpreter(store, observer, connect, open_streams)
-        open_streams.callback(interpreter.release_fetch_gate)
+        open_streams.callback(interpreter.gate.leave)
         interpreter.start()
         result: Any = None
         failure: TransportError | ImageSessionError | None = None
@@ -264,7 +265,7 @@ class _AsyncInterpreter(Reporting):
     open_streams: contextlib.AsyncExitStack
     events: AsyncIterator[bytes] = attrs.field(factory=_no_events)
     cancelled: asyncio.CancelledError | None = None
-    gate: asyncio.Semaphore | None = None
+    gate: FetchGate = attrs.field(factory=FetchGate)
     has_contacted_provider: bool = False
     is_waiting: bool = False
     # Whether a paid request was sent and its first event, which has the response id, is missing.
@@ -317,9 +318,13 @@ class _AsyncInterpreter(Reporting):
                 return time.monotonic()
             case NextEvent() if self.is_unnamed:
                 return await self.perform_io(effect)
+            case NextEvent(holds_image=True):
+                self.raise_pending_cancellation()
+                with self.gate.held():
+                    return await self.perform_io(effect)
             case _:
                 self.raise_pending_cancellation()
-                self.release_fetch_gate()
+                self.gate.leave()
                 return await self.perform_io(effect)
 
     async def perform_io(self, effect: Effect[Any]) -> object:
@@ -344,7 +349,8 @@ class _AsyncInterpreter(Reporting):
                 return await self.fetch(request)
             case OpenStream(request=request):
                 return await self.listen(request)
-            case NextEvent():
+            case NextEvent(within=within):
+                self.hurry_stream(within)
                 return await self.next_event()
             case Sleep(seconds=seconds):
                 await anyio.sleep(seconds)
@@ -370,21 +376,8 @@ class _AsyncInterpreter(Reporting):
         """
         Send a request whose response may contain an image. The gate limits how many are in memory.
         """
-        await self.pass_fetch_gate()
+        await self.gate.enter()
         return await self.connect().send(request)
-
-    async def pass_fetch_gate(self) -> None:
-        """Wait until this task may have an image in memory."""
-        if self.gate is None:
-            gate = fetch_gate()
-            await gate.acquire()
-            self.gate = gate
-
-    def release_fetch_gate(self) -> None:
-        """Let another task fetch: the fetched image is on the disk, or there was none."""
-        if self.gate is not None:
-            self.gate.release()
-            self.gate = None
 
     async def connected(self) -> AsyncTransport:
         """
@@ -396,7 +389,7 @@ class _AsyncInterpreter(Reporting):
 
     async def listen(self, request: HttpRequest) -> HttpResponse:
         opened = await self.open_streams.enter_async_context(self.connect().listen(request))
-        response, self.events = opened
+        response, self.events, self.stream_deadline = opened
         return response
 
     async def next_event(self) -> bytes | None:
@@ -406,7 +399,7 @@ class _AsyncInterpreter(Reporting):
         """
         if not self.is_unnamed:
             while (data := await anext(self.events, None)) is ARRIVING:
-                await self.pass_fetch_gate()
+                await self.gate.enter()
             return data
         self.is_unnamed = False
         first = asyncio.ensure_future(_first_event(self.events))

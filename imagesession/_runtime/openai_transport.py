@@ -86,9 +86,10 @@ class OpenAITransport:
     @contextlib.contextmanager
     def listen(
         self, request: HttpRequest
-    ) -> Generator[tuple[HttpResponse, Iterator[bytes]], None, None]:
+    ) -> Generator[tuple[HttpResponse, Iterator[bytes], RemainingTimeout], None, None]:
         """
-        Send a request; yield the response, and the data of its events if it is a stream.
+        Send a request; yield the response, the data of its events if it is a stream, and when it
+        has to end.
         """
         body, trace, deadline = _body(), RequestTrace(), start_deadline(request)
         with contextlib.ExitStack() as stack:
@@ -104,7 +105,7 @@ class OpenAITransport:
                 else:
                     events = _read_events(chunks, body, stream)
                 answer = body.to_response(response, opened=stream is not None)
-            yield answer, events
+            yield answer, events, deadline
             _drain(chunks, deadline)
 
     def _open(
@@ -203,9 +204,10 @@ class AsyncOpenAITransport:
     @contextlib.asynccontextmanager
     async def listen(
         self, request: HttpRequest
-    ) -> AsyncGenerator[tuple[HttpResponse, AsyncIterator[bytes]], None]:
+    ) -> AsyncGenerator[tuple[HttpResponse, AsyncIterator[bytes], RemainingTimeout], None]:
         """
-        Send a request; yield the response, and the data of its events if it is a stream.
+        Send a request; yield the response, the data of its events if it is a stream, and when it
+        has to end.
         """
         body, trace, deadline = _body(), RequestTrace(), start_deadline(request)
         async with contextlib.AsyncExitStack() as stack:
@@ -221,7 +223,7 @@ class AsyncOpenAITransport:
                 else:
                     events = _read_events_async(chunks, body, stream, deadline)
                 answer = body.to_response(response, opened=stream is not None)
-            yield answer, events
+            yield answer, events, deadline
             await _drain_async(chunks)
 
     async def _open(

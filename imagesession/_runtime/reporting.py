@@ -5,6 +5,7 @@ Report a workflow to its observer and to the log, which never contains prompts o
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -26,7 +27,7 @@ from imagesession.errors import ImageSessionError
 
 if TYPE_CHECKING:
     from .progress import ProgressObserver
-    from .transport import LazyTransport
+    from .transport import Deadline, LazyTransport
 
 log = logging.getLogger("imagesession")
 log.addHandler(logging.NullHandler())
@@ -36,10 +37,24 @@ log.addHandler(logging.NullHandler())
 class Reporting:
     """
     The part of both interpreters that reports to the observer and to the log.
+
+    Attributes:
+        store: The library's store.
+        observer: Receives progress reports.
+        stream_deadline: When the open stream has to end; None before one is opened.
     """
 
     store: Store
     observer: ProgressObserver | None
+    stream_deadline: Deadline | None = attrs.field(default=None, init=False)
+
+    def hurry_stream(self, seconds: float | None) -> None:
+        """
+        Have the open stream end within some seconds from now; None for no other limit.
+        """
+        if seconds is not None and self.stream_deadline is not None:
+            end = time.monotonic() + seconds
+            self.stream_deadline.end = min(self.stream_deadline.end, end)
 
     def call(
         self, effect: StoreCall[Any] | MemoryCall[Any] | PixelCall[Any], connect: LazyTransport[Any]

@@ -9,18 +9,21 @@ import asyncio
 import contextlib
 import contextvars
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 import anyio
+import attrs
 
 T = TypeVar("T")
 _WRITE_THREADS = 8
 _READ_THREADS = 4
 # A fetched image takes several times its size in memory until it is on the disk.
 _FETCHED_AT_ONCE = 32
+# How long a stream may take to its end after its image, while others wait for room in memory.
+_STREAM_END_SECONDS = 30.0
 ARRIVING = bytes(bytearray(b"\0arriving"))
 """
 Stands, by identity, for a large event of which more is to be read: it may wait for room in memory.
@@ -32,11 +35,43 @@ _read_threads: _Pools = WeakKeyDictionary()
 _gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
-def fetch_gate() -> asyncio.Semaphore:
+@attrs.define
+class FetchGate:
     """
-    Return the semaphore that limits how many fetched images are in memory at once.
+    A task's way through the gate that limits how many fetched images are in memory at once.
     """
-    return _gates.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_FETCHED_AT_ONCE))
+
+    _passed: asyncio.Semaphore | None = attrs.field(default=None, init=False)
+
+    async def enter(self) -> None:
+        """
+        Wait until this task may have an image in memory.
+        """
+        if self._passed is None:
+            loop = asyncio.get_running_loop()
+            gate = _gates.setdefault(loop, asyncio.Semaphore(_FETCHED_AT_ONCE))
+            await gate.acquire()
+            self._passed = gate
+
+    def leave(self) -> None:
+        """
+        Let another task fetch: the fetched image is on the disk, or there was none.
+        """
+        if self._passed is not None:
+            self._passed.release()
+            self._passed = None
+
+    @contextlib.contextmanager
+    def held(self) -> Generator[None, None, None]:
+        """
+        Wait in a block for what follows an image without letting another task fetch one, as this
+        one stays in memory; but not for ever, as nothing may follow.
+        """
+        impatience = asyncio.get_running_loop().call_later(_STREAM_END_SECONDS, self.leave)
+        try:
+            yield
+        finally:
+            impatience.cancel()
 
 
 def run_in_thread(work: Callable[[], T], *, reading: bool) -> asyncio.Future[T]:

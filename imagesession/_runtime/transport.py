@@ -14,6 +14,14 @@ from imagesession._engine.memory import Memory
 T_co = TypeVar("T_co", covariant=True)
 
 
+class Deadline(Protocol):
+    """
+    When a stream has to end, by the monotonic clock; may be changed while it is read.
+    """
+
+    end: float
+
+
 class Transport(Protocol):
     """
     Sends requests; raises only `TransportError`, if there is no response.
@@ -33,8 +41,11 @@ class Transport(Protocol):
 
     def listen(
         self, request: HttpRequest
-    ) -> contextlib.AbstractContextManager[tuple[HttpResponse, Iterator[bytes]]]:
-        """Send a request; yield the response, and the data of its events if it is a stream."""
+    ) -> contextlib.AbstractContextManager[tuple[HttpResponse, Iterator[bytes], Deadline]]:
+        """
+        Send a request; yield the response, the data of its events if it is a stream, and when it
+        has to end.
+        """
         ...
 
 
@@ -57,8 +68,13 @@ class AsyncTransport(Protocol):
 
     def listen(
         self, request: HttpRequest
-    ) -> contextlib.AbstractAsyncContextManager[tuple[HttpResponse, AsyncIterator[bytes]]]:
-        """Send a request; yield the response, and the data of its events if it is a stream."""
+    ) -> contextlib.AbstractAsyncContextManager[
+        tuple[HttpResponse, AsyncIterator[bytes], Deadline]
+    ]:
+        """
+        Send a request; yield the response, the data of its events if it is a stream, and when it
+        has to end.
+        """
         ...
 
 

@@ -9,7 +9,7 @@ import json
 import random
 import shutil
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from imagesession._store import codec
 from imagesession.errors import ImageSessionError, OutcomeUnknownError
 from imagesession.testing import FakeOpenAI
 from tests.clock import HoldingProvider, hurried
+from tests.faults.tiny import TinySketcher, tiny_provider
 
 DEEP = b'{"x": ' + b"[" * 50_000 + b"]" * 50_000 + b"}"
 NESTED = b'{"turn": ' + b'{"parameters": ' * 400 + b"1" + b"}" * 401
@@ -79,7 +80,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     A library with a file of every kind.
     """
     library = tmp_path_factory.mktemp("damage") / "library"
-    provider = HoldingProvider(images_per_minute=None)
+    provider = HoldingProvider(images_per_minute=None, sketcher=TinySketcher())
     with Studio.offline(library, provider=provider, timeout=60) as studio:
         session = studio.session("letters", name="q")
         first = session.generate("a", quality="low")
@@ -153,14 +154,14 @@ def unnoticed(library: Path, before: set[str]) -> Iterator[str]:
 
 
 def problems(
-    template: Path, folder: Path, rounds: int, damages: tuple[Damage, ...] = DAMAGES
+    template: Path, folder: Path, rounds: Iterable[int], damages: tuple[Damage, ...] = DAMAGES
 ) -> Iterator[str]:
     """
     Damage a file of a library each time, in turn of every kind; yield what went wrong.
     """
-    chance = random.Random(7)  # noqa: S311 - not a secret
     files = [file.relative_to(template) for file in sorted(template.rglob("*")) if file.is_file()]
-    for number in range(rounds):
+    for number in rounds:
+        chance = random.Random(number)  # noqa: S311 - not a secret
         library = folder / str(number) / "library"
         shutil.copytree(template, library)
         victim = library / files[number % len(files)]
@@ -170,19 +171,24 @@ def problems(
         if damage < len(damages):
             victim.write_bytes(damages[damage](data, chance))
         case = f"{files[number % len(files)]}, damage {damage}, round {number}"
-        provider = FakeOpenAI()
+        provider = tiny_provider()
         yield from (f"{case}: {text}" for text in untyped(library, provider))
         yield from (f"{case}: {prompt} is lost" for prompt in unnoticed(library, set("abc")))
         shutil.rmtree(library.parent)
 
 
-def test_damaged_file_of_every_kind(
-    template: Path, tmp_path: Path, pytestconfig: pytest.Config
-) -> None:
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        range(25),
+        *(pytest.param(range(start, 2000, 8), marks=pytest.mark.faults) for start in range(8)),
+    ],
+    ids=["some", *(f"part {part}" for part in range(1, 9))],
+)
+def test_damaged_file_of_every_kind(template: Path, tmp_path: Path, rounds: range) -> None:
     """
     Whatever file of a library is damaged or gone, all errors are typed, and what is lost is told.
     """
-    rounds = 2000 if pytestconfig.getoption("--faults") else 25
     found = list(problems(template, tmp_path, rounds))
     assert not found, f"{len(found)} problems, as these:\n" + "\n".join(found[:3])
 
@@ -194,5 +200,5 @@ def test_trusting_reader_is_caught(
     The check works: a broken twin whose reader lets the error for deep nesting through is caught.
     """
     monkeypatch.setattr(codec, "parse_object", json.loads)
-    found = problems(template, tmp_path, 40, (lambda _, __: DEEP,))
+    found = problems(template, tmp_path, range(40), (lambda _, __: DEEP,))
     assert "RecursionError" in next(found)

@@ -5,6 +5,7 @@ requested once.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -146,6 +147,51 @@ def test_garbled_stream_is_looked_up(
     """
     studio = make_studio(tmp_path, provider=drawing)
     drawing.inject_faults({"garbled": 1.0}, method="POST")
+    assert listen(studio) == picture_of(PROMPT)
+    assert len(posts(drawing)) == 1
+
+
+def ending_early(changes: dict[str, Any], *, cut: bool) -> Fault:
+    """
+    Return a fault that sends the last event of the next stream after its first one, with changes to
+    its response; and then the rest, or nothing.
+    """
+
+    def parts(answer: FakeResponse) -> Iterator[Any]:
+        first, *rest = [part for part in answer.parts if isinstance(part, bytes)]
+        head, line = rest[-1].split(b"data: ", 1)
+        event = json.loads(line)
+        event["response"] |= changes
+        yield from (first, head + b"data: " + json.dumps(event).encode() + b"\n\n")
+        yield from () if cut else rest
+
+    return bending(parts)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"output": []},
+        {"output": None, "status": "failed"},
+        {"output": [{"type": "image_generation_call", "id": "ig_1", "result": "AAAA"}]},
+        {"output": [{"type": "image_generation_call", "id": "ig_1", "status": "completed"}]},
+    ],
+    ids=["empty", "failed", "unreadable", "withheld"],
+)
+def test_damaged_last_event_that_comes_early_costs_no_image(
+    make_studio: MakeStudio,
+    tmp_path: Path,
+    drawing: FakeOpenAI,
+    changes: dict[str, Any],
+    cut: bool,  # noqa: FBT001 - it is a parameter of the test
+) -> None:
+    """
+    If a stream's last event comes early and without its image, the rest of the stream is read; if
+    there is none, the response is looked up by its id.
+    """
+    studio = make_studio(tmp_path, provider=drawing)
+    drawing.enqueue_fault(ending_early(changes, cut=cut))
     assert listen(studio) == picture_of(PROMPT)
     assert len(posts(drawing)) == 1
 

@@ -70,7 +70,7 @@ def listen(http_transport: Any, request: HttpRequest = POST) -> HttpResponse | l
     http_client = httpx2.Client(transport=http_transport)
     with openai.OpenAI(api_key="sk-secret-1", http_client=http_client) as client:
         transport = OpenAITransport(client, owned=False)
-        with transport.listen(request) as (response, events):
+        with transport.listen(request) as (response, events, _):
             return list(events) if response.opened else response
 
 
@@ -83,7 +83,7 @@ def listen_async(http_transport: Any, request: HttpRequest = POST) -> HttpRespon
         http_client = httpx2.AsyncClient(transport=http_transport)
         async with openai.AsyncOpenAI(api_key="sk-secret-1", http_client=http_client) as client:
             transport = AsyncOpenAITransport(lambda: client, owned=False)
-            async with transport.listen(request) as (response, events):
+            async with transport.listen(request) as (response, events, _):
                 return [event async for event in events] if response.opened else response
 
     return asyncio.run(run())
@@ -159,7 +159,7 @@ def test_events_are_yielded_as_they_arrive() -> None:
     http_client = httpx2.Client(transport=mock_transport(chunks(), label="application/json"))
     with (
         openai.OpenAI(api_key="x", http_client=http_client) as client,
-        OpenAITransport(client, owned=False).listen(POST) as (response, events),
+        OpenAITransport(client, owned=False).listen(POST) as (response, events, _),
     ):
         assert response.opened
         assert next(events) == b"1"

@@ -129,7 +129,7 @@ def send(url: str, request: HttpRequest, *, streamed: bool = False) -> HttpRespo
         transport = OpenAITransport(client, owned=False)
         if not streamed:
             return transport.send(request)
-        with transport.listen(request) as (response, events):
+        with transport.listen(request) as (response, events, _):
             return list(events) if response.opened else response
 
 
@@ -145,7 +145,7 @@ def send_async(
             transport = AsyncOpenAITransport(lambda: client, owned=False)
             if not streamed:
                 return await transport.send(request)
-            async with transport.listen(request) as (response, events):
+            async with transport.listen(request) as (response, events, _):
                 return [event async for event in events] if response.opened else response
 
     return asyncio.run(run())

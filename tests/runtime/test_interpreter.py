@@ -31,6 +31,7 @@ from imagesession._engine.effects import (
     Workflow,
 )
 from imagesession._engine.http import HttpRequest, HttpResponse, TransportError
+from imagesession._runtime.deadlines import RemainingTimeout
 from imagesession._runtime.interpreter import (
     WorkflowResult,
     iter_workflow,
@@ -53,6 +54,7 @@ class Script:
     log: list[str] = attrs.field(factory=list[str])
     fail: bool = False
     events: tuple[bytes, ...] | None = (b"one", b"two")
+    deadline: RemainingTimeout = attrs.field(factory=lambda: RemainingTimeout.make(60.0))
 
     def new_id(self, _: str) -> Any:
         """
@@ -101,13 +103,16 @@ class SyncScript(Script):
         return self._answer("send")
 
     @contextlib.contextmanager
-    def listen(self, _: HttpRequest) -> Generator[tuple[HttpResponse, Iterator[bytes]], None, None]:
+    def listen(
+        self, _: HttpRequest
+    ) -> Generator[tuple[HttpResponse, Iterator[bytes], RemainingTimeout], None, None]:
         """
         Respond with a stream, or with a response.
         """
         reply = self._answer("open")
         try:
-            yield attrs.evolve(reply, opened=self.events is not None), iter(self.events or ())
+            opened = attrs.evolve(reply, opened=self.events is not None)
+            yield opened, iter(self.events or ()), self.deadline
         finally:
             self.log.append("close")
 
@@ -140,7 +145,7 @@ class AsyncScript(Script):
     @contextlib.asynccontextmanager
     async def listen(
         self, _: HttpRequest
-    ) -> AsyncGenerator[tuple[HttpResponse, AsyncIterator[bytes]], None]:
+    ) -> AsyncGenerator[tuple[HttpResponse, AsyncIterator[bytes], RemainingTimeout], None]:
         """
         Respond with a stream, or with a response.
         """
@@ -151,7 +156,8 @@ class AsyncScript(Script):
                 yield event
 
         try:
-            yield attrs.evolve(reply, opened=self.events is not None), events()
+            opened = attrs.evolve(reply, opened=self.events is not None)
+            yield opened, events(), self.deadline
         finally:
             self.log.append("close")
 

@@ -56,7 +56,7 @@ def test_abandoned_stream_is_closed(slow: str) -> None:
     Leaving a stream before its end closes the connection.
     """
     transport = OpenAITransport(openai.OpenAI(api_key="x", base_url=slow), owned=True)
-    with transport.listen(STREAM) as (response, events):
+    with transport.listen(STREAM) as (response, events, _):
         assert response.opened
         assert b"response.created" in next(events)
     with contextlib.suppress(TransportError):
@@ -72,7 +72,7 @@ async def test_abandoned_stream_is_closed_async(slow: str) -> None:
     """
     client = openai.AsyncOpenAI(api_key="x", base_url=slow)
     transport = AsyncOpenAITransport(lambda: client, owned=True)
-    async with transport.listen(STREAM) as (response, events):
+    async with transport.listen(STREAM) as (response, events, _):
         assert response.opened
         assert b"response.created" in await anext(events)
     with contextlib.suppress(TransportError):
@@ -89,7 +89,7 @@ def test_connection_is_reused_after_a_stream(url: str) -> None:
         client = openai.OpenAI(api_key="x", base_url=url, http_client=http_client)
         transport = OpenAITransport(client, owned=False)
         for _ in range(3):
-            with transport.listen(STREAM) as (_, events):
+            with transport.listen(STREAM) as (_, events, _):
                 assert any(b"response.completed" in event for event in events)
         pool: Any = vars(http_client)["_transport"]._pool  # noqa: SLF001 - there is no public count
         assert len(pool.connections) == 1
