@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import hashlib
 import inspect
 import itertools
 import os
@@ -14,7 +15,7 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import anyio.from_thread
 import attrs
@@ -25,7 +26,7 @@ from PIL import Image
 from imagesession import AsyncStudio, Studio
 from imagesession._engine.conversation_lookup import find_outcome
 from imagesession._fake_openai import sketch
-from imagesession._fake_openai.sketch import edit
+from imagesession._fake_openai.sketch import edit, film
 from imagesession._fake_openai.sketch import sketch as sketching
 from imagesession._imaging.pillow import resize
 from imagesession.testing import FakeOpenAI
@@ -56,6 +57,12 @@ The folders whose files take little time each, and are started last.
 DETAILED = {"evals", "fake_openai", "imaging", "live"}
 """
 The folders whose tests look at sketches, or count their bytes.
+"""
+
+Detail = Literal["full", "coarse", "plain"]
+"""
+How sketches are drawn: in full; in squares of four pixels; or as a few fields of colour, which
+differ from sketch to sketch.
 """
 
 
@@ -101,9 +108,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     team_servers.announce()
     keep_bytecode(config.rootpath / ".pytest_cache" / "bytecode")
+    gc.disable()  # until all is collected, as nothing that is imported or collected is garbage
     if not config.getoption("--hypothesis-profile", default=None):
-        there_is_time = config.getoption("--faults") or "CI" in os.environ
-        examples = settings().max_examples if there_is_time else 40
+        examples = settings().max_examples if config.getoption("--faults") else 40
         settings.register_profile("busy", max_examples=examples, deadline=None)
         settings.load_profile("busy")
 
@@ -179,6 +186,7 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
@@ -224,15 +232,24 @@ def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """
-    Draw coarsely in a test, unless it is about pixels or bytes: it has the marker `detailed`, or is
-    in a folder of such tests.
+    Draw no more in a test than it looks at.
     """
-    detailed = item.get_closest_marker("detailed") is not None
-    sketches.coarse = not detailed and DETAILED.isdisjoint(item.path.parts)
+    sketches.detail = detail_of(item)
     try:
         return (yield)
     finally:
-        sketches.coarse = False
+        sketches.detail = "full"
+
+
+def detail_of(item: pytest.Item) -> Detail:
+    """
+    Return how sketches are drawn in a test: in full if it is about pixels or bytes, by its marker
+    `detailed` or its folder; coarsely if they only have to be recognised, by its marker `drawn` or
+    as a page of the documentation.
+    """
+    if item.get_closest_marker("detailed") or not DETAILED.isdisjoint(item.path.parts):
+        return "full"
+    return "coarse" if item.get_closest_marker("drawn") or item.path.suffix == ".md" else "plain"
 
 
 @attrs.define
@@ -242,17 +259,19 @@ class Sketches:
     image, which tests/fake_openai/sketch checks.
     """
 
-    coarse: bool = False
+    detail: Detail = "full"
     _rendered: dict[object, bytes] = attrs.field(factory=dict[object, bytes], init=False)
     _render: Callable[..., bytes] = attrs.field(default=sketch.render, init=False)
     _draw: Callable[..., Image.Image] = attrs.field(default=sketching._draw, init=False)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - it is put back
     _edit: Callable[..., Image.Image] = attrs.field(default=edit.edited, init=False)
+    _blur: Callable[..., Image.Image] = attrs.field(default=film.make_partial, init=False)
+    _fill: Callable[..., Image.Image] = attrs.field(default=edit._fill_hole, init=False)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - so is this
 
     def render(self, state: sketch.SketchState, **how: Any) -> bytes:
         """
         Render an image, unless it was rendered before.
         """
-        asked = (self.coarse, state, *sorted(how.items()))
+        asked = (self.detail, state, *sorted(how.items()))
         if asked not in self._rendered:
             self._rendered[asked] = self._render(state, **how)
         return self._rendered[asked]
@@ -261,13 +280,16 @@ class Sketches:
         """
         Draw an image, if coarsely then as a partial image is drawn: in squares of four pixels.
         """
-        return self._draw(state, phase, min(share, 0.99) if self.coarse else share)
+        if self.detail == "plain":
+            what = (state.prompts, state.seed, phase, share)
+            return colour_fields(what, state.size, clear=state.transparent)
+        return self._draw(state, phase, share if self.detail == "full" else min(share, 0.99))
 
     def edit(self, state: sketch.SketchState, base: bytes) -> Image.Image:
         """
-        Change an image, if coarsely then at a quarter of its width.
+        Change an image, unless in full then at a quarter of its width.
         """
-        if not self.coarse or state.mask is not None:
+        if self.detail == "full" or state.mask is not None:
             return self._edit(state, base)
         width, height = state.size
         small = attrs.evolve(state, size=(max(1, width // 4), max(1, height // 4)))
@@ -275,10 +297,36 @@ class Sketches:
 
     def enlarge(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
         """
-        Enlarge a drawing to its size, if coarsely then in plain squares, which encode fast.
+        Enlarge a drawing to its size, unless in full then in plain squares, which encode fast.
         """
-        how = Image.Resampling.NEAREST if self.coarse else Image.Resampling.BICUBIC
-        return resize(image, size, how)
+        full = self.detail == "full"
+        return resize(image, size, Image.Resampling.BICUBIC if full else Image.Resampling.NEAREST)
+
+    def fill(self, image: Image.Image, opening: Image.Image, box: Any, *what: Any) -> Image.Image:
+        """
+        Fill what a mask opens, if plainly then with fields of colour.
+        """
+        if self.detail != "plain":
+            return self._fill(image, opening, box, *what)
+        return colour_fields(what, (box[2] - box[0], box[3] - box[1]))
+
+    def blur(self, image: Image.Image, share: float) -> Image.Image:
+        """
+        Make a partial image; fields of colour differ from the whole image's already.
+        """
+        return image if self.detail == "plain" else self._blur(image, share)
+
+
+def colour_fields(what: object, size: tuple[int, int], *, clear: bool = False) -> Image.Image:
+    """
+    Draw sixteen fields of colour that stand for something; if it is clear, without the outer ones.
+    """
+    fields = Image.frombytes("RGB", (4, 4), hashlib.sha384(ascii(what).encode()).digest())
+    if clear:
+        outside = Image.new("RGBA", fields.size)
+        outside.paste(fields.crop((1, 1, 3, 3)), (1, 1))
+        fields = outside
+    return resize(fields, size, Image.Resampling.NEAREST)
 
 
 sketches = Sketches()
@@ -287,8 +335,7 @@ sketches = Sketches()
 @pytest.fixture(scope="session", autouse=True)
 def _quick_sketches(pytestconfig: pytest.Config) -> Iterator[None]:
     """
-    Render each sketch once, and coarsely where pixels do not matter; not when performance is
-    measured.
+    Render each sketch once, and no better than a test needs; not when performance is measured.
     """
     with pytest.MonkeyPatch.context() as patch:
         if not pytestconfig.getoption("--figures"):
@@ -296,6 +343,8 @@ def _quick_sketches(pytestconfig: pytest.Config) -> Iterator[None]:
             patch.setattr(sketching, "_draw", sketches.draw)
             patch.setattr(sketching, "resize", sketches.enlarge)
             patch.setattr(edit, "edited", sketches.edit)
+            patch.setattr(edit, "_fill_hole", sketches.fill)
+            patch.setattr(film, "make_partial", sketches.blur)
         yield
 
 

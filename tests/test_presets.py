@@ -158,6 +158,7 @@ def test_images_have_the_options_of_the_preset(
     assert (corner[3] == 0) == clear
 
 
+@pytest.mark.drawn
 def test_white_background_is_white(studio: Any) -> None:
     """
     A product's default background is white up to the edges.

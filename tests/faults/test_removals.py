@@ -170,31 +170,39 @@ def place(root: Path, *forgetful: str) -> Generator[Place, None, None]:
             yield Place(studio, provider, kill)
 
 
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Generator[Place, None, None]:
+    """
+    One library and one program for all removals, each of which leaves the library empty.
+    """
+    with place(tmp_path_factory.mktemp("removals") / "library") as made:
+        yield made
+
+
 @pytest.mark.parametrize("removal", REMOVALS)
 def test_removal_is_whole_or_not_begun(
-    tmp_path: Path, removal: str, pytestconfig: pytest.Config
+    here: Place, removal: str, pytestconfig: pytest.Config
 ) -> None:
     """
     Whichever step a program dies at, what it removed is as before or as afterwards; the doctor is
     content, and the provider is asked to delete what was erased.
     """
     stride = 1 if pytestconfig.getoption("--faults") else 7
-    with place(tmp_path / "library") as here:
-        owner, images = here.prepare(removal)
-        steps = here.kill(f"{removal}:{here.target(removal, owner, images)}", 10_000, "before")
-        assert steps > 5
-        assert here.see(owner, images) == SIGHTS[removal][1]
-        if SIGHTS[removal][1].owner != "gone":
-            here.clear(owner)
-        seen = [
-            here.after_death(removal, step, when)
-            for step in range(1, steps + 1, stride)
-            for when in (("before", "after") if stride == 1 else ("before",))
-        ]
-        assert set(seen) <= set(SIGHTS[removal])
-        assert seen[0] == SIGHTS[removal][0]
-        assert SIGHTS[removal][1] in seen
-        assert all(check.state == "ok" for check in here.studio.doctor(verify=True).checks)
+    owner, images = here.prepare(removal)
+    steps = here.kill(f"{removal}:{here.target(removal, owner, images)}", 10_000, "before")
+    assert steps > 5
+    assert here.see(owner, images) == SIGHTS[removal][1]
+    if SIGHTS[removal][1].owner != "gone":
+        here.clear(owner)
+    seen = [
+        here.after_death(removal, step, when)
+        for step in range(1, steps + 1, stride)
+        for when in (("before", "after") if stride == 1 else ("before",))
+    ]
+    assert set(seen) <= set(SIGHTS[removal])
+    assert seen[0] == SIGHTS[removal][0]
+    assert SIGHTS[removal][1] in seen
+    assert all(check.state == "ok" for check in here.studio.doctor(verify=True).checks)
 
 
 def owners_left(studio: Studio) -> tuple[bool, ...]:

@@ -4,6 +4,7 @@ Images for tests, made with Pillow.
 
 from __future__ import annotations
 
+import functools
 import io
 from typing import Any
 
@@ -104,9 +105,10 @@ def profile(space: str) -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(loose.createProfile(space))
 
 
+@functools.cache
 def srgb() -> bytes:
     """
-    Return the bytes of an ICC profile.
+    Return the bytes of an ICC profile, which has the second in which it was made.
     """
     return profile("sRGB").tobytes()
 

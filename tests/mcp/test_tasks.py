@@ -301,12 +301,14 @@ async def test_unfetched_handle_is_not_paid_again(room: Room) -> None:
     """
     An agent that repeats its call in spite of the handle gets the same generation.
     """
-    room.provider.latency = 0.6
+    room.provider.hold()
     async with room.connect(wait_seconds=0.1) as call:
         first = await call.success("generate_image", prompt="a fox")
         second = await call.success("generate_image", prompt="a fox")
         assert first["generation_id"] == second["generation_id"]
         assert "repeated" in second
+        room.provider.finish()
+        await wait_until(lambda: _is_saved(call))
         assert room.posts == 1
 
 
