@@ -4,6 +4,7 @@ Records are read as they were written, and errors name the damaged member.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagesession._domain.marks import Marks
+from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
 from imagesession._store import codec
@@ -77,6 +79,43 @@ def test_error_names_the_damaged_member(turn: Turn) -> None:
         CorruptRecordError, match=r"here: images\[0\]\.width should be int and is str"
     ):
         codec.read_turn(json.dumps(record).encode(), "here")
+
+
+TURN = Turn(
+    id="01JDSZ0000AAAAAAAAAAAAAAAA",
+    prompt="a harbour at dawn",
+    options=GenerateOptions(),
+    status="completed",
+    started=dt.datetime(2026, 11, 30, tzinfo=dt.UTC),
+)
+
+
+@pytest.mark.parametrize(
+    "name", ["branch", "status", "prompt", "options", "masked", "images", "context", "version"]
+)
+@pytest.mark.parametrize("damage", ["missing", "null"])
+def test_missing_member_is_damage(name: str, damage: str) -> None:
+    """
+    A member that every record has is never replaced by a default: without it, a record is damaged.
+    """
+    record = json.loads(codec.dump_turn(TURN))
+    del record[name]
+    if damage == "null":
+        record[name] = None
+    with pytest.raises(CorruptRecordError, match=f"^here: {name} should be"):
+        codec.read_turn(json.dumps(record).encode(), "here")
+
+
+@pytest.mark.parametrize(
+    "name", ["depth", "kind", "label", "parameters", "parents", "within", "erased_images"]
+)
+def test_member_that_came_later_may_be_missing(name: str) -> None:
+    """
+    A record of before a member existed is read with the member's default.
+    """
+    record = json.loads(codec.dump_turn(TURN))
+    del record[name]
+    assert codec.read_turn(json.dumps(record).encode(), "here") == TURN
 
 
 @given(strategies.turns)
