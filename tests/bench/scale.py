@@ -266,7 +266,9 @@ def questions(store: LibraryStore, content: Content) -> dict[str, Callable[[int]
         ),
         "open a session of 100 turns": open_session,
         "a session by its name": lambda number: index.sessions(f"Tea {number * PER_SESSION}"),
-        "what a budget counts": lambda number: index.spent(END.date(), content.session_id(number)),
+        "what a budget counts": lambda number: index.spent(
+            END.date(), content.session_id(number), None
+        ),
         "claim a turn under a key": claim,
         "costs by day": lambda _: index.tally(SpendingQuery()),
         "costs by model": lambda _: index.tally(SpendingQuery(by="model")),
