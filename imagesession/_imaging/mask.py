@@ -283,12 +283,12 @@ def validate_alpha(alpha: Image.Image) -> None:
         raise InvalidImageError(
             "The mask opens nothing: no pixel may change. White opens in a black-and-white mask "
             '(black with opens="black") and transparency in other masks; look at it with '
-            "mask.preview(picture), or invert it with ~mask."
+            "mask.preview(image), or invert it with ~mask."
         )
     if sum(histogram[:255]) == 0:
         raise InvalidImageError(
             "The mask opens everything: each pixel may change. Leave the mask out to change the "
-            "whole image; or look at it with mask.preview(picture), or invert it with ~mask."
+            "whole image; or look at it with mask.preview(image), or invert it with ~mask."
         )
 
 

@@ -55,7 +55,7 @@ def from_alpha(source: NamedImage) -> Picture:
     if not has_alpha(picture):
         raise InvalidImageError(
             f"{name} has no alpha channel, so no pixel of it is transparent. If its white may "
-            "change, use Mask.from_luminance(picture)."
+            "change, use Mask.from_luminance(image)."
         )
     return pillow.ImageChops.invert(picture.getchannel("A"))
 
@@ -77,7 +77,7 @@ def from_alpha_or_luminance(source: NamedImage, opens: OpenSide) -> Picture:
         raise InvalidImageError(
             f"{name} is no mask: it has no transparent pixel in an alpha channel, and is neither "
             "black nor white but coloured. Give a black-and-white image, or say "
-            "Mask.from_luminance(picture) to go by its brightness."
+            "Mask.from_luminance(image) to go by its brightness."
         )
     _check_brightness(opaque.convert("L"), name)
     return from_luminance((opaque, name), opens)
@@ -95,7 +95,7 @@ def _check_brightness(grey: Picture, name: str) -> None:
         raise InvalidImageError(
             f"{name} looks black: its brightest pixel is {brightest} of 255, which would open next "
             "to nothing. If all that is not black may change, use "
-            "Mask.from_luminance(picture, threshold=1)."
+            "Mask.from_luminance(image, threshold=1)."
         )
 
 
@@ -112,16 +112,16 @@ def _check_transparency(picture: Picture, name: str) -> None:
     if lowest and highest - lowest < _MIN_SPREAD:
         raise InvalidImageError(
             f"{name} is nearly as transparent everywhere: its alpha is from {lowest} to {highest}. "
-            "To go by that, use Mask.from_alpha(picture); to go by its brightness, "
-            "Mask.from_luminance(picture)."
+            "To go by that, use Mask.from_alpha(image); to go by its brightness, "
+            "Mask.from_luminance(image)."
         )
     white = pillow.ImageChops.multiply(picture.convert("L"), alpha)
     apart = pillow.ImageStat.Stat(pillow.ImageChops.difference(white, alpha)).mean[0]
     if highest and apart < _MAX_APART * pillow.ImageStat.Stat(alpha).mean[0]:
         raise InvalidImageError(
             f"{name} is white where it is visible, and transparent elsewhere: its brightness and "
-            "its alpha open opposite parts. Use Mask.from_luminance(picture) to change the white "
-            "part, or Mask.from_alpha(picture) to change the transparent one."
+            "its alpha open opposite parts. Use Mask.from_luminance(image) to change the white "
+            "part, or Mask.from_alpha(image) to change the transparent one."
         )
 
 

@@ -567,7 +567,7 @@ def test_uncertain_mask_is_refused(data: bytes, message: str, remedies: list[str
         Mask.of(data)
     assert len(caught.value.message) < 300
     for remedy in remedies:
-        assert f"Mask.{remedy.replace('it', 'picture')}" in caught.value.message
+        assert f"Mask.{remedy.replace('it', 'image')}" in caught.value.message
         verb, options = remedy.removesuffix(")").split("(")
         named = {"threshold": 1} if "threshold" in options else {}
         assert getattr(Mask, verb)(data, **named).png((32, 24))
