@@ -100,10 +100,12 @@ class GenerationTask:
                 f"Generation {self.id} was cancelled. Work done until then may be billed.",
                 {"generation_id": self.id},
             )
-        made: Any = self.work.result()
+        made = self.work.result()
         if isinstance(made, imagesession.Results):
-            return cast("Generated", made.items)
-        return (made.image if isinstance(made, imagesession.Improvement) else made,)
+            return cast("imagesession.Results[imagesession.AsyncSavedImage]", made).items
+        if isinstance(made, imagesession.Improvement):
+            return (cast("imagesession.Improvement[imagesession.AsyncSavedImage]", made).image,)
+        return (cast("imagesession.AsyncSavedImage", made),)
 
 
 @attrs.define(eq=False)

@@ -175,8 +175,8 @@ def calling(turns: int = 50) -> Iterator[Figure]:
             McpConnection(ours, Path(folder) / "shown.log", **env) as shown,
         ):
             medians = _print_medians(_side_by_side(theirs, own, shown, turns))
-    # Outside of a session the peer stores nothing but the image, unflushed; ours costs what it costs
-    # in one: a request, eight flushes, a stream that brings the image twice. The aim is 1.1 as well.
+    # Outside of a session the peer stores nothing but the image, unflushed; ours does all as in
+    # one, with eight flushes and a stream that brings the image twice.
     for where, suffix, most in (
         (f"in a session of {turns}", "", 1.1),
         ("outside a session", " alone", 2.2),
