@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import itertools
 import json
 import random
 import subprocess
@@ -87,6 +88,17 @@ def new_session(store: LibraryStore, name: str) -> SessionRecord:
     return record
 
 
+def settled(store: LibraryStore, session: str | None = None) -> Turn:
+    """
+    Make a turn of a store's owner, from its intent to its record.
+    """
+    lease = store.write_intent(new_turn(store, owner=store.owner, session=session))
+    assert isinstance(lease, IntentLease)
+    turn = settle(store, lease.turn)
+    lease.release()
+    return turn
+
+
 @attrs.define
 class Model:
     """
@@ -129,11 +141,7 @@ class World:
         Settle a turn in a session of the owner, or a standalone one.
         """
         session = self.choose.choice([None, *sorted(model.sessions)])
-        turn = new_turn(store, owner=store.owner, session=session)
-        lease = store.write_intent(turn)
-        assert isinstance(lease, IntentLease)
-        model.images.add(settle(store, turn).images[0].id)
-        lease.release()
+        model.images.add(settled(store, session).images[0].id)
         model.turns += 1
 
     def remove(self, store: LibraryStore, model: Model) -> None:
@@ -231,7 +239,8 @@ def test_requests_under_way_are_seen_by_their_owner(kept: Implementation) -> Non
     ann.commit(attrs.evolve(failed, status="failed"), ())
     long_ago = json.dumps({"session": None, "at": 0.0}).encode()
     whole.facts.replace(Key("provider", f"unaccepted.{failed.id}"), long_ago)
-    assert bob.pending() == bob.unaccepted() == bob.unsettled_turns([turn.id]) == ()
+    assert bob.pending() == ()
+    assert bob.unaccepted() == bob.unsettled_turns([turn.id]) == ()
     assert bob.read_turns(None, [failed.id]) == ()
     assert [request.turn.id for request in whole.pending()] == [turn.id]
     assert ann.unsettled_turns([turn.id]) == (turn,)
@@ -241,6 +250,81 @@ def test_requests_under_way_are_seen_by_their_owner(kept: Implementation) -> Non
     lease.release()
     assert bob.orphaned_intents() == ()
     assert [request.turn.id for request in ann.orphaned_intents()] == [turn.id]
+
+
+class KilledError(BaseException):
+    """
+    The end of a program.
+    """
+
+
+@attrs.frozen
+class Dying:
+    """
+    Facts or blobs of a program that ends before one of its writes.
+    """
+
+    inner: Any
+    steps: Iterator[int]
+    last: int
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self.inner, name)
+        if name not in {"put_new", "replace", "drop", "annotate"}:
+            return attribute
+
+        def write(*args: Any, **keywords: Any) -> Any:
+            if next(self.steps) == self.last:
+                raise KilledError
+            return attribute(*args, **keywords)
+
+        return write
+
+
+def erase_and_die(kept: Implementation, last: int) -> bool:
+    """
+    Erase an owner in a program that ends before a write; tell whether it came to its end.
+    """
+    store, steps = LibraryStore(kept.open()), itertools.count(1)
+    store.facts, store.blobs = (Dying(each, steps, last) for each in (store.facts, store.blobs))
+    try:
+        store.begin_removal("erase", store.content_of("ann"), forgets_owner=True)
+    except KilledError:
+        return False
+    return True
+
+
+@pytest.mark.faults
+def test_interrupted_erasure_of_an_owner_is_finished(kept: Implementation) -> None:
+    """
+    Wherever a program ends that erases an owner, the next one finds all that is the owner's, or
+    finishes; the totals stay, and so does what others have.
+    """
+    whole = LibraryStore(kept.open())
+    ann, bob = whole.seen_by("ann"), whole.seen_by("bob")
+    settled(bob)
+    theirs = see(bob)
+    left: list[bool] = []
+    for last in itertools.count(1):
+        session = new_session(ann, "x").id
+        settled(ann, session)
+        settled(ann)
+        binned = settled(ann).images[0].id
+        ann.begin_removal("delete", ann.find_targets("delete", images=[binned]))
+        before, spent = see(ann), whole.spending(SpendingQuery())
+        is_whole = erase_and_die(kept, last)
+        LibraryStore(kept.open()).finish_removals()
+        left.append(see(ann) != Model())
+        assert see(ann) == (before if left[-1] else Model())
+        assert whole.spending(SpendingQuery()) == spent
+        assert see(bob) == theirs
+        assert list(whole.facts.scan("removal")) == []
+        if is_whole:
+            break
+        whole.begin_removal("erase", whole.content_of("ann"), forgets_owner=True)
+    assert left[0]
+    assert not left[-1]
+    assert len(left) > 12
 
 
 def granted_together(kept: Implementation) -> list[Turn]:
