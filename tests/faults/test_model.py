@@ -472,11 +472,10 @@ class LibraryMachine(RuleBasedStateMachine):
     @invariant()
     def is_as_the_model_says(self) -> None:
         """
-        Both programs see what the model says.
+        Both programs see what the model says; they are asked in turns.
         """
-        expected = self.model.see()
-        for studio in self.studios:
-            assert look(studio) == expected
+        self.studios.reverse()
+        assert look(self.studios[0]) == self.model.see()
         sessions = self.studios[0].sessions.list()
         self.ids |= {session.name or "": session.id for session in sessions}
         self.ids |= {image.prompt: image.id for image in self.studios[0].images.list(limit=10_000)}
@@ -501,9 +500,10 @@ def how(examples: int, steps: int, **more: Any) -> settings:
     """
     Return how many examples of how many steps are tried.
     """
+    slow = HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much
     return settings(
         max_examples=examples, stateful_step_count=steps, deadline=None,
-        suppress_health_check=list(HealthCheck), **more,
+        suppress_health_check=slow, **more,
     )  # fmt: skip
 
 
@@ -514,9 +514,9 @@ def test_library_is_as_its_model(
     Sessions, trees, heads, bin, costs and the number of paid images are those of the model after
     each step, on either store, from two programs, and after transfers between the stores.
     """
-    short = how(2, 8, phases=[Phase.reuse, Phase.generate])
+    short = how(2, 6, phases=[Phase.reuse, Phase.generate])
     is_long = pytestconfig.getoption("--faults")
-    run_state_machine_as_test(machine, settings=how(25, 30) if is_long else short)
+    run_state_machine_as_test(machine, settings=how(20, 25) if is_long else short)
 
 
 @pytest.mark.faults

@@ -19,6 +19,7 @@ from weakref import WeakSet, finalize
 
 import psycopg
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from imagesession.errors import StorageIOError
@@ -305,8 +306,8 @@ def _close_on_return(engine: sa.Engine) -> None:
         if connection is not None and record.info.get("pool") is not engine.pool:
             connection.close()
 
-    sa.event.listen(engine, "connect", mark)
-    sa.event.listen(engine, "checkin", close_if_old)
+    event.listen(engine, "connect", mark)
+    event.listen(engine, "checkin", close_if_old)
 
 
 _databases: WeakSet[Database] = WeakSet()
