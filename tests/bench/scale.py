@@ -237,7 +237,7 @@ def questions(store: LibraryStore, content: Content) -> dict[str, Callable[[int]
     middle = content.count // 2
 
     def page(**query: Any) -> object:
-        return index.page(ImageQuery(**{"limit": 50, **query}))
+        return index.page(ImageQuery(limit=50, **query))
 
     def claim(number: int) -> None:
         turn = attrs.evolve(

@@ -87,7 +87,7 @@ def test_replicas_beside_one(pytestconfig: pytest.Config) -> None:
         rounds = [(seconds_of(replicas[:1]), seconds_of(replicas)) for _ in range(4)]
         for replica in replicas:
             replica.communicate()
-    ratio = REPLICAS * statistics.median(one / three for one, three in rounds[1:])
+    ratio = REPLICAS * statistics.median(alone / three for alone, three in rounds[1:])
     print(f"replicas: {rounds} s, {ratio:.2f} times the throughput")
     with Studio.offline(url) as studio:
         assert studio.costs().total.images == len(rounds) * (1 + REPLICAS) * PICTURES

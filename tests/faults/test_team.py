@@ -291,6 +291,7 @@ class OwnCluster:
 
     def __init__(self, folder: Path) -> None:
         self.data, self.port = folder / "data", team_servers.free_port()
+        self._restarting = threading.Lock()  # a thread that renews leases takes steps, too
         team_servers.make_cluster(self.data)
         self.server = team_servers.start_postgres(self.data, self.port)
 
@@ -298,9 +299,10 @@ class OwnCluster:
         """
         Stop it at once, as `pg_ctl -m immediate` does, and start it.
         """
-        self.server.send_signal(signal.SIGQUIT)
-        self.server.wait()
-        self.server = team_servers.start_postgres(self.data, self.port)
+        with self._restarting:
+            self.server.send_signal(signal.SIGQUIT)
+            self.server.wait()
+            self.server = team_servers.start_postgres(self.data, self.port)
 
     def stop(self) -> None:
         """
