@@ -120,6 +120,16 @@ class BatchStore(IntentStore):
         self.facts.extend(Key("batch", record.id), members)
         return attrs.evolve(record, **news)
 
+    def restore_batch(self, record: BatchRecord) -> BatchRecord | None:
+        """
+        Write the record of a batch whose own is gone; return it, or None if there is one.
+        """
+        key = Key("batch", record.id)
+        if self.facts.has(key):
+            return None
+        self.facts.put_new({key: codec.dump_batch(record)})
+        return self.read_batch(record.id)
+
     def discard_batch(self, record: BatchRecord) -> None:
         """
         Drop a batch that was not submitted, and the intents of its turns.
