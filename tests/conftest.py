@@ -135,10 +135,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             longer = [item for item in items if item.get_closest_marker(marker)]
             config.hook.pytest_deselected(items=longer)
             items[:] = [item for item in items if item not in longer]
-    if not config.getoption("--faults"):
-        redundant = find_redundant_twins(items)
-        config.hook.pytest_deselected(items=redundant)
-        items[:] = [item for item in items if item not in redundant]
+    faults = config.getoption("--faults")
+    redundant = find_redundant_twins(
+        [item for item in items if not faults or "faults" in item.path.parts]
+    )
+    config.hook.pytest_deselected(items=redundant)
+    items[:] = [item for item in items if item not in redundant]
     items.sort(key=start_rank)
 
 

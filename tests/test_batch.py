@@ -1010,17 +1010,42 @@ def test_batch_prepared_but_not_submitted_is_dropped(
     assert result_kinds(handle.results()) == ["ProviderUnavailableError"] * 3
 
 
-def test_images_without_a_batch_record_are_reported(studio: Any) -> None:
+@pytest.mark.parametrize("damage", [None, b"?\n"], ids=["gone", "damaged"])
+def test_batch_without_its_record_is_found_at_the_provider(
+    studio: Any, damage: bytes | None
+) -> None:
     """
-    If a batch's record was deleted, the outcome of its images is unknown: this is reported, and
-    they are not given up.
+    If a batch's record is gone, or damaged and set aside, the batch is found in the provider's list
+    by its mark, and its images are kept.
     """
     batch = studio.batches.create(ZOO, **SMALL)
+    record = next((studio.library / ".imagesession" / "batches").iterdir())
+    record.write_bytes(damage) if damage else record.unlink()
+    studio.recover()
+    found = studio.batches.get(batch.id)
+    found.wait()
+    assert {image.prompt for image in studio.images.list()} == set(ZOO.values())
+    assert (found.status().saved, studio.requests.pending()) == (3, ())
+
+
+def test_batch_that_nobody_knows_ends(
+    studio: Any, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    If a batch's record is gone and the provider does not list it, its images wait for a quarter of
+    an hour; then their outcome is unknown, and says so.
+    """
+    studio.batches.create(ZOO, **SMALL)
     next((studio.library / ".imagesession" / "batches").iterdir()).unlink()
-    report = studio.recover()
-    assert list(report.still_pending) == [batch.id]
-    assert "record of its batch is gone" in str(report)
+    page = {"object": "list", "data": [], "has_more": False}
+    nothing = Fault(method="GET", path="/batches", response=lambda _: json_response(page))
+    provider.enqueue_fault(nothing, times=9)
     assert len(studio.requests.pending()) == 3
+    assert studio.recover().still_pending
+    monkeypatch.setattr(acceptance, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
+    report = studio.recover()
+    assert (report.still_pending, studio.requests.pending()) == ({}, ())
+    assert "may have been billed" in str(report.failed[0].failure)
 
 
 def test_corrupt_batch_record_is_skipped(studio: Any) -> None:

@@ -52,6 +52,10 @@ class BatchStore(Protocol):
         """Record changes of a batch durably; return the updated batch."""
         ...
 
+    def restore_batch(self, record: BatchRecord) -> BatchRecord | None:
+        """Record a batch whose record is gone; None if it is there, perhaps in the bin."""
+        ...
+
     def discard_batch(self, record: BatchRecord) -> None:
         """Drop a batch that was not submitted, and the intents of its turns."""
         ...

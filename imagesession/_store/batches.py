@@ -118,6 +118,16 @@ class BatchStore(IntentStore):
         self.facts.extend(Key("batch", record.id), members)
         return attrs.evolve(record, **news)
 
+    def restore_batch(self, record: BatchRecord) -> BatchRecord | None:
+        """
+        Write the record of a batch whose own is gone; return it, or None if there is one.
+        """
+        key = Key("batch", record.id)
+        if self.facts.has(key):
+            return None
+        self.facts.put_new({key: codec.dump_batch(record)})
+        return self.read_batch(record.id)
+
     def discard_batch(self, record: BatchRecord) -> None:
         # The batch is removed last: until then it lists the intents.
         for turn_id in record.asked:

@@ -17,6 +17,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -27,7 +28,13 @@ from imagesession import ImageSession, Studio
 from imagesession._runtime import openai_clients  # slow to import, so imported before forking
 from imagesession._store.files import atomic_write
 from imagesession._store.intents import IntentStore
-from imagesession.errors import BadRequestError, OutcomeUnknownError, StorageIOError, TransientError
+from imagesession.errors import (
+    BadRequestError,
+    ImageSessionError,
+    OutcomeUnknownError,
+    StorageIOError,
+    TransientError,
+)
 
 assert openai_clients
 T = TypeVar("T")
@@ -73,6 +80,8 @@ def request(session: ImageSession, name: str) -> None:
                 return
         except (TransientError, BadRequestError):
             time.sleep(0.05)
+        except ImageSessionError:
+            return
         else:
             return
 
@@ -159,6 +168,8 @@ class Nursery:
         try:
             work(self.library, self.url, number, self.count, *self.troubles)
             code = 0
+        except BaseException:  # noqa: BLE001 - it ends here, whatever it is
+            traceback.print_exc()
         finally:
             sys.stderr.flush()
             os._exit(code)

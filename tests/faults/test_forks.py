@@ -5,7 +5,9 @@ image is that of its own prompt.
 
 from __future__ import annotations
 
+import builtins
 import gc
+import importlib
 import json
 import os
 import signal
@@ -19,10 +21,12 @@ from typing import Any
 
 import httpx2
 import openai
+import PIL
 import pytest
 
 from imagesession import Studio
 from imagesession._imaging.decode import decode_image
+from imagesession._store import forks
 from imagesession.errors import InvalidRequestError
 from imagesession.testing import FakeOpenAI, serve, tiny_image
 from tests.bench.server import FixedSketcher
@@ -235,3 +239,42 @@ def test_child_forked_amid_reads_is_not_blocked(studio: Studio) -> None:
         for thread in threads:
             thread.join()
     assert seen == [["inside  <- main", "inside", "first"]] * 10
+
+
+def import_in_fork(folder: Path, monkeypatch: pytest.MonkeyPatch, seconds: int) -> object:
+    """
+    Fork while another thread imports a module of Pillow for the first time, and import it in the
+    child, which is ended after some seconds; return what the child says.
+    """
+    (folder / "slow_plugin.py").write_text("import time\n\nTHREAD.set()\ntime.sleep(0.5)\n")
+    begun = threading.Event()
+    monkeypatch.setattr(builtins, "THREAD", begun, raising=False)
+    monkeypatch.setattr(PIL, "__path__", [*PIL.__path__, str(folder)])
+    thread = threading.Thread(target=importlib.import_module, args=("PIL.slow_plugin",))
+    thread.start()
+    begun.wait()
+
+    def import_it() -> str:
+        signal.alarm(seconds)
+        return importlib.import_module("PIL.slow_plugin").__name__
+
+    wait = in_child(import_it)
+    thread.join()
+    monkeypatch.delitem(sys.modules, "PIL.slow_plugin")
+    return wait()
+
+
+def test_fork_waits_for_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A fork at the moment in which another thread first imports Pillow can import it too.
+    """
+    assert import_in_fork(tmp_path, monkeypatch, 60) == "PIL.slow_plugin"
+
+
+def test_fork_amid_an_import_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    The check works: in a fork that does not wait for an import, it never ends.
+    """
+    monkeypatch.setattr(forks, "_IMPORTED_LATE", ())
+    with pytest.raises(json.JSONDecodeError):
+        import_in_fork(tmp_path, monkeypatch, 2)

@@ -117,7 +117,8 @@ def _find_by_listing(record: BatchRecord) -> Workflow[BatchRecord]:
     if scan.update is not None:
         return (yield from _update(record, scan.update))
     # A key of another account can access neither the file nor the batch.
-    if not file or not scan.is_complete or scan.date is None or record.running:
+    is_foreign = record.file_id is not None and not file
+    if is_foreign or not scan.is_complete or scan.date is None or record.running:
         return record
     since = min(record.absent_since or scan.date, scan.date)
     late = scan.date - since >= acceptance.ACCEPTANCE_TIMEOUT

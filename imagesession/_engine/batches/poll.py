@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
-from imagesession._domain.batch import BatchRecord, BatchStatus
+from imagesession._domain.batch import BatchItem, BatchRecord, BatchStatus
+from imagesession._domain.estimate import CostEstimate
 from imagesession._domain.reports import PendingRequest
 from imagesession._domain.turn import Turn
 from imagesession._engine.bulk import find_batch
 from imagesession._engine.effects import MonotonicTime, Sleep, StoreCall, Workflow
-from imagesession._engine.request import StudioConfig
+from imagesession._engine.request import StudioConfig, image_model
 from imagesession.errors import (
     BadRequestError,
     BatchNotReadyError,
@@ -177,17 +178,48 @@ def reconcile_all(
     return results
 
 
+def _find_or_restore(
+    batch_id: str, turns: list[Turn], config: StudioConfig
+) -> Workflow[BatchRecord | None]:
+    """
+    Return a batch, for which one with its unsettled turns is recorded if its own record is gone; so
+    the provider's list is searched for it. None if it was just discarded together with its intents.
+
+    Raises:
+        NotFoundError: It is in the bin.
+    """
+    try:
+        return (yield from find_batch(batch_id))
+    except NotFoundError:
+        ids = frozenset(turn.id for turn in turns)
+        left = yield from StoreCall(lambda store: store.unsettled_turns(ids))
+        if not left:
+            return None
+        lost = BatchRecord(
+            id=batch_id,
+            provider=left[0].provider,
+            endpoint="",
+            model=image_model(left[0].options, config),
+            items=tuple(BatchItem(turn=turn.id, session=turn.session) for turn in left),
+            digest="",
+            estimate=CostEstimate(low=0.0, high=None),
+            created=left[0].started,
+            state="submitting",
+        )
+        restored = yield from StoreCall(lambda store: store.restore_batch(lost))
+        if restored is None:
+            raise
+        return restored
+
+
 def _settle_batch(
     batch_id: str, turns: list[Turn], config: StudioConfig
 ) -> Workflow[list[SettledOrReason]]:
     try:
-        record = yield from find_batch(batch_id)
-        record = yield from reconcile_batch(record, config)
-    except NotFoundError as error:
-        # An unsubmitted batch has just been discarded together with its intents.
-        ids = frozenset(turn.id for turn in turns)
-        left = yield from StoreCall(lambda store: store.unsettled_turns(ids))
-        return [(turn, f"the record of its batch is gone: {error.message}") for turn in left]
+        found = yield from _find_or_restore(batch_id, turns, config)
+        if found is None:
+            return []
+        record = yield from reconcile_batch(found, config)
     except ImageSessionError as error:
         return [(turn, error.message) for turn in turns]
     settled = {turn.id: turn for turn in (yield from finished_items(record)) if turn is not None}

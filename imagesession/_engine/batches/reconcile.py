@@ -130,6 +130,12 @@ def _missing_lines_outcome(
     """
     Return the error for lines that no file contains; None if their outcome is unknown.
     """
+    if record.state == "unsent" and record.file_id is None:
+        return OutcomeUnknownError(
+            "The record of the batch was lost, and the provider has not listed it for 15 minutes. "
+            "It may have been billed; look at the provider's own list before you submit it again.",
+            record.id,
+        )
     if record.state == "unsent":
         return ProviderUnavailableError(
             "The batch was not accepted and not billed: the provider has not listed it for 15 "
