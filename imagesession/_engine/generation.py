@@ -214,14 +214,15 @@ def _admit(delivery: Delivery) -> Workflow[tuple[Delivery, Turn | Lease]]:
     """
     Reserve the expected cost, and write the intent.
     """
-    admitted: Turn | Lease | None = None
     try:
         prepared, reservation = reserve_budget(delivery.prepared, delivery.config, delivery.past)
         admitted = yield from write_intent(prepared.turn, reservation)
-        return attrs.evolve(delivery, prepared=prepared), admitted
-    finally:
-        if admitted is None or isinstance(admitted, Turn):
-            yield from return_conversation(delivery.prepared.turn, delivery.past)
+    except ImageSessionError:  # a workflow that is closed can yield no more
+        yield from return_conversation(delivery.prepared.turn, delivery.past)
+        raise
+    if isinstance(admitted, Turn):
+        yield from return_conversation(delivery.prepared.turn, delivery.past)
+    return attrs.evolve(delivery, prepared=prepared), admitted
 
 
 def _set_start(prepared: PreparedRequest) -> Workflow[PreparedRequest]:

@@ -25,6 +25,7 @@ from imagesession import AsyncStudio, ImageSession, Studio
 from imagesession._domain.turn import ProviderState
 from imagesession._runtime import interpreter
 from imagesession._store.disk.rights import DiskLease, DiskRights
+from imagesession._store.library import LibraryStore
 from imagesession.testing import tiny_image
 from tests.faults.billing import Audit, Till, audit, unsettled
 from tests.faults.pace import HANG
@@ -216,17 +217,20 @@ class Ctrl:
         return interrupted
 
 
-def every_moment() -> Iterator[Ctrl]:
+def every_moment(stride: int) -> Iterator[Ctrl]:
     """
-    Yield all moments at which Ctrl-C may be pressed, without end.
+    Yield the moments at which Ctrl-C may be pressed, without end: all, or a regular sample.
     """
-    for at in itertools.count():
-        yield Ctrl(at, before=True)
-        yield Ctrl(at, before=False)
+    for number in itertools.count(0, stride):
+        yield Ctrl(number // 2, before=number % 2 == 0)
 
 
 def interrupt(
-    studio: Studio, verb: Callable[[ImageSession], object], target: object, name: str
+    studio: Studio,
+    verb: Callable[[ImageSession], object],
+    target: object,
+    name: str,
+    stride: int = 1,
 ) -> Iterator[Ctrl]:
     """
     Interrupt a verb at every moment in turn, and recover each time; yield each interruption.
@@ -236,10 +240,11 @@ def interrupt(
         verb: The verb to interrupt.
         target: The object that has the function.
         name: The name of the function whose calls are the moments.
+        stride: Which share of the moments is tried: each, every second and so on.
     """
     session = studio.session("a tea shop")
     verb(session)
-    for ctrl in every_moment():
+    for ctrl in every_moment(stride):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(target, name, ctrl.around(getattr(target, name)))
             try:
@@ -264,24 +269,45 @@ def interrupt(
 )
 @pytest.mark.usefixtures("hurried")
 def test_ctrl_c_at_every_step_loses_nothing(
-    tmp_path: Path, verb: str, state: ProviderState
+    tmp_path: Path, verb: str, state: ProviderState, pytestconfig: pytest.Config
 ) -> None:
     """
     After Ctrl-C before or after any step, the image of an accepted request is stored once, even if
     its response was not read to the end. No file, lease or thread is left. Outside of a
     conversation, a request interrupted before the first event is settled as unknown.
     """
+    stride = 1 if pytestconfig.getoption("--faults") else 3
     provider, before = Till(lambda: 0.0, latency=0.0), set(threading.enumerate())
     with Studio.offline(tmp_path, provider=provider, provider_state=state) as studio:
         sync_interpreter = vars(interpreter)["_SyncInterpreter"]
-        presses = list(interrupt(studio, VERBS[verb], sync_interpreter, "perform"))
+        presses = list(interrupt(studio, VERBS[verb], sync_interpreter, "perform", stride))
     found = audit(tmp_path, provider.billed)
     print(f"Ctrl-C {len(presses)} times in {verb}: {found}")  # noqa: T201 - the figures
-    assert len(presses) > 15
+    assert len(presses) > 15 / stride
     assert_sound(found)
     assert len(found.unknown) <= (0 if state == "conversation" else len(presses) / 5)
     assert leftovers(tmp_path) == []
     no_threads_but(before)
+
+
+def test_ctrl_c_before_a_later_turn_is_written_is_ctrl_c(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Ctrl-C before the intent of a turn that continues a conversation raises what Ctrl-C raises.
+    """
+
+    def press(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with Studio.offline(tmp_path, provider_state="conversation") as studio:
+        session = studio.session("a tea shop")
+        session.generate("a teapot")
+        with monkeypatch.context() as patch:
+            patch.setattr(LibraryStore, "write_intent", press)
+            with pytest.raises(KeyboardInterrupt):
+                session.generate("bluer")
+        assert session.generate("bluer").path.is_file()
 
 
 @pytest.mark.parametrize("verb", VERBS)
