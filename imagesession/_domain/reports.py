@@ -7,7 +7,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, cast
 
 import attrs
 
@@ -350,9 +350,10 @@ def _words(name: str, value: object) -> str:
     if isinstance(value, dt.datetime):
         return f"{value:%Y-%m-%d %H:%M:%S} UTC"
     if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "none"
+        return ", ".join(map(str, cast("tuple[object, ...]", value))) or "none"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {number}" for key, number in value.items()) or "none"
+        pairs = cast("Mapping[str, object]", value).items()
+        return ", ".join(f"{key} {member}" for key, member in pairs) or "none"
     return "none" if value is None else str(value)
 
 
