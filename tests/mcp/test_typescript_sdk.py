@@ -75,11 +75,11 @@ def test_pictures_arrive_and_a_second_attempt_is_free(tmp_path: Path) -> None:
     A picture is a text and an image. A call that ran out of time and is made again gets the first
     one's picture, which is billed once.
     """
-    provider = FakeOpenAI(latency=3)
+    provider = FakeOpenAI(latency=8)
     with serve(provider) as served:
         _, late, found = _call_all(
             tmp_path,
-            ("generate_image", {"prompt": "a kettle"}, 1_500),
+            ("generate_image", {"prompt": "a kettle"}, 5_000),
             ("generate_image", {"prompt": "a kettle"}, 60_000),
             OPENAI_API_KEY="x",
             OPENAI_BASE_URL=served.base_url,
