@@ -121,9 +121,9 @@ def to_turn(members: dict[str, Any], where: str) -> Turn:
     """
     record = _open(members, where, "turn")
     return Turn(
-        id=record.text("id"),
-        session=record.optional("session", str),
-        parent=record.optional("parent", str),
+        id=record.identity("id"),
+        session=record.optional_identity("session"),
+        parent=record.optional_identity("parent"),
         branch=record.text("branch"),
         depth=record.optional("depth", int) or 1,
         kind=record.choice("kind", get_args(Kind), "general"),
@@ -151,7 +151,7 @@ def to_turn(members: dict[str, Any], where: str) -> Turn:
         cost=_read_cost(record),
         reserved=record.amount("reserved"),
         idempotency_key=record.optional("idempotency_key", str),
-        batch=record.optional("batch", str),
+        batch=record.optional_identity("batch"),
         within=record.choice("within", get_args(CompletionWindow), "soonest"),
         origin=_read_origin(record),
         failure=_read_failure(record),
@@ -192,7 +192,7 @@ def read_session(data: bytes, where: str) -> SessionRecord:
     _read_options(choices, record.place("choices"))
     moves = record.inner("moves")
     return SessionRecord(
-        id=record.text("id"),
+        id=record.identity("id"),
         description=record.text("description"),
         name=record.optional("name", str),
         choices=choices.data,
@@ -233,7 +233,7 @@ def read_batch(data: bytes, where: str) -> BatchRecord:
 
     record = _open(_parse(data, where), where, "batch")
     return BatchRecord(
-        id=record.text("id"),
+        id=record.identity("id"),
         name=record.optional("name", str),
         provider=record.text("provider"),
         endpoint=record.text("endpoint"),
@@ -353,10 +353,10 @@ def _read_item(record: StrictReader) -> BatchItem:
     from imagesession._domain.batch import BatchItem  # noqa: PLC0415 - hardly ever needed
 
     return BatchItem(
-        turn=record.text("turn"),
+        turn=record.identity("turn"),
         key=record.optional("key", str),
         asked=record.required("asked", bool),
-        session=record.optional("session", str),
+        session=record.optional_identity("session"),
     )
 
 
