@@ -1037,7 +1037,7 @@ def test_batch_that_nobody_knows_ends(
     """
     studio.batches.create(ZOO, **SMALL)
     next((studio.library / ".imagesession" / "batches").iterdir()).unlink()
-    page = {"object": "list", "data": [], "has_more": False}
+    page: dict[str, Any] = {"object": "list", "data": [], "has_more": False}
     nothing = Fault(method="GET", path="/batches", response=lambda _: json_response(page))
     provider.enqueue_fault(nothing, times=9)
     assert len(studio.requests.pending()) == 3

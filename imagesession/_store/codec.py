@@ -259,6 +259,13 @@ _OPTIONAL: Mapping[str, str] = {
     "BatchRecord": "running",
     "CostEstimate": "assumptions",
 }
+# Members that are ids of this library.
+_IDS: Mapping[str, str] = {
+    "Turn": "id session parent batch",
+    "SessionRecord": "id",
+    "BatchRecord": "id",
+    "BatchItem": "turn session",
+}
 _BY_CLASS: Mapping[type, Callable[[StrictReader], object]] = {
     GenerateOptions: _read_options,
     Cost: _read_cost,
@@ -306,21 +313,23 @@ def _fields(kind: object) -> tuple[tuple[str, ReadMember, bool], ...]:
         names = {**names, "CostEstimate": CostEstimate}
     known = cast("type[attrs.AttrsInstance]", kind)
     hints = get_type_hints(known, localns=names)
-    optional = _OPTIONAL.get(known.__name__, "").split()
+    optional, ids = (table.get(known.__name__, "").split() for table in (_OPTIONAL, _IDS))
     return tuple(
-        (field.name, _reader(hints[field.name]), field.name in optional)
-        for field in attrs.fields(known)
+        (name, _reader(hints[name], is_id=name in ids), name in optional)
+        for name in (field.name for field in attrs.fields(known))
     )
 
 
-def _reader(hint: object) -> ReadMember:
+def _reader(hint: object, *, is_id: bool) -> ReadMember:
     """
     Return the reader for a field's type.
     """
     origin, args = get_origin(hint), get_args(hint)
     if origin in {Union, types.UnionType}:
-        read = _reader(args[0])
+        read = _reader(args[0], is_id=is_id)
         return lambda record, name: None if record.data.get(name) is None else read(record, name)
+    if is_id:
+        return StrictReader.identity
     if origin is Literal:
         return lambda record, name: record.choice(name, args)
     if origin is tuple and args[0] is not str:

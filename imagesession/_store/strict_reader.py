@@ -7,16 +7,20 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
 import attrs
 
+from imagesession._domain.wording import quote
 from imagesession.errors import CorruptRecordError
 
 T = TypeVar("T")
 # More levels than any record has, and fewer than writing and comparing them can take.
 _MAX_DEPTH = 64
+# What is safe as a part of a file's name, wherever the library is.
+_SAFE_NAME = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 
 
 def parse_object(data: bytes) -> dict[str, Any]:
@@ -94,6 +98,15 @@ class StrictReader:
 
     def text(self, name: str) -> str:
         return self.required(name, str)
+
+    def identity(self, name: str) -> str:
+        """
+        Read an id of this library, which names files.
+        """
+        value = self.text(name)
+        if _SAFE_NAME.fullmatch(value) is None:
+            raise CorruptRecordError(f"{self.place(name)} is {quote(value)}, which is no id.")
+        return value
 
     def choice(self, name: str, choices: tuple[T, ...]) -> T:
         value = self.required(name, str)

@@ -118,7 +118,7 @@ async def run(library: str, url: str, sessions: int) -> dict[str, Any]:
     """
     Run many concurrent sessions; return the findings.
     """
-    limits = {"max_active_sessions": 2 * sessions, "timeout": HANG}
+    limits = {"max_active_sessions": 2 * sessions, "timeout": HANG, "retry_timeout": HANG}
     async with AsyncStudio(library, api_key="x", base_url=url, **limits) as studio:  # type: ignore[arg-type] # a mapping has one type for all
         crowd = Crowd(studio)
         await crowd.run_session(0)

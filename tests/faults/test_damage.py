@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -202,3 +203,24 @@ def test_trusting_reader_is_caught(
     monkeypatch.setattr(codec, "parse_object", json.loads)
     found = problems(template, tmp_path, range(40), (lambda _, __: DEEP,))
     assert "RecursionError" in next(found)
+
+
+@pytest.mark.parametrize("wrong", [r"\ud800", r"\u0000", "../../x", "x" * 70_000, ""])
+@pytest.mark.parametrize("kind", ["batches", "sessions", "turns"])
+def test_id_that_names_no_file_is_damage(
+    template: Path, tmp_path: Path, kind: str, wrong: str
+) -> None:
+    """
+    A record whose id was damaged, and is not fit to name a file, is damaged; nothing breaks on it.
+    """
+    shutil.copytree(template, tmp_path / "library")
+    victim = min((tmp_path / "library/.imagesession" / kind).rglob("*.json*"))
+    changed = re.sub(
+        rb'"id": "[^"]+"',
+        b'"id": "%b"' % wrong.encode().replace(b"\\", rb"\\"),
+        victim.read_bytes(),
+        count=1,
+    )
+    victim.unlink()
+    victim.write_bytes(changed)
+    assert list(untyped(tmp_path / "library", tiny_provider())) == []

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagesession._engine.effects import Workflow
+from imagesession._runtime import threads
 from imagesession._runtime.concurrency import RateLimiter, gather, gather_async
 from imagesession.errors import ImageSessionError, InvalidRequestError
 from tests.clock import DAY
@@ -268,3 +269,21 @@ def test_rate_limiter_is_thread_safe(
     in_threads([lambda: waits.append(pace.reserve())] * 8)
     apart = sorted(waits)
     assert all(late - early > 9 for early, late in itertools.pairwise(apart))
+
+
+@pytest.mark.anyio
+async def test_image_keeps_its_place_until_its_stream_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    While a stream goes on after its image, no other image takes the place in memory; if nothing
+    follows for a while, the place is given up, so that nobody waits for a stream that never ends.
+    """
+    monkeypatch.setattr(threads, "_FETCHED_AT_ONCE", 1)
+    first, second = threads.FetchGate(), threads.FetchGate()
+    await first.enter()
+    with first.held():
+        with anyio.move_on_after(0.05) as waiting:
+            await second.enter()
+    assert waiting.cancelled_caught
+    monkeypatch.setattr(threads, "_STREAM_END_SECONDS", 0.01)
+    with first.held():
+        await second.enter()
