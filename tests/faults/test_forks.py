@@ -252,7 +252,7 @@ def import_in_fork(folder: Path, monkeypatch: pytest.MonkeyPatch, seconds: int) 
     monkeypatch.setattr(PIL, "__path__", [*PIL.__path__, str(folder)])
     thread = threading.Thread(target=importlib.import_module, args=("PIL.slow_plugin",))
     thread.start()
-    begun.wait()
+    assert begun.wait(60)
 
     def import_it() -> str:
         signal.alarm(seconds)
@@ -260,7 +260,7 @@ def import_in_fork(folder: Path, monkeypatch: pytest.MonkeyPatch, seconds: int) 
 
     wait = in_child(import_it)
     thread.join()
-    monkeypatch.delitem(sys.modules, "PIL.slow_plugin")
+    del sys.modules["PIL.slow_plugin"]
     return wait()
 
 
