@@ -13,6 +13,7 @@ import json
 import os
 import re
 import time
+import uuid
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 
 import obstore
 import platformdirs
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from imagesession._domain.image_header import MIME_TYPES, SUFFIXES
@@ -71,14 +72,8 @@ class TeamBlobs(Blobs):
         Write a small object, once a process: those who may not write learn it before they pay.
         """
         if not self._is_writable:
-            self.check_writable()
+            self.write(f"{_INNER}writable", b"")
             self._is_writable = True
-
-    def check_writable(self) -> None:
-        """
-        Write a small object.
-        """
-        self.write(f"{_INNER}writable", b"")
 
     def put_new(
         self,
@@ -217,6 +212,21 @@ class TeamBlobs(Blobs):
         Mark the prefix as that of a library.
         """
         self.write(f"{_INNER}library", library.encode(), "text/plain")
+
+    def honours_conditions(self) -> bool:
+        """
+        Tell whether the server refuses to replace an object when it is asked to.
+        """
+        name = f"{_INNER}probe/{uuid.uuid4().hex}"
+        with self._storage_errors():
+            try:
+                for _ in range(2):
+                    obstore.put(self._store, name, b"", mode="create")
+            except AlreadyExistsError:
+                return True
+            finally:
+                obstore.delete(self._store, name)
+        return False
 
     @property
     def _store(self) -> S3Store:

@@ -81,8 +81,10 @@ def _check_writable(database: Database) -> Finding:
 
 
 def _check_bucket(blobs: TeamBlobs) -> Finding:
-    blobs.check_writable()
-    return "ok", f"{blobs.name} can be written.", ""
+    if blobs.honours_conditions():
+        return "ok", f"{blobs.name} can be written, and honours conditions.", ""
+    message = f"{blobs.name} can be written, and ignores conditions such as If-None-Match."
+    return "ok", f"{message} Nothing here rests on them.", ""
 
 
 def _check_records(database: Database) -> Finding:
