@@ -96,9 +96,8 @@ class AppState:
                     library = shared / "principals" / principal
                 elif len(self.settings.principals) > 1:
                     owner = principal
-            settings = attrs.evolve(
-                self.settings, daily_budget=self.settings.budget_of(principal), owner=owner
-            )
+            budget = self.settings.budget_of(principal)
+            settings = attrs.evolve(self.settings, daily_budget=budget, owner=owner)
             self._studios[principal] = studio = self.open(settings, library)
             self._spawn(self._recover_library(principal, studio))
         return self._studios[principal]

@@ -36,15 +36,19 @@ async def test_single_token_has_the_library(url: str, tmp_path: Path) -> None:
     assert room.posts == 1
 
 
-async def test_several_callers_cannot_share_it(url: str, tmp_path: Path) -> None:
+async def test_several_callers_are_owners(url: str, tmp_path: Path) -> None:
     """
-    Several callers with tokens would see each other's images in one library, so their calls are
-    refused with what the operator can do.
+    Each of several callers with tokens is an owner: none sees or gets another's images.
     """
     room = Room(tmp_path, "auto")
     with authenticated_as("ann"):
         async with room.connect(library=url, principals=(ANN, BOB)) as call:
-            error = await call.failure("list_images")
-    assert error["code"] == "no_access"
-    assert "a single token for each library" in error["error"]
-    assert room.posts == 0
+            image = await call.success("generate_image", prompt="a fox")
+            (own,) = (await call.success("list_images"))["images"]
+    with authenticated_as("bob"):
+        async with room.connect(library=url, principals=(ANN, BOB)) as call:
+            others = (await call.success("list_images"))["images"]
+            error = await call.failure("view_image", image_id=image["image_id"])
+    assert own["image_id"] == image["image_id"]
+    assert others == []
+    assert error["code"] == "image_not_found"
