@@ -92,10 +92,10 @@ class Room:
         """
 
         def open_studio(settings: Settings, library: Path | str | None) -> AsyncStudio:
-            daily_budget = settings.daily_budget
+            daily_budget, owner = settings.daily_budget, settings.owner
             budget = None if daily_budget is None else Budget(per_day=daily_budget)
             return AsyncStudio.offline(
-                library, provider=self.provider, budget=budget, retry_timeout=0
+                library, owner=owner, provider=self.provider, budget=budget, retry_timeout=0
             )
 
         settings = self.settings(**changes)

@@ -15,7 +15,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -28,7 +28,7 @@ from imagesession._engine.store import ImageQuery, SpendingQuery
 from imagesession._store import admission
 from imagesession._store.intents import IntentLease, IntentStore
 from imagesession._store.library import LibraryStore
-from imagesession._store.ports import Key
+from imagesession._store.ports import Blobs, Facts, Key
 from imagesession.errors import BudgetExceededError, NotFoundError
 from tests.store.contract.implementations import IMPLEMENTATIONS, Implementation
 from tests.store.contract.promises import together
@@ -286,7 +286,8 @@ def erase_and_die(kept: Implementation, last: int) -> bool:
     Erase an owner in a program that ends before a write; tell whether it came to its end.
     """
     store, steps = LibraryStore(kept.open()), itertools.count(1)
-    store.facts, store.blobs = (Dying(each, steps, last) for each in (store.facts, store.blobs))
+    store.facts = cast("Facts", Dying(store.facts, steps, last))
+    store.blobs = cast("Blobs", Dying(store.blobs, steps, last))
     try:
         store.begin_removal("erase", store.content_of("ann"), forgets_owner=True)
     except KilledError:
