@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bench.figures import FIGURES, measure_best
+from tests.bench.figures import FIGURES, exceeding, measure_best
 
 
 @pytest.mark.figures
@@ -17,8 +17,7 @@ def test_figures_hold(
     """
     No figure exceeds its maximum; the best of three runs counts, because machines are noisy.
     """
-    slack = float(pytestconfig.getoption("--figures") or 1.0)
     figures = measure_best(name)
     with capsys.disabled():
         print("", *figures, sep="\n  ")
-    assert [str(figure) for figure in figures if figure.value > slack * figure.maximum] == []
+        assert exceeding(figures, pytestconfig) == []
