@@ -129,11 +129,11 @@ def prune(older_than: object, *, dry_run: bool) -> Workflow[ErasureReport]:
         StorageIOError: The library cannot be written.
     """
     before = yield from _ago(older_than)
-    if dry_run:
-        targets = yield from StoreCall(lambda store: store.content_before(before))
-        return ErasureReport(erased=_ids(targets))
-    yield from StoreCall(lambda store: store.finish_removals())
+    if not dry_run:
+        yield from StoreCall(lambda store: store.finish_removals())
     targets = yield from StoreCall(lambda store: store.content_before(before))
+    if dry_run:
+        return ErasureReport(erased=_ids(targets))
     return (yield from _remove("erase", targets))
 
 

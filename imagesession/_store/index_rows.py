@@ -65,3 +65,10 @@ def utf8(text: str) -> str:
     Replace lone surrogates, which a record can hold and a database cannot.
     """
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def utf8_or_none(text: str | None) -> str | None:
+    """
+    Same as `utf8`, of a text that may be missing.
+    """
+    return None if text is None else utf8(text)

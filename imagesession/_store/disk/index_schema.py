@@ -13,7 +13,7 @@ from imagesession._domain.turn import Turn
 from imagesession._domain.wording import fold
 from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
 from imagesession._store.ids import first_id
-from imagesession._store.index_rows import cost_columns, day_of, search_text, utf8
+from imagesession._store.index_rows import cost_columns, day_of, search_text, utf8, utf8_or_none
 from imagesession._store.ports import ImageLocation
 
 _SCHEMA = """
@@ -342,7 +342,7 @@ def insert(connection: sqlite3.Connection, turns: Iterable[Turn], prefix: str = 
                     image.id,
                     turn.id,
                     turn.session,
-                    _utf8(turn.owner),
+                    utf8_or_none(turn.owner),
                     position,
                     turn.kind,
                     search_text(turn, image),
@@ -365,17 +365,13 @@ def _turn_row(turn: Turn) -> tuple[object, ...]:
     return (
         turn.id,
         turn.session,
-        _utf8(turn.owner),
+        utf8_or_none(turn.owner),
         int(turn.deleted is not None),
         turn.kind,
         turn.status,
         utf8(turn.model or ""),
         utf8(turn.provider),
         day_of(turn).isoformat(),
-        _utf8(turn.idempotency_key),
+        utf8_or_none(turn.idempotency_key),
         *(costs[name] for name in _COSTS),
     )
-
-
-def _utf8(text: str | None) -> str | None:
-    return None if text is None else utf8(text)

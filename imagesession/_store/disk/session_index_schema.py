@@ -15,7 +15,7 @@ from typing import TypeAlias
 from imagesession._domain.marks import Mark, Marks
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.wording import fold
-from imagesession._store.index_rows import touched, utf8
+from imagesession._store.index_rows import touched, utf8, utf8_or_none
 
 from .index_schema import where
 
@@ -104,7 +104,7 @@ def _put_session(
     owner, name, is_open, last = None, None, False, ""
     if record is not None:
         owner, name, is_open, last = (
-            None if record.owner is None else utf8(record.owner),
+            utf8_or_none(record.owner),
             utf8(fold(record.name or "")),
             record.closed is None,
             touched(record),
