@@ -57,11 +57,9 @@ class Figure:
     value: float
     maximum: float
     unit: str
-    is_work: bool = attrs.field()
-
-    @is_work.default
-    def _is_time(self) -> bool:
-        return self.unit in {"s", "ms"}
+    is_work: bool = attrs.field(
+        default=attrs.Factory(lambda self: self.unit in {"s", "ms"}, takes_self=True)
+    )
 
     def __str__(self) -> str:
         verdict = "ok" if self.value <= self.maximum else "TOO MUCH"
