@@ -500,14 +500,14 @@ def test_batch_is_found_when_its_id_could_not_be_written(
     """
     If the provider's id cannot be written, the batch is found again by the library's mark on it.
     """
-    note, calls = BatchStore.update_batch, iter(range(100))
+    note, calls = BatchStore.update, iter(range(100))
 
     def fail_write(self: BatchStore, record: Any, news: Any) -> Any:
         if next(calls) == 1:
             raise StorageIOError("The disk is full.")
         return note(self, record, news)
 
-    monkeypatch.setattr(BatchStore, "update_batch", fail_write)
+    monkeypatch.setattr(BatchStore, "update", fail_write)
     if verb == "found":
         lose_next_response(provider)
     batch = studio.batches.create(ZOO, name="zoo", **SMALL)

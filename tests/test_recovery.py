@@ -38,8 +38,8 @@ from imagesession._engine.http import TransportError
 from imagesession._engine.poll import IMAGE_POLL_TIMEOUT, MIN_REQUEST_TIMEOUT
 from imagesession._engine.request import StudioConfig
 from imagesession._store.disk.library import DiskLibrary, open_library
-from imagesession._store.intents import IntentLease
 from imagesession._store.library import LibraryStore
+from imagesession._store.view import IntentLease
 from imagesession.errors import BudgetExceededError, NotFoundError, OutcomeUnknownError
 from imagesession.testing import (
     ConnectionReset,
@@ -692,10 +692,10 @@ def test_recovery_is_bounded_in_all(tmp_path: Path, timeout: float, state: Any) 
             id=begun.id, prompt="x", options=GenerateOptions(), started=begun.at, provider="p",
             provider_state=state, conversation=f"c{number}" if state == "conversation" else None,
         )  # fmt: skip
-        lease = store.write_intent(turn)
+        lease = store.intents.write(turn)
         assert isinstance(lease, IntentLease)
         if state == "responses":
-            store.record_response_id(turn, f"r{number}")
+            store.intents.record_response_id(turn, f"r{number}")
         lease.release()
     world = TricklingWorld(store)
     config = StudioConfig(catalogue=load_catalogue())

@@ -897,7 +897,7 @@ def test_record_cannot_point_outside_the_library(studio: Any, session: Any, tmp_
         changed["images"][0]["file"] = elsewhere
         record.write_text(json.dumps(changed))
         with pytest.raises(CorruptRecordError, match="not within the library"):
-            open_library(studio.library).tree(
+            open_library(studio.library).sessions.tree(
                 SessionRecord(id=session.id, description="", created=NOW)
             )
     assert image.id

@@ -273,7 +273,7 @@ class BatchesResource(RemovableResource[ImageBatch | str]):
         Args:
             deleted: Only batches in the bin, in place of those that are not deleted.
         """
-        records = self._runtime.call_store(lambda store: store.list_batches(deleted=deleted))
+        records = self._runtime.call_store(lambda store: store.batches.list(deleted=deleted))
         return tuple(ImageBatch(record, self._runtime) for record in records)
 
     def get(self, wanted: str) -> ImageBatch:
@@ -316,7 +316,7 @@ class AsyncBatchesResource(AsyncRemovableResource[AsyncImageBatch | str]):
         """
         Same as `BatchesResource.list`, but awaits.
         """
-        records = await self._runtime.call_store(lambda store: store.list_batches(deleted=deleted))
+        records = await self._runtime.call_store(lambda store: store.batches.list(deleted=deleted))
         return tuple(AsyncImageBatch(record, self._runtime) for record in records)
 
     async def get(self, wanted: str) -> AsyncImageBatch:

@@ -324,7 +324,7 @@ def open_store(
     if keywords.get("telemetry"):
         from imagesession._runtime import telemetry  # noqa: PLC0415 - rarely needed
 
-        store.on_settled = telemetry.recorder(keywords["telemetry"])
+        store.state.on_settled = telemetry.recorder(keywords["telemetry"])
     owner = keywords.get("owner")
     return store if owner is None else store.seen_by(validate_owner(owner))
 
@@ -339,7 +339,7 @@ def _open_team_library(url: str, *, embed_metadata: bool = False, **unused: obje
         from imagesession._store.team.library import open_library as open_on_servers  # noqa: PLC0415 - an extra
 
     store = open_on_servers(url)
-    store.embeds_metadata = bool(embed_metadata)
+    store.state.embeds_metadata = bool(embed_metadata)
     return store
 
 

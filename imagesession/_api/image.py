@@ -65,7 +65,7 @@ class ImageFacts(Generic[AnyRuntime]):
         a composite (see `preserve_unmasked` of `edit`), was converted by an import, or has the
         prompt in it (see `embed_metadata` of `Studio`).
         """
-        return Path(self._runtime.library.local_file(self.record))
+        return Path(self._runtime.library.images.local_file(self.record))
 
     def url(self, *, expires: float = 3600.0) -> str:
         """
@@ -81,7 +81,7 @@ class ImageFacts(Generic[AnyRuntime]):
             InvalidRequestError: `expires` is not such a number.
             StorageIOError: It cannot be signed.
         """
-        return self._runtime.library.url(self.record, expires)
+        return self._runtime.library.images.url(self.record, expires)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -173,7 +173,7 @@ class ImageFacts(Generic[AnyRuntime]):
         """
         All recorded metadata, as in the metadata file beside it.
         """
-        return self._runtime.library.metadata(self.turn, self.position)
+        return self._runtime.library.images.metadata(self.turn, self.position)
 
     @property
     def bytes(self) -> bytes:
@@ -184,7 +184,7 @@ class ImageFacts(Generic[AnyRuntime]):
             InvalidImageError: The file does not exist any more, or holds other bytes than those
                 that were made.
         """
-        return self._runtime.library.read(self.record)
+        return self._runtime.library.images.read(self.record)
 
     @property
     def starred(self) -> bool:
@@ -202,7 +202,7 @@ class ImageFacts(Generic[AnyRuntime]):
 
     @property
     def _mark(self) -> Mark:
-        return self._runtime.library.marks(self._owner).get(self.id, UNMARKED)
+        return self._runtime.library.marks.of(self._owner).get(self.id, UNMARKED)
 
     @property
     def _owner(self) -> str:
@@ -212,7 +212,7 @@ class ImageFacts(Generic[AnyRuntime]):
         """
         Return the call of the library that changes its mark.
         """
-        return lambda store: store.change_marks(self._owner, (self.id,), change)
+        return lambda store: store.marks.change(self._owner, (self.id,), change)
 
     def open(self) -> Image.Image:
         """
@@ -342,7 +342,7 @@ class ImageFacts(Generic[AnyRuntime]):
 
     @property
     def _address(self) -> str:
-        return self._runtime.library.path(self.record)
+        return self._runtime.library.images.path(self.record)
 
     def _session_or_error(self) -> str:
         if self.turn.session is None:
@@ -362,5 +362,5 @@ def _unpickle(
     Raises:
         NotFoundError: The library has no such image any more.
     """
-    turn, position = runtime.library.find_image(image_id)
+    turn, position = runtime.library.images.find(image_id)
     return kind(turn, position, runtime)

@@ -30,7 +30,7 @@ class RequestsResource(Resource[Runtime]):
         """
         Return the pending requests: under way in any program, or left by a stopped one.
         """
-        return self._runtime.call_store(lambda store: store.pending())
+        return self._runtime.call_store(lambda store: store.intents.pending())
 
     def cancel(self, turn_id: str) -> RecoveryReport[SavedImage]:
         """
@@ -89,7 +89,7 @@ class AsyncRequestsResource(Resource[AsyncRuntime]):
         """
         Same as `RequestsResource.pending`, but awaits.
         """
-        return await self._runtime.call_store(lambda store: store.pending())
+        return await self._runtime.call_store(lambda store: store.intents.pending())
 
     async def cancel(self, turn_id: str) -> RecoveryReport[AsyncSavedImage]:
         """

@@ -82,7 +82,9 @@ class QueueFacts(Generic[AnyRuntime]):
     def _outcome(self, key: str, state: str) -> Turn | ImageSessionError:
         if state == "cancelled":
             return RequestNotSentError("The queue was cancelled before a worker began this image.")
-        turn = self._runtime.library.last_under(bulk.idempotency_key_for(f"{self.name}/{key}"))
+        turn = self._runtime.library.intents.last_under(
+            bulk.idempotency_key_for(f"{self.name}/{key}")
+        )
         if turn is None:
             return RequestNotSentError("No request was sent; the worker's log says why.")
         return turn if turn.has_image else rebuild_error(turn.failure)

@@ -58,7 +58,7 @@ class SessionsResource(RemovableResource[ImageSession | str]):
         """
         page = queries.session_page(limit, id_or_name(before))
         records = self._runtime.call_store(
-            lambda store: store.list_sessions(*page, deleted=deleted)
+            lambda store: store.sessions.list(*page, deleted=deleted)
         )
         return tuple(ImageSession(record, MAIN, self._runtime) for record in records)
 
@@ -91,7 +91,7 @@ class SessionsResource(RemovableResource[ImageSession | str]):
                 file.
             UnsupportedFormatVersionError: It was written by a newer imagesession.
         """
-        record = self._runtime.call_store(lambda store: store.import_session(path))
+        record = self._runtime.call_store(lambda store: store.exports.import_session(path))
         return ImageSession(record, MAIN, self._runtime)
 
 
@@ -155,7 +155,7 @@ class ImagesResource(RemovableResource[ImageOrTurn]):
             NotFoundError: There is no such image; the error names the latest ones.
         """
         valid_id = validate_label("The image's id", image_id)
-        turn, position = self._runtime.call_store(lambda store: store.find_image(valid_id))
+        turn, position = self._runtime.call_store(lambda store: store.images.find(valid_id))
         return SavedImage(turn, position, self._runtime)
 
     def find(self, *, idempotency_key: str) -> SavedImage | None:
@@ -169,7 +169,7 @@ class ImagesResource(RemovableResource[ImageOrTurn]):
             OutcomeUnknownError: It was requested, and its outcome is unknown.
         """
         key = validate_label("idempotency_key", idempotency_key)
-        turn = self._runtime.call_store(lambda store: store.find_intent(key))
+        turn = self._runtime.call_store(lambda store: store.intents.completed_under(key))
         return None if turn is None else last_image(turn, self._runtime)
 
     def import_file(self, image: ImageInput, *, prompt: str | None = None) -> SavedImage:
@@ -208,7 +208,7 @@ class AsyncSessionsResource(AsyncRemovableResource[AsyncImageSession | str]):
         """
         page = queries.session_page(limit, id_or_name(before))
         records = await self._runtime.call_store(
-            lambda store: store.list_sessions(*page, deleted=deleted)
+            lambda store: store.sessions.list(*page, deleted=deleted)
         )
         return tuple(AsyncImageSession(record, MAIN, self._runtime) for record in records)
 
@@ -223,7 +223,7 @@ class AsyncSessionsResource(AsyncRemovableResource[AsyncImageSession | str]):
         """
         Same as `SessionsResource.import_archive`, but awaits.
         """
-        record = await self._runtime.call_store(lambda store: store.import_session(path))
+        record = await self._runtime.call_store(lambda store: store.exports.import_session(path))
         return AsyncImageSession(record, MAIN, self._runtime)
 
 
@@ -265,7 +265,7 @@ class AsyncImagesResource(AsyncRemovableResource[ImageOrTurn]):
         Same as `ImagesResource.get`, but awaits.
         """
         valid_id = validate_label("The image's id", image_id)
-        turn, position = await self._runtime.call_store(lambda store: store.find_image(valid_id))
+        turn, position = await self._runtime.call_store(lambda store: store.images.find(valid_id))
         return AsyncSavedImage(turn, position, self._runtime)
 
     async def find(self, *, idempotency_key: str) -> AsyncSavedImage | None:
@@ -273,7 +273,7 @@ class AsyncImagesResource(AsyncRemovableResource[ImageOrTurn]):
         Same as `ImagesResource.find`, but awaits.
         """
         key = validate_label("idempotency_key", idempotency_key)
-        turn = await self._runtime.call_store(lambda store: store.find_intent(key))
+        turn = await self._runtime.call_store(lambda store: store.intents.completed_under(key))
         return None if turn is None else async_last_image(turn, self._runtime)
 
     async def import_file(self, image: ImageInput, *, prompt: str | None = None) -> AsyncSavedImage:

@@ -560,7 +560,7 @@ def _unpickle(
     """
     Find a pickled session in its library.
     """
-    return kind(runtime.library.find_session(session_id), branch, runtime)
+    return kind(runtime.library.sessions.find(session_id), branch, runtime)
 
 
 for _public in (ImageSession, SavedImage):

@@ -187,7 +187,7 @@ def improve_at(
 def _completed(idempotency_key: str | None) -> Workflow[Turn | None]:
     if idempotency_key is None:
         return None
-    return (yield from StoreCall(lambda store: store.find_intent(idempotency_key)))
+    return (yield from StoreCall(lambda store: store.intents.completed_under(idempotency_key)))
 
 
 def session_settings(keywords: SessionParams) -> SessionSettings:

@@ -70,9 +70,9 @@ def write(
             one page.
         StorageIOError: The path holds something other than a contact sheet, or cannot be written.
     """
-    record = store.find_session(session_id)
+    record = store.sessions.find(session_id)
     file = _resolve_file(path, record)
-    sheet = build_sheet(store, record, store.tree(record), costs=costs)
+    sheet = build_sheet(store, record, store.sessions.tree(record), costs=costs)
     sheet_layout = _choose_layout(sheet.cards, _validate_columns(columns), file, captions=captions)
     with translate_os_errors(file):
         check_replaceable(file, "contact sheet", _is_sheet)
@@ -193,7 +193,7 @@ def _cards(store: Store, tree: Tree, *, costs: bool) -> Iterator[Card]:
 def _drawer(store: Store, image: ImageRecord) -> Draw:
     def draw(box: tuple[int, int]) -> Image.Image | None:
         try:
-            data, name = store.read(image), f"Image {image.id}"
+            data, name = store.images.read(image), f"Image {image.id}"
             return load_small(data, name, box, squares=True, enlarged=_MAX_ENLARGEMENT)
         except ImageSessionError:
             return None

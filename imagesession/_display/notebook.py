@@ -76,8 +76,8 @@ def session(store: Store, session_id: str, branch: str, text: str) -> MimeData:
         text: Its plain-text representation.
     """
     try:
-        record = store.find_session(session_id)
-        page = filmstrip.page(record, store.tree(record), branch, store.read)
+        record = store.sessions.find(session_id)
+        page = filmstrip.page(record, store.sessions.tree(record), branch, store.images.read)
     except ImageSessionError as error:
         return {"text/plain": f"{text}\n({error})"}
     return {"text/html": page, "text/plain": text}

@@ -10,7 +10,8 @@ from typing import Any
 from imagesession._domain.cost import format_usd
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
-from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery, Store
+from imagesession._engine.image_store import CostTotals, ImageQuery, SpendingQuery
+from imagesession._engine.store import Store
 
 from . import formatting
 from .filmstrip import thumbnail_url
@@ -35,9 +36,9 @@ def page(store: Store, folder: str, provider: str) -> str:
     Returns:
         An HTML fragment.
     """
-    days = store.spending(SpendingQuery())
+    days = store.images.spending(SpendingQuery())
     today = [day for day in days if day.group == dt.datetime.now(dt.UTC).date().isoformat()]
-    count = store.count_sessions()
+    count = store.sessions.count()
     latest = ImageQuery(limit=MAX_IMAGES)
     return render(
         "overview.html",
@@ -49,9 +50,9 @@ def page(store: Store, folder: str, provider: str) -> str:
             (_format_spending(days), "in all"),
             (_format_spending(today), "today (UTC)"),
         ),
-        rows=[_session_row(store, record) for record in store.list_sessions(limit=MAX_SESSIONS)],
+        rows=[_session_row(store, record) for record in store.sessions.list(limit=MAX_SESSIONS)],
         more=max(0, count - MAX_SESSIONS),
-        images=[_image_tile(store, *entry) for entry in store.list_images(latest)],
+        images=[_image_tile(store, *entry) for entry in store.images.list(latest)],
     )
 
 
@@ -61,15 +62,15 @@ def _format_spending(totals_list: tuple[CostTotals, ...] | list[CostTotals]) -> 
 
 
 def _session_row(store: Store, record: SessionRecord) -> dict[str, Any]:
-    turns = tuple(store.tree(record).turns.values())
+    turns = tuple(store.sessions.tree(record).turns.values())
     images = [image for turn in turns for image in turn.images]
     return {
-        "image": thumbnail_url(images[-1], store.read, _ROW_SIZE) if images else None,
+        "image": thumbnail_url(images[-1], store.images.read, _ROW_SIZE) if images else None,
         "title": formatting.shorten(record.name or record.description, 60) or "Untitled session",
         "about": formatting.shorten(record.description, 80) if record.name else "",
         "counts": formatting.pluralize(len(images), "image"),
         "price": formatting.format_total_price(turns),
-        "day": formatting.format_day(store.activity(record)),
+        "day": formatting.format_day(store.sessions.activity(record)),
         "closed": record.closed is not None,
     }
 
@@ -77,7 +78,7 @@ def _session_row(store: Store, record: SessionRecord) -> dict[str, Any]:
 def _image_tile(store: Store, turn: Turn, position: int) -> dict[str, Any]:
     image = turn.images[position]
     return {
-        "image": thumbnail_url(image, store.read, _TILE_SIZE),
+        "image": thumbnail_url(image, store.images.read, _TILE_SIZE),
         "prompt": formatting.shorten(formatting.display_prompt(turn), 200),
         "facts": formatting.format_size(image),
     }

@@ -44,7 +44,7 @@ def absence_left(turn: Turn, date: dt.datetime | None, timeout: float) -> Workfl
     longest = ACCEPTANCE_TIMEOUT * max(1.0, min(timeout, _LONGEST_TIMEOUT) / _USUAL_TIMEOUT)
     if date is None:
         return longest + _A_MOMENT
-    since = yield from StoreCall(lambda store: store.absent_since(turn, date))
+    since = yield from StoreCall(lambda store: store.intents.absent_since(turn, date))
     return max(dt.timedelta(0), longest - (date - since))
 
 
@@ -68,8 +68,8 @@ def ancestor_turns(turn: Turn) -> Workflow[tuple[Turn, ...]]:
     session_id = turn.session
     if session_id is None or turn.parent is None:
         return ()
-    record = yield from StoreCall(lambda store: store.find_session(session_id))
-    tree = yield from StoreCall(lambda store: store.tree(record, deleted=True))
+    record = yield from StoreCall(lambda store: store.sessions.find(session_id))
+    tree = yield from StoreCall(lambda store: store.sessions.tree(record, deleted=True))
     return tree.lineage(tree.turns.get(turn.parent))
 
 
@@ -80,7 +80,7 @@ def late_outcomes() -> Workflow[list[tuple[Lease, Turn, ResponseOutcome]]]:
     """
     found: list[tuple[Lease, Turn, ResponseOutcome]] = []
     provider = yield from GetProviderName()
-    for turn in (yield from StoreCall(lambda store: store.unaccepted())):
+    for turn in (yield from StoreCall(lambda store: store.intents.unaccepted())):
         if turn.provider != provider:
             continue
         result = yield from look_up(turn, (yield from MonotonicTime()), MIN_REQUEST_TIMEOUT)
@@ -93,4 +93,4 @@ def late_outcomes() -> Workflow[list[tuple[Lease, Turn, ResponseOutcome]]]:
 
 
 def _reopen(turn: Turn) -> Workflow[Lease | None]:
-    return (yield from StoreCall(lambda store: store.reopen(turn)))
+    return (yield from StoreCall(lambda store: store.intents.reopen(turn)))

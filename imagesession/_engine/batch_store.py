@@ -35,7 +35,7 @@ class BatchStore(Protocol):
     The batch methods of a library's store.
     """
 
-    def begin_batch(
+    def begin(
         self, record: BatchRecord, turns: Sequence[Turn], reservation: BudgetReservation | None
     ) -> BatchIntent:
         """
@@ -44,30 +44,30 @@ class BatchStore(Protocol):
         """
         ...
 
-    def find_identical_batch(self, name: str, digest: str) -> BatchRecord | None:
+    def find_identical(self, name: str, digest: str) -> BatchRecord | None:
         """Return the batch that was submitted before with this name and digest, if any."""
         ...
 
-    def update_batch(self, record: BatchRecord, news: BatchUpdate) -> BatchRecord:
+    def update(self, record: BatchRecord, news: BatchUpdate) -> BatchRecord:
         """Record changes of a batch durably; return the updated batch."""
         ...
 
-    def restore_batch(self, record: BatchRecord) -> BatchRecord | None:
+    def restore(self, record: BatchRecord) -> BatchRecord | None:
         """Record a batch whose record is gone; None if it is there, perhaps in the bin."""
         ...
 
-    def discard_batch(self, record: BatchRecord) -> None:
+    def discard(self, record: BatchRecord) -> None:
         """Drop a batch that was not submitted, and the intents of its turns."""
         ...
 
-    def find_batch(self, wanted: str) -> BatchRecord:
+    def find(self, wanted: str) -> BatchRecord:
         """Return a batch by its id, its name, or the provider's id for it."""
         ...
 
-    def list_batches(self, *, deleted: bool = False) -> tuple[BatchRecord, ...]:
+    def list(self, *, deleted: bool = False) -> tuple[BatchRecord, ...]:
         """Return all batches, the latest first; with `deleted`, those in the bin."""
         ...
 
-    def batch_turns(self, record: BatchRecord) -> tuple[Turn | None, ...]:
+    def turns(self, record: BatchRecord) -> tuple[Turn | None, ...]:
         """Return the settled turns of a batch's items, in order; None for a pending item."""
         ...

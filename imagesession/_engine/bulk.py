@@ -104,7 +104,7 @@ def find_batch(id_or_name: str) -> Workflow[BatchRecord]:
     Return a batch by its id, its name, or the provider's id for it.
     """
     validate_label("The batch's id or name", id_or_name, empty=False)
-    return (yield from StoreCall(lambda store: store.find_batch(id_or_name)))
+    return (yield from StoreCall(lambda store: store.batches.find(id_or_name)))
 
 
 def idempotency_key_for(key: str) -> str:
@@ -128,7 +128,10 @@ def _completed_positions(jobs: KeyedJobs, store: Store) -> Iterator[int]:
     for position, (key, _) in enumerate(jobs):
         # A damaged record is reported when its job is run.
         with contextlib.suppress(ImageSessionError):
-            if key is not None and store.find_intent(idempotency_key_for(key)) is not None:
+            if (
+                key is not None
+                and store.intents.completed_under(idempotency_key_for(key)) is not None
+            ):
                 yield position
 
 

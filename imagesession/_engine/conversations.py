@@ -107,7 +107,9 @@ def detach_conversation(prepared: PreparedRequest) -> Workflow[PreparedRequest]:
 
 
 def _record(prepared: PreparedRequest, conversation: str | None) -> Workflow[PreparedRequest]:
-    yield from StoreCall(lambda store: store.record_conversation(prepared.turn, conversation))
+    yield from StoreCall(
+        lambda store: store.intents.record_conversation(prepared.turn, conversation)
+    )
     return _with_conversation(prepared, conversation)
 
 
@@ -122,7 +124,9 @@ def _create_conversation(turn: Turn, config: StudioConfig, deadline: float) -> W
     A request can be sent without one. Its outcome then cannot be looked up if the program is killed
     between the provider's acceptance and its first event.
     """
-    if "conversation" in (yield from StoreCall(lambda store: store.unsupported(turn.provider))):
+    if "conversation" in (
+        yield from StoreCall(lambda store: store.providers.unsupported(turn.provider))
+    ):
         return None
     # It is free and makes no image, so the rate limit does not apply.
     config = attrs.evolve(config, interval=0.0)
@@ -133,7 +137,9 @@ def _create_conversation(turn: Turn, config: StudioConfig, deadline: float) -> W
             if conversation_id is not None:
                 return conversation_id
             continue
-        yield from StoreCall(lambda store: store.mark_unsupported(turn.provider, {"conversation"}))
+        yield from StoreCall(
+            lambda store: store.providers.mark_unsupported(turn.provider, {"conversation"})
+        )
         break
     return None
 

@@ -88,7 +88,7 @@ def plan_delivery(
             not allow that.
     """
     provider, past = prepared.turn.provider, branch_head.past if branch_head else ()
-    lacking = yield from StoreCall(lambda store: store.unsupported(provider))
+    lacking = yield from StoreCall(lambda store: store.providers.unsupported(provider))
     cap = config.remember
     delivery = Delivery(
         prepared=prepared,
@@ -186,7 +186,7 @@ def _record_support(
     """
     provider = delivery.prepared.turn.provider
     if lacking:
-        yield from StoreCall(lambda store: store.mark_unsupported(provider, lacking))
+        yield from StoreCall(lambda store: store.providers.mark_unsupported(provider, lacking))
     yield from MemoryCall(lambda memory: memory.mark_accepted(provider))
 
 

@@ -46,7 +46,7 @@ A `TransportError` or `ImageSessionError` of an effect is raised into it.
 @attrs.frozen
 class StoreCall(Effect[Answer]):
     """
-    Call the store, as in `StoreCall(lambda store: store.commit(turn, images))`.
+    Call the store, as in `StoreCall(lambda store: store.turns.commit(turn, images))`.
 
     Attributes:
         do: The call.

@@ -22,7 +22,9 @@ def export_session(session_id: str, path: object) -> Workflow[str]:
     Warns:
         IncompleteExportWarning: Files of images are missing in the library.
     """
-    written, missing = yield from StoreCall(lambda store: store.export_session(session_id, path))
+    written, missing = yield from StoreCall(
+        lambda store: store.exports.export_session(session_id, path)
+    )
     if missing:
         warn_caller(
             f"{written} is without {list_some(missing)}: the library does not have these files any "

@@ -60,13 +60,13 @@ def _find_sessions(store: Store, wanted: str) -> tuple[SessionRecord, ...]:
     Return the sessions that a text may mean, the latest first; at least one.
     """
     try:
-        return (store.find_session(wanted),)
+        return (store.sessions.find(wanted),)
     except NotFoundError:
-        if named := store.sessions_named(wanted):
+        if named := store.sessions.named(wanted):
             return named
         if is_id(wanted):
             raise
-    recent = store.list_sessions(_RECENT)
+    recent = store.sessions.list(_RECENT)
     end = wanted.strip().lstrip("…").lower()
     found = tuple(
         record
@@ -85,7 +85,7 @@ def _find_sessions(store: Store, wanted: str) -> tuple[SessionRecord, ...]:
 
 
 def _is_in_bin(store: Store, name: str) -> bool:
-    deleted = store.list_sessions(_RECENT, deleted=True)
+    deleted = store.sessions.list(_RECENT, deleted=True)
     return any(fold(record.name or "") == fold(name) for record in deleted)
 
 

@@ -242,7 +242,7 @@ def _send(delivery: Delivery) -> Workflow[DeliveryResult]:
         delivery = attrs.evolve(delivery, prepared=(yield from _upload_inputs(delivery)))
     except ImageSessionError:
         with contextlib.suppress(StorageError):  # nothing was sent; the first error matters
-            yield from StoreCall(lambda store: store.discard_intent(turn))
+            yield from StoreCall(lambda store: store.intents.discard(turn))
         yield from return_conversation(turn, past)
         raise
     try:
@@ -258,7 +258,7 @@ def write_intent(turn: Turn, reservation: BudgetReservation | None) -> Workflow[
     """
     Write the intent; return its lease, or the turn that was made with the same idempotency key.
     """
-    return (yield from StoreCall(lambda store: store.write_intent(turn, reservation)))
+    return (yield from StoreCall(lambda store: store.intents.write(turn, reservation)))
 
 
 def _upload_inputs(delivery: Delivery) -> Workflow[PreparedRequest]:
@@ -378,7 +378,7 @@ def finalize_failed(turn: Turn, error: ImageSessionError) -> Workflow[None]:
     if isinstance(error, (OutcomeUnknownError, StorageError)):
         return
     if _was_not_accepted(error):
-        yield from StoreCall(lambda store: store.discard_intent(turn))
+        yield from StoreCall(lambda store: store.intents.discard(turn))
     else:
         with contextlib.suppress(StorageError):
             yield from commit_failure(turn, error)
@@ -409,7 +409,7 @@ def commit_turn(turn: Turn, images: tuple[ReceivedImage, ...]) -> Workflow[Turn]
     Commit a settled turn with its images.
     """
     yield from ReportProgress("saving", turn_id=turn.id)
-    committed = yield from StoreCall(lambda store: store.commit(turn, images))
+    committed = yield from StoreCall(lambda store: store.turns.commit(turn, images))
     ids = ", ".join(image.id for image in committed.images) or "no image"
 
     seconds = ((committed.finished or committed.started) - committed.started).total_seconds()

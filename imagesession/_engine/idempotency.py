@@ -22,7 +22,7 @@ def find_by_idempotency_key(request: GenerateRequest) -> Workflow[Turn | None]:
     idempotency_key = request.idempotency_key
     if idempotency_key is None:
         return None
-    return (yield from StoreCall(lambda store: store.find_intent(idempotency_key)))
+    return (yield from StoreCall(lambda store: store.intents.completed_under(idempotency_key)))
 
 
 def same_request_or_error(

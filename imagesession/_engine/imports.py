@@ -38,7 +38,7 @@ def find_image(image_id: str) -> Workflow[tuple[Turn, int]]:
     """
     Find an image in the library by its id.
     """
-    return (yield from StoreCall(lambda store: store.find_image(image_id)))
+    return (yield from StoreCall(lambda store: store.images.find(image_id)))
 
 
 def fetch_original(source: Source) -> Workflow[ImportedImage]:
@@ -73,4 +73,4 @@ def commit_import(
         revised_prompt=imported.revised_prompt,
         source="copy",
     )
-    return (yield from StoreCall(lambda store: store.commit(turn, (received,))))
+    return (yield from StoreCall(lambda store: store.turns.commit(turn, (received,))))

@@ -228,7 +228,7 @@ def answers_another_turn(body: bytes, turn: Turn) -> Workflow[bool]:
     played again has the mark of a turn that the library does not know.
     """
     marked = other_turn(body, turn.id)
-    return marked is not None and (yield from StoreCall(lambda store: store.knows_turn(marked)))
+    return marked is not None and (yield from StoreCall(lambda store: store.intents.knows(marked)))
 
 
 def consume(
@@ -312,7 +312,7 @@ def stage(turn: Turn, image: ReceivedImage) -> Workflow[None]:
     again, possibly elsewhere, when the turn is committed.
     """
     try:
-        yield from StoreCall(lambda store: store.stage(turn, image))
+        yield from StoreCall(lambda store: store.turns.stage(turn, image))
     except StorageError:
         return
 
@@ -327,7 +327,7 @@ def record_response_id(turn: Turn, response_id: str | None) -> Workflow[None]:
     request = f" (request {turn.request_id})" if turn.request_id else ""
     yield from ReportProgress(log=f"turn {turn.id}: accepted as {response_id}{request}")
     try:
-        yield from StoreCall(lambda store: store.record_response_id(turn, response_id))
+        yield from StoreCall(lambda store: store.intents.record_response_id(turn, response_id))
     except StorageError:
         return
 

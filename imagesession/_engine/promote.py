@@ -55,7 +55,7 @@ def create_session_from_image(
             _promotion_turn(record, new, *library_image),
             library_image[0].images[library_image[1]],
         )
-        yield from StoreCall(lambda store: store.commit(turn, (), (image,)))
+        yield from StoreCall(lambda store: store.turns.commit(turn, (), (image,)))
     elif imported is not None:
         yield from commit_import(new, imported, imported.prompt, record.id)
     return record

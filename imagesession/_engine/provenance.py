@@ -35,7 +35,7 @@ def verify(image: ImageRecord) -> Workflow[Provenance]:
         raise InvalidImageError(
             f"Image {image.id} is an {image.format}; only PNG, JPEG, WebP and GIF are checked."
         )
-    data = yield from StoreCall(lambda store: store.read_received(image))
+    data = yield from StoreCall(lambda store: store.images.read_received(image))
     part = FilePart(
         field="file",
         name=f"{image.sha256[:16]}{SUFFIXES[image.format]}",

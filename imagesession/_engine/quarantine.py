@@ -36,7 +36,7 @@ def quarantine(
     """
     Quarantine the bytes of an unreadable response; return the error that names their file.
     """
-    file = yield from StoreCall(lambda store: store.quarantine(turn.id, body))
+    file = yield from StoreCall(lambda store: store.turns.quarantine(turn.id, body))
     return InvalidResponseError(
         f"{error.message} Its bytes are kept in {file}.", error.status, error.code
     )

@@ -19,7 +19,7 @@ from imagesession.errors import InvalidOptionError, InvalidRequestError
 
 from .effects import StoreCall, Workflow
 from .find_session import find_session
-from .store import ImageQuery, SpendingQuery
+from .image_store import ImageQuery, SpendingQuery
 from .validate import validate_label
 
 Choice = TypeVar("Choice", bound=str)
@@ -78,7 +78,7 @@ def list_images(query: ImageQuery) -> Workflow[tuple[tuple[Turn, int], ...]]:
         NotFoundError: There is no such session.
     """
     known = yield from with_session_id(query)
-    return (yield from StoreCall(lambda store: store.list_images(known)))
+    return (yield from StoreCall(lambda store: store.images.list(known)))
 
 
 def with_session_id(query: AnyQuery) -> Workflow[AnyQuery]:

@@ -88,8 +88,8 @@ def reconcile_all(
     """
     start = yield from MonotonicTime()
     yield from removal.finish_removals()
-    damaged = yield from StoreCall(lambda store: store.quarantine_damaged())
-    intents = yield from StoreCall(lambda store: store.pending())
+    damaged = yield from StoreCall(lambda store: store.repairs.quarantine_damaged())
+    intents = yield from StoreCall(lambda store: store.intents.pending())
     settled: list[RecoveredIntent] = []
     from .batches import poll  # noqa: PLC0415 - rarely needed
 
@@ -149,7 +149,7 @@ def cancel(turn_id: str, config: StudioConfig) -> Workflow[RecoveredIntent]:
         NotFoundError: No such request is under way.
         ProviderUnavailableError: The provider cannot be reached.
     """
-    intents = yield from StoreCall(lambda store: store.pending())
+    intents = yield from StoreCall(lambda store: store.intents.pending())
     by_id = {intent.turn.id: intent for intent in intents}
     if turn_id not in by_id:
         raise NotFoundError(
@@ -187,13 +187,13 @@ def reconcile_orphans(config: StudioConfig) -> Workflow[None]:
 
     Intents for which an error is raised are left for later.
     """
-    if not (yield from StoreCall(lambda store: store.is_new())):
+    if not (yield from StoreCall(lambda store: store.intents.is_new())):
         return
-    orphans = yield from StoreCall(lambda store: store.orphaned_intents())
+    orphans = yield from StoreCall(lambda store: store.intents.orphans())
     # A batch goes on at the provider; its results are collected on request.
     alone = [pending for pending in orphans if pending.turn.batch is None]
     with contextlib.suppress(ImageSessionError):
-        yield from StoreCall(lambda store: store.finish_removals())
+        yield from StoreCall(lambda store: store.removals.finish_all())
         yield from _keep_late_images(config)
         yield from reconcile_each(alone, config, (yield from MonotonicTime()))
 
@@ -221,7 +221,7 @@ def _reconcile(
         return RecoveredIntent(
             turn=turn, pending_reason=f"it was sent to {turn.provider}, not to {studio_provider}"
         )
-    lease = yield from StoreCall(lambda store: store.acquire_lease(turn))
+    lease = yield from StoreCall(lambda store: store.intents.acquire(turn))
     if lease is None:
         return RecoveredIntent(turn=turn, pending_reason="another program has just claimed it")
     try:
@@ -348,7 +348,7 @@ def _search(
         return RecoveredIntent(turn=turn, pending_reason=reason)
     settle = _mark_outcome_unknown if result.is_missing else _abort_unaccepted
     settled = yield from settle(turn, config)
-    yield from StoreCall(lambda store: store.mark_unaccepted(settled))
+    yield from StoreCall(lambda store: store.intents.mark_unaccepted(settled))
     return RecoveredIntent(turn=settled)
 
 

@@ -80,7 +80,7 @@ def find_references(session_id: str) -> Workflow[dict[str, tuple[Turn, int]]]:
     Raises:
         InvalidImageError: One of them is not in the library any more.
     """
-    record: SessionRecord = yield from StoreCall(lambda store: store.find_session(session_id))
+    record: SessionRecord = yield from StoreCall(lambda store: store.sessions.find(session_id))
     found: dict[str, tuple[Turn, int]] = {}
     for reference in record.references:
         found[reference.role] = yield from find_reference(reference)

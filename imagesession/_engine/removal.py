@@ -56,8 +56,8 @@ def remove(
         StorageIOError: The library cannot be written; nothing was done.
     """
     wanted = [tuple(_valid(ids)) for ids in (images, sessions, batches)]
-    yield from StoreCall(lambda store: store.finish_removals())
-    targets = yield from StoreCall(lambda store: store.find_targets(verb, *wanted))
+    yield from StoreCall(lambda store: store.removals.finish_all())
+    targets = yield from StoreCall(lambda store: store.targets.find(verb, *wanted))
     return (yield from _remove(verb, targets))
 
 
@@ -68,7 +68,7 @@ def remove_from_session(session_id: str, images: Iterable[str]) -> Workflow[Eras
     Raises:
         NotFoundError: The session has no such image or turn.
     """
-    targets = yield from StoreCall(lambda store: store.find_targets("delete", images))
+    targets = yield from StoreCall(lambda store: store.targets.find("delete", images))
     others = [wanted for owner, ids in targets.items() if owner != session_id for wanted in ids]
     if others:
         raise NotFoundError(
@@ -95,8 +95,8 @@ def empty_bin(older_than: object) -> Workflow[ErasureReport]:
         StorageIOError: The library cannot be written.
     """
     before = None if older_than is None else (yield from _ago(older_than))
-    yield from StoreCall(lambda store: store.finish_removals())
-    targets = yield from StoreCall(lambda store: store.bin_content(before))
+    yield from StoreCall(lambda store: store.removals.finish_all())
+    targets = yield from StoreCall(lambda store: store.targets.in_bin(before))
     return (yield from _remove("erase", targets))
 
 
@@ -110,9 +110,9 @@ def erase_owner(owner: str) -> Workflow[ErasureReport]:
         StorageIOError: The library cannot be written.
     """
     validate_owner(owner)
-    yield from StoreCall(lambda store: store.finish_removals())
-    targets = yield from StoreCall(lambda store: store.content_of(owner))
-    yield from StoreCall(lambda store: store.drop_queues(owner))
+    yield from StoreCall(lambda store: store.removals.finish_all())
+    targets = yield from StoreCall(lambda store: store.targets.of_owner(owner))
+    yield from StoreCall(lambda store: store.removals.drop_queues(owner))
     return (yield from _remove("erase", targets, forgets_owner=True))
 
 
@@ -130,8 +130,8 @@ def prune(older_than: object, *, dry_run: bool) -> Workflow[ErasureReport]:
     """
     before = yield from _ago(older_than)
     if not dry_run:
-        yield from StoreCall(lambda store: store.finish_removals())
-    targets = yield from StoreCall(lambda store: store.content_before(before))
+        yield from StoreCall(lambda store: store.removals.finish_all())
+    targets = yield from StoreCall(lambda store: store.targets.older_than(before))
     if dry_run:
         return ErasureReport(erased=_ids(targets))
     return (yield from _remove("erase", targets))
@@ -164,7 +164,7 @@ def _remove(
     if not targets:
         return ErasureReport()
     removal = yield from StoreCall(
-        lambda store: store.begin_removal(verb, targets, forgets_owner=forgets_owner)
+        lambda store: store.removals.begin(verb, targets, forgets_owner=forgets_owner)
     )
     remaining = yield from _erase_copies(removal)
     return ErasureReport(erased=_ids(targets), shared=removal.shared, remaining=remaining)
@@ -175,7 +175,7 @@ def finish_removals() -> Workflow[ErasureReport]:
     Finish the removals of programs that were stopped, and try again to erase the provider's copies
     that remain.
     """
-    removals = yield from StoreCall(lambda store: store.finish_removals())
+    removals = yield from StoreCall(lambda store: store.removals.finish_all())
     remaining: dict[str, str] = {}
     for removal in removals:
         remaining |= yield from _erase_copies(removal)
@@ -201,7 +201,7 @@ def _erase_copies(removal: Removal) -> Workflow[dict[str, str]]:
         unreachable = f"the provider cannot be reached ({error.reason})"
         remaining = {copy: remaining.get(copy, unreachable) for copy in removal.copies}
     erased = [copy for copy in removal.copies if copy not in remaining]
-    yield from StoreCall(lambda store: store.record_erased(removal, erased))
+    yield from StoreCall(lambda store: store.removals.record_erased(removal, erased))
     return {str(copy): reason for copy, reason in remaining.items()}
 
 

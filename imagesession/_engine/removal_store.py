@@ -11,12 +11,12 @@ from typing import Protocol
 from imagesession._domain.removal import ProviderCopy, Removal, Targets, Verb
 
 
-class RemovalStore(Protocol):
+class TargetStore(Protocol):
     """
-    The removal methods of a library's store.
+    What is to be removed from a library's store.
     """
 
-    def find_targets(
+    def find(
         self,
         verb: Verb,
         images: Iterable[str] = (),
@@ -26,32 +26,36 @@ class RemovalStore(Protocol):
         """Find what is to be removed."""
         ...
 
-    def bin_content(self, before: dt.datetime | None) -> Targets:
+    def in_bin(self, before: dt.datetime | None) -> Targets:
         """Return what was put into the bin, if given, before a time."""
         ...
 
-    def content_of(self, owner: str) -> Targets:
+    def of_owner(self, owner: str) -> Targets:
         """Return all that belongs to an owner and what is left of it, whatever its state."""
         ...
 
-    def drop_queues(self, owner: str) -> None:
-        """Remove the queued requests of an owner."""
-        ...
-
-    def content_before(self, date: dt.datetime) -> Targets:
+    def older_than(self, date: dt.datetime) -> Targets:
         """Return what is older than a time and has no star."""
         ...
 
-    def begin_removal(
-        self, verb: Verb, targets: Targets, *, forgets_owner: bool = False
-    ) -> Removal:
+
+class RemovalStore(Protocol):
+    """
+    The removals of a library's store.
+    """
+
+    def begin(self, verb: Verb, targets: Targets, *, forgets_owner: bool = False) -> Removal:
         """Record a removal durably and carry it out in the library."""
         ...
 
-    def finish_removals(self) -> tuple[Removal, ...]:
+    def finish_all(self) -> tuple[Removal, ...]:
         """Finish the removals of stopped programs; return those with copies that remain."""
         ...
 
     def record_erased(self, removal: Removal, copies: Collection[ProviderCopy]) -> Removal:
         """Record that copies were erased at the provider."""
+        ...
+
+    def drop_queues(self, owner: str) -> None:
+        """Remove the queued requests of an owner."""
         ...

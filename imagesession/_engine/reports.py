@@ -26,10 +26,12 @@ from .coerce import as_list, as_mapping, as_text
 from .effects import NewId, StoreCall, Workflow
 from .free_requests import read_object, send_free
 from .http import HttpRequest
+from .image_store import SpendingQuery
 from .queries import check_choice, with_session_id
 from .request import StudioConfig
+from .session_store import SessionActivity
 from .sessions import BranchHead
-from .store import SessionActivity, SpendingQuery, Store
+from .store import Store
 from .validate import validate_label
 
 _RECENT = 5
@@ -42,11 +44,11 @@ def status(session_id: str, branch: str, config: StudioConfig) -> Workflow[Sessi
     branch_head = yield from sessions.load_branch(session_id, branch)
     now = yield from NewId()
     since = now.at - dt.timedelta(seconds=config.session_idle_timeout)
-    activity = yield from StoreCall(lambda store: store.activity(branch_head.record))
+    activity = yield from StoreCall(lambda store: store.sessions.activity(branch_head.record))
     turns = tuple(branch_head.tree.turns.values())
     images = [image for turn in turns for image in turn.images]
     paths = yield from StoreCall(
-        lambda store: tuple(store.path(image) for image in images[::-1][:_RECENT])
+        lambda store: tuple(store.images.path(image) for image in images[::-1][:_RECENT])
     )
     requested = sum(turn.kind not in {"promotion", "import", "analysis"} for turn in turns)
     record = branch_head.record
@@ -114,7 +116,7 @@ def remaining(budget: Budget | None, session_id: str | None) -> Workflow[float |
     now = yield from NewId()
     today = now.at.date()
     per_day = budget.per_day if now.owner is None else budget.per_owner_per_day
-    pending = yield from StoreCall(lambda store: store.pending())
+    pending = yield from StoreCall(lambda store: store.intents.pending())
     left: list[float] = []
     if per_day is not None:
         reserved = [intent.turn for intent in pending if intent.turn.started.date() == today]
@@ -131,7 +133,7 @@ def _counted(query: SpendingQuery, pending: Iterable[Turn]) -> Workflow[float]:
     """
     Add up what a budget counts: what was spent, and what is reserved for pending requests.
     """
-    totals = yield from StoreCall(lambda store: store.spending(query))
+    totals = yield from StoreCall(lambda store: store.images.spending(query))
     reserved = sum(turn.reserved or 0.0 for turn in pending)
     return sum(group.spent for group in totals) + reserved
 
@@ -140,7 +142,7 @@ def spending(query: SpendingQuery, provider: str) -> Workflow[CostReport]:
     """
     Report what was spent.
     """
-    tallies = yield from StoreCall(lambda store: store.spending(query))
+    tallies = yield from StoreCall(lambda store: store.images.spending(query))
     groups = {
         totals.group: CostGroup(
             dollars=totals.cost,
@@ -219,7 +221,7 @@ def stats(config: StudioConfig, provider: str, library: str) -> Workflow[Library
     now = yield from NewId()
     since = now.at - dt.timedelta(seconds=config.session_idle_timeout)
     active, session_count = yield from StoreCall(
-        lambda store: (store.active_sessions(since), store.count_sessions())
+        lambda store: (store.sessions.active(since), store.sessions.count())
     )
     spent = (yield from spending(SpendingQuery(), provider)).groups
     choices = yield from StoreCall(lambda store: _choices_of(active, store))
@@ -248,5 +250,5 @@ def _choices_of(active: Iterable[SessionActivity], store: Store) -> tuple[Mappin
     choices: list[Mapping[str, Any]] = []
     for activity in active:
         with contextlib.suppress(StorageError):
-            choices.append(store.find_session(activity.session_id).choices)
+            choices.append(store.sessions.find(activity.session_id).choices)
     return tuple(choices)

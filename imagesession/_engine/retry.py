@@ -81,7 +81,9 @@ def acquire_slot(provider: str, config: StudioConfig) -> Workflow[Lease | None]:
     count = config.in_flight
     if count is None:
         return None
-    slot = yield from StoreCall(lambda store: store.queue_for_slot(provider, count), blocks=False)
+    slot = yield from StoreCall(
+        lambda store: store.providers.queue_for_slot(provider, count), blocks=False
+    )
     try:
         yield from _wait_in_queue(slot, count, config.timeout)
     except BaseException:
@@ -111,7 +113,9 @@ def _wait_in_queue(slot: SlotLease, count: int, timeout: float) -> Workflow[None
 
 def _wait_for_rate_slot(provider: str, interval: float, deadline: float) -> Workflow[None]:
     left = deadline - (yield from MonotonicTime())
-    wait = yield from StoreCall(lambda store: store.reserve_rate_slot(provider, interval, left))
+    wait = yield from StoreCall(
+        lambda store: store.providers.reserve_rate_slot(provider, interval, left)
+    )
     if wait > left:
         raise RateLimitError(
             f"images_per_minute allows the next request in {wait:.0f} seconds, and {left:.0f} are "
@@ -125,7 +129,7 @@ def _wait_for_cooldown(provider: str, end: float) -> Workflow[None]:
     """
     Wait for the end of a cooldown, which any process may have started.
     """
-    left = yield from StoreCall(lambda store: store.cooldown_remaining(provider))
+    left = yield from StoreCall(lambda store: store.providers.cooldown_remaining(provider))
     if left <= 0:
         return
     yield from ReportProgress(log=f"The provider's cooldown lasts another {left:.1f} s", warns=True)
@@ -148,7 +152,7 @@ def _publish_cooldown(error: TransientError, delay: float, provider: str) -> Wor
         return
     # The growing backoff of one request does not delay all others.
     seconds = min(delay, _FIRST_DELAY) if stated is None else stated
-    yield from StoreCall(lambda store: store.start_cooldown(provider, seconds))
+    yield from StoreCall(lambda store: store.providers.start_cooldown(provider, seconds))
     yield from ReportProgress(log=f"The provider's cooldown lasts {seconds:.1f} s", warns=True)
 
 

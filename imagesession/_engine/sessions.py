@@ -136,7 +136,7 @@ def create_session(
         references=references,
         created=new.at,
     )
-    yield from StoreCall(lambda store: store.save_session(record))
+    yield from StoreCall(lambda store: store.sessions.save(record))
     return record
 
 
@@ -153,7 +153,7 @@ def get_or_create_session(
     name = settings.name
     if name is None:
         raise InvalidRequestError("resume=True finds a session by its name; pass name=.")
-    named = yield from StoreCall(lambda store: store.sessions_named(name))
+    named = yield from StoreCall(lambda store: store.sessions.named(name))
     owner = (yield from NewId()).owner
     own = tuple(record for record in named if record.owner == owner)
     if not own:
@@ -173,10 +173,10 @@ def _validate_choices(settings: SessionSettings, config: StudioConfig, now: dt.d
 
 def _check_session_limit(config: StudioConfig, now: dt.datetime) -> Workflow[None]:
     since = now - dt.timedelta(seconds=config.session_idle_timeout)
-    active = yield from StoreCall(lambda store: store.active_sessions(since))
+    active = yield from StoreCall(lambda store: store.sessions.active(since))
     if len(active) < config.max_active_sessions:
         return
-    idlest = yield from StoreCall(lambda store: store.find_session(active[0].session_id))
+    idlest = yield from StoreCall(lambda store: store.sessions.find(active[0].session_id))
     minutes = (now - active[0].last).total_seconds() / 60
     raise TooManySessionsError(
         f"{len(active)} sessions are active, and max_active_sessions={config.max_active_sessions} "
@@ -232,7 +232,7 @@ def _changed_references(
     """
     if settings.references is None:
         return None
-    record = yield from StoreCall(lambda store: store.find_session(session_id))
+    record = yield from StoreCall(lambda store: store.sessions.find(session_id))
     _check_open(record)
     return (yield from keep_references(settings.references, record.references, record.owner))
 
@@ -245,7 +245,7 @@ def get_session(id_or_name: str, branch: str, *, reopen: bool) -> Workflow[Sessi
         NotFoundError: There is no such session or branch.
     """
     record = yield from find_session(id_or_name)
-    tree = yield from StoreCall(lambda store: store.tree(record))
+    tree = yield from StoreCall(lambda store: store.sessions.tree(record))
     if branch not in tree.branches():
         raise NotFoundError(
             f"Session {record.id} has no branch {quote(branch)}; it has "
@@ -262,8 +262,8 @@ def load_branch(session_id: str, branch: str) -> Workflow[BranchHead]:
     """
     Read a session's branch as it is now, including changes by other processes.
     """
-    record = yield from StoreCall(lambda store: store.find_session(session_id))
-    tree = yield from StoreCall(lambda store: store.tree(record))
+    record = yield from StoreCall(lambda store: store.sessions.find(session_id))
+    tree = yield from StoreCall(lambda store: store.sessions.tree(record))
     return BranchHead(record=record, tree=tree, branch=branch)
 
 
@@ -399,16 +399,16 @@ def _set_head(
 
     def change(record: SessionRecord) -> SessionRecord:
         _check_open(record)
-        tree = store.tree(record)
+        tree = store.sessions.tree(record)
         branch, move = plan(tree, store.new_id(after=tree.latest_id()).id)
         moved.append((branch, tree.with_move(branch, move)))
         return attrs.evolve(record, moves={**record.moves, branch: move})
 
-    store.update_session(session_id, change)
+    store.sessions.update(session_id, change)
     return moved[0]
 
 
 def _update(
     session_id: str, change: Callable[[SessionRecord], SessionRecord]
 ) -> Workflow[SessionRecord]:
-    return (yield from StoreCall(lambda store: store.update_session(session_id, change)))
+    return (yield from StoreCall(lambda store: store.sessions.update(session_id, change)))

@@ -406,5 +406,5 @@ def _quarantine_rest(turn: Turn, rest: bytes) -> Workflow[str]:
     """
     if len(rest) < _MIN_QUARANTINE_BYTES:
         return ""
-    file = yield from StoreCall(lambda store: store.quarantine(turn.id, rest))
+    file = yield from StoreCall(lambda store: store.turns.quarantine(turn.id, rest))
     return f" The part that arrived is kept in {file}."

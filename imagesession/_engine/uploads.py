@@ -18,8 +18,8 @@ from .coerce import as_text, as_time
 from .effects import Send, Sleep, StoreCall, Workflow
 from .http import FilePart, HttpRequest, HttpResponse, TransportError
 from .pixels import InputImage
+from .provider_store import Upload
 from .responses import is_success, parse_json_object
-from .store import Upload
 
 # The provider's longest lifetime of a file: 30 days.
 # https://developers.openai.com/api/reference/resources/files/methods/create (expires_after)
@@ -48,7 +48,7 @@ def ensure_uploaded(
     """
     files: dict[str, str] = {}
     for image in images:
-        unsupported = yield from StoreCall(lambda store: store.unsupported(provider))
+        unsupported = yield from StoreCall(lambda store: store.providers.unsupported(provider))
         if "files" in unsupported | server.lacks:
             break
         upload = yield from _find_or_upload(image, provider, at, server)
@@ -92,7 +92,7 @@ def _find_or_upload(
     """
     waited = 0.0
     while (upload := (yield from _find(image.sha256, provider, at))) is None:
-        lease = yield from StoreCall(lambda store: store.begin_upload(image.sha256, provider))
+        lease = yield from StoreCall(lambda store: store.uploads.begin(image.sha256, provider))
         if lease is not None:
             try:
                 # Another call may have uploaded it in between.
@@ -108,11 +108,11 @@ def _find_or_upload(
 
 
 def _find(digest: str, provider: str, at: dt.datetime) -> Workflow[Upload | None]:
-    return (yield from StoreCall(lambda store: store.find_upload(digest, provider, at)))
+    return (yield from StoreCall(lambda store: store.uploads.find(digest, provider, at)))
 
 
 def _invalidate(digest: str, provider: str) -> Workflow[None]:
-    yield from StoreCall(lambda store: store.invalidate_upload(digest, provider))
+    yield from StoreCall(lambda store: store.uploads.invalidate(digest, provider))
 
 
 def _upload(
@@ -124,11 +124,11 @@ def _upload(
         return None
     proxied = reply.status == _PROXY_ERROR and "files" not in server.has
     if proxied or reply.status in _NO_FILES_ENDPOINT:
-        yield from StoreCall(lambda store: store.mark_unsupported(provider, ("files",)))
+        yield from StoreCall(lambda store: store.providers.mark_unsupported(provider, ("files",)))
         return None
     upload = _parse_upload(reply, at)
     if upload is not None:
-        yield from StoreCall(lambda store: store.record_upload(image.sha256, provider, upload))
+        yield from StoreCall(lambda store: store.uploads.record(image.sha256, provider, upload))
     return upload
 
 

@@ -35,7 +35,7 @@ def settle_event(
     Settle the requests that an event is about; none if they are settled, or not of this library.
     An event is delivered at least once, and this may run any number of times.
     """
-    pending = yield from StoreCall(lambda store: store.pending())
+    pending = yield from StoreCall(lambda store: store.intents.pending())
     if event.type.startswith("batch."):
         lines = yield from poll.reconcile_all(pending, config)
         return tuple(RecoveredIntent(turn=turn, pending_reason=why) for turn, why in lines)

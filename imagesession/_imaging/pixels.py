@@ -34,7 +34,7 @@ class ImageReader(Protocol):
     The part of a store that reads images.
     """
 
-    def find_image(self, image_id: str) -> tuple[Turn, int]:
+    def find(self, image_id: str) -> tuple[Turn, int]:
         """
         Return the turn of an image, and its position there.
         """
@@ -50,16 +50,16 @@ class LibraryPixels:
     for what is no image, or none that the provider accepts.
 
     Attributes:
-        library: Where images are read that are given by their id or record.
+        images: Where images are read that are given by their id or record.
     """
 
-    library: ImageReader
+    images: ImageReader
 
     def load(self, source: Source, *, keep_exif: bool = False) -> InputImage:
         image = self._image_of(source)
         if image is None:
             return load_input(source, keep_exif=keep_exif)
-        data = self.library.read(image)
+        data = self.images.read(image)
         return _prepare_input(data, f"Image {image.id}", image.id, keep_exif=keep_exif)
 
     def load_original(self, source: Source) -> ImportedImage:
@@ -85,7 +85,7 @@ class LibraryPixels:
         if image.format == "svg":
             return None
         # No size limit: the image came from the provider.
-        data = self.library.read(image)
+        data = self.images.read(image)
         return _prepare_input(data, f"Image {image.id}", image.id, limit=None)
 
     def mask(self, source: object, picture: InputImage, *, resize_mask: bool) -> InputImage:
@@ -126,13 +126,13 @@ class LibraryPixels:
         if isinstance(source, ImageRecord):
             return source
         if isinstance(source, str) and is_id(source):
-            turn, position = self.library.find_image(source)
+            turn, position = self.images.find(source)
             return turn.images[position]
         return None
 
     def _mask_source(self, source: object) -> object:
         image = self._image_of(source)
-        return source if image is None else self.library.read(image)
+        return source if image is None else self.images.read(image)
 
 
 def load_input(source: Source, *, keep_exif: bool = False) -> InputImage:

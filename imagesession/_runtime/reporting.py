@@ -68,7 +68,7 @@ class Reporting:
             return effect.do(connect.memory)
         from imagesession._imaging.pixels import LibraryPixels  # noqa: PLC0415 - loads Pillow
 
-        return effect.do(LibraryPixels(self.store))
+        return effect.do(LibraryPixels(self.store.images))
 
     def start(self) -> None:
         if self.observer is not None:

@@ -117,7 +117,7 @@ class Runtime(_RuntimeBase):
 
     def call_store(self, do: Callable[[Store], T]) -> T:
         """
-        Call the library, such as `call_store(lambda store: store.list_sessions())`.
+        Call the library, such as `call_store(lambda store: store.sessions.list())`.
         """
         return self.run(iter(StoreCall(do)))
 
@@ -187,7 +187,7 @@ class AsyncRuntime(_RuntimeBase):
 
     async def call_store(self, do: Callable[[Store], T]) -> T:
         """
-        Call the library, such as `call_store(lambda store: store.list_sessions())`.
+        Call the library, such as `call_store(lambda store: store.sessions.list())`.
         """
         return await self.run(iter(StoreCall(do)))
 

@@ -22,9 +22,9 @@ from imagesession._engine.batch_store import BatchIntent
 from imagesession.errors import InvalidRequestError, NotFoundError, StorageError
 
 from . import admission, codec
-from .intents import IntentStore
 from .ports import Key
 from .records import intent_fact, read_current_turn, read_marks
+from .view import StorePart
 
 if TYPE_CHECKING:
     from imagesession._domain.batch import BatchItem, BatchRecord, BatchUpdate
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 _MAX_LISTED = 5
 
 
-class BatchStore(IntentStore):
+class BatchStore(StorePart):
     """
     The part of a library that stores batches.
     """
 
-    def begin_batch(
+    def begin(
         self, record: BatchRecord, turns: Sequence[Turn], reservation: BudgetReservation | None
     ) -> BatchIntent:
         """
@@ -63,9 +63,9 @@ class BatchStore(IntentStore):
             OutcomeUnknownError: A request with the idempotency key of one of the turns is not
                 settled, or its outcome is unknown.
         """
-        self.blobs.check_room(turns, len(self.leases))
+        self.blobs.check_room(turns, len(self.state.leases))
         with self.facts.transaction("admission"):
-            earlier = self.find_identical_batch(record.name, record.digest)
+            earlier = self.find_identical(record.name, record.digest)
             if earlier is not None:
                 return BatchIntent(record=earlier)
             completed = admission.admit(self.ports, turns, reservation)
@@ -91,7 +91,7 @@ class BatchStore(IntentStore):
             raise
         return lease
 
-    def find_identical_batch(self, name: str | None, digest: str) -> BatchRecord | None:
+    def find_identical(self, name: str | None, digest: str) -> BatchRecord | None:
         """
         Return the batch that was submitted under a name with the same requests before, unless it
         was not executed. Each owner has names of its own.
@@ -103,7 +103,7 @@ class BatchStore(IntentStore):
 
         if name is None:
             return None
-        listed = self.list_batches()
+        listed = self.list()
         named = (batch for batch in listed if (batch.name, batch.owner) == (name, self.owner))
         earlier = next((item for item in named if item.state not in NOT_EXECUTED), None)
         if earlier is not None and earlier.digest != digest:
@@ -113,12 +113,12 @@ class BatchStore(IntentStore):
             )
         return earlier
 
-    def update_batch(self, record: BatchRecord, news: BatchUpdate) -> BatchRecord:
+    def update(self, record: BatchRecord, news: BatchUpdate) -> BatchRecord:
         members = json.loads(json.dumps(dict(news), default=_to_json))
         self.facts.extend(Key("batch", record.id), members)
         return attrs.evolve(record, **news)
 
-    def restore_batch(self, record: BatchRecord) -> BatchRecord | None:
+    def restore(self, record: BatchRecord) -> BatchRecord | None:
         """
         Write the record of a batch whose own is gone; return it, or None if there is one.
         """
@@ -126,15 +126,15 @@ class BatchStore(IntentStore):
         if self.facts.has(key):
             return None
         self.facts.put_new({key: codec.dump_batch(record)})
-        return self.read_batch(record.id)
+        return self.read(record.id)
 
-    def discard_batch(self, record: BatchRecord) -> None:
+    def discard(self, record: BatchRecord) -> None:
         # The batch is removed last: until then it lists the intents.
         for turn_id in record.asked:
             self.facts.drop(Key("intent", turn_id))
         self.facts.drop(Key("batch", record.id))
 
-    def find_batch(self, wanted: str, *, deleted: bool = False) -> BatchRecord:
+    def find(self, wanted: str, *, deleted: bool = False) -> BatchRecord:
         """
         Return a batch by its id, its name or the provider's id; the latest, if several match.
 
@@ -145,7 +145,7 @@ class BatchStore(IntentStore):
         Raises:
             NotFoundError: There is none, or it is in the bin; the error lists some that exist.
         """
-        batch = self.read_batch(wanted) if is_id(wanted) else None
+        batch = self.read(wanted) if is_id(wanted) else None
         if batch is not None and not deleted and self._is_deleted(batch.id):
             raise NotFoundError(
                 f"The batch {batch.id} is in the bin. Bring it back with "
@@ -167,7 +167,7 @@ class BatchStore(IntentStore):
             listed,
         )
 
-    def list_batches(self, *, deleted: bool = False) -> tuple[BatchRecord, ...]:
+    def list(self, *, deleted: bool = False) -> tuple[BatchRecord, ...]:
         """
         Return all batches, the latest first.
 
@@ -179,7 +179,7 @@ class BatchStore(IntentStore):
     def _is_deleted(self, batch_id: str) -> bool:
         return is_deleted(read_marks(self.facts, batch_id), batch_id)
 
-    def batch_turns(self, record: BatchRecord) -> tuple[Turn | None, ...]:
+    def turns(self, record: BatchRecord) -> tuple[Turn | None, ...]:
         return tuple(map(self._settled_turn, record.items))
 
     def _settled_turn(self, item: BatchItem) -> Turn | None:
@@ -192,11 +192,11 @@ class BatchStore(IntentStore):
         """
         for key in sorted(self.facts.scan("batch"), reverse=True):
             with contextlib.suppress(StorageError):
-                batch = self.read_batch(key.id)
+                batch = self.read(key.id)
                 if batch is not None:
                     yield batch
 
-    def read_batch(self, batch_id: str) -> BatchRecord | None:
+    def read(self, batch_id: str) -> BatchRecord | None:
         """
         Return a batch; None if there is none of that id, or if it is another owner's.
         """

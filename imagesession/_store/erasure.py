@@ -27,12 +27,38 @@ from .ports import Key
 from .records import read_turn, turn_key
 from .sessions import SessionStore
 from .uploads import UploadStore
+from .view import StorePart, View
 
 
-class ErasureStore(MarkStore, SessionStore, ImageStore, BatchStore, UploadStore):
+class ErasureStore(StorePart):
     """
     The part of a library that erases.
+
+    Args:
+        view: The library, and who sees it.
+        sessions: Its sessions.
+        images: Its images.
+        batches: Its batches.
+        marks: Its marks.
+        uploads: Its uploads.
     """
+
+    def __init__(
+        self,
+        view: View,
+        *,
+        sessions: SessionStore,
+        images: ImageStore,
+        batches: BatchStore,
+        marks: MarkStore,
+        uploads: UploadStore,
+    ) -> None:
+        super().__init__(view)
+        self._sessions = sessions
+        self._images = images
+        self._batches = batches
+        self._marks = marks
+        self._uploads = uploads
 
     def turns_of(self, owner: str, ids: Collection[str]) -> Iterator[Turn]:
         """
@@ -69,7 +95,7 @@ class ErasureStore(MarkStore, SessionStore, ImageStore, BatchStore, UploadStore)
         )
 
     def _find_copies(self, owner: str, ids: Collection[str]) -> Iterator[ProviderCopy]:
-        if (batch := self.read_batch(owner)) is not None:
+        if (batch := self._batches.read(owner)) is not None:
             for file in filter(None, (batch.file_id, batch.output_file_id, batch.error_file_id)):
                 yield ProviderCopy(provider=batch.provider, kind="file", id=file)
         turns = tuple(self.turns_of(owner, ids))
@@ -84,7 +110,7 @@ class ErasureStore(MarkStore, SessionStore, ImageStore, BatchStore, UploadStore)
             images = {image.sha256 for image in turn.images if turn.id in gone or image.id in ids}
             given = _references((turn,)) - _references(others) if turn.id in gone else set[str]()
             for digest in sorted(images | given):
-                upload = self.find_upload(digest, turn.provider, self.facts.now())
+                upload = self._uploads.find(digest, turn.provider, self.facts.now())
                 if upload is not None:
                     yield ProviderCopy(provider=turn.provider, kind="file", id=upload.file_id)
 
@@ -105,23 +131,23 @@ class ErasureStore(MarkStore, SessionStore, ImageStore, BatchStore, UploadStore)
                 with contextlib.suppress(StorageError):
                     yield read_turn(self.facts, key)
 
-    def erase_records(self, removal: Removal) -> None:
+    def erase(self, removal: Removal) -> None:
         """
         Put what may stay in place of the records of what is erased.
         """
         for owner, ids in removal.targets.items():
             for turn in self.turns_of(owner, ids):
                 self._erase_turn(turn, ids, removal)
-            record = self.read_session(owner) if owner in ids else None
+            record = self._sessions.read(owner) if owner in ids else None
             if record is not None:
                 self._erase_session(record, removal.at)
             elif self.facts.has(Key("session", owner)):
-                self.change_marks(
+                self._marks.change(
                     owner, ids, lambda mark: Mark(deleted=mark.deleted or removal.at, erased=True)
                 )
             else:
                 self.facts.drop(Key("batch", owner))
-                self.change_marks(owner, ids, lambda _: UNMARKED)
+                self._marks.change(owner, ids, lambda _: UNMARKED)
         self._forget_uploads({copy.id for copy in removal.copies})
 
     def _erase_turn(self, turn: Turn, ids: Collection[str], removal: Removal) -> None:
@@ -136,9 +162,9 @@ class ErasureStore(MarkStore, SessionStore, ImageStore, BatchStore, UploadStore)
             erased = attrs.evolve(erased, owner=None)
         self.facts.replace(turn_key(turn), codec.dump_turn(erased))
         self.facts.drop(Key("quarantine", turn.id))
-        self.forget_turn(turn)
+        self._sessions.forget_turn(turn)
         for position, image in enumerate(erased.images):
-            self.blobs.annotate(image.file, self.metadata(erased, position))
+            self.blobs.annotate(image.file, self._images.metadata(erased, position))
 
     def _remainder(self, turn: Turn, ids: Collection[str], at: dt.datetime) -> Turn:
         """

@@ -43,17 +43,28 @@ from .files.archive_files import (
 from .files.modes import library_mode
 from .images import ImageStore
 from .ports import Blobs, Key
-from .records import intent_fact, intent_key, read_marks, read_turn, turn_key
+from .records import intent_fact, intent_key, read_marks, read_session, read_turn, turn_key
 from .sessions import SessionStore
+from .view import StorePart, View
 
 # The recorded folder of images whose files were missing from the export; nothing is stored there.
 _MISSING = "missing"
 
 
-class SessionExport(SessionStore, ImageStore):
+class SessionExport(StorePart):
     """
     The part of a library that exports and imports sessions.
+
+    Args:
+        view: The library, and who sees it.
+        sessions: Its sessions.
+        images: Its images.
     """
+
+    def __init__(self, view: View, sessions: SessionStore, images: ImageStore) -> None:
+        super().__init__(view)
+        self._sessions = sessions
+        self._images = images
 
     def export_session(self, session_id: str, path: object) -> tuple[str, tuple[str, ...]]:
         """
@@ -67,8 +78,8 @@ class SessionExport(SessionStore, ImageStore):
             StorageIOError: The path exists, or cannot be written.
         """
         target = resolve_path(path)
-        record = attrs.evolve(self.find_session(session_id), owner=None)
-        tree = self.tree(record)
+        record = attrs.evolve(self._sessions.find(session_id), owner=None)
+        tree = self._sessions.tree(record)
         if is_zip(target):
             _check_size(tree, target)
         latest = max((turn.finished or turn.started for turn in tree.turns.values()), default=None)
@@ -90,7 +101,7 @@ class SessionExport(SessionStore, ImageStore):
             if reference.image_id not in own:
                 own.add(reference.image_id or "")
                 with contextlib.suppress(NotFoundError):
-                    turn, position = self.find_image(reference.image_id or "")
+                    turn, position = self._images.find(reference.image_id or "")
                     yield reference, turn.images[position]
 
     def import_session(self, path: object) -> SessionRecord:
@@ -156,13 +167,13 @@ class SessionExport(SessionStore, ImageStore):
 
     def _lacks(self, reference: Reference) -> bool:
         try:
-            turn, position = self.find_image(reference.image_id or "")
+            turn, position = self._images.find(reference.image_id or "")
         except NotFoundError:
             return True
         return turn.images[position].sha256 != reference.sha256
 
     def _import_reference(self, reference: Reference, data: bytes, header: ImageHeader) -> Turn:
-        new = self.new_id()
+        new = self.view.new_id()
         turn = Turn(
             id=new.id,
             owner=self.owner,
@@ -189,14 +200,14 @@ class SessionExport(SessionStore, ImageStore):
         return attrs.evolve(turn, images=(image,))
 
     def _check_new(self, record: SessionRecord) -> None:
-        known = self.seen_by(None).read_session(record.id)
+        known = read_session(self.facts, record.id)
         if known is not None and not self.sees(known.owner):
             raise InvalidRequestError(
                 f"Session {record.id} is in this library and belongs to another owner, so nothing "
                 "was imported. Import it into a library of your own."
             )
         if known is not None:
-            self.check_session_present(known)
+            self._sessions.check_present(known)
             raise InvalidRequestError(
                 f"This library has session {record.id} already, so nothing was imported. Open it "
                 f"with studio.open({record.id!r})."
@@ -251,7 +262,8 @@ class SessionExport(SessionStore, ImageStore):
             raise _id_in_use(turn.id)
         try:
             complete = all(
-                export_format.digest(self.read(image)) == image.sha256 for image in existing.images
+                export_format.digest(self._images.read(image)) == image.sha256
+                for image in existing.images
             )
         except InvalidImageError:
             return None

@@ -11,13 +11,14 @@ from typing import Any
 from imagesession._domain.marks import without_deleted
 from imagesession._domain.turn import ImageRecord, Turn, is_id_ending
 from imagesession._domain.wording import quote
-from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
+from imagesession._engine.image_store import CostTotals, ImageQuery, SpendingQuery
 from imagesession.errors import InvalidImageError, InvalidRequestError, NotFoundError, StorageError
 
 from . import codec, sidecar
-from .ports import ImageLocation, Key, Ports
-from .records import StorePart, read_marks, read_turn, session_name
+from .ports import ImageLocation, Key
+from .records import read_marks, read_turn, session_name
 from .sessions import HINTS
+from .view import StorePart
 
 _LONGEST_URL = 604_800  # seconds; S3 signs no longer
 
@@ -26,10 +27,6 @@ class ImageStore(StorePart):
     """
     The part of a library that stores images.
     """
-
-    def __init__(self, ports: Ports) -> None:
-        super().__init__(ports)
-        self._verified: dict[tuple[str, str], object] = {}
 
     def read(self, image: ImageRecord) -> bytes:
         """
@@ -47,14 +44,14 @@ class ImageStore(StorePart):
         except OSError as error:
             raise self._unreadable(image, error) from error
         known = image.file, image.sha256
-        if len(data) == image.bytes and self._verified.get(known) == state:
+        if len(data) == image.bytes and self.state.verified.get(known) == state:
             return data
         if hashlib.sha256(data).hexdigest() != image.sha256:
             raise InvalidImageError(
                 f"Image {image.id} is not what was made: {self.path(image)} was damaged or "
                 "changed since. Put it back from a backup; import_file keeps another image."
             )
-        self._verified[known] = state
+        self.state.verified[known] = state
         return data
 
     def read_received(self, image: ImageRecord) -> bytes:
@@ -124,7 +121,7 @@ class ImageStore(StorePart):
     def metadata(self, turn: Turn, position: int) -> dict[str, Any]:
         return sidecar.to_dict(turn, position, session_name(self.facts, turn))
 
-    def list_images(self, query: ImageQuery) -> tuple[tuple[Turn, int], ...]:
+    def list(self, query: ImageQuery) -> tuple[tuple[Turn, int], ...]:
         read = self._read_location if query.deleted else self._read_current
         found = [read(row) for row in self.index.page(query)]
         if None in found:
@@ -132,7 +129,7 @@ class ImageStore(StorePart):
             found = [read(row) for row in self.index.page(query)]
         return tuple(item for item in found if item is not None)
 
-    def find_image(self, image_id: str) -> tuple[Turn, int]:
+    def find(self, image_id: str) -> tuple[Turn, int]:
         """
         Return the turn of an image, and its position there.
 
@@ -155,7 +152,7 @@ class ImageStore(StorePart):
     def find_recorded(self, image_id: str) -> tuple[Turn, int]:
         """
         Return the turn of an image as it is recorded, and its position there, even if the image is
-        deleted; see `find_image`.
+        deleted; see `find`.
         """
         wanted = image_id.upper()
         found = self._find_via_index(wanted) if is_id_ending(wanted) else None
@@ -210,7 +207,7 @@ class ImageStore(StorePart):
         ids = [image.id for image in turn.images]
         return (turn, row.position) if ids[row.position : row.position + 1] == [row.image] else None
 
-    def locate_images(self, query: ImageQuery) -> tuple[tuple[str | None, str, str], ...]:
+    def locate(self, query: ImageQuery) -> tuple[tuple[str | None, str, str], ...]:
         return tuple((row.session, row.turn, row.image) for row in self.index.page(query))
 
     def turn_ids(self, session: str) -> tuple[str, ...]:

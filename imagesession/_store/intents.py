@@ -10,9 +10,7 @@ import contextlib
 import datetime as dt
 import json
 from collections.abc import Collection, Iterator
-from weakref import WeakValueDictionary
-
-import attrs
+from functools import partial
 
 from imagesession._domain.marks import is_deleted
 from imagesession._domain.reports import PendingRequest
@@ -21,9 +19,8 @@ from imagesession._engine.leases import BudgetReservation
 from imagesession.errors import NotFoundError, StorageError, StorageIOError
 
 from . import admission
-from .ports import FactExistsError, Key, Lease, Ports
+from .ports import FactExistsError, Key
 from .records import (
-    StorePart,
     intent_fact,
     intent_key,
     is_open,
@@ -35,33 +32,10 @@ from .records import (
     turn_key,
 )
 from .strict_reader import parse_object
+from .view import IntentLease, StorePart, View
 
 _UNACCEPTED = "unaccepted."
 _A_DAY = 86_400.0
-
-
-@attrs.frozen(eq=False)
-class IntentLease:
-    """
-    The right to work on an intent, from its writing until it is settled or released.
-
-    Attributes:
-        library: The library that holds the intent.
-        turn: The pending turn.
-        right: The right to it, which ends when this is garbage-collected.
-    """
-
-    library: IntentStore = attrs.field(repr=False)
-    turn: Turn
-    right: Lease
-
-    def release(self) -> None:
-        """
-        Release the lease; if the intent is not settled, any library may take it over from now on.
-        """
-        if self.right.is_held:
-            self.library.write_late_response_id(self.turn)
-            self.right.release()
 
 
 class IntentStore(StorePart):
@@ -69,16 +43,11 @@ class IntentStore(StorePart):
     The part of a library that knows the unsettled requests.
     """
 
-    def __init__(self, ports: Ports) -> None:
-        super().__init__(ports)
-        self.leases: WeakValueDictionary[str, IntentLease] = WeakValueDictionary()
-        self.taken_over: set[str] = set()
-        self._late_response_ids: dict[str, str] = {}
+    def __init__(self, view: View) -> None:
+        super().__init__(view)
         self._orphans_listed = False
 
-    def write_intent(
-        self, turn: Turn, reservation: BudgetReservation | None = None
-    ) -> Turn | IntentLease:
+    def write(self, turn: Turn, reservation: BudgetReservation | None = None) -> Turn | IntentLease:
         """
         Write an intent durably, if there is room for its images and the budget allows it.
 
@@ -92,14 +61,14 @@ class IntentStore(StorePart):
             OutcomeUnknownError: A request with the same key is not settled, or its outcome is
                 unknown.
         """
-        self.blobs.check_room((turn,), len(self.leases))
+        self.blobs.check_room((turn,), len(self.state.leases))
         if reservation is None and turn.idempotency_key is None:
-            return self.add_intent(turn)
+            return self.add(turn)
         with self.facts.transaction("admission"):
             completed = admission.admit(self.ports, (turn,), reservation)
-            return completed.get(turn.id) or self.add_intent(turn)
+            return completed.get(turn.id) or self.add(turn)
 
-    def add_intent(self, turn: Turn) -> IntentLease:
+    def add(self, turn: Turn) -> IntentLease:
         """
         Write an intent, whatever it costs.
         """
@@ -124,7 +93,7 @@ class IntentStore(StorePart):
         """
         session = turn.session or ""
         if session and is_deleted(read_marks(self.facts, session), session):
-            self.discard_intent(turn)
+            self.discard(turn)
             raise NotFoundError(
                 f"Session {session} was just deleted, so nothing was sent. Bring it back with "
                 f"studio.sessions.restore({session!r}).",
@@ -135,17 +104,18 @@ class IntentStore(StorePart):
         right = self.rights.hold(_right(turn.id))
         if right is None:
             return None
-        lease = self.leases[turn.id] = IntentLease(self, turn, right)
+        lease = IntentLease(turn, right, partial(self._write_late_response_id, turn))
+        self.state.leases[turn.id] = lease
         return lease
 
-    def acquire_lease(self, turn: Turn) -> IntentLease | None:
+    def acquire(self, turn: Turn) -> IntentLease | None:
         if self.rights.is_held(_right(turn.id)):
             return None
         lease = self._lease(turn)
         # An owner settles an intent before it releases it: so only now it is certainly open.
         if lease is None or not is_open(self.facts, intent_key(turn)):
             return None
-        self.taken_over.add(turn.id)
+        self.state.taken_over.add(turn.id)
         return lease
 
     def absent_since(self, turn: Turn, date: dt.datetime) -> dt.datetime:
@@ -202,12 +172,12 @@ class IntentStore(StorePart):
             return None
         with contextlib.suppress(FactExistsError):  # the index does not know yet that it failed
             self.facts.put_new(dict([intent_fact(turn)]))
-        self.taken_over.add(turn.id)
+        self.state.taken_over.add(turn.id)
         # If the process dies in between, the turn is failed or pending, and is looked up again.
         self.facts.drop(turn_key(turn))
         return lease
 
-    def find_intent(self, idempotency_key: str) -> Turn | None:
+    def completed_under(self, idempotency_key: str) -> Turn | None:
         """
         Return the turn that was completed under an idempotency key.
 
@@ -237,25 +207,25 @@ class IntentStore(StorePart):
         Raises:
             StorageIOError: It cannot be written; this is tried again when the intent is released.
         """
-        self._late_response_ids[turn.id] = response_id
+        self.state.late_response_ids[turn.id] = response_id
         self.facts.extend(intent_key(turn), _ids(turn, response_id))
-        del self._late_response_ids[turn.id]
+        del self.state.late_response_ids[turn.id]
 
-    def write_late_response_id(self, turn: Turn) -> None:
+    def _write_late_response_id(self, turn: Turn) -> None:
         """
         Try once more to record a response id that could not be written.
         """
-        response_id = self._late_response_ids.get(turn.id)
+        response_id = self.state.late_response_ids.get(turn.id)
         if response_id is not None:
             with contextlib.suppress(StorageError):
                 if is_open(self.facts, intent_key(turn)):
                     self.facts.extend(intent_key(turn), _ids(turn, response_id))
-                del self._late_response_ids[turn.id]
+                del self.state.late_response_ids[turn.id]
 
     def record_conversation(self, turn: Turn, conversation: str | None) -> None:
         self.facts.extend(intent_key(turn), {"conversation": conversation})
 
-    def discard_intent(self, turn: Turn) -> None:
+    def discard(self, turn: Turn) -> None:
         self.facts.drop(intent_key(turn))
 
     def pending(self) -> tuple[PendingRequest, ...]:
@@ -269,7 +239,7 @@ class IntentStore(StorePart):
             if intent.turn.status == "pending":
                 yield PendingRequest(
                     turn=intent.turn,
-                    response_id=intent.response_id or self._late_response_ids.get(key.id),
+                    response_id=intent.response_id or self.state.late_response_ids.get(key.id),
                     staged=bool(intent.staged),
                     running=is_running,
                 )
@@ -277,20 +247,20 @@ class IntentStore(StorePart):
                 with contextlib.suppress(StorageError):  # those who only look may not
                     self.facts.drop(key)  # an interrupted import: its source is still there
 
-    def unsettled_turns(self, turn_ids: Collection[str]) -> tuple[Turn, ...]:
+    def unsettled(self, turn_ids: Collection[str]) -> tuple[Turn, ...]:
         keys = (Key("intent", turn_id) for turn_id in sorted(turn_ids))
         intents = (read_intent(self.facts, key) for key in keys if is_open(self.facts, key))
         turns = (intent.turn for intent in intents if intent is not None)
         return tuple(turn for turn in turns if self.sees(turn.owner))
 
-    def knows_turn(self, turn_id: str) -> bool:
+    def knows(self, turn_id: str) -> bool:
         is_intended = any(key.id == turn_id for key in self.facts.scan("intent"))
         return is_intended or bool(self.ports.index.sessions_of((turn_id,)))
 
     def is_new(self) -> bool:
         return not self._orphans_listed
 
-    def orphaned_intents(self) -> tuple[PendingRequest, ...]:
+    def orphans(self) -> tuple[PendingRequest, ...]:
         if self._orphans_listed:
             return ()
         self._orphans_listed = True

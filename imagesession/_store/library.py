@@ -5,26 +5,98 @@ A library: the `Store` that workflows call. Its rules stand here once, above the
 from __future__ import annotations
 
 from imagesession._domain.health import HealthCheck
+from imagesession._engine.store import IdAndTime
 from imagesession.errors import InvalidRequestError
 
+from .batches import BatchStore
+from .erasure import ErasureStore
 from .export import SessionExport
-from .pacing import ProviderStore
+from .images import ImageStore
+from .intents import IntentStore
+from .marks import MarkStore
+from .ports import Ports
+from .providers import ProviderStore
+from .removals import RemovalStore
 from .repair import RepairStore
-from .retention import RetentionStore
+from .sessions import SessionStore
+from .targets import TargetStore
 from .turns import TurnStore
+from .uploads import UploadStore
+from .view import ProcessState, View
 
 
-class LibraryStore(RepairStore, RetentionStore, SessionExport, TurnStore, ProviderStore):
+class LibraryStore:
     """
-    Images and their records.
+    Images and their records, as somebody sees them.
 
     Args:
         ports: What they are kept on.
+        view: Who sees them; everything by default.
+
+    Attributes:
+        state: What this process remembers of the library, and how it keeps images.
     """
+
+    def __init__(self, ports: Ports, view: View | None = None) -> None:
+        self.ports = ports
+        self._view = view = view or View(ports)
+        self.state: ProcessState = view.state
+        self.intents = IntentStore(view)
+        self.turns = TurnStore(view, self.intents)
+        self.sessions = SessionStore(view)
+        self.images = ImageStore(view)
+        self.batches = BatchStore(view)
+        self.marks = MarkStore(view, self.sessions, self.batches)
+        self.uploads = UploadStore(view)
+        self.providers = ProviderStore(view)
+        self.exports = SessionExport(view, self.sessions, self.images)
+        self.repairs = RepairStore(view, self.sessions, self.images)
+        self.targets = TargetStore(
+            view,
+            sessions=self.sessions,
+            images=self.images,
+            batches=self.batches,
+            marks=self.marks,
+        )
+        erasure = ErasureStore(
+            view,
+            sessions=self.sessions,
+            images=self.images,
+            batches=self.batches,
+            marks=self.marks,
+            uploads=self.uploads,
+        )
+        self.removals: RemovalStore = RemovalStore(
+            view,
+            erasure,
+            self.images,
+            self.marks,
+            # What others have of the same files and conversations decides what may go.
+            whole=None if view.owner is None else self.seen_by(None).removals,
+        )
+
+    @property
+    def owner(self) -> str | None:
+        return self._view.owner
 
     @property
     def address(self) -> str:
         return self.ports.address
+
+    def new_id(self, after: str = "") -> IdAndTime:
+        return self._view.new_id(after)
+
+    def sees(self, owner: str | None) -> bool:
+        """
+        Tell whether what belongs to an owner is there.
+        """
+        return self._view.sees(owner)
+
+    def seen_by(self, owner: str | None) -> LibraryStore:
+        """
+        Return this store as an owner sees it; None for everything.
+        """
+        return self if owner == self.owner else LibraryStore(self.ports, self._view.seen_by(owner))
 
     def check_health(self, *, verify: bool, repair: bool = False) -> tuple[HealthCheck, ...]:
         """
@@ -43,9 +115,9 @@ class LibraryStore(RepairStore, RetentionStore, SessionExport, TurnStore, Provid
                 "doctor() looks at the whole library, of which an owner sees a part. Call it on a "
                 "studio without owner=."
             )
-        repaired = (self.repair(),) if repair else ()
-        checks = self.ports.check_health(self.pending, verify=verify)
-        return (*repaired, *checks, self.check_removals())
+        repaired = (self.repairs.repair(),) if repair else ()
+        checks = self.ports.check_health(self.intents.pending, verify=verify)
+        return (*repaired, *checks, self.removals.check())
 
     def close(self) -> None:
         self.ports.close()

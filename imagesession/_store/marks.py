@@ -11,26 +11,49 @@ from imagesession._domain.marks import UNMARKED, Mark, Marks
 from imagesession.errors import StorageError
 
 from . import codec
+from .batches import BatchStore
 from .ports import Key
-from .records import StorePart, read_marks
+from .records import read_marks
+from .sessions import SessionStore
+from .view import StorePart, View
 
 
 class MarkStore(StorePart):
     """
     The part of a library that stores marks.
+
+    Args:
+        view: The library, and who sees it.
+        sessions: Its sessions.
+        batches: Its batches.
     """
 
-    def marks(self, owner: str) -> Marks:
+    def __init__(self, view: View, sessions: SessionStore, batches: BatchStore) -> None:
+        super().__init__(view)
+        self._sessions = sessions
+        self._batches = batches
+
+    def of(self, owner: str) -> Marks:
         return read_marks(self.facts, owner)
 
-    def all_marks(self) -> dict[str, Marks]:
+    def all(self) -> dict[str, Marks]:
+        """
+        Return the marks of all that is seen and has any, by session, batch or standalone turn.
+        """
         found: dict[str, Marks] = {}
         for key in self.facts.scan("marks"):
             with contextlib.suppress(StorageError):
-                found[key.id] = self.marks(key.id)
-        return found
+                found[key.id] = self.of(key.id)
+        if self.owner is None:
+            return found
+        turns = self.index.sessions_of(found)
+        return {
+            marked: marks
+            for marked, marks in found.items()
+            if marked in turns or self._sessions.read(marked) or self._batches.read(marked)
+        }
 
-    def change_marks(self, owner: str, ids: Iterable[str], change: Callable[[Mark], Mark]) -> None:
+    def change(self, owner: str, ids: Iterable[str], change: Callable[[Mark], Mark]) -> None:
         """
         Change marks of one owner durably, all at once and without interference by other programs.
 
@@ -40,7 +63,7 @@ class MarkStore(StorePart):
             change: Returns the new mark.
         """
         with self.facts.transaction(f"marks {owner}"):
-            known = self.marks(owner)
+            known = self.of(owner)
             changed = {item: change(known.get(item, UNMARKED)) for item in ids}
             marks = {item: mark for item, mark in {**known, **changed}.items() if mark != UNMARKED}
             if marks == known:

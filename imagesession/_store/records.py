@@ -5,7 +5,6 @@ What the parts of a library share: the ports, and how turns and intents are kept
 from __future__ import annotations
 
 import contextlib
-import copy
 import datetime as dt
 import json
 from collections.abc import Iterable, Iterator
@@ -14,64 +13,20 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from imagesession._domain.marks import Marks, without_deleted
+from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.coerce import as_id
-from imagesession._engine.store import IdAndTime
 from imagesession.errors import CorruptRecordError, StorageError, StorageIOError
 
 from . import codec
-from .ids import UlidFactory
-from .ports import Facts, Index, Key, Ports
+from .ports import Facts, Key
 from .strict_reader import StrictReader, parse_object
 
 if TYPE_CHECKING:
-    from typing import Self
+    pass
 
 # Facts of a turn that become known while its request is under way.
 _LATER = ("conversation", "request_id")
-
-
-class StorePart:
-    """
-    A part of a library's rules.
-
-    Args:
-        ports: What the library is kept on.
-
-    Attributes:
-        owner: Who sees it: only what belongs to this owner is there. None for those who see
-            everything; what they make is nobody's.
-        index: The index of what is seen.
-    """
-
-    def __init__(self, ports: Ports) -> None:
-        self.ports = ports
-        self.facts = ports.facts
-        self.rights = ports.rights
-        self.blobs = ports.blobs
-        self.index: Index = ports.index
-        self.owner: str | None = None
-        self.ids = UlidFactory(ports.facts.now)
-
-    def new_id(self, after: str = "") -> IdAndTime:
-        return IdAndTime(id=self.ids.new(after), at=self.facts.now(), owner=self.owner)
-
-    def seen_by(self, owner: str | None) -> Self:
-        """
-        Return this store as an owner sees it; None for everything.
-        """
-        if owner == self.owner:
-            return self
-        view = copy.copy(self)
-        view.owner = owner
-        view.index = self.ports.index if owner is None else self.ports.index.of(owner)
-        return view
-
-    def sees(self, owner: str | None) -> bool:
-        """
-        Tell whether what belongs to an owner is there.
-        """
-        return self.owner is None or self.owner == owner
 
 
 @attrs.frozen(kw_only=True)
@@ -141,15 +96,25 @@ def read_current_turn(facts: Facts, key: Key) -> Turn:
     return without_deleted(read_turn(facts, key), read_marks(facts, key.session or key.id))
 
 
+def read_session(facts: Facts, session_id: str) -> SessionRecord | None:
+    """
+    Read a session, whoever's it is; None if there is none.
+
+    Raises:
+        CorruptRecordError: Its record is damaged.
+    """
+    key = Key("session", session_id)
+    data = facts.get(key)
+    return None if data is None else codec.read_session(data, facts.describe(key))
+
+
 def session_name(facts: Facts, turn: Turn) -> str | None:
     """
     Return the name of a turn's session, if it has one.
     """
     with contextlib.suppress(StorageError):
-        key = Key("session", turn.session or "")
-        data = facts.get(key) if turn.session else None
-        if data is not None:
-            return codec.read_session(data, facts.describe(key)).name
+        record = read_session(facts, turn.session) if turn.session else None
+        return None if record is None else record.name
     return None
 
 

@@ -18,7 +18,7 @@ from imagesession._domain.health import HealthCheck
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._domain.wording import list_some
-from imagesession._engine.store import ImageQuery
+from imagesession._engine.image_store import ImageQuery
 from imagesession._version import __version__
 from imagesession.errors import CorruptRecordError, StorageError
 
@@ -28,6 +28,7 @@ from .images import ImageStore
 from .ports import Blobs, Key
 from .records import is_open, to_intent, turn_key
 from .sessions import SessionStore
+from .view import StorePart, View
 
 _PAGE = 500
 
@@ -86,10 +87,20 @@ def _position(item: tuple[str, Mapping[str, Any]]) -> int:
     return position if isinstance(position, int) else 0
 
 
-class RepairStore(SessionStore, ImageStore):
+class RepairStore(StorePart):
     """
     The part of a library that brings records back.
+
+    Args:
+        view: The library, and who sees it.
+        sessions: Its sessions.
+        images: Its images.
     """
+
+    def __init__(self, view: View, sessions: SessionStore, images: ImageStore) -> None:
+        super().__init__(view)
+        self._sessions = sessions
+        self._images = images
 
     def repair(self) -> HealthCheck:
         """
@@ -124,20 +135,20 @@ class RepairStore(SessionStore, ImageStore):
         images = self._images_without_files()
         moved = self.blobs.find_moved(images.values())
         for image_id, file in moved.items():
-            turn, position = self.find_recorded(image_id)
+            turn, position = self._images.find_recorded(image_id)
             image = attrs.evolve(turn.images[position], file=file)
             renamed = (*turn.images[:position], image, *turn.images[position + 1 :])
             changed = attrs.evolve(turn, images=renamed)
             self.facts.replace(turn_key(turn), codec.dump_turn(changed))
-            self.forget_turn(turn)
-            self.blobs.annotate(file, self.metadata(changed, position))
+            self._sessions.forget_turn(turn)
+            self.blobs.annotate(file, self._images.metadata(changed, position))
             self.blobs.drop(images[image_id].file)  # with the metadata beside it
         return list(moved)
 
     def _images_without_files(self) -> dict[str, ImageRecord]:
         missing: dict[str, ImageRecord] = {}
         query = ImageQuery(limit=_PAGE)
-        while page := self.list_images(query):
+        while page := self._images.list(query):
             for turn, position in page:
                 image = turn.images[position]
                 query = attrs.evolve(query, before=image.id)

@@ -15,14 +15,15 @@ from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import Turn, is_id
 from imagesession._domain.wording import fold, quote
-from imagesession._engine.store import SessionActivity
+from imagesession._engine.session_store import SessionActivity
 from imagesession._version import __version__
 from imagesession.errors import NotFoundError, StorageError
 
 from . import codec
 from .ids import first_id, timestamp_of
-from .ports import Key, Ports
-from .records import StorePart, read_marks, read_turns
+from .ports import Key
+from .records import read_marks, read_session, read_turns
+from .view import StorePart
 
 HINTS = 5
 
@@ -32,15 +33,11 @@ class SessionStore(StorePart):
     The part of a library that stores sessions.
     """
 
-    def __init__(self, ports: Ports) -> None:
-        super().__init__(ports)
-        self._turns: dict[str, dict[str, Turn]] = {}
-
-    def save_session(self, record: SessionRecord) -> None:
+    def save(self, record: SessionRecord) -> None:
         stamped = attrs.evolve(record, version=__version__)
         self.facts.put_new({Key("session", record.id): codec.dump_session(stamped)})
 
-    def update_session(
+    def update(
         self, session_id: str, change: Callable[[SessionRecord], SessionRecord]
     ) -> SessionRecord:
         """
@@ -50,44 +47,42 @@ class SessionStore(StorePart):
             NotFoundError: There is no such session.
         """
         with self.facts.transaction(f"session {session_id}"):
-            known = self.read_session(session_id)
+            known = self.read(session_id)
             if known is not None:
                 changed = attrs.evolve(change(known), version=__version__)
                 self.facts.replace(Key("session", session_id), codec.dump_session(changed))
                 return changed
         raise self._not_found(session_id)
 
-    def read_session(self, session_id: str) -> SessionRecord | None:
+    def read(self, session_id: str) -> SessionRecord | None:
         """
         Return a session; None if there is none of that id, or if it is another owner's.
         """
-        key = Key("session", session_id)
-        data = self.facts.get(key)
-        record = None if data is None else codec.read_session(data, self.facts.describe(key))
+        record = read_session(self.facts, session_id)
         return record if record is not None and self.sees(record.owner) else None
 
-    def find_session(self, wanted: str) -> SessionRecord:
+    def find(self, wanted: str) -> SessionRecord:
         """
         Return a session by its id, or by a name that only one session has.
 
         Raises:
             NotFoundError: There is no such session, or more than one, or it was deleted.
         """
-        record = self.read_session(wanted) if is_id(wanted) else None
+        record = self.read(wanted) if is_id(wanted) else None
         if record is not None:
-            self.check_session_present(record)
+            self.check_present(record)
             return record
-        named = self.sessions_named(wanted)
+        named = self.named(wanted)
         if len(named) == 1:
             return named[0]
         raise self._not_found(wanted, named)
 
-    def sessions_named(self, name: str) -> tuple[SessionRecord, ...]:
+    def named(self, name: str) -> tuple[SessionRecord, ...]:
         wanted = fold(name)
         records = self._read_sessions(self.index.sessions(name=name))
         return tuple(record for record in records if fold(record.name or "") == wanted)
 
-    def list_sessions(
+    def list(
         self, limit: int | None = None, before: str | None = None, *, deleted: bool = False
     ) -> tuple[SessionRecord, ...]:
         """
@@ -113,18 +108,18 @@ class SessionStore(StorePart):
             # A damaged record does not hide the others; opening it by its id reports the damage. A
             # missing one was just deleted.
             with contextlib.suppress(StorageError):
-                record = self.read_session(session_id)
+                record = self.read(session_id)
                 if record is not None:
                     yield record
 
-    def active_sessions(self, since: dt.datetime) -> tuple[SessionActivity, ...]:
+    def active(self, since: dt.datetime) -> tuple[SessionActivity, ...]:
         active = self.index.active(first_id(since))
         return tuple(
             SessionActivity(session_id=session_id, last=timestamp_of(last))
             for last, session_id in sorted((last, session_id) for session_id, last in active)
         )
 
-    def count_sessions(self) -> int:
+    def count(self) -> int:
         return self.index.count_sessions()
 
     def activity(self, record: SessionRecord) -> dt.datetime:
@@ -139,12 +134,12 @@ class SessionStore(StorePart):
         The records of turns with images change only when they are erased, and marks say that; so
         each is read once. Threads that read the same ones at the same time agree without a lock.
         """
-        known = self._turns.get(record.id, {})
+        known = self.state.turns.get(record.id, {})
         new = [key for key in self.facts.scan("turn", record.id) if key.id not in known]
         read = {turn.id: turn for turn in read_turns(self.facts, new)}
         final = {turn_id: turn for turn_id, turn in read.items() if turn.has_image}
         if final:
-            self._turns[record.id] = {**known, **final}
+            self.state.turns[record.id] = {**known, **final}
         marks: Marks = {} if deleted else read_marks(self.facts, record.id)
         turns = (*known.values(), *read.values())
         return Tree(moves=record.moves).with_turn(without_deleted(turn, marks) for turn in turns)
@@ -153,9 +148,9 @@ class SessionStore(StorePart):
         """
         Forget a turn whose record was replaced.
         """
-        self._turns.get(turn.session or "", {}).pop(turn.id, None)
+        self.state.turns.get(turn.session or "", {}).pop(turn.id, None)
 
-    def check_session_present(self, record: SessionRecord) -> None:
+    def check_present(self, record: SessionRecord) -> None:
         """
         Raise a `NotFoundError` if a session was deleted.
         """
@@ -170,7 +165,7 @@ class SessionStore(StorePart):
             )
 
     def _not_found(self, key: str, named: tuple[SessionRecord, ...] = ()) -> NotFoundError:
-        shown = named[:HINTS] or self.list_sessions(limit=HINTS)
+        shown = named[:HINTS] or self.list(limit=HINTS)
         listed = ", ".join(
             f"{record.id} ({record.name or record.description[:40]})" for record in shown
         )

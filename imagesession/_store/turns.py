@@ -20,29 +20,26 @@ from imagesession.errors import StorageError
 from . import sidecar
 from .files.fallback import save_reply, save_to_fallback
 from .intents import IntentStore
-from .ports import Key, Ports
+from .ports import Key
 from .records import intent_key, read_intent, read_turn, session_name, staged_fact
+from .view import StorePart, View
 
 _NOT_REQUESTED = frozenset({"import", "promotion"})
 _THREAD_MIN_BYTES = 1_000_000
 
 
-class TurnStore(IntentStore):
+class TurnStore(StorePart):
     """
     The part of a library that settles requests.
 
-    Attributes:
-        embeds_metadata: Whether prompt and parameters are written into the files of images.
-        on_settled: Called with each turn that was settled, and whether another program began it.
+    Args:
+        view: The library, and who sees it.
+        intents: Its unsettled requests.
     """
 
-    def __init__(self, ports: Ports) -> None:
-        super().__init__(ports)
-        self.embeds_metadata = False
-        self._received_at: dict[str, dt.datetime] = {}
-        self._staging: set[str] = set()
-        self._staged: dict[str, tuple[ImageRecord, ...]] = {}
-        self.on_settled: Callable[[Turn, bool], object] | None = None
+    def __init__(self, view: View, intents: IntentStore) -> None:
+        super().__init__(view)
+        self._intents = intents
 
     def commit(
         self, turn: Turn, pictures: tuple[ReceivedImage, ...], copies: tuple[ImageRecord, ...] = ()
@@ -66,14 +63,14 @@ class TurnStore(IntentStore):
             with self._import_intent(turn):
                 settled = self._write_record(turn, pictures, copies)
         except StorageError as error:
-            if not pictures or turn.kind in _NOT_REQUESTED or turn.id in self.taken_over:
+            if not pictures or turn.kind in _NOT_REQUESTED or turn.id in self.state.taken_over:
                 raise  # the images are still at their source
             raise save_to_fallback(turn, pictures, error) from error
         name = session_name(self.facts, settled)
         for position, image in enumerate(settled.images if turn.kind != "promotion" else ()):
             self.blobs.annotate(image.file, sidecar.to_dict(settled, position, name))
-        if self.on_settled is not None:
-            self.on_settled(settled, settled.id in self.taken_over)
+        if self.state.on_settled is not None:
+            self.state.on_settled(settled, settled.id in self.state.taken_over)
         return settled
 
     @contextlib.contextmanager
@@ -85,12 +82,12 @@ class TurnStore(IntentStore):
         if turn.kind not in _NOT_REQUESTED:
             yield
             return
-        lease = self.add_intent(turn)
+        lease = self._intents.add(turn)
         try:
             yield
         except BaseException:
             with contextlib.suppress(StorageError):
-                self.discard_intent(turn)
+                self._intents.discard(turn)
             raise
         finally:
             lease.release()
@@ -99,7 +96,7 @@ class TurnStore(IntentStore):
         self, turn: Turn, pictures: tuple[ReceivedImage, ...], copies: tuple[ImageRecord, ...]
     ) -> Turn:
         # The names of all files have the time at which the first image was received.
-        now = self._received_at.get(turn.id) or self.facts.now()
+        now = self.state.received_at.get(turn.id) or self.facts.now()
         staged = self._staged_images(turn)
         new = [
             picture for picture in pictures if not any(_is_same(picture, image) for image in staged)
@@ -111,12 +108,12 @@ class TurnStore(IntentStore):
             *(attrs.evolve(copy, id=self.ids.new(), source="copy") for copy in copies),
         )
         settled = attrs.evolve(turn, images=images, finished=now, version=__version__)
-        lease = self.leases.get(turn.id)
+        lease = self.state.leases.get(turn.id)
         # The commit: before this line the turn is not settled, after it, it is.
         self.facts.settle(settled, None if lease is None else lease.right)
-        self._received_at.pop(turn.id, None)
-        self._staged.pop(turn.id, None)
-        self._staging.discard(turn.id)
+        self.state.received_at.pop(turn.id, None)
+        self.state.staged.pop(turn.id, None)
+        self.state.staging.discard(turn.id)
         return settled
 
     def stage(self, turn: Turn, image: ReceivedImage) -> None:
@@ -130,13 +127,13 @@ class TurnStore(IntentStore):
         earlier = self._staged_images(turn)
         if any(_is_same(image, staged_image) for staged_image in earlier):
             return
-        now = self._received_at.setdefault(turn.id, self.facts.now())
+        now = self.state.received_at.setdefault(turn.id, self.facts.now())
         recorded = self._files_to_reuse(turn)
-        self._staging.add(turn.id)
+        self.state.staging.add(turn.id)
         staged = self._store_image(turn, now, image, recorded)
-        self._staged[turn.id] = (*earlier, staged)
-        self._staging.discard(turn.id)
-        self.facts.extend(intent_key(turn), staged_fact(self._staged[turn.id]))
+        self.state.staged[turn.id] = (*earlier, staged)
+        self.state.staging.discard(turn.id)
+        self.facts.extend(intent_key(turn), staged_fact(self.state.staged[turn.id]))
 
     def _store_image(
         self, turn: Turn, now: dt.datetime, received: ReceivedImage, recorded: set[str] | None
@@ -175,7 +172,7 @@ class TurnStore(IntentStore):
         """
         Write prompt and parameters into an image that was made; None if it stays as it is.
         """
-        if not self.embeds_metadata or turn.kind in _NOT_REQUESTED:
+        if not self.state.embeds_metadata or turn.kind in _NOT_REQUESTED:
             return None
         from imagesession._imaging.embedding import embed  # noqa: PLC0415 - rarely needed
 
@@ -187,7 +184,7 @@ class TurnStore(IntentStore):
         Return the files that records name, if an unrecorded file of the turn may exist from an
         interrupted attempt; None if it cannot.
         """
-        if turn.id not in self.taken_over and turn.id not in self._staging:
+        if turn.id not in self.state.taken_over and turn.id not in self.state.staging:
             return None
         files: set[str] = set()
         # The file of a standalone image has its own id in its name.
@@ -200,8 +197,8 @@ class TurnStore(IntentStore):
         """
         Return the staged images of a turn, including those of an earlier owner.
         """
-        if turn.id in self._staged or turn.id not in self.taken_over:
-            return self._staged.get(turn.id, ())
+        if turn.id in self.state.staged or turn.id not in self.state.taken_over:
+            return self.state.staged.get(turn.id, ())
         intent = read_intent(self.facts, intent_key(turn))
         return () if intent is None else intent.staged
 

@@ -12,12 +12,12 @@ import hashlib
 import json
 
 from imagesession._engine.coerce import as_id
-from imagesession._engine.store import Upload
+from imagesession._engine.provider_store import Upload
 from imagesession.errors import StorageError
 
 from .ports import Key, Lease
-from .records import StorePart
 from .strict_reader import parse_object
+from .view import StorePart
 
 # A file must not expire while its request is under way.
 _MARGIN = dt.timedelta(minutes=10)
@@ -28,7 +28,7 @@ class UploadStore(StorePart):
     The part of a library that remembers uploaded images.
     """
 
-    def find_upload(self, sha256: str, provider: str, at: dt.datetime) -> Upload | None:
+    def find(self, sha256: str, provider: str, at: dt.datetime) -> Upload | None:
         try:
             upload = parse_object(self.facts.get(_key(sha256, provider)) or b"{}")
             expires = dt.datetime.fromisoformat(upload["expires"])
@@ -38,10 +38,10 @@ class UploadStore(StorePart):
         except (StorageError, ValueError, LookupError, TypeError):
             return None
 
-    def begin_upload(self, sha256: str, provider: str) -> Lease | None:
+    def begin(self, sha256: str, provider: str) -> Lease | None:
         return self.rights.hold(f"upload {_key(sha256, provider).id}")
 
-    def record_upload(self, sha256: str, provider: str, upload: Upload) -> None:
+    def record(self, sha256: str, provider: str, upload: Upload) -> None:
         members = {
             "provider": provider,
             "file_id": upload.file_id,
@@ -50,7 +50,7 @@ class UploadStore(StorePart):
         with contextlib.suppress(StorageError):
             self.facts.replace(_key(sha256, provider), json.dumps(members).encode("ascii"))
 
-    def invalidate_upload(self, sha256: str, provider: str) -> None:
+    def invalidate(self, sha256: str, provider: str) -> None:
         with contextlib.suppress(StorageError):
             self.facts.drop(_key(sha256, provider))
 

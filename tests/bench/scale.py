@@ -27,7 +27,7 @@ from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._domain.wording import fold
-from imagesession._engine.store import ImageQuery, SpendingQuery
+from imagesession._engine.image_store import ImageQuery, SpendingQuery
 from imagesession._store import codec
 from imagesession._store.disk import index_schema
 from imagesession._store.disk.database import INDEX_VERSION
@@ -233,7 +233,7 @@ def questions(store: LibraryStore, content: Content) -> dict[str, Callable[[int]
     """
     Return what is asked; each takes the number of the round, so that nothing is asked twice.
     """
-    index, facts = store.index, store.facts
+    index, facts = store.ports.index, store.ports.facts
     middle = content.count // 2
 
     def page(**query: Any) -> object:
@@ -244,13 +244,13 @@ def questions(store: LibraryStore, content: Content) -> dict[str, Callable[[int]
             _TURN, id=store.new_id().id, session=content.session_id(middle), images=(),
             idempotency_key=f"new {number}", status="pending",
         )  # fmt: skip
-        lease = store.write_intent(turn)
-        store.discard_intent(turn)
+        lease = store.intents.write(turn)
+        store.intents.discard(turn)
         lease.release()  # type: ignore[union-attr] # a lease
 
     def open_session(number: int) -> None:
-        record = store.find_session(content.session_id(middle + number * PER_SESSION))
-        assert len(store.tree(record).turns) == PER_SESSION
+        record = store.sessions.find(content.session_id(middle + number * PER_SESSION))
+        assert len(store.sessions.tree(record).turns) == PER_SESSION
 
     return {
         "a page of images": lambda _: page(),
@@ -311,7 +311,7 @@ def main(kind: str, few: int = 10_000, many: int = 1_000_000) -> None:
                 filling = seconds_of(partial(fill_folder, folder, content))
                 place = str(folder)
             stores.append(open_store(place, {}))
-            first = seconds_of(lambda: stores[-1].index.page(ImageQuery(limit=50)))
+            first = seconds_of(lambda: stores[-1].ports.index.page(ImageQuery(limit=50)))
             print(
                 f"{content.count:,}: filled in {filling:.0f} s, first page in {first:.2f} s",
                 flush=True,

@@ -269,9 +269,9 @@ def test_costs_can_be_left_out(session: Any, tmp_path: Path) -> None:
     With `costs=False` no price stands on the sheet: not below images, in the total or the footer.
     """
     store = open_library(session.images()[0].path.parents[1])
-    record = store.find_session(session.id)
+    record = store.sessions.find(session.id)
     for costs in (True, False):
-        content = build_sheet(store, record, store.tree(record), costs=costs)
+        content = build_sheet(store, record, store.sessions.tree(record), costs=costs)
         words = " ".join((*content.facts, content.note, *(card.facts for card in content.cards)))
         assert ("$" in words) == costs
         assert ("price" in words) == costs

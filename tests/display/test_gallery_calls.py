@@ -38,7 +38,7 @@ def run_call(studio: Studio, image: SavedImage) -> tuple[str, SavedImage]:
     Run an image's code snippet; return the snippet and the new image.
     """
     library = open_library(Path(studio.library))
-    session = None if image.session_id is None else library.find_session(image.session_id)
+    session = None if image.session_id is None else library.sessions.find(image.session_id)
     call = code_for(image.turn, session)
     exec(call, {"studio": studio})  # noqa: S102 - that is what it is for
     return call, studio.images.list(limit=1)[0]

@@ -61,7 +61,7 @@ def forget() -> None:
         del self
         return attrs.evolve(record, **news)
 
-    BatchStore.update_batch = update_in_memory  # type: ignore[method-assign]
+    BatchStore.update = update_in_memory  # type: ignore[method-assign]
 
 
 def hurry() -> None:
@@ -71,7 +71,7 @@ def hurry() -> None:
     settle = vars(reconcile)["_settle"]
 
     def settle_early(record: BatchRecord, config: StudioConfig) -> Workflow[frozenset[str]]:
-        yield from StoreCall(lambda store: store.update_batch(record, {"settled": True}))
+        yield from StoreCall(lambda store: store.batches.update(record, {"settled": True}))
         busy: frozenset[str] = yield from settle(record, config)
         return busy
 

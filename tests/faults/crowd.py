@@ -29,7 +29,7 @@ from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
 from imagesession._fake_openai.sketch import SketchState
 from imagesession._runtime import threads
-from imagesession._store.library import LibraryStore
+from imagesession._store.sessions import SessionStore
 from imagesession.testing import FakeOpenAI, serve
 from tests.bench.server import FixedSketcher, noise, run_module
 from tests.faults.pace import HANG, Pace
@@ -147,14 +147,14 @@ def mix() -> None:
     """
     Let every session see the turns of the first one.
     """
-    real = LibraryStore.tree
+    real = SessionStore.tree
     first: list[SessionRecord] = []
 
-    def tree(library: LibraryStore, record: SessionRecord) -> Tree:
+    def tree(store: SessionStore, record: SessionRecord) -> Tree:
         first.append(record)
-        return real(library, first[0])
+        return real(store, first[0])
 
-    pytest.MonkeyPatch().setattr(LibraryStore, "tree", tree)
+    pytest.MonkeyPatch().setattr(SessionStore, "tree", tree)
 
 
 @contextlib.contextmanager

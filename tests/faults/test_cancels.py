@@ -25,7 +25,7 @@ from imagesession import AsyncStudio, ImageSession, Studio
 from imagesession._domain.turn import ProviderState
 from imagesession._runtime import interpreter
 from imagesession._store.disk.rights import DiskLease, DiskRights
-from imagesession._store.library import LibraryStore
+from imagesession._store.intents import IntentStore
 from imagesession.testing import tiny_image
 from tests.faults.billing import Audit, Till, audit, unsettled
 from tests.faults.pace import HANG
@@ -305,7 +305,7 @@ def test_ctrl_c_before_a_later_turn_is_written_is_ctrl_c(
         session = studio.session("a tea shop")
         session.generate("a teapot")
         with monkeypatch.context() as patch:
-            patch.setattr(LibraryStore, "write_intent", press)
+            patch.setattr(IntentStore, "write", press)
             with pytest.raises(KeyboardInterrupt):
                 session.generate("bluer")
         assert session.generate("bluer").path.is_file()

@@ -492,7 +492,7 @@ def test_real_disk_is_read_only(small_disk: Path, provider: FakeOpenAI) -> None:
 
 
 def _id_or_error(turn: Any, response_id: str) -> Any:
-    yield from StoreCall(lambda store: store.record_response_id(turn, response_id))
+    yield from StoreCall(lambda store: store.intents.record_response_id(turn, response_id))
 
 
 def _unchanged(_: object, __: object, error: StorageError) -> StorageError:

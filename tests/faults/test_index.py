@@ -20,7 +20,7 @@ from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
 from imagesession._engine.http import ReceivedImage
-from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery
+from imagesession._engine.image_store import CostTotals, ImageQuery, SpendingQuery
 from imagesession._store.disk.database import Database
 from imagesession._store.disk.layout import Layout
 from imagesession._store.disk.library import open_library
@@ -102,8 +102,10 @@ def keep(library: LibraryStore, number: int, session: str | None) -> None:
         started=begun.at,
         cost=Cost(mainline=0.001, image=0.01 * number, prices=begun.at.date()),
     )
-    lease = library.write_intent(turn)
-    library.commit(turn, (ReceivedImage(data=tiny_image(colour=(number, 0, 0)), facts=FACTS),))
+    lease = library.intents.write(turn)
+    library.turns.commit(
+        turn, (ReceivedImage(data=tiny_image(colour=(number, 0, 0)), facts=FACTS),)
+    )
     assert not isinstance(lease, Turn)
     lease.release()
 
@@ -114,18 +116,18 @@ def ask(sample: SampleLibrary) -> Answers:
     """
     library = open_library(sample.root)
     pages = [
-        library.list_images(ImageQuery(limit=1000, session=session))
+        library.images.list(ImageQuery(limit=1000, session=session))
         for session in (None, *sample.sessions)
     ]
     ids = [tuple(turn.images[position].id for turn, position in page) for page in pages]
-    found = [library.find_image(text) for text in ids[0]]
+    found = [library.images.find(text) for text in ids[0]]
     return Answers(
         listed=ids[0],
         by_session=tuple(ids[1:]),
-        found=tuple(library.read(turn.images[position]) for turn, position in found),
-        spent=library.spending(SpendingQuery(by="session")),
-        sessions=tuple(record.id for record in library.list_sessions()),
-        named=tuple(library.find_session(f"name of {text}").id for text in sample.sessions),
+        found=tuple(library.images.read(turn.images[position]) for turn, position in found),
+        spent=library.images.spending(SpendingQuery(by="session")),
+        sessions=tuple(record.id for record in library.sessions.list()),
+        named=tuple(library.sessions.find(f"name of {text}").id for text in sample.sessions),
     )
 
 
@@ -138,7 +140,7 @@ def sample(tmp_path: Path) -> SampleLibrary:
     sessions: list[str] = []
     for _ in range(3):
         begun = library.new_id()
-        library.save_session(
+        library.sessions.save(
             SessionRecord(
                 id=begun.id, description="x", name=f"name of {begun.id}", created=begun.at
             )
@@ -305,9 +307,9 @@ def test_open_library_survives_damage(sample: SampleLibrary) -> None:
     assert sample.before is not None
     for number, damage in enumerate((truncate, delete, empty, replace)):
         sample.mend()
-        library.list_images(ImageQuery())
+        library.images.list(ImageQuery())
         damage(sample, random.Random(number))  # noqa: S311 - chance is to be the same every time
-        listed = library.list_images(ImageQuery(limit=1000))
+        listed = library.images.list(ImageQuery(limit=1000))
         assert tuple(turn.images[at].id for turn, at in listed) == sample.before.listed
 
 

@@ -460,7 +460,7 @@ class LibraryMachine(RuleBasedStateMachine):
         Claim the requests that a program left; meanwhile nobody else settles them.
         """
         with contextlib.closing(open_store(self.library, {})) as store:
-            held = [store.acquire_lease(request.turn) for request in store.pending()]
+            held = [store.intents.acquire(request.turn) for request in store.intents.pending()]
             assert None not in held
             assert len(self.studios[1].recover(timeout=0).still_pending) == len(held)
             for lease in held:

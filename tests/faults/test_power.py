@@ -23,7 +23,7 @@ from imagesession import Studio
 from imagesession._domain.tree import HeadMove
 from imagesession._domain.turn import Turn
 from imagesession._engine.http import ReceivedImage
-from imagesession._engine.store import ImageQuery
+from imagesession._engine.image_store import ImageQuery
 from imagesession._fake_openai.sketch import SketchState
 from imagesession._store import codec
 from imagesession._store.disk import blobs
@@ -31,6 +31,7 @@ from imagesession._store.disk.facts import DiskFacts
 from imagesession._store.disk.layout import Layout
 from imagesession._store.disk.library import open_library
 from imagesession._store.files import atomic_write, safe_open
+from imagesession._store.intents import IntentStore
 from imagesession._store.library import LibraryStore
 from imagesession._store.ports import Lease
 from imagesession.errors import ImageSessionError
@@ -136,13 +137,13 @@ def live(root: Path, monkeypatch: pytest.MonkeyPatch) -> Life:
     """
     trace: Trace = []
     provider = Listener(trace.append)
-    note = LibraryStore.record_response_id
+    note = IntentStore.record_response_id
 
-    def noting(self: LibraryStore, turn: Turn, response_id: str) -> None:
+    def noting(self: IntentStore, turn: Turn, response_id: str) -> None:
         note(self, turn, response_id)
         trace.append(Noted(turn.id, response_id))
 
-    monkeypatch.setattr(LibraryStore, "record_response_id", noting)
+    monkeypatch.setattr(IntentStore, "record_response_id", noting)
     with Watcher(root, after=trace.append).watching():
         studio = Studio.offline(root, provider=provider)
         session = studio.session("a tea shop", name="tea")
@@ -156,7 +157,7 @@ def live(root: Path, monkeypatch: pytest.MonkeyPatch) -> Life:
         keep(session.generate("bluer"))
         keep(studio.product("a mug"))
         session.undo()
-        trace.append(Moved(session.id, dict(open_library(root).find_session(session.id).moves)))
+        trace.append(Moved(session.id, dict(open_library(root).sessions.find(session.id).moves)))
         keep(session.generate("redder"))
     return Life(trace, provider)
 
@@ -195,10 +196,10 @@ class Seen:
         Open a library, and read its content.
         """
         library = open_library(root)
-        found = library.list_images(ImageQuery(limit=100))
+        found = library.images.list(ImageQuery(limit=100))
         return cls(
             library,
-            ids={pending.turn.id: pending.response_id for pending in library.pending()},
+            ids={pending.turn.id: pending.response_id for pending in library.intents.pending()},
             settled={path.stem for path in Layout(Path(library.address)).turns.rglob("*.json")},
             listed={turn.images[position].id for turn, position in found},
         )
@@ -209,9 +210,9 @@ class Seen:
         """
         match mark:
             case Started(session):
-                return self.library.find_session(session).id == session
+                return self.library.sessions.find(session).id == session
             case Moved(session, moves):
-                return dict(self.library.find_session(session).moves) == moves
+                return dict(self.library.sessions.find(session).moves) == moves
             case Sent(turn):
                 return turn in self.ids or turn in self.settled
             case Noted(turn, response_id):
@@ -240,7 +241,7 @@ def _halves(library: LibraryStore) -> Iterator[str]:
             if hashlib.sha256(data).hexdigest() != image.sha256:
                 yield "a picture is not what its record says"
     for file in Layout(Path(library.address)).sessions.glob("*.json"):
-        library.tree(library.find_session(file.stem))
+        library.sessions.tree(library.sessions.find(file.stem))
 
 
 def not_recovered(root: Path, marks: tuple[Mark, ...], life: Life) -> Iterator[str]:

@@ -22,8 +22,8 @@ from imagesession._domain.image_header import ImageHeader
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import Turn
 from imagesession._engine.http import ReceivedImage
+from imagesession._engine.image_store import SpendingQuery
 from imagesession._engine.leases import BudgetReservation
-from imagesession._engine.store import SpendingQuery
 from imagesession._store.disk.layout import Layout
 from imagesession._store.disk.library import open_library
 from imagesession._store.library import LibraryStore
@@ -68,7 +68,7 @@ def request(
         idempotency_key=idempotency_key,
     )
     estimate = CostEstimate(low=needs / 2, high=needs)
-    made = library.write_intent(turn, BudgetReservation(budget=budget, estimate=estimate))
+    made = library.intents.write(turn, BudgetReservation(budget=budget, estimate=estimate))
     return made if isinstance(made, Turn) else turn
 
 
@@ -79,7 +79,7 @@ def settle(library: LibraryStore, turn: Turn, dollars: float | None, *, drew: bo
     cost = Cost(mainline=0.0, image=dollars, prices=TODAY, unknown=() if dollars else ("why",))
     status: Any = "completed" if drew else "failed"
     done = attrs.evolve(turn, status=status, cost=cost)
-    return library.commit(done, (PNG,) if drew else ())
+    return library.turns.commit(done, (PNG,) if drew else ())
 
 
 def room(library: LibraryStore, budget: Budget, session: str | None = None) -> int:
@@ -116,7 +116,7 @@ def test_settled_turns_count_their_real_cost(library: LibraryStore) -> None:
     budget = Budget(per_day=4.0)
     settle(library, request(library, budget, 3.0), 0.5)
     settle(library, request(library, budget, 3.0), 0.5)
-    list(library.spending(SpendingQuery()))
+    list(library.images.spending(SpendingQuery()))
     settle(library, request(library, budget, 3.0), 1.0)
     assert room(library, budget) == 2
 
@@ -127,7 +127,7 @@ def test_discarded_intent_releases_its_reservation(library: LibraryStore) -> Non
     """
     budget = Budget(per_day=2.0)
     for _ in range(5):
-        library.discard_intent(request(library, budget, 2.0))
+        library.intents.discard(request(library, budget, 2.0))
     assert room(library, budget) == 2
 
 
@@ -230,7 +230,7 @@ def request(session):
         started=begun.at,
         reserved=1.0,
     )
-    library.write_intent(turn, reservation)
+    library.intents.write(turn, reservation)
 
 
 print("ready", flush=True)
@@ -310,7 +310,7 @@ def test_idempotency_key_is_admitted_once(
     assert {error.turn_id for error in reported} == {passed[0].id}
     made = settle(library, passed[0], 1.0)
     assert request(library, budget, idempotency_key="poster").images == made.images
-    library.find_intent("poster")
+    library.intents.completed_under("poster")
     assert request(library, budget, idempotency_key="poster").images == made.images
     assert request(library, budget, idempotency_key="another").images == ()
 
@@ -322,7 +322,7 @@ def test_idempotency_key_of_a_failed_turn_is_free(library: LibraryStore) -> None
     budget = Budget(per_day=100.0)
     for _ in range(2):
         settle(library, request(library, budget, idempotency_key="poster"), 1.0, drew=False)
-    library.find_intent("poster")
+    library.intents.completed_under("poster")
     assert request(library, budget, idempotency_key="poster").status == "pending"
 
 

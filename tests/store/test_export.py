@@ -443,9 +443,9 @@ def test_any_session_round_trips(turns: list[Turn], record: SessionRecord) -> No
     with tempfile.TemporaryDirectory() as folder:
         here, there = open_library(Path(folder) / "here"), open_library(Path(folder) / "there")
         kept = keep(here, turns, record, tiny_image())
-        first, _ = here.export_session(kept.id, f"{folder}/first")
-        assert there.import_session(first) == attrs.evolve(kept, owner=None)
-        second, _ = there.export_session(kept.id, f"{folder}/second")
+        first, _ = here.exports.export_session(kept.id, f"{folder}/first")
+        assert there.exports.import_session(first) == attrs.evolve(kept, owner=None)
+        second, _ = there.exports.export_session(kept.id, f"{folder}/second")
         assert files(Path(first)) == files(Path(second))
 
 
@@ -624,15 +624,17 @@ def test_concurrent_imports_import_once(
 
     def attempt() -> None:
         try:
-            imported.append(open_library(tmp_path / "shared").import_session(exported))
+            imported.append(open_library(tmp_path / "shared").exports.import_session(exported))
         except InvalidRequestError as error:
             errors.append(error)
 
     in_threads([attempt] * 4)
     assert (len(imported), len(errors)) == (1, 3)
     library = open_library(tmp_path / "shared")
-    images = [image for turn in library.tree(imported[0]).turns.values() for image in turn.images]
-    assert [export_format.digest(library.read(image)) for image in images] == [
+    images = [
+        image for turn in library.sessions.tree(imported[0]).turns.values() for image in turn.images
+    ]
+    assert [export_format.digest(library.images.read(image)) for image in images] == [
         image.sha256 for image in images
     ]
     assert len(list((tmp_path / "shared").glob("*/session_*.png"))) == len(images) - 2
@@ -1135,15 +1137,15 @@ def test_damaged_zip_is_refused_or_imported_unchanged(data: st.DataObject) -> No
     with tempfile.TemporaryDirectory() as folder:
         here, there = open_library(Path(folder) / "here"), open_library(Path(folder) / "there")
         record = SessionRecord(id=OLD_ID, description="x", created=timestamp_of(OLD_ID))
-        here.save_session(record)
-        path = Path(here.export_session(record.id, f"{folder}/out.zip")[0])
+        here.sessions.save(record)
+        path = Path(here.exports.export_session(record.id, f"{folder}/out.zip")[0])
         whole = bytearray(path.read_bytes())
         for _ in range(data.draw(st.integers(1, 3))):
             whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
         path.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
         try:
-            found = there.import_session(path)
+            found = there.exports.import_session(path)
         except (InvalidRequestError, StorageError):
-            assert there.list_sessions() == ()
+            assert there.sessions.list() == ()
         else:
-            assert found == here.find_session(record.id)
+            assert found == here.sessions.find(record.id)

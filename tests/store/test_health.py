@@ -21,8 +21,9 @@ from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import Turn
 from imagesession._engine import health
 from imagesession._engine.effects import GetProviderName, NewId, StoreCall
+from imagesession._engine.image_store import ImageQuery
 from imagesession._engine.request import StudioConfig
-from imagesession._engine.store import IdAndTime, ImageQuery
+from imagesession._engine.store import IdAndTime
 from imagesession._store.disk.health import run_checks
 from imagesession._store.disk.index import DiskIndex
 from imagesession._store.disk.layout import Layout
@@ -267,13 +268,13 @@ def test_turns_settled_meanwhile_are_not_missed(tmp_path: Path) -> None:
     A turn that another program has just settled is in the journal, and does not count as missing.
     """
     library = open_library(tmp_path / "library")
-    library.list_images(ImageQuery())
+    library.images.list(ImageQuery())
     begun = library.new_id()
     turn = Turn(
         id=begun.id, prompt="x", options=GenerateOptions(), started=begun.at, status="completed"
     )
-    library.write_intent(turn)
-    library.commit(turn, ())
+    library.intents.write(turn)
+    library.turns.commit(turn, ())
     layout = Layout(Path(library.address))
     found = run_checks(layout, DiskIndex(layout), tuple, verify=False)
     assert states(HealthReport(checks=found)) == {}
@@ -339,9 +340,9 @@ def interrupted(library: Path, response_id: str | None, started: dt.datetime) ->
     """
     store = open_library(library)
     turn = Turn(id=store.new_id().id, prompt="x", options=GenerateOptions(), started=started)
-    lease = store.write_intent(turn)
+    lease = store.intents.write(turn)
     if response_id is not None:
-        store.record_response_id(turn, response_id)
+        store.intents.record_response_id(turn, response_id)
     assert not isinstance(lease, Turn)
     lease.release()
     return turn
@@ -391,7 +392,7 @@ def test_running_request_is_ok(studio: Any) -> None:
     store = open_library(studio.library)
     begun = store.new_id()
     turn = Turn(id=begun.id, prompt="x", options=GenerateOptions(), started=begun.at)
-    lease = store.write_intent(turn)
+    lease = store.intents.write(turn)
     assert "1 belong to running programs." in finds(studio, "requests", "ok").message
     assert not isinstance(lease, Turn)
     lease.release()

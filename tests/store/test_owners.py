@@ -23,12 +23,13 @@ import pytest
 from imagesession._domain.budget import Budget
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
+from imagesession._engine.image_store import ImageQuery, SpendingQuery
 from imagesession._engine.leases import BudgetReservation
-from imagesession._engine.store import ImageQuery, SpendingQuery
 from imagesession._store import admission
-from imagesession._store.intents import IntentLease, IntentStore
+from imagesession._store.intents import IntentStore
 from imagesession._store.library import LibraryStore
-from imagesession._store.ports import Blobs, Facts, Key
+from imagesession._store.ports import Key
+from imagesession._store.view import IntentLease
 from imagesession.errors import BudgetExceededError, NotFoundError
 from tests.store.contract.implementations import IMPLEMENTATIONS, Implementation
 from tests.store.contract.promises import together
@@ -59,7 +60,7 @@ sys.stdin.readline()
 for number in range(12):
     store = LibraryStore(ports).seen_by(("ann", "Ann")[number % 2])
     try:
-        granted.append(store.write_intent(new_turn(store, owner=store.owner), RESERVATION))
+        granted.append(store.intents.write(new_turn(store, owner=store.owner), RESERVATION))
     except BudgetExceededError:
         pass
 print(sum(lease.turn.owner == "ann" for lease in granted), len(granted), flush=True)
@@ -84,7 +85,7 @@ def new_session(store: LibraryStore, name: str) -> SessionRecord:
     record = SessionRecord(
         id=new.id, owner=new.owner, description="x", name=name, created=new.at, version="x"
     )
-    store.save_session(record)
+    store.sessions.save(record)
     return record
 
 
@@ -92,7 +93,7 @@ def settled(store: LibraryStore, session: str | None = None) -> Turn:
     """
     Make a turn of a store's owner, from its intent to its record.
     """
-    lease = store.write_intent(new_turn(store, owner=store.owner, session=session))
+    lease = store.intents.write(new_turn(store, owner=store.owner, session=session))
     assert isinstance(lease, IntentLease)
     turn = settle(store, lease.turn)
     lease.release()
@@ -155,11 +156,11 @@ class World:
         ]  # fmt: skip
         if store.owner is not None and of_others:
             with pytest.raises(NotFoundError):
-                store.find_targets(verb, images=[self.choose.choice(sorted(of_others))])
+                store.targets.find(verb, images=[self.choose.choice(sorted(of_others))])
         source = model.in_bin if verb == "restore" else model.images
         if source:
             image = self.choose.choice(sorted(source))
-            store.begin_removal(verb, store.find_targets(verb, images=[image]))
+            store.removals.begin(verb, store.targets.find(verb, images=[image]))
             source.discard(image)
             target = {"delete": model.in_bin, "restore": model.images}.get(verb, set())
             target.add(image)
@@ -179,29 +180,29 @@ class World:
             assert see(store) == model
             for image in sorted(whole.images - model.images)[:2]:
                 with pytest.raises(NotFoundError):
-                    store.find_image(image)
+                    store.images.find(image)
             for session in sorted(whole.sessions - model.sessions):
-                assert store.read_session(session) is None
+                assert store.sessions.read(session) is None
 
 
 def see(store: LibraryStore) -> Model:
     """
     Look at all that lists or finds something.
     """
-    listed = [turn.images[at].id for turn, at in store.list_images(ImageQuery(limit=500))]
-    assert {image for _, _, image in store.locate_images(ImageQuery(limit=500))} == set(listed)
-    assert all(store.find_image(image)[0].images for image in listed)
-    binned = store.list_images(ImageQuery(limit=500, deleted=True))
+    listed = [turn.images[at].id for turn, at in store.images.list(ImageQuery(limit=500))]
+    assert {image for _, _, image in store.images.locate(ImageQuery(limit=500))} == set(listed)
+    assert all(store.images.find(image)[0].images for image in listed)
+    binned = store.images.list(ImageQuery(limit=500, deleted=True))
     in_bin = {turn.images[at].id for turn, at in binned}
-    assert {item for ids in store.bin_content(None).values() for item in ids} == in_bin
-    sessions = {record.id for record in store.list_sessions()}
-    named = {record.id for name in "xy" for record in store.sessions_named(name)}
+    assert {item for ids in store.targets.in_bin(None).values() for item in ids} == in_bin
+    sessions = {record.id for record in store.sessions.list()}
+    named = {record.id for name in "xy" for record in store.sessions.named(name)}
     active = {
-        item.session_id for item in store.active_sessions(dt.datetime(2000, 1, 1, tzinfo=dt.UTC))
+        item.session_id for item in store.sessions.active(dt.datetime(2000, 1, 1, tzinfo=dt.UTC))
     }
     assert named == active == sessions
-    assert store.count_sessions() == len(sessions)
-    totals = [store.spending(SpendingQuery(by=by)) for by in GROUPS]
+    assert store.sessions.count() == len(sessions)
+    totals = [store.images.spending(SpendingQuery(by=by)) for by in GROUPS]
     counts = {sum(each.turns for each in groups) for groups in totals}
     assert len(counts) == 1
     return Model(sessions=sessions, images=set(listed), in_bin=in_bin, turns=counts.pop())
@@ -234,22 +235,22 @@ def test_requests_under_way_are_seen_by_their_owner(kept: Implementation) -> Non
     whole = LibraryStore(kept.open())
     ann, bob = whole.seen_by("ann"), whole.seen_by("bob")
     turn, failed = (new_turn(ann, owner="ann") for _ in range(2))
-    lease = ann.write_intent(turn)
+    lease = ann.intents.write(turn)
     assert isinstance(lease, IntentLease)
-    ann.commit(attrs.evolve(failed, status="failed"), ())
+    ann.turns.commit(attrs.evolve(failed, status="failed"), ())
     long_ago = json.dumps({"session": None, "at": 0.0}).encode()
-    whole.facts.replace(Key("provider", f"unaccepted.{failed.id}"), long_ago)
-    assert bob.pending() == ()
-    assert bob.unaccepted() == bob.unsettled_turns([turn.id]) == ()
-    assert bob.read_turns(None, [failed.id]) == ()
-    assert [request.turn.id for request in whole.pending()] == [turn.id]
-    assert ann.unsettled_turns([turn.id]) == (turn,)
-    assert [item.id for item in ann.unaccepted()] == [failed.id]
-    assert whole.unaccepted() == ()
-    assert bob.knows_turn(turn.id)
+    whole.ports.facts.replace(Key("provider", f"unaccepted.{failed.id}"), long_ago)
+    assert bob.intents.pending() == ()
+    assert bob.intents.unaccepted() == bob.intents.unsettled([turn.id]) == ()
+    assert bob.images.read_turns(None, [failed.id]) == ()
+    assert [request.turn.id for request in whole.intents.pending()] == [turn.id]
+    assert ann.intents.unsettled([turn.id]) == (turn,)
+    assert [item.id for item in ann.intents.unaccepted()] == [failed.id]
+    assert whole.intents.unaccepted() == ()
+    assert bob.intents.knows(turn.id)
     lease.release()
-    assert bob.orphaned_intents() == ()
-    assert [request.turn.id for request in ann.orphaned_intents()] == [turn.id]
+    assert bob.intents.orphans() == ()
+    assert [request.turn.id for request in ann.intents.orphans()] == [turn.id]
 
 
 class KilledError(BaseException):
@@ -285,11 +286,12 @@ def erase_and_die(kept: Implementation, last: int) -> bool:
     """
     Erase an owner in a program that ends before a write; tell whether it came to its end.
     """
-    store, steps = LibraryStore(kept.open()), itertools.count(1)
-    store.facts = cast("Facts", Dying(store.facts, steps, last))
-    store.blobs = cast("Blobs", Dying(store.blobs, steps, last))
+    ports, steps = cast("Any", kept.open()), itertools.count(1)
+    ports.facts = Dying(ports.facts, steps, last)
+    ports.blobs = Dying(ports.blobs, steps, last)
+    store = LibraryStore(ports)
     try:
-        store.begin_removal("erase", store.content_of("ann"), forgets_owner=True)
+        store.removals.begin("erase", store.targets.of_owner("ann"), forgets_owner=True)
     except KilledError:
         return False
     return True
@@ -311,18 +313,18 @@ def test_interrupted_erasure_of_an_owner_is_finished(kept: Implementation) -> No
         settled(ann, session)
         settled(ann)
         binned = settled(ann).images[0].id
-        ann.begin_removal("delete", ann.find_targets("delete", images=[binned]))
-        before, spent = see(ann), whole.spending(SpendingQuery())
+        ann.removals.begin("delete", ann.targets.find("delete", images=[binned]))
+        before, spent = see(ann), whole.images.spending(SpendingQuery())
         is_whole = erase_and_die(kept, last)
-        LibraryStore(kept.open()).finish_removals()
+        LibraryStore(kept.open()).removals.finish_all()
         left.append(see(ann) != Model())
         assert see(ann) == (before if left[-1] else Model())
-        assert whole.spending(SpendingQuery()) == spent
+        assert whole.images.spending(SpendingQuery()) == spent
         assert see(bob) == theirs
-        assert list(whole.facts.scan("removal")) == []
+        assert list(whole.ports.facts.scan("removal")) == []
         if is_whole:
             break
-        whole.begin_removal("erase", whole.content_of("ann"), forgets_owner=True)
+        whole.removals.begin("erase", whole.targets.of_owner("ann"), forgets_owner=True)
     assert left[0]
     assert not left[-1]
     assert len(left) > 12
@@ -339,7 +341,7 @@ def granted_together(kept: Implementation) -> list[Turn]:
         store = whole.seen_by((None, "ann", "Ann")[number % 3])
         for _ in range(2):
             with contextlib.suppress(BudgetExceededError):
-                lease = store.write_intent(new_turn(store, owner=store.owner), RESERVATION)
+                lease = store.intents.write(new_turn(store, owner=store.owner), RESERVATION)
                 assert isinstance(lease, IntentLease)
                 granted.append(lease)
                 if number % 2:
@@ -365,18 +367,18 @@ def test_quota_that_is_checked_before_it_is_reserved_is_exceeded(
     gets more than the quota.
     """
 
-    def write_intent(store: IntentStore, turn: Turn, reservation: Any = None) -> IntentLease:
+    def write(store: IntentStore, turn: Turn, reservation: Any = None) -> IntentLease:
         admission.admit(store.ports, (turn,), reservation)
         barrier.wait()
-        return store.add_intent(turn)
+        return store.add(turn)
 
     barrier = threading.Barrier(20, timeout=30)
-    monkeypatch.setattr(IntentStore, "write_intent", write_intent)
+    monkeypatch.setattr(IntentStore, "write", write)
     granted: list[Turn] = []
     whole = LibraryStore(IMPLEMENTATIONS["memory"](tmp_path).open()).seen_by("ann")
 
     def ask(_: int) -> None:
-        lease = whole.write_intent(new_turn(whole, owner="ann"), RESERVATION)
+        lease = whole.intents.write(new_turn(whole, owner="ann"), RESERVATION)
         assert isinstance(lease, IntentLease)
         granted.append(lease.turn)
 

@@ -218,13 +218,13 @@ def test_repair_whatever_the_library_is_kept_on(kept: Any) -> None:
     """
     store = LibraryStore(kept.open())
     turn = new_turn(store)
-    store.write_intent(turn)
+    store.intents.write(turn)
     settled = settle(store, turn)
-    assert "no record" in store.repair().message
-    store.facts.drop(turn_key(settled))
-    store.facts.drop(intent_key(settled))
-    assert settled.id in store.repair().message
-    assert store.find_image(settled.images[0].id) == (settled, 0)
+    assert "no record" in store.repairs.repair().message
+    store.ports.facts.drop(turn_key(settled))
+    store.ports.facts.drop(intent_key(settled))
+    assert settled.id in store.repairs.repair().message
+    assert store.images.find(settled.images[0].id) == (settled, 0)
 
 
 @given(strategies.turns.filter(lambda turn: bool(turn.images)), st.none() | strategies.texts)

@@ -22,7 +22,7 @@ from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import HeadMove
 from imagesession._domain.turn import Turn, is_id
 from imagesession._engine.http import ReceivedImage
-from imagesession._engine.store import ImageQuery, SpendingQuery
+from imagesession._engine.image_store import ImageQuery, SpendingQuery
 from imagesession._store.disk.database import Database
 from imagesession._store.disk.index import MAX_PENDING_IN_LOOKUPS
 from imagesession._store.disk.index_schema import page
@@ -73,9 +73,9 @@ def settle(
         started=begun.at,
         idempotency_key=idempotency_key,
     )
-    library.write_intent(turn)
-    library.record_response_id(turn, "resp_1")
-    return library.commit(turn, (PNG,) * pictures)
+    library.intents.write(turn)
+    library.intents.record_response_id(turn, "resp_1")
+    return library.turns.commit(turn, (PNG,) * pictures)
 
 
 def start(library: LibraryStore) -> SessionRecord:
@@ -84,7 +84,7 @@ def start(library: LibraryStore) -> SessionRecord:
     """
     begun = library.new_id()
     record = SessionRecord(id=begun.id, description="x", created=begun.at)
-    library.save_session(record)
+    library.sessions.save(record)
     return record
 
 
@@ -92,7 +92,7 @@ def listed(library: LibraryStore) -> list[str]:
     """
     Return the ids of all images, the latest first.
     """
-    found = library.list_images(ImageQuery(limit=1000))
+    found = library.images.list(ImageQuery(limit=1000))
     return [turn.images[position].id for turn, position in found]
 
 
@@ -106,7 +106,7 @@ def test_images_have_readable_names(library: LibraryStore) -> None:
     stamp = f"{first.finished:%Y%m%dT%H%M%SZ}"
     assert names == [f"session_{session[-8:].lower()}_{stamp}_{number:02}.png" for number in (1, 2)]
     assert all(image.file.startswith("general/") for image in first.images)
-    assert Path(library.path(first.images[0])).read_bytes() == PNG.data
+    assert Path(library.images.path(first.images[0])).read_bytes() == PNG.data
 
 
 def test_everything_is_private(library: LibraryStore) -> None:
@@ -209,7 +209,7 @@ def test_changed_record_is_flushed_before_it_replaces(
             return real(*args)
 
         monkeypatch.setattr(os, name, watched)
-    library.update_session(record.id, lambda known: attrs.evolve(known, name="new"))
+    library.sessions.update(record.id, lambda known: attrs.evolve(known, name="new"))
     assert steps == ["fsync", "replace", "fsync"]
 
 
@@ -254,7 +254,7 @@ def test_failed_flush_does_not_settle_the_turn(
     turn = Turn(
         id=begun.id, prompt="x", options=GenerateOptions(), started=begun.at, status="completed"
     )
-    library.write_intent(turn)
+    library.intents.write(turn)
 
     def broken(_: int) -> None:
         raise OSError(5, "Input/output error")
@@ -262,11 +262,11 @@ def test_failed_flush_does_not_settle_the_turn(
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", broken)
         with pytest.raises(StorageIOError, match="Input/output error"):
-            library.commit(turn, (PNG,))
+            library.turns.commit(turn, (PNG,))
     assert list((Layout(Path(library.address)).root / "general").iterdir()) == []
     assert Layout(Path(library.address)).journal_file(turn.id, turn.session).exists()
     assert listed(library) == []
-    assert len(library.commit(turn, (PNG,)).images) == 1
+    assert len(library.turns.commit(turn, (PNG,)).images) == 1
 
 
 @pytest.mark.parametrize("number", [28, 30, 13, 20, 24])
@@ -366,7 +366,7 @@ def test_damaged_index_is_rebuilt(library: LibraryStore, damage: Callable[[Path]
     assert len(before) == 6
     fresh = open_library(Layout(Path(library.address)).root)
     damage(Layout(Path(library.address)).index)
-    turn, position = fresh.find_image(before[-1])
+    turn, position = fresh.images.find(before[-1])
     assert turn.images[position].id == before[-1]
 
 
@@ -380,7 +380,7 @@ def test_damaged_record_does_not_hide_others(library: LibraryStore) -> None:
     Layout(Path(library.address)).index.unlink(missing_ok=True)
     assert listed(open_library(Layout(Path(library.address)).root)) == [second.images[0].id]
     with pytest.raises(CorruptRecordError, match=first.id):
-        open_library(Layout(Path(library.address)).root).tree(session)
+        open_library(Layout(Path(library.address)).root).sessions.tree(session)
 
 
 def test_unindexed_turn_is_found(library: LibraryStore) -> None:
@@ -392,9 +392,9 @@ def test_unindexed_turn_is_found(library: LibraryStore) -> None:
     other = open_library(Layout(Path(library.address)).root)
     for is_indexed in (False, True):
         assert listed(other) == [turn.images[0].id for turn in reversed(turns)]
-        assert other.find_image(turns[1].images[0].id) == (turns[1], 0)
-        assert other.find_intent("number 1") == turns[1]
-        assert sum(totals.images for totals in other.spending(SpendingQuery())) == 3
+        assert other.images.find(turns[1].images[0].id) == (turns[1], 0)
+        assert other.intents.completed_under("number 1") == turns[1]
+        assert sum(totals.images for totals in other.images.spending(SpendingQuery())) == 3
         assert (list(Layout(Path(library.address)).journal.iterdir()) == []) is is_indexed
         other.check_health(verify=False)
 
@@ -499,7 +499,9 @@ def test_unsettled_intent_stays(library: LibraryStore) -> None:
     Listing does not remove intents that another process may be working on, nor unfinished ones.
     """
     begun = library.new_id()
-    library.write_intent(Turn(id=begun.id, prompt="x", options=GenerateOptions(), started=begun.at))
+    library.intents.write(
+        Turn(id=begun.id, prompt="x", options=GenerateOptions(), started=begun.at)
+    )
     (Layout(Path(library.address)).journal / "cut.jsonl").write_text('{"owner"')
     assert listed(library) == []
     assert len(list(Layout(Path(library.address)).journal.iterdir())) == 2
@@ -510,9 +512,9 @@ def test_missing_image_file_is_named(library: LibraryStore) -> None:
     If an image's file is missing, reading it names the image.
     """
     image = settle(library).images[0]
-    Path(library.path(image)).unlink()
+    Path(library.images.path(image)).unlink()
     with pytest.raises(InvalidImageError, match=image.id):
-        library.read(image)
+        library.images.read(image)
 
 
 def test_concurrent_session_changes_are_kept(
@@ -525,7 +527,7 @@ def test_concurrent_session_changes_are_kept(
 
     def move(number: int) -> None:
         own = open_library(Layout(Path(library.address)).root)
-        own.update_session(
+        own.sessions.update(
             record.id,
             lambda known: attrs.evolve(
                 known,
@@ -534,7 +536,7 @@ def test_concurrent_session_changes_are_kept(
         )
 
     in_threads([lambda number=number: move(number) for number in range(12)])  # type: ignore[misc]
-    assert len(library.find_session(record.id).moves) == 12
+    assert len(library.sessions.find(record.id).moves) == 12
 
 
 def test_failed_change_leaves_the_session(library: LibraryStore) -> None:
@@ -547,10 +549,10 @@ def test_failed_change_leaves_the_session(library: LibraryStore) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        library.update_session(record.id, fail)
+        library.sessions.update(record.id, fail)
     closed = dt.datetime.now(dt.UTC)
-    library.update_session(record.id, lambda known: attrs.evolve(known, closed=closed))
-    assert library.find_session(record.id).closed == closed
+    library.sessions.update(record.id, lambda known: attrs.evolve(known, closed=closed))
+    assert library.sessions.find(record.id).closed == closed
 
 
 def test_ids_are_monotonic(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -617,8 +619,8 @@ def test_unknown_image_is_not_found(library: LibraryStore) -> None:
     An unknown id is an error that lists the latest images.
     """
     with pytest.raises(NotFoundError, match="none yet"):
-        library.find_image("x")
+        library.images.find("x")
     image = settle(library).images[0]
     with pytest.raises(NotFoundError) as caught:
-        library.find_image("x")
+        library.images.find("x")
     assert caught.value.known == (image.id,)

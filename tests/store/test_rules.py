@@ -21,10 +21,10 @@ from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
 from imagesession._engine.http import ReceivedImage
+from imagesession._engine.image_store import ImageQuery
 from imagesession._engine.leases import BudgetReservation
-from imagesession._engine.store import ImageQuery
-from imagesession._store.intents import IntentLease
 from imagesession._store.library import LibraryStore
+from imagesession._store.view import IntentLease
 from imagesession.errors import BudgetExceededError, OutcomeUnknownError
 from imagesession.testing import tiny_image
 from tests.store.contract.implementations import IMPLEMENTATIONS, Implementation
@@ -62,7 +62,7 @@ def settle(store: LibraryStore, turn: Turn) -> Turn:
     """
     Commit a turn with an image.
     """
-    return store.commit(attrs.evolve(turn, status="completed", cost=COST), (PNG,))
+    return store.turns.commit(attrs.evolve(turn, status="completed", cost=COST), (PNG,))
 
 
 def test_racing_programs_stay_within_the_budget(kept: Implementation) -> None:
@@ -76,7 +76,7 @@ def test_racing_programs_stay_within_the_budget(kept: Implementation) -> None:
         store = LibraryStore(kept.open())
         for _ in range(3):
             try:
-                lease = store.write_intent(new_turn(store), reservation)
+                lease = store.intents.write(new_turn(store), reservation)
             except BudgetExceededError:
                 continue
             assert isinstance(lease, IntentLease)
@@ -94,13 +94,13 @@ def test_idempotency_key_is_used_once(kept: Implementation) -> None:
     image afterwards.
     """
     here, there = LibraryStore(kept.open()), LibraryStore(kept.open())
-    lease = here.write_intent(new_turn(here, idempotency_key="poster"))
+    lease = here.intents.write(new_turn(here, idempotency_key="poster"))
     assert isinstance(lease, IntentLease)
     with pytest.raises(OutcomeUnknownError):
-        there.write_intent(new_turn(there, idempotency_key="poster"))
+        there.intents.write(new_turn(there, idempotency_key="poster"))
     settled = settle(here, lease.turn)
-    assert there.write_intent(new_turn(there, idempotency_key="poster")) == settled
-    assert there.find_intent("poster") == settled
+    assert there.intents.write(new_turn(there, idempotency_key="poster")) == settled
+    assert there.intents.completed_under("poster") == settled
 
 
 def test_orphaned_intent_is_taken_over_once(kept: Implementation) -> None:
@@ -108,25 +108,25 @@ def test_orphaned_intent_is_taken_over_once(kept: Implementation) -> None:
     The intent of a program that ended is taken over by one other, with its response id and image.
     """
     here, there, third = (LibraryStore(kept.open()) for _ in range(3))
-    lease = here.write_intent(new_turn(here))
+    lease = here.intents.write(new_turn(here))
     assert isinstance(lease, IntentLease)
     turn = lease.turn
-    here.record_response_id(turn, "resp_1")
-    here.stage(turn, PNG)
-    (request,) = there.pending()
+    here.intents.record_response_id(turn, "resp_1")
+    here.turns.stage(turn, PNG)
+    (request,) = there.intents.pending()
     assert (request.response_id, request.staged, request.running) == ("resp_1", True, True)
-    assert there.acquire_lease(turn) is None
+    assert there.intents.acquire(turn) is None
     lease.release()
-    mine = there.acquire_lease(turn)
+    mine = there.intents.acquire(turn)
     assert mine is not None
-    assert third.acquire_lease(turn) is None
+    assert third.intents.acquire(turn) is None
     settled = settle(there, turn)
     mine.release()
-    assert there.pending() == ()
-    assert third.acquire_lease(turn) is None
-    assert third.find_image(settled.images[0].id) == (settled, 0)
-    assert third.read(settled.images[0]) == PNG.data
-    assert len(third.list_images(ImageQuery())) == 1
+    assert there.intents.pending() == ()
+    assert third.intents.acquire(turn) is None
+    assert third.images.find(settled.images[0].id) == (settled, 0)
+    assert third.images.read(settled.images[0]) == PNG.data
+    assert len(third.images.list(ImageQuery())) == 1
 
 
 @pytest.mark.parametrize("name", ["session", "session.zip"])
@@ -140,19 +140,19 @@ def test_sessions_move_between_implementations(
     record = SessionRecord(
         id=store.new_id().id, description="x", name="Tea", created=store.new_id().at
     )
-    store.save_session(record)
-    lease = store.write_intent(new_turn(store, session=record.id))
+    store.sessions.save(record)
+    lease = store.intents.write(new_turn(store, session=record.id))
     assert isinstance(lease, IntentLease)
     settled = settle(store, lease.turn)
-    path, _ = store.export_session(record.id, tmp_path / name)
+    path, _ = store.exports.export_session(record.id, tmp_path / name)
     for kind, implementation in IMPLEMENTATIONS.items():
         folder = tmp_path / f"other {kind}"
         folder.mkdir()
         with contextlib.closing(implementation(folder)) as made:
             other = LibraryStore(made.open())
-            imported = other.import_session(path)
-            assert imported == store.find_session("Tea") == other.find_session("Tea")
-            (turn,) = other.tree(record).turns.values()
+            imported = other.exports.import_session(path)
+            assert imported == store.sessions.find("Tea") == other.sessions.find("Tea")
+            (turn,) = other.sessions.tree(record).turns.values()
             assert turn.id == settled.id
-            assert other.read(turn.images[0]) == PNG.data
-            assert other.find_image(turn.images[0].id) == (turn, 0)
+            assert other.images.read(turn.images[0]) == PNG.data
+            assert other.images.find(turn.images[0].id) == (turn, 0)

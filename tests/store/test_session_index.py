@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
-from imagesession._engine.store import SessionActivity
+from imagesession._engine.session_store import SessionActivity
 from imagesession._store import codec
 from imagesession._store.disk import session_index_schema
 from imagesession._store.disk.database import Database
@@ -84,7 +84,7 @@ def make(library: LibraryStore, name: str | None = None, created: dt.datetime | 
     """
     begun = library.new_id()
     record = SessionRecord(id=begun.id, description="x", name=name, created=created or begun.at)
-    library.save_session(record)
+    library.sessions.save(record)
     return record.id
 
 
@@ -113,15 +113,15 @@ def check(library: LibraryStore) -> None:
     Compare all that a library says of its sessions with their records.
     """
     known = by_records(library)
-    assert [record.id for record in library.list_sessions()] == [record.id for record in known]
-    assert library.list_sessions(2) == tuple(known[:2])
+    assert [record.id for record in library.sessions.list()] == [record.id for record in known]
+    assert library.sessions.list(2) == tuple(known[:2])
     for name in filter(None, NAMES):
         named = [record for record in known if record.name == name]
-        assert list(library.sessions_named(name)) == named
+        assert list(library.sessions.named(name)) == named
     since = dt.datetime.now(dt.UTC) - IDLE
     expected = {record.id for record in known if not record.closed and record.created >= since}
     assert {
-        active_session.session_id for active_session in library.active_sessions(since)
+        active_session.session_id for active_session in library.sessions.active(since)
     } == expected
 
 
@@ -135,15 +135,15 @@ def test_changes_of_another_program_are_visible_at_once(library: LibraryStore) -
     other = open_library(Layout(Path(library.address)).root)
     check(library)
     session = make(other, "Tea")
-    assert [record.id for record in library.sessions_named("Tea")] == [session]
-    other.update_session(session, lambda known: attrs.evolve(known, name="Mug"))
-    assert library.sessions_named("Tea") == ()
-    assert library.find_session("Mug").id == session
-    other.update_session(session, lambda known: attrs.evolve(known, closed=known.created))
+    assert [record.id for record in library.sessions.named("Tea")] == [session]
+    other.sessions.update(session, lambda known: attrs.evolve(known, name="Mug"))
+    assert library.sessions.named("Tea") == ()
+    assert library.sessions.find("Mug").id == session
+    other.sessions.update(session, lambda known: attrs.evolve(known, closed=known.created))
     check(library)
     Layout(Path(other.address)).session_file(session).unlink()
     check(library)
-    assert library.count_sessions() == 0
+    assert library.sessions.count() == 0
 
 
 def test_restored_record_is_found(library: LibraryStore) -> None:
@@ -154,13 +154,13 @@ def test_restored_record_is_found(library: LibraryStore) -> None:
     check(library)
     lost = SessionRecord(id=library.new_id().id, description="x", name="Tea", created=LONG_AGO)
     write_by_hand(library, lost)
-    assert library.find_session("Tea") == lost
+    assert library.sessions.find("Tea") == lost
     Layout(Path(library.address)).session_file(lost.id).unlink()
     Layout(Path(library.address)).session_file(lost.id).write_text("{")
-    assert library.sessions_named("Tea") == ()
-    assert library.count_sessions() == 2
+    assert library.sessions.named("Tea") == ()
+    assert library.sessions.count() == 2
     write_by_hand(library, lost)
-    assert library.find_session("Tea") == lost
+    assert library.sessions.find("Tea") == lost
     check(library)
 
 
@@ -174,9 +174,9 @@ def test_two_programs_may_use_one_name(tmp_path: Path) -> None:
     ]
     assert [program.wait(timeout=120) for program in programs] == [0, 0]
     library = open_library(tmp_path)
-    assert len(library.sessions_named("Tea")) == library.count_sessions() == 24
+    assert len(library.sessions.named("Tea")) == library.sessions.count() == 24
     with pytest.raises(NotFoundError, match="24 sessions are called 'Tea'"):
-        library.find_session("Tea")
+        library.sessions.find("Tea")
     check(library)
 
 
@@ -192,13 +192,13 @@ def test_threads_add_sessions_together(
 
     def make_first() -> None:
         try:
-            library.save_session(first)
+            library.sessions.save(first)
         except StorageIOError as error:
             refused.append(error)
 
     in_threads([make_first, *(lambda: make(library, "Tea") for _ in range(12)), make_first])
     assert len(refused) == 1
-    assert library.count_sessions() == 13
+    assert library.sessions.count() == 13
     check(library)
 
 
@@ -210,7 +210,7 @@ def test_session_without_a_row_is_found(tmp_path: Path) -> None:
     died = subprocess.run([sys.executable, "-c", DYING, str(tmp_path)], check=False)
     assert died.returncode == 7
     library = open_library(tmp_path)
-    assert library.find_session("Tea").name == "Tea"
+    assert library.sessions.find("Tea").name == "Tea"
     check(library)
 
 
@@ -227,7 +227,7 @@ def test_failed_row_does_not_undo_the_session(
     with monkeypatch.context() as patch:
         patch.setattr(session_index_schema, "put", fail)
         session = make(library, "Tea")
-    assert library.find_session("Tea").id == session
+    assert library.sessions.find("Tea").id == session
     check(library)
 
 
@@ -245,7 +245,7 @@ def test_sessions_are_found_in_a_read_only_library(
         raise StorageIOError("attempt to write a readonly database")
 
     monkeypatch.setattr(Database, "locked", refuse)
-    assert library.find_session("Tea") == record
+    assert library.sessions.find("Tea") == record
     check(library)
 
 
@@ -268,12 +268,12 @@ def test_lookup_reads_only_matching_records(
         return real(data, where)
 
     monkeypatch.setattr(codec, "read_session", counting)
-    assert library.find_session("session 7").name == "session 7"
+    assert library.sessions.find("session 7").name == "session 7"
     assert len(read) == 1
-    assert len(library.active_sessions(dt.datetime.now(dt.UTC) - IDLE)) == 0
+    assert len(library.sessions.active(dt.datetime.now(dt.UTC) - IDLE)) == 0
     tea = make(library, "Tea")
     assert [tea in where for where in read] == [False, True]
-    assert len(library.list_sessions(5)) == 5
+    assert len(library.sessions.list(5)) == 5
     assert len(read) == 7
 
 
@@ -282,8 +282,8 @@ def test_pages_continue(library: LibraryStore) -> None:
     The last session of a page is where the next page begins.
     """
     made = [make(library) for _ in range(5)]
-    first = library.list_sessions(2)
-    second = library.list_sessions(2, first[-1].id)
+    first = library.sessions.list(2)
+    second = library.sessions.list(2, first[-1].id)
     assert [record.id for record in (*first, *second)] == made[:0:-1]
 
 
@@ -301,18 +301,18 @@ def test_activity_includes_unindexed_turns(library: LibraryStore) -> None:
         options=GenerateOptions(),
         started=begun.at,
     )
-    lease = library.write_intent(turn)
-    library.commit(turn, ())
+    lease = library.intents.write(turn)
+    library.turns.commit(turn, ())
     assert not isinstance(lease, Turn)
     lease.release()
     since = begun.at - IDLE
     for _ in range(2):
-        (active,) = library.active_sessions(since)
+        (active,) = library.sessions.active(since)
         assert active == SessionActivity(session_id=old, last=active.last)
         assert abs(active.last - begun.at) < dt.timedelta(seconds=1)
         library.check_health(verify=False)  # indexes the turn
     assert idle not in {
-        active_session.session_id for active_session in library.active_sessions(since)
+        active_session.session_id for active_session in library.sessions.active(since)
     }
 
 
@@ -361,11 +361,11 @@ class Scenario:
             case "make":
                 make(by, name, created)
             case "name":
-                by.update_session(session, lambda known: attrs.evolve(known, name=name))
+                by.sessions.update(session, lambda known: attrs.evolve(known, name=name))
             case "close":
-                by.update_session(session, lambda known: attrs.evolve(known, closed=LONG_AGO))
+                by.sessions.update(session, lambda known: attrs.evolve(known, closed=LONG_AGO))
             case "open":
-                by.update_session(session, lambda known: attrs.evolve(known, closed=None))
+                by.sessions.update(session, lambda known: attrs.evolve(known, closed=None))
             case "write":
                 record = SessionRecord(
                     id=by.new_id().id, description="x", name=name, created=created or LONG_AGO
@@ -380,7 +380,9 @@ class Scenario:
                 self.die(lambda: make(by, name, created))
             case "die changing":
                 self.die(
-                    lambda: by.update_session(session, lambda known: attrs.evolve(known, name=name))
+                    lambda: by.sessions.update(
+                        session, lambda known: attrs.evolve(known, name=name)
+                    )
                 )
             case _:
                 damage(Layout(Path(by.address)).index, self.chance)

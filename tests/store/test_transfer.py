@@ -14,11 +14,11 @@ import attrs
 import pytest
 
 from imagesession._domain.sessions import SessionRecord
-from imagesession._engine.store import ImageQuery, SpendingQuery
-from imagesession._store.intents import IntentLease
+from imagesession._engine.image_store import ImageQuery, SpendingQuery
 from imagesession._store.library import LibraryStore
 from imagesession._store.ports import Key
 from imagesession._store.transfer import transfer
+from imagesession._store.view import IntentLease
 from imagesession.errors import InvalidRequestError, StorageIOError
 from tests.store.contract.implementations import IMPLEMENTATIONS, Implementation
 from tests.store.test_rules import PNG, new_turn, settle
@@ -54,19 +54,19 @@ def fill(store: LibraryStore) -> SessionRecord:
     record = SessionRecord(
         id=store.new_id().id, description="x", name="Tea", created=store.new_id().at
     )
-    store.save_session(record)
-    record = store.find_session(record.id)
+    store.sessions.save(record)
+    record = store.sessions.find(record.id)
     for session in (record.id, record.id, None):
-        lease = store.write_intent(new_turn(store, session=session))
+        lease = store.intents.write(new_turn(store, session=session))
         assert isinstance(lease, IntentLease)
         settle(store, lease.turn)
         lease.release()
-    failed = store.add_intent(new_turn(store))
-    store.commit(attrs.evolve(failed.turn, status="failed"), ())
+    failed = store.intents.add(new_turn(store))
+    store.turns.commit(attrs.evolve(failed.turn, status="failed"), ())
     failed.release()
-    open_request = store.add_intent(new_turn(store, idempotency_key="poster"))
-    store.record_response_id(open_request.turn, "resp_1")
-    store.stage(open_request.turn, PNG)
+    open_request = store.intents.add(new_turn(store, idempotency_key="poster"))
+    store.intents.record_response_id(open_request.turn, "resp_1")
+    store.turns.stage(open_request.turn, PNG)
     open_request.release()
     return record
 
@@ -81,19 +81,19 @@ def test_everything_goes_along(pair: tuple[Implementation, Implementation]) -> N
     report = transfer(source.ports, target.ports)
     assert (report.sessions, report.turns, report.images, report.copied) == (1, 4, 3, 4)
     assert (report.missing, report.damaged) == ((), ())
-    assert target.find_session("Tea") == record
-    old, new = (store.list_images(ImageQuery()) for store in (source, target))
+    assert target.sessions.find("Tea") == record
+    old, new = (store.images.list(ImageQuery()) for store in (source, target))
     assert [turn.id for turn, _ in new] == [turn.id for turn, _ in old]
-    assert all(target.read(turn.images[place]) == PNG.data for turn, place in new)
-    assert target.spending(SpendingQuery(by="session")) == source.spending(
+    assert all(target.images.read(turn.images[place]) == PNG.data for turn, place in new)
+    assert target.images.spending(SpendingQuery(by="session")) == source.images.spending(
         SpendingQuery(by="session")
     )
-    (request,) = target.pending()
+    (request,) = target.intents.pending()
     assert (request.response_id, request.staged) == ("resp_1", True)
-    lease = target.acquire_lease(request.turn)
+    lease = target.intents.acquire(request.turn)
     assert lease is not None
     settled = settle(target, request.turn)
-    assert target.find_intent("poster") == settled
+    assert target.intents.completed_under("poster") == settled
     lease.release()
     with pytest.raises(InvalidRequestError, match="lacks"):  # the target has gone on
         transfer(source.ports, target.ports)
@@ -107,13 +107,13 @@ def test_twice_is_once(pair: tuple[Implementation, Implementation]) -> None:
     fill(source)
     transfer(source.ports, target.ports)
     assert transfer(source.ports, target.ports).copied == 0
-    lease = source.write_intent(new_turn(source))
+    lease = source.intents.write(new_turn(source))
     assert isinstance(lease, IntentLease)
     settle(source, lease.turn)
     lease.release()
     assert transfer(source.ports, target.ports).copied == 1
-    assert len(target.list_images(ImageQuery())) == 4
-    assert len(tuple(target.blobs.keys())) == 5  # with the staged one
+    assert len(target.images.list(ImageQuery())) == 4
+    assert len(tuple(target.ports.blobs.keys())) == 5  # with the staged one
 
 
 def test_interrupted_transfer_goes_on(
@@ -154,8 +154,8 @@ def test_interrupted_transfer_goes_on(
                 continue
     assert step > 2
     store = LibraryStore(target)
-    assert [turn.id for turn, _ in store.list_images(ImageQuery())] == [
-        turn.id for turn, _ in source.list_images(ImageQuery())
+    assert [turn.id for turn, _ in store.images.list(ImageQuery())] == [
+        turn.id for turn, _ in source.images.list(ImageQuery())
     ]
     assert len(tuple(target.blobs.keys())) <= 6
 
@@ -166,8 +166,8 @@ def test_missing_and_damaged_images_are_named(pair: tuple[Implementation, Implem
     """
     source, target = LibraryStore(pair[0].open()), LibraryStore(pair[1].open())
     fill(source)
-    gone = source.list_images(ImageQuery())[0][0].images[0]
-    source.blobs.drop(gone.file)
+    gone = source.images.list(ImageQuery())[0][0].images[0]
+    source.ports.blobs.drop(gone.file)
     report = transfer(source.ports, target.ports)
     assert report.missing == (gone.id,)
     assert report.copied == 3
@@ -178,10 +178,10 @@ def test_requests_under_way_are_not_torn(pair: tuple[Implementation, Implementat
     While a program works on a request, nothing is copied; nor into the library itself.
     """
     source, target = LibraryStore(pair[0].open()), LibraryStore(pair[1].open())
-    lease = source.add_intent(new_turn(source))
+    lease = source.intents.add(new_turn(source))
     with pytest.raises(StorageIOError, match="End the programs"):
         transfer(source.ports, target.ports)
     lease.release()
-    assert not target.facts.has(Key("intent", lease.turn.id))
+    assert not target.ports.facts.has(Key("intent", lease.turn.id))
     with pytest.raises(InvalidRequestError, match="itself"):
         transfer(source.ports, pair[0].open())

@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from imagesession import Studio
-from imagesession._engine.store import SpendingQuery
+from imagesession._engine.image_store import SpendingQuery
 from imagesession._store.records import turn_key
 from tests import team_servers
 from tests.clock import wait_for

@@ -14,7 +14,8 @@ from imagesession._domain.marks import Marks, without_deleted
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import ImageRecord
-from imagesession._engine.store import ImageQuery, Store
+from imagesession._engine.image_store import ImageQuery
+from imagesession._engine.store import Store
 from imagesession._store.ids import timestamp_of
 from imagesession.errors import NotFoundError
 
@@ -49,14 +50,14 @@ def of_session(store: Store, session_id: str) -> tuple[Outline, ...]:
     """
     Return the outline of one session.
     """
-    record = store.find_session(session_id)
-    located = store.locate_images(ImageQuery(session=record.id, limit=_UNLIMITED))
+    record = store.sessions.find(session_id)
+    located = store.images.locate(ImageQuery(session=record.id, limit=_UNLIMITED))
     return (
         Outline(
             record=record,
-            turns=store.turn_ids(record.id),
+            turns=store.images.turn_ids(record.id),
             images=tuple((turn, image) for _, turn, image in located),
-            marks=store.marks(record.id),
+            marks=store.marks.of(record.id),
             board=tuple(_board(store, record)),
         ),
     )
@@ -72,13 +73,13 @@ def of_library(store: Store) -> tuple[Outline, ...]:
 
 def _outlines(store: Store) -> Iterator[Outline]:
     located: defaultdict[str | None, list[tuple[str, str]]] = defaultdict(list)
-    for session, turn, image in store.locate_images(ImageQuery(limit=_UNLIMITED)):
+    for session, turn, image in store.images.locate(ImageQuery(limit=_UNLIMITED)):
         located[session].append((turn, image))
-    marks = store.all_marks()
-    for record in store.list_sessions():
+    marks = store.marks.all()
+    for record in store.sessions.list():
         yield Outline(
             record=record,
-            turns=store.turn_ids(record.id),
+            turns=store.images.turn_ids(record.id),
             images=tuple(located.pop(record.id, ())),
             marks=marks.get(record.id, {}),
             board=tuple(_board(store, record)),
@@ -98,7 +99,7 @@ def _outlines(store: Store) -> Iterator[Outline]:
 def _board(store: Store, record: SessionRecord) -> Iterator[tuple[str, ImageRecord]]:
     for reference in record.references:
         with contextlib.suppress(NotFoundError):
-            turn, position = store.find_image(reference.image_id or "")
+            turn, position = store.images.find(reference.image_id or "")
             yield reference.role, turn.images[position]
 
 
@@ -115,7 +116,7 @@ def read(store: Store, outlines: Iterable[Outline]) -> Iterator[SessionView]:
     """
     for outline in outlines:
         record = outline.record
-        turns = store.read_turns(record.id if record else None, outline.turns)
+        turns = store.images.read_turns(record.id if record else None, outline.turns)
         tree = Tree(moves=record.moves if record else {}).with_turn(
             without_deleted(turn, outline.marks) for turn in turns
         )

@@ -71,7 +71,7 @@ def thumbnail(store: Store, image: ImageRecord, max_bytes: int) -> Preview | Non
     steps = promising or _STEPS[-1:]
     side = steps[0].side
     try:
-        picture = load_small(store.read(image), f"Image {image.id}", (side, side))
+        picture = load_small(store.images.read(image), f"Image {image.id}", (side, side))
     except ImageSessionError:
         return None
     return encode_within(picture, "webp", steps, max_bytes)

@@ -101,7 +101,7 @@ def _update(record: BatchRecord, update: BatchUpdate) -> Workflow[BatchRecord]:
     changes = {name: value for name, value in update.items() if getattr(record, name) != value}
     if not changes:
         return record
-    return (yield from StoreCall(lambda store: store.update_batch(record, changes)))
+    return (yield from StoreCall(lambda store: store.batches.update(record, changes)))
 
 
 # --- batches without a provider id ----------------------------------------------------------------
@@ -206,7 +206,7 @@ def discard_unsubmitted() -> Workflow[None]:
     """
     Discard batches whose programs ended before submitting them.
     """
-    for record in (yield from StoreCall(lambda store: store.list_batches())):
+    for record in (yield from StoreCall(lambda store: store.batches.list())):
         yield from discard_if_unsent(record)
 
 
@@ -216,5 +216,5 @@ def discard_if_unsent(record: BatchRecord) -> Workflow[bool]:
     """
     unsent = record.submitted_at is None and record.state == "preparing" and not record.running
     if unsent:
-        yield from StoreCall(lambda store: store.discard_batch(record))
+        yield from StoreCall(lambda store: store.batches.discard(record))
     return unsent

@@ -41,7 +41,7 @@ def reload_batch(record: BatchRecord) -> Workflow[BatchRecord]:
     Return a batch's present record; one that was discarded was not submitted.
     """
     try:
-        return (yield from StoreCall(lambda store: store.find_batch(record.id)))
+        return (yield from StoreCall(lambda store: store.batches.find(record.id)))
     except NotFoundError:
         return attrs.evolve(record, state="unsent", settled=True, running=False)
 
@@ -192,7 +192,7 @@ def _find_or_restore(
         return (yield from find_batch(batch_id))
     except NotFoundError:
         ids = frozenset(turn.id for turn in turns)
-        left = yield from StoreCall(lambda store: store.unsettled_turns(ids))
+        left = yield from StoreCall(lambda store: store.intents.unsettled(ids))
         if not left:
             return None
         lost = BatchRecord(
@@ -206,7 +206,7 @@ def _find_or_restore(
             created=left[0].started,
             state="submitting",
         )
-        restored = yield from StoreCall(lambda store: store.restore_batch(lost))
+        restored = yield from StoreCall(lambda store: store.batches.restore(lost))
         if restored is None:
             raise
         return restored

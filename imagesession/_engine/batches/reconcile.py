@@ -76,7 +76,7 @@ def reconcile_batch(record: BatchRecord, config: StudioConfig) -> Workflow[Batch
         busy = yield from _settle(record, config)
         if not (yield from _wait_for_busy(record, busy)):
             done = {"settled": True}
-            record = yield from StoreCall(lambda store: store.update_batch(record, done))
+            record = yield from StoreCall(lambda store: store.batches.update(record, done))
     return record
 
 
@@ -98,7 +98,7 @@ def _pending_turns(record: BatchRecord) -> Workflow[dict[str, Turn]]:
     Return the pending turns of a batch.
     """
     turn_ids = frozenset(record.asked)
-    turns = yield from StoreCall(lambda store: store.unsettled_turns(turn_ids))
+    turns = yield from StoreCall(lambda store: store.intents.unsettled(turn_ids))
     return {turn.id: turn for turn in turns}
 
 
@@ -210,7 +210,7 @@ def _quarantine_line(record: BatchRecord, data: bytes) -> Workflow[None]:
     Quarantine an unreadable line, as it may hold a paid image.
     """
     with contextlib.suppress(errors.StorageError):
-        yield from StoreCall(lambda store: store.quarantine(record.id, data))
+        yield from StoreCall(lambda store: store.turns.quarantine(record.id, data))
 
 
 def _settle_line(
@@ -219,7 +219,7 @@ def _settle_line(
     """
     Commit the outcome of a line; False if another program holds or has committed it.
     """
-    lease = yield from StoreCall(lambda store: store.acquire_lease(turn))
+    lease = yield from StoreCall(lambda store: store.intents.acquire(turn))
     if lease is None:
         return False
     try:
@@ -242,7 +242,7 @@ def finished_items(record: BatchRecord) -> Workflow[FinishedItems]:
     """
     Return the outcome of a batch's items.
     """
-    return (yield from StoreCall(lambda store: store.batch_turns(record)))
+    return (yield from StoreCall(lambda store: store.batches.turns(record)))
 
 
 def status(record: BatchRecord, config: StudioConfig) -> Workflow[BatchStatus]:

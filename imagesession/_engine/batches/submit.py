@@ -80,7 +80,7 @@ def submit(
     record, prepared_items = yield from prepare_batch(requests, name, digest, new, config)
     reservation = _reserve_budget(record, prepared_items, config)
     turns = tuple(item.turn for item in prepared_items)
-    intent = yield from StoreCall(lambda store: store.begin_batch(record, turns, reservation))
+    intent = yield from StoreCall(lambda store: store.batches.begin(record, turns, reservation))
     if intent.lease is None:
         return intent.record
     try:
@@ -130,7 +130,7 @@ def _find_identical(name: str | None, digest: str) -> Workflow[BatchRecord | Non
     if name is None:
         return None
     validate_label("The batch's name", name, empty=False)
-    return (yield from StoreCall(lambda store: store.find_identical_batch(name, digest)))
+    return (yield from StoreCall(lambda store: store.batches.find_identical(name, digest)))
 
 
 def _reserve_budget(
@@ -159,7 +159,7 @@ def _submit_recorded(
     """
     if not record.asked:
         done = {"state": "completed", "settled": True}
-        return (yield from StoreCall(lambda store: store.update_batch(record, done)))
+        return (yield from StoreCall(lambda store: store.batches.update(record, done)))
     deadline = (yield from MonotonicTime()) + config.timeout
     sent_ids = frozenset(record.asked)
     items = [item for item in prepared_items if item.turn.id in sent_ids]
@@ -168,11 +168,11 @@ def _submit_recorded(
         lines = yield from _write_lines(record, items, config)
         file_id = yield from _upload_file(record, lines, first, config, deadline)
         news = {"file_id": file_id, "submitted_at": (yield from NewId()).at, "state": "submitting"}
-        record = yield from StoreCall(lambda store: store.update_batch(record, news))
+        record = yield from StoreCall(lambda store: store.batches.update(record, news))
         answer = yield from _create_batch(record, first, config, deadline)
     except ImageSessionError:
         with contextlib.suppress(StorageError):  # nothing was submitted; the first error matters
-            yield from StoreCall(lambda store: store.discard_batch(record))
+            yield from StoreCall(lambda store: store.batches.discard(record))
         raise
     # From here on it is, or may be, paid for, so its record is never discarded.
     return (yield from _record_provider_id(record, answer, config))
@@ -273,7 +273,7 @@ def _record_provider_id(
             record.id,
         ) from answer
     with contextlib.suppress(StorageError):  # the provider lists it with our metadata
-        return (yield from StoreCall(lambda store: store.update_batch(record, answer)))
+        return (yield from StoreCall(lambda store: store.batches.update(record, answer)))
     return attrs.evolve(record, **answer)
 
 

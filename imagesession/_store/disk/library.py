@@ -65,7 +65,7 @@ def open_library(
         UnsupportedFormatVersionError: A newer imagesession wrote it.
     """
     store = LibraryStore(DiskLibrary(root, filename, mode))
-    store.embeds_metadata = bool(embed_metadata)
+    store.state.embeds_metadata = bool(embed_metadata)
     return store
 
 

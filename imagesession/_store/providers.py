@@ -16,9 +16,9 @@ from imagesession.errors import StorageError
 
 from . import slots
 from .ports import Key
-from .records import StorePart
 from .slots import QueuedSlot
 from .strict_reader import parse_object
+from .view import StorePart
 
 _MAX_COOLDOWN = 600.0
 _UNSUPPORTED_SECONDS = 86_400.0

@@ -1,0 +1,138 @@
+"""
+What the parts of a library have in common: its ports, who looks at it, and what this process
+remembers of it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from weakref import WeakValueDictionary
+
+import attrs
+
+from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._engine.store import IdAndTime
+
+from .ids import UlidFactory
+from .ports import Index, Lease, Ports
+
+
+@attrs.frozen(eq=False)
+class IntentLease:
+    """
+    The right to work on an intent, from its writing until it is settled or released.
+
+    Attributes:
+        turn: The pending turn.
+        right: The right to it, which ends when this is garbage-collected.
+    """
+
+    turn: Turn
+    right: Lease
+    _before_release: Callable[[], object] = attrs.field(repr=False)
+
+    def release(self) -> None:
+        """
+        Release the lease; if the intent is not settled, any library may take it over from now on.
+        """
+        if self.right.is_held:
+            self._before_release()
+            self.right.release()
+
+
+@attrs.define(eq=False, kw_only=True)
+class ProcessState:
+    """
+    What one process remembers of a library, whoever looks at it.
+
+    Attributes:
+        embeds_metadata: Whether prompt and parameters are written into the files of images.
+        on_settled: Called with each turn that was settled, and whether another program began it.
+        leases: The leases of intents, by turn.
+        taken_over: The turns whose intents another program wrote.
+        late_response_ids: The provider's ids that could not be written yet, by turn.
+        received_at: When the first image of an unsettled turn was received.
+        staging: The turns of which an image is being staged.
+        staged: The staged images, by turn.
+        turns: The turns that were read and do not change, by session and id.
+        verified: The state of each file whose digest was compared, by file and digest.
+    """
+
+    embeds_metadata: bool = False
+    on_settled: Callable[[Turn, bool], object] | None = None
+    leases: WeakValueDictionary[str, IntentLease] = attrs.field(factory=WeakValueDictionary)
+    taken_over: set[str] = attrs.field(factory=set)
+    late_response_ids: dict[str, str] = attrs.field(factory=dict)
+    received_at: dict[str, dt.datetime] = attrs.field(factory=dict)
+    staging: set[str] = attrs.field(factory=set)
+    staged: dict[str, tuple[ImageRecord, ...]] = attrs.field(factory=dict)
+    turns: dict[str, dict[str, Turn]] = attrs.field(factory=dict)
+    verified: dict[tuple[str, str], object] = attrs.field(factory=dict)
+
+
+@attrs.frozen(eq=False)
+class View:
+    """
+    A library as somebody sees it.
+
+    Attributes:
+        ports: What it is kept on.
+        owner: Who sees it: only what belongs to this owner is there. None for those who see
+            everything; what they make is nobody's.
+        ids: Makes new ids.
+        state: What this process remembers.
+    """
+
+    ports: Ports
+    owner: str | None = None
+    ids: UlidFactory = attrs.field(
+        default=attrs.Factory(lambda self: UlidFactory(self.ports.facts.now), takes_self=True)
+    )
+    state: ProcessState = attrs.field(factory=ProcessState)
+
+    @property
+    def index(self) -> Index:
+        """
+        The index of what is seen.
+        """
+        return self.ports.index if self.owner is None else self.ports.index.of(self.owner)
+
+    def seen_by(self, owner: str | None) -> View:
+        """
+        Return the library as an owner sees it; None for everything.
+        """
+        return attrs.evolve(self, owner=owner)
+
+    def sees(self, owner: str | None) -> bool:
+        """
+        Tell whether what belongs to an owner is there.
+        """
+        return self.owner is None or self.owner == owner
+
+    def new_id(self, after: str = "") -> IdAndTime:
+        """
+        Return the time, a new id, greater than `after`, and whose the view is.
+        """
+        return IdAndTime(id=self.ids.new(after), at=self.ports.facts.now(), owner=self.owner)
+
+
+class StorePart:
+    """
+    A part of a library's rules.
+
+    Args:
+        view: The library, and who sees it.
+    """
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.ports = view.ports
+        self.facts = view.ports.facts
+        self.rights = view.ports.rights
+        self.blobs = view.ports.blobs
+        self.index = view.index
+        self.owner = view.owner
+        self.ids = view.ids
+        self.state = view.state
+        self.sees = view.sees
