@@ -71,12 +71,19 @@ def _nothing() -> tuple[Turn, ...]:
     return ()
 
 
+def always(_: Turn) -> bool:
+    """
+    Say that no other program has added the turn.
+    """
+    return True
+
+
 def indexed(turns: tuple[Turn, ...], folder: Path) -> Database:
     """
     Make an index of turns.
     """
     index = Database(folder / "index.sqlite", _nothing)
-    index.add(turns)
+    index.add(turns, always)
     return index
 
 
@@ -177,7 +184,7 @@ def test_indexing_twice_changes_nothing(turns: tuple[Turn, ...]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         index = indexed(turns, Path(folder))
         before = index.sum_costs(SpendingQuery()), page(index, ImageQuery(limit=100))
-        index.add(turns)
+        index.add(turns, always)
         assert (index.sum_costs(SpendingQuery()), page(index, ImageQuery(limit=100))) == before
 
 
@@ -283,7 +290,7 @@ def test_index_of_another_version_is_rebuilt(tmp_path: Path, version: int) -> No
     index = Database(path, lambda: TURNS)
     assert len(page(index, ImageQuery())) == 3
     assert sum(totals.turns for totals in index.sum_costs(SpendingQuery())) == 3
-    index.add([known("new", 4)])
+    index.add([known("new", 4)], always)
     assert len(page(index, ImageQuery())) == 4
 
 

@@ -11,7 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -23,14 +23,17 @@ from imagesession._domain.tree import HeadMove
 from imagesession._domain.turn import Turn, is_id
 from imagesession._engine.http import ReceivedImage
 from imagesession._engine.image_store import ImageQuery, SpendingQuery
+from imagesession._store import codec
+from imagesession._store.disk import index_schema
 from imagesession._store.disk.database import Database
-from imagesession._store.disk.index import MAX_PENDING_IN_LOOKUPS
+from imagesession._store.disk.index import MAX_PENDING_IN_LOOKUPS, DiskIndex
 from imagesession._store.disk.index_schema import page
 from imagesession._store.disk.layout import Layout
 from imagesession._store.disk.library import open_library
 from imagesession._store.files import atomic_write
 from imagesession._store.ids import UlidFactory
 from imagesession._store.library import LibraryStore
+from imagesession._store.records import turn_key
 from imagesession.errors import (
     CorruptRecordError,
     InvalidImageError,
@@ -397,6 +400,71 @@ def test_unindexed_turn_is_found(library: LibraryStore) -> None:
         assert sum(totals.images for totals in other.images.spending(SpendingQuery())) == 3
         assert (list(Layout(Path(library.address)).journal.iterdir()) == []) is is_indexed
         other.check_health(verify=False)
+
+
+def erase_first(library: LibraryStore, turn: Turn) -> None:
+    """
+    Put a record without its first image in place of a turn's.
+    """
+    left = attrs.evolve(turn, images=turn.images[1:])
+    library.ports.facts.replace(turn_key(turn), codec.dump_turn(left))
+
+
+def is_sound(library: LibraryStore) -> bool:
+    """
+    Tell whether index and records agree.
+    """
+    return all(check.state == "ok" for check in library.check_health(verify=True))
+
+
+@pytest.mark.parametrize("step", ["replace", "unlink"])
+def test_turn_replaced_by_a_program_that_dies_is_indexed(
+    library: LibraryStore, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """
+    If a program dies while it puts a record in place of one that is not indexed yet, others find
+    the turn all the same.
+    """
+    assert is_sound(library)  # so that there is an index, which does not know the turn
+    turn = settle(library, pictures=2)
+    place = {"replace": index_schema, "unlink": Path}[step]
+    real = getattr(place, step)
+
+    def die(*arguments: Any, **options: Any) -> None:
+        real(*arguments, **options)
+        if step == "replace" or arguments[0].suffix == ".jsonl":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, step, die)
+    with pytest.raises(KeyboardInterrupt):
+        erase_first(library, turn)
+    monkeypatch.undo()
+    other = open_library(Path(library.address))
+    assert is_sound(other)
+    assert turn.images[1].id in listed(other)
+
+
+def test_replaced_turn_is_not_indexed_as_it_was(
+    library: LibraryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A program that was about to index a turn when another one replaced its record does not bring
+    back what is gone.
+    """
+    turn = settle(library, pictures=2)
+    other = open_library(Path(library.address))
+    add = Database.add
+
+    def add_late(self: Database, *arguments: Any) -> None:
+        patch.undo()
+        erase_first(library, turn)
+        add(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "add", add_late)
+        cast("DiskIndex", other.ports.index).refresh(max_pending=0)
+    rows = other.ports.index.page(ImageQuery())
+    assert [row.image for row in rows] == [turn.images[1].id]
 
 
 def test_turn_indexed_during_a_lookup_counts_once(library: LibraryStore) -> None:

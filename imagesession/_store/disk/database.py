@@ -93,14 +93,19 @@ class Database:
         self._run(invalidate)
         self.open_or_rebuild()
 
-    def add(self, turns: Iterable[Turn]) -> None:
+    def add(self, turns: Sequence[Turn], is_unindexed: Callable[[Turn], bool]) -> None:
         """
         Add turns and their images.
+
+        Args:
+            turns: The turns.
+            is_unindexed: Tells, within the lock, whether a turn has not been added by another
+                program, which may have replaced its record since.
         """
 
         def insert(connection: sqlite3.Connection) -> None:
             connection.execute("BEGIN IMMEDIATE")
-            index_schema.insert(connection, turns)
+            index_schema.insert(connection, filter(is_unindexed, turns))
             connection.execute("COMMIT")
 
         with _thread_lock(self.path):

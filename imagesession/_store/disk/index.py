@@ -175,12 +175,14 @@ class DiskIndex(Index):
         between, whoever replaces the record does so again.
         """
         file = self._layout.turn_file(turn.session, turn.id)
+        if self._is_unindexed(turn):
+            # Other programs have kept what the record says as long as the intent is there. It goes
+            # only when the index has the turn: otherwise nothing would say that it is missing.
+            self.refresh(max_pending=0)
         self._settled.pop(turn.id, None)
         with self.database.locked() as connection:
             replace_durable(file, data, self._layout.tmp)
             index_schema.replace(connection, turn)
-            # Other programs have kept what the record said as long as the intent is there.
-            self._layout.journal_file(turn.id, turn.session).unlink(missing_ok=True)
 
     def refresh(self, *, max_pending: int = MAX_PENDING_IN_LOOKUPS) -> tuple[Turn, ...]:
         """
@@ -198,7 +200,7 @@ class DiskIndex(Index):
         self._unindexed = 0
         try:
             if settled:
-                self.database.add(settled)
+                self.database.add(settled, self._is_unindexed)
             for turn in settled:
                 self._layout.journal_file(turn.id, turn.session).unlink(missing_ok=True)
         except (StorageError, OSError):
@@ -215,6 +217,9 @@ class DiskIndex(Index):
             session, _, suffix = remainder.partition(".")
             if suffix == "jsonl":
                 yield Key("intent", turn_id, None if session == STANDALONE else session)
+
+    def _is_unindexed(self, turn: Turn) -> bool:
+        return self._layout.journal_file(turn.id, turn.session).exists()
 
     def _unindexed_turns(self) -> Iterator[Turn]:
         for key in self.entries():
