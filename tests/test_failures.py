@@ -347,7 +347,7 @@ def test_recovered_turn_knows_its_request(
     program recovers has it.
     """
     monkeypatch.setattr(
-        "imagesession._store.library.LibraryStore.commit", _killed_before_the_record
+        "imagesession._store.turns.TurnStore.commit", _killed_before_the_record
     )
     with pytest.raises(StorageIOError):
         make_studio(tmp_path, provider=provider).generate("a teapot")

@@ -570,7 +570,7 @@ def test_interrupted_import_leaves_nothing(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("imagesession._store.disk.facts.DiskFacts.drop", die)
-    monkeypatch.setattr("imagesession._store.library.LibraryStore._write_record", die)
+    monkeypatch.setattr("imagesession._store.turns.TurnStore._write_record", die)
     with pytest.raises(KeyboardInterrupt):
         studio.images.import_file(RED)
     monkeypatch.undo()

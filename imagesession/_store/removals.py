@@ -58,7 +58,7 @@ class RemovalStore(StorePart):
         self._erasure = erasure
         self._images = images
         self._marks = marks
-        self._whole = whole or self
+        self._whole = whole
 
     def begin(self, verb: Verb, targets: Targets, *, forgets_owner: bool = False) -> Removal:
         """
@@ -78,7 +78,7 @@ class RemovalStore(StorePart):
             InvalidRequestError: A request is under way in a session that is to be removed.
         """
         # What others have of the same files and conversations decides what may go.
-        return self._whole._begin(  # noqa: SLF001 - it is this one
+        return (self._whole or self)._begin(  # noqa: SLF001 - it is this one
             Removal(
                 id=self.ids.new(),
                 verb=verb,
@@ -117,7 +117,7 @@ class RemovalStore(StorePart):
         Returns:
             The erasures of which the provider still has copies.
         """
-        return tuple(self._whole._finish_each())  # noqa: SLF001 - it is this one
+        return tuple((self._whole or self)._finish_each())  # noqa: SLF001 - it is this one
 
     def _finish_each(self) -> Iterator[Removal]:
         for key in tuple(self.facts.scan("removal")):
