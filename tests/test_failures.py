@@ -346,9 +346,7 @@ def test_recovered_turn_knows_its_request(
     The id of the request is in the journal with that of the response, so that a turn that another
     program recovers has it.
     """
-    monkeypatch.setattr(
-        "imagesession._store.turns.TurnStore.commit", _killed_before_the_record
-    )
+    monkeypatch.setattr("imagesession._store.turns.TurnStore.commit", _killed_before_the_record)
     with pytest.raises(StorageIOError):
         make_studio(tmp_path, provider=provider).generate("a teapot")
     monkeypatch.undo()

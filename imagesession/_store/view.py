@@ -61,14 +61,18 @@ class ProcessState:
 
     embeds_metadata: bool = False
     on_settled: Callable[[Turn, bool], object] | None = None
-    leases: WeakValueDictionary[str, IntentLease] = attrs.field(factory=WeakValueDictionary)
-    taken_over: set[str] = attrs.field(factory=set)
-    late_response_ids: dict[str, str] = attrs.field(factory=dict)
-    received_at: dict[str, dt.datetime] = attrs.field(factory=dict)
-    staging: set[str] = attrs.field(factory=set)
-    staged: dict[str, tuple[ImageRecord, ...]] = attrs.field(factory=dict)
-    turns: dict[str, dict[str, Turn]] = attrs.field(factory=dict)
-    verified: dict[tuple[str, str], object] = attrs.field(factory=dict)
+    leases: WeakValueDictionary[str, IntentLease] = attrs.field(
+        factory=WeakValueDictionary[str, IntentLease]
+    )
+    taken_over: set[str] = attrs.field(factory=set[str])
+    late_response_ids: dict[str, str] = attrs.field(factory=dict[str, str])
+    received_at: dict[str, dt.datetime] = attrs.field(factory=dict[str, dt.datetime])
+    staging: set[str] = attrs.field(factory=set[str])
+    staged: dict[str, tuple[ImageRecord, ...]] = attrs.field(
+        factory=dict[str, tuple[ImageRecord, ...]]
+    )
+    turns: dict[str, dict[str, Turn]] = attrs.field(factory=dict[str, dict[str, Turn]])
+    verified: dict[tuple[str, str], object] = attrs.field(factory=dict[tuple[str, str], object])
 
 
 @attrs.frozen(eq=False)
