@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import itertools
+import json
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 
 from imagesession._store.disk.facts import DiskFacts
 from imagesession.errors import OutcomeUnknownError
-from imagesession.testing import FakeRequest, FakeResponse
+from imagesession.testing import FakeRequest, FakeResponse, Fault
 from tests.clock import HoldingProvider, hurried
 from tests.conftest import MakeStudio
 from tests.test_recovery import lose_next_response
@@ -166,6 +167,35 @@ def test_absence_is_timed_by_the_provider(
     unknown = shown == "unknown"
     assert turn.failure.error == ("OutcomeUnknownError" if unknown else "ProviderUnavailableError")
     assert (turn.cost is not None) == unknown
+
+
+def know_nothing(call: FakeRequest) -> FakeResponse:
+    """
+    Answer that a response is not known.
+    """
+    error = {"message": f"Response with id '{call.path[11:]}' not found.", "code": None}
+    body = json.dumps({"error": error}).encode()
+    return FakeResponse(status=404, headers={}, parts=iter((body,)))
+
+
+@pytest.mark.parametrize("span", SPANS, ids=["minutes", "day"])
+def test_clock_that_was_ahead_keeps_nothing_pending(
+    open_studio: Callable[[], Any], hiding: HidingProvider, span: dt.timedelta
+) -> None:
+    """
+    A response that the provider has not known for 15 minutes, by its own clock, is settled, though
+    the clock of the program that asked for it was ahead.
+    """
+    hiding.hold()
+    with clock_ahead(span), hurried(), pytest.raises(OutcomeUnknownError) as caught:
+        open_studio().open("q").generate("a teapot")
+    assert caught.value.response_id is not None
+    lost = Fault(method="GET", path="/responses/*", response=know_nothing)
+    hiding.enqueue_fault(lost, times=99)
+    assert not open_studio().recover(timeout=0).failed
+    hiding.wait(dt.timedelta(minutes=15))
+    (turn,) = open_studio().recover(timeout=0).failed
+    assert turn.failure.error == "OutcomeUnknownError"
 
 
 @pytest.mark.parametrize("by", ["recover", "generate"])

@@ -577,8 +577,9 @@ class Studio(GenerationVerbs[SavedImage]):
             verify: Whether to read every image and compare it with its record, which takes about
                 one second per gigabyte.
             repair: Whether to bring back records that are gone or damaged, from the metadata beside
-                their images, and to record where files are that were renamed or moved; the check
-                "repair" says which. Nothing is removed: a damaged record is kept in quarantine.
+                their images, to record images of which nothing else is left as imported ones, and
+                where files are that were renamed or moved; the check "repair" says which. Nothing
+                is removed: a damaged record is kept in quarantine.
             online: Whether to request the provider's list of models, which is free.
 
         Returns:

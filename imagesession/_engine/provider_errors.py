@@ -355,7 +355,8 @@ def _map_status(
     if status in _REDIRECTS:
         return BadRequestError(
             f"The provider redirects to {_origin_of_redirect(reply)}, and nothing was sent there. "
-            "Set base_url to the address that is meant."
+            "Set base_url to the address that is meant.",
+            "redirect",
         )
     parameter = f" (parameter {param})" if param else ""
     return BadRequestError(

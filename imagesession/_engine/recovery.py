@@ -43,6 +43,7 @@ from .request import StudioConfig, image_model
 from .transmit import with_usage
 
 _NO_OUTCOME = "its conversation does not show its outcome"
+_LONG_AGO = 86_400.0  # seconds
 
 
 @attrs.frozen(kw_only=True)
@@ -277,6 +278,8 @@ def _poll_response(
     """
     now = yield from MonotonicTime()
     age = ((yield from NewId()).at - turn.started).total_seconds()
+    # What is new may not be known for a moment; a clock that was ahead does not make it new.
+    age = age if age >= 0 else _LONG_AGO
     # The longer a completion window has run, the more rarely it is polled.
     since = now if turn.within == "soonest" else now - age
     try:

@@ -14,13 +14,10 @@ import attrs
 
 from imagesession._domain.image_header import SUFFIXES, ImageHeader
 from imagesession._domain.marks import Marks
-from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import ImageRecord, ImportOrigin, Reference, Turn
 from imagesession._engine.http import ReceivedImage
-from imagesession._engine.imports import EXTERNAL_PROVIDER
-from imagesession._version import __version__
 from imagesession.errors import (
     InvalidImageError,
     InvalidRequestError,
@@ -173,31 +170,10 @@ class SessionExport(StorePart):
         return turn.images[position].sha256 != reference.sha256
 
     def _import_reference(self, reference: Reference, data: bytes, header: ImageHeader) -> Turn:
-        new = self.view.new_id()
-        turn = Turn(
-            id=new.id,
-            owner=self.owner,
-            kind="import",
-            status="completed",
-            prompt=reference.role,
-            options=GenerateOptions(),
-            provider=EXTERNAL_PROVIDER,
-            origin=ImportOrigin(),
-            started=new.at,
-            finished=new.at,
-            version=__version__,
-        )
-        image = ImageRecord(
-            id=self.ids.new(),
-            file=self.blobs.put_new(turn, new.at, ReceivedImage(data=data, facts=header)),
-            format=header.format,
-            width=header.width,
-            height=header.height,
-            bytes=len(data),
-            sha256=reference.sha256,
-            source="copy",
-        )
-        return attrs.evolve(turn, images=(image,))
+        turn = self._images.new_import(ImportOrigin(), reference.role)
+        received = ReceivedImage(data=data, facts=header)
+        file = self.blobs.put_new(turn, turn.started, received)
+        return self._images.with_imported(turn, file, data, header)
 
     def _check_new(self, record: SessionRecord) -> None:
         known = read_session(self.facts, record.id)

@@ -8,10 +8,16 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
+import attrs
+
+from imagesession._domain.image_header import ImageHeader
 from imagesession._domain.marks import without_deleted
-from imagesession._domain.turn import ImageRecord, Turn, is_id_ending
+from imagesession._domain.options import GenerateOptions
+from imagesession._domain.turn import ImageRecord, ImportOrigin, Turn, is_id_ending
 from imagesession._domain.wording import quote
 from imagesession._engine.image_store import CostTotals, ImageQuery, SpendingQuery
+from imagesession._engine.imports import EXTERNAL_PROVIDER
+from imagesession._version import __version__
 from imagesession.errors import InvalidImageError, InvalidRequestError, NotFoundError, StorageError
 
 from . import codec, sidecar
@@ -120,6 +126,47 @@ class ImageStore(StorePart):
 
     def metadata(self, turn: Turn, position: int) -> dict[str, Any]:
         return sidecar.to_dict(turn, position, session_name(self.facts, turn))
+
+    def new_import(self, origin: ImportOrigin, prompt: str = "") -> Turn:
+        """
+        Return the turn of an image that is imported, still without it.
+        """
+        new = self.view.new_id()
+        return Turn(
+            id=new.id,
+            owner=self.owner,
+            kind="import",
+            status="completed",
+            prompt=prompt,
+            options=GenerateOptions(),
+            provider=EXTERNAL_PROVIDER,
+            origin=origin,
+            started=new.at,
+            finished=new.at,
+            version=__version__,
+        )
+
+    def with_imported(self, turn: Turn, file: str, data: bytes, header: ImageHeader) -> Turn:
+        """
+        Return the turn of an import with its image.
+
+        Args:
+            turn: The turn.
+            file: The key of the image's file.
+            data: The image.
+            header: What the image's bytes say.
+        """
+        image = ImageRecord(
+            id=self.ids.new(),
+            file=file,
+            format=header.format,
+            width=header.width,
+            height=header.height,
+            bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            source="copy",
+        )
+        return attrs.evolve(turn, images=(image,))
 
     def list(self, query: ImageQuery) -> tuple[tuple[Turn, int], ...]:
         read = self._read_location if query.deleted else self._read_current

@@ -8,15 +8,17 @@ Nothing is dropped: a damaged record is kept in quarantine.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
 
 from imagesession._domain.health import HealthCheck
+from imagesession._domain.image_header import ImageHeader, parse_header
 from imagesession._domain.sessions import SessionRecord
-from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._domain.turn import ImageRecord, ImportOrigin, Turn
 from imagesession._domain.wording import list_some
 from imagesession._engine.image_store import ImageQuery
 from imagesession._version import __version__
@@ -26,7 +28,7 @@ from . import codec, sidecar
 from .ids import timestamp_of
 from .images import ImageStore
 from .ports import Blobs, Key
-from .records import is_open, to_intent, turn_key
+from .records import is_open, open_intents, to_intent, turn_key
 from .sessions import SessionStore
 from .view import StorePart, View
 
@@ -105,7 +107,7 @@ class RepairStore(StorePart):
     def repair(self) -> HealthCheck:
         """
         Write the records that are missing or damaged and can be made from the metadata beside
-        images, and where renamed files are; say which.
+        images or from these, and where renamed files are; say which.
 
         Raises:
             StorageIOError: The library cannot be written.
@@ -119,14 +121,48 @@ class RepairStore(StorePart):
         ]
         if restored or sessions:
             self.index.rebuild()
+        strays = self._record_strays(described.unknown)
         counts = (
             (restored, "turns brought back from the metadata beside images"),
             (sessions, "sessions brought back from the metadata beside images"),
+            (strays, "images of no record kept as imported ones"),
             (self._record_moved_files(), "images recorded under their new names"),
         )
         parts = [f"{len(ids)} {what} ({list_some(ids)})" for ids, what in counts if ids]
         message = "; ".join(parts) if parts else "no record could be brought back"
         return HealthCheck(name="repair", message=f"{message}.")
+
+    def _record_strays(self, keys: Iterable[str]) -> list[str]:
+        """
+        Record images that have neither record nor metadata, as imported ones: their programs ended
+        before they knew more. Copies of images stay as they are; so does all while requests are
+        under way, as it may be theirs. Return the new images' ids.
+        """
+        if self.owner is not None or any(open_intents(self.facts)):
+            return []
+        known = {
+            turn.images[position].sha256
+            for deleted in (False, True)
+            for turn, position in self._all_images(deleted=deleted)
+        }
+        recorded: list[str] = []
+        for key in keys:
+            with contextlib.suppress(OSError):
+                data = self.blobs.get(key)
+                header = parse_header(data)
+                is_known = hashlib.sha256(data).hexdigest() in known
+                if header is not None and not is_known and self.blobs.annotation(key) is None:
+                    recorded.append(self._record_stray(key, data, header))
+        if recorded:
+            self.index.rebuild()
+        return recorded
+
+    def _record_stray(self, key: str, data: bytes, header: ImageHeader) -> str:
+        turn = self._images.new_import(ImportOrigin(file=key.rpartition("/")[2]))
+        turn = self._images.with_imported(turn, key, data, header)
+        self.facts.put_new({turn_key(turn): codec.dump_turn(turn)})
+        self.blobs.annotate(key, self._images.metadata(turn, 0))
+        return turn.images[0].id
 
     def _record_moved_files(self) -> list[str]:
         """
@@ -147,18 +183,22 @@ class RepairStore(StorePart):
 
     def _images_without_files(self) -> dict[str, ImageRecord]:
         missing: dict[str, ImageRecord] = {}
-        query = ImageQuery(limit=_PAGE)
-        while page := self._images.list(query):
-            for turn, position in page:
-                image = turn.images[position]
-                query = attrs.evolve(query, before=image.id)
-                try:
-                    self.blobs.version(image.file)
-                except FileNotFoundError:
-                    missing[image.id] = image
-                except OSError:
-                    continue
+        for turn, position in self._all_images():
+            image = turn.images[position]
+            try:
+                self.blobs.version(image.file)
+            except FileNotFoundError:
+                missing[image.id] = image
+            except OSError:
+                continue
         return missing
+
+    def _all_images(self, *, deleted: bool = False) -> Iterator[tuple[Turn, int]]:
+        query = ImageQuery(limit=_PAGE, deleted=deleted)
+        while page := self._images.list(query):
+            yield from page
+            turn, position = page[-1]
+            query = attrs.evolve(query, before=turn.images[position].id)
 
     def _restore_turn(self, turn: Turn) -> bool:
         return self._put_back(turn_key(turn), codec.dump_turn(turn), codec.read_turn)

@@ -18,8 +18,8 @@ from imagesession._domain.turn import Turn
 from imagesession._imaging.decode import decode_image
 from imagesession._store import codec
 from imagesession._store.disk.layout import STANDALONE
-from imagesession.testing import Delay, FakeOpenAI, FakeRequest, FakeResponse, tiny_image
-from tests.bench.server import FixedSketcher
+from imagesession.testing import Delay, FakeOpenAI, FakeRequest, FakeResponse
+from tests.faults.tiny import TinySketcher
 
 SIZE = 64, 64
 
@@ -39,7 +39,7 @@ class Till(FakeOpenAI):
         latency: float = 0.05,
     ) -> None:
         # Drawing would take longer than all that is tested here.
-        super().__init__(latency=latency, sketcher=FixedSketcher(tiny_image(size=SIZE), SIZE))
+        super().__init__(latency=latency, sketcher=TinySketcher())
         self.billed: collections.Counter[str] = collections.Counter()
         self._delay = delay
         self._guard = threading.Lock()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import shutil
 import subprocess
@@ -289,21 +290,34 @@ def _losses(root: Path, number: int, fails: Choose) -> Iterator[str]:
             yield f"not recovered: {recovery}"
         if len(images) != posts(provider) or any(image.bytes != PICTURE for image in images):
             yield f"{posts(provider)} paid for, {len(images)} kept"
-    if len(list((root / "general").glob("*.png"))) != len(images):
+    if files(root) != len(images):
         yield "there are files that no record names"
+
+
+def files(root: Path) -> int:
+    """
+    Return how many images lie in a library's folder.
+    """
+    return len(list((root / "general").glob("*.png")))
+
+
+def count_steps(root: Path) -> int:
+    """
+    Return how many steps of a disk an image takes.
+    """
+    whole = Disk(root, 0, never)
+    with Studio.offline(root, provider=quick()) as studio, whole.failing():
+        studio.generate("a teapot")
+    assert whole.steps >= 20
+    return whole.steps
 
 
 def losses(folder: Path, numbers: list[int], *ways: Callable[[int], Choose]) -> Iterator[str]:
     """
     Let the disk fail at each step of a generation; yield the problems.
     """
-    whole = Disk(folder / "whole", 0, never)
-    with Studio.offline(whole.root, provider=quick()) as studio, whole.failing():
-        studio.generate("a teapot")
-    assert whole.steps >= 20
-    cases = (
-        (step, number, way) for step in range(whole.steps) for number in numbers for way in ways
-    )
+    steps = range(count_steps(folder / "whole"))
+    cases = ((step, number, way) for step in steps for number in numbers for way in ways)
     for case, (step, number, way) in enumerate(cases):
         name = f"{way.__name__} {step}, {errno.errorcode[number]}"
         yield from (f"{name}: {loss}" for loss in _losses(folder / str(case), number, way(step)))
@@ -321,6 +335,60 @@ def test_disk_failure_at_any_step_loses_nothing(tmp_path: Path, numbers: list[in
     works again, recovery stores the image once.
     """
     assert list(losses(tmp_path, numbers, only, since)) == []
+
+
+def interrupted(root: Path, provider: FakeOpenAI, step: int) -> Studio:
+    """
+    Return a studio whose disk failed from a step of a generation on, and works again.
+    """
+    studio = Studio.offline(root, provider=provider)
+    with Disk(root, errno.EIO, since(step)).failing(), contextlib.suppress(StorageError):
+        studio.generate("a teapot")
+    return studio
+
+
+def leaves_a_file(root: Path, step: int) -> bool:
+    """
+    Tell whether an image is left without a record if the disk fails from a step on.
+    """
+    with interrupted(root, quick(), step) as studio:
+        return files(root) > len(studio.images.list())
+
+
+def written_twice(folder: Path, step: int) -> Iterator[str]:
+    """
+    Let the disk fail at each step of the recovery by another program too; yield those after which
+    an image is not stored once.
+    """
+    disk = Disk(folder, 0, never)
+    for again in itertools.count():
+        root, provider = folder / str(again), quick()
+        with interrupted(root, provider, step) as studio:
+            disk = Disk(root, errno.EIO, only(again))
+            with (
+                Studio.offline(root, provider=provider) as later,
+                disk.failing(),
+                contextlib.suppress(StorageError),
+            ):
+                later.recover()
+            studio.recover()
+            if not files(root) == len(studio.images.list()) == posts(provider) == 1:
+                yield f"{step}, then {again}: {files(root)} files"
+        if disk.steps <= again:
+            return
+
+
+@pytest.mark.parametrize("most", [1, pytest.param(99, marks=pytest.mark.faults)])
+@pytest.mark.usefixtures("hurried")
+def test_disk_that_fails_again_leaves_no_second_file(tmp_path: Path, most: int) -> None:
+    """
+    If the disk failed between an image and its record, and fails once more at any step while that
+    is made good, the image is stored once and no other file is left.
+    """
+    steps = range(count_steps(tmp_path / "whole"))
+    gaps = [step for step in steps if leaves_a_file(tmp_path / f"left {step}", step)]
+    assert gaps
+    assert [text for gap in gaps[:most] for text in written_twice(tmp_path / str(gap), gap)] == []
 
 
 @contextlib.contextmanager

@@ -152,3 +152,17 @@ def test_error_names_the_other_origin(tmp_path: Path) -> None:
             studio.generate("a teapot")
         assert studio.requests.pending() == ()
     http_client.close()
+
+
+def test_request_in_a_loop_of_redirects_is_sent_in_no_other_form(tmp_path: Path) -> None:
+    """
+    A redirect says nothing about what a server can do: a studio sends the paid request to it twice
+    at most, not once more without each feature.
+    """
+    server = Redirector(307, "/v1/responses", times=99)
+    http_client = httpx2.Client(transport=httpx2.MockTransport(server))
+    client = openai.OpenAI(api_key="x", base_url=f"{ORIGIN}/v1", http_client=http_client)
+    with Studio(tmp_path, client=client) as studio, pytest.raises(BadRequestError):
+        studio.generate("a teapot")
+    http_client.close()
+    assert len(server.got) == 2

@@ -373,7 +373,7 @@ def test_requests_without_an_id_are_reported(studio: Any) -> None:
     If no id is known, the finding says so.
     """
     interrupted(studio.library, None, dt.datetime.now(dt.UTC))
-    assert "0 seconds ago; no id is known." in finds(studio, "requests", "warning").message
+    assert "seconds ago; no id is known." in finds(studio, "requests", "warning").message
 
 
 def test_damaged_intents_are_named(studio: Any, inner: Path) -> None:

@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from imagesession._store import codec, sidecar
 from imagesession._store.library import LibraryStore
 from imagesession._store.records import intent_key, turn_key
-from imagesession.errors import CorruptRecordError, StorageIOError
+from imagesession.errors import CorruptRecordError, OutcomeUnknownError, StorageIOError
+from imagesession.testing import tiny_image
 from tests import strategies
+from tests.clock import HoldingProvider, hurried
 from tests.conftest import MakeStudio
 from tests.store.test_rules import kept, new_turn, settle
 
@@ -171,6 +173,37 @@ def test_pictures_without_any_record_are_named(make_studio: MakeStudio, library:
     assert check.state == "warning"
     assert "2 images are in no record: " in check.message
     assert all(copy.name in check.message and copy.exists() for copy in copies)
+
+
+@pytest.mark.parametrize("is_asked_for", [False, True])
+def test_picture_that_has_neither_record_nor_metadata_is_kept(
+    make_studio: MakeStudio, library: Path, *, is_asked_for: bool
+) -> None:
+    """
+    An image whose program ended before it had recorded it is kept as an imported one, unless a
+    request is under way, as it may be that one's.
+    """
+    stray = library / "general" / "session_k3m2p7qr_20261130T120000Z_01.png"
+    stray.write_bytes(tiny_image(colour=(1, 2, 3)))
+    provider = HoldingProvider(images_per_minute=None)
+    studio = make_studio(library, provider=provider, timeout=60)
+    if is_asked_for:
+        provider.hold()
+        with hurried(), pytest.raises(OutcomeUnknownError):
+            studio.generate("pending")
+    assert stray.name in studio.doctor().check("records").message
+    report = studio.doctor(repair=True)
+    assert report.check("records").state == ("warning" if is_asked_for else "ok")
+    assert ("1 images of no record" in report.check("repair").message) != is_asked_for
+    provider.finish()
+    studio.recover()
+    studio.doctor(repair=True)
+    image = next(image for image in studio.images.list() if image.path == stray)
+    assert (image.bytes, image.turn.kind) == (stray.read_bytes(), "import")
+    assert image.turn.origin.file == stray.name
+    again = studio.doctor(repair=True, verify=True)
+    assert again.check("repair").message == "no record could be brought back."
+    assert again.check("records").state == again.check("images").state == "ok"
 
 
 @pytest.mark.parametrize(

@@ -104,15 +104,18 @@ class DiskBlobs(Blobs):
         no metadata beside it yet.
         """
         layout, folder, suffix = self.layout, image_dir(turn), SUFFIXES[received.facts.format]
-        with contextlib.suppress(OSError):
-            for name in sorted(os.listdir(layout.root / folder)):  # noqa: PTH208 - names will do
-                file = f"{folder}/{name}"
-                may_be_it = name.endswith(suffix) and layout.may_be_of(file, turn)
-                if not may_be_it or file in recorded:
-                    continue
-                if _has_content(layout, file, received.data) and self.annotation(file) is None:
-                    fsync_dir(layout.root / folder)
-                    return file
+        names: list[str] = []
+        with contextlib.suppress(FileNotFoundError):
+            names = sorted(os.listdir(layout.root / folder))  # noqa: PTH208 - names will do
+        for name in names:
+            file = f"{folder}/{name}"
+            may_be_it = name.endswith(suffix) and layout.may_be_of(file, turn)
+            if not may_be_it or file in recorded:
+                continue
+            if _has_content(layout, file, received.data) and self.annotation(file) is None:
+                # If this fails, the file stays for the next attempt, and no second one is written.
+                fsync_dir(layout.root / folder)
+                return file
         return None
 
     def get(self, key: str) -> bytes:

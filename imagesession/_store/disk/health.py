@@ -42,8 +42,8 @@ _LOW_MB = 1000
 _STALE_AFTER = dt.timedelta(hours=1)
 _OTHER_USERS = 0o077
 _RESTORE = (
-    "studio.doctor(repair=True) brings back what the metadata beside images tells; put the rest "
-    "back from a backup of {}. Images that are there are kept in any case."
+    "studio.doctor(repair=True) brings back what images and the metadata beside them tell; put "
+    "the rest back from a backup of {}. Images that are there are kept in any case."
 )
 
 Finding: TypeAlias = tuple[Health, str, str]
