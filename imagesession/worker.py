@@ -74,7 +74,7 @@ def _task(studio: AsyncStudio) -> Any:  # noqa: ANN401 - Procrastinate reads its
         key: str,
         request: Mapping[str, Any],
         options: Mapping[str, Any],
-        owner: str | None = None,
+        owner: str | None,
     ) -> None:
         whose = studio if owner is None else studio.as_owner(owner)
         requests = {f"{name}/{key}": ImageRequest(**request)}

@@ -5,8 +5,8 @@ Queues: many images that workers on any machines make.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -16,7 +16,7 @@ from imagesession._api.async_session import AsyncSavedImage, async_last_image
 from imagesession._api.results import Results
 from imagesession._api.session import SavedImage, last_image
 from imagesession._api.signatures import public_base
-from imagesession._api.workflows import to_results
+from imagesession._api.workflows import ImageT, to_results
 from imagesession._display.progress import bar
 from imagesession._domain.extras import needs_extra
 from imagesession._domain.reports import QueueStatus
@@ -24,6 +24,7 @@ from imagesession._domain.turn import Turn
 from imagesession._domain.wording import quote
 from imagesession._engine import bulk
 from imagesession._engine.batches.reconcile import rebuild_error
+from imagesession._engine.effects import MonotonicTime, Sleep, StoreCall, Workflow
 from imagesession._runtime.runtime import AnyRuntime, AsyncRuntime, Runtime
 from imagesession.errors import BatchNotReadyError, ImageSessionError, RequestNotSentError
 
@@ -56,28 +57,27 @@ class QueueFacts(Generic[AnyRuntime]):
         Queue the jobs that `plan_queue` has made.
         """
         queue = cls(name, runtime)
-        queue._jobs.create(runtime.library.ports, runtime.library.owner, name, requests)
+        queue._jobs.create(runtime.library, name, requests)
         return queue
 
-    def _states(self) -> list[tuple[str, str]]:
-        library = self._runtime.library
-        found: list[tuple[str, str]] = self._jobs.find(library.ports, library.owner, self.name)
+    def _states(self) -> dict[str, str]:
+        found: dict[str, str] = self._jobs.find(self._runtime.library, self.name)
         return found
 
     def _status(self) -> QueueStatus:
-        return QueueStatus.of(state for _, state in self._states())
+        return QueueStatus.of(self._states().values())
 
     def _cancel(self) -> QueueStatus:
-        library = self._runtime.library
-        self._jobs.cancel(library.ports, library.owner, self.name)
+        self._jobs.cancel(self._runtime.library, self.name)
         return self._status()
 
-    def _outcomes(self) -> tuple[list[Turn | ImageSessionError], tuple[str, ...]]:
-        jobs = self._states()
-        status = QueueStatus.of(state for _, state in jobs)
+    def _results(self, wrap: Callable[[Turn, AnyRuntime], ImageT]) -> Results[ImageT]:
+        states = self._states()
+        status = QueueStatus.of(states.values())
         if not status.ended:
             raise BatchNotReadyError(f"The queue {quote(self.name)} has not ended: {status}.")
-        return [self._outcome(*job) for job in jobs], tuple(key for key, _ in jobs)
+        outcomes = [self._outcome(key, state) for key, state in states.items()]
+        return to_results(outcomes, lambda turn: wrap(turn, self._runtime), tuple(states))
 
     def _outcome(self, key: str, state: str) -> Turn | ImageSessionError:
         if state == "cancelled":
@@ -89,19 +89,18 @@ class QueueFacts(Generic[AnyRuntime]):
             return RequestNotSentError("No request was sent; the worker's log says why.")
         return turn if turn.has_image else rebuild_error(turn.failure)
 
-    def _looks(
-        self, timeout: float | None, show: Callable[[int, float], object]
-    ) -> Iterator[float]:
+    def _poll(self, timeout: float | None, show: Callable[[int, float], object]) -> Workflow[None]:
         """
-        Look until the queue has ended; yield the seconds to wait before the next look.
+        Look until the queue has ended, or the time is over.
         """
-        end = None if timeout is None else time.monotonic() + bulk.validate_timeout(timeout)
+        start = yield from MonotonicTime()
+        end = math.inf if timeout is None else start + bulk.validate_timeout(timeout)
         while True:
-            status = self._status()
+            status = yield from StoreCall(lambda _: self._status())
             show(status.finished, 0.0)
-            if status.ended or (end is not None and time.monotonic() >= end):
+            if status.ended or (yield from MonotonicTime()) >= end:
                 return
-            yield _POLL_SECONDS
+            yield from Sleep(_POLL_SECONDS)
 
 
 @attrs.frozen(eq=False)
@@ -133,8 +132,7 @@ class ImageQueue(QueueFacts[Runtime]):
             BatchNotReadyError: The queue has not ended.
             StorageIOError: The database cannot be used.
         """
-        outcomes, keys = self._outcomes()
-        return to_results(outcomes, lambda turn: last_image(turn, self._runtime), keys)
+        return self._results(last_image)
 
     def wait(
         self, timeout: float | None = None, *, progress: bool | None = None
@@ -152,8 +150,7 @@ class ImageQueue(QueueFacts[Runtime]):
             StorageIOError: The database cannot be used.
         """
         with bar(self._status().total, enabled=progress) as show:
-            for seconds in self._looks(timeout, show):
-                time.sleep(seconds)
+            self._runtime.run(self._poll(timeout, show))
         return self.results()
 
     def cancel(self) -> QueueStatus:
@@ -182,8 +179,7 @@ class AsyncImageQueue(QueueFacts[AsyncRuntime]):
         """
         Same as `ImageQueue.results`, but awaits.
         """
-        outcomes, keys = await asyncio.to_thread(self._outcomes)
-        return to_results(outcomes, lambda turn: async_last_image(turn, self._runtime), keys)
+        return await asyncio.to_thread(self._results, async_last_image)
 
     async def wait(
         self,
@@ -195,9 +191,7 @@ class AsyncImageQueue(QueueFacts[AsyncRuntime]):
         Same as `ImageQueue.wait`, but awaits.
         """
         with bar((await self.status()).total, enabled=progress) as show:
-            looks = self._looks(timeout, show)
-            while (seconds := await asyncio.to_thread(next, looks, None)) is not None:  # noqa: ASYNC110
-                await asyncio.sleep(seconds)
+            await self._runtime.run(self._poll(timeout, show))
         return await self.results()
 
     async def cancel(self) -> QueueStatus:

@@ -4,8 +4,9 @@ How long a library of many images takes for what it is asked, beside one of few.
     python -m tests.bench.scale disk|team [FEW MANY]
 
 Rows are written directly: a turn of one image each, in sessions of a hundred, over 400 days. All
-say "teapot", one in a hundred "lighthouse", and ten "heron". In a folder, only the records that are
-opened are written. By default there are 10,000 and 1,000,000, which takes minutes and gigabytes.
+say "teapot", one in a hundred "lighthouse", and ten "heron". One owner has a fifth of them, and all
+others 2,000 each. In a folder, only the records that are opened are written. By default there are
+10,000 and 1,000,000, which takes minutes and gigabytes.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ from tests import team_servers
 from tests.bench.figures import seconds_of, working_folder
 
 DAYS, PER_SESSION, ROUNDS = 400, 100, 15
+MANY, FEW = "many", "owner 2"
+"""An owner of a fifth of all images, and one of 2,000."""
 END = dt.datetime.now(dt.UTC).replace(microsecond=0)
 
 
@@ -69,6 +72,13 @@ class Content:
         """
         return f"00{number // PER_SESSION:024}"
 
+    def owner(self, number: int) -> str:
+        """
+        Return the owner of a turn.
+        """
+        session = number // PER_SESSION
+        return MANY if session % 5 == 0 else f"owner {session // 25}"
+
     def sessions(self) -> Iterator[SessionRecord]:
         """
         Yield the sessions of all turns.
@@ -76,8 +86,16 @@ class Content:
         for number in range(0, self.count, PER_SESSION):
             yield SessionRecord(
                 id=self.session_id(number), description="A logo", name=f"Tea {number}",
-                created=END,
+                created=END, owner=self.owner(number),
             )  # fmt: skip
+
+    def opened(self, owner: str | None) -> list[int]:
+        """
+        Return the first turns of the oldest sessions: an owner's, or anybody's.
+        """
+        firsts = range(0, self.count, PER_SESSION)
+        own = [number for number in firsts if owner in {None, self.owner(number)}]
+        return own[: ROUNDS + 1]
 
     def turn(self, number: int) -> Turn:
         """
@@ -85,6 +103,7 @@ class Content:
         """
         return attrs.evolve(
             _TURN, id=self.turn_id(number), session=self.session_id(number),
+            owner=self.owner(number),
             images=(attrs.evolve(_IMAGE, id=self.image_id(number)),),
         )  # fmt: skip
 
@@ -117,6 +136,9 @@ _WORDS = """
     :prompt || ' number ' || i || CASE WHEN i % 100 = 0 THEN ' by a lighthouse' ELSE '' END
     || CASE WHEN i % (:count / 10) = 0 THEN ' with a heron' ELSE '' END
 """
+_OWNER = f"""
+    CASE WHEN i / {PER_SESSION} % 5 = 0 THEN '{MANY}' ELSE 'owner ' || i / {PER_SESSION * 25} END
+"""
 _IN_FOLDER = (
     f"""
     CREATE TEMP TABLE new AS
@@ -124,17 +146,18 @@ _IN_FOLDER = (
         WHERE i < :count - 1)
     SELECT i, printf('01%024d', 2 * i) AS turn, printf('01%024d', 2 * i + 1) AS image,
         printf('00%024d', i / {PER_SESSION}) AS session,
-        date(:first, '+' || (i * {DAYS} / :count) || ' days') AS day, {_WORDS} AS words
+        date(:first, '+' || (i * {DAYS} / :count) || ' days') AS day, {_WORDS} AS words,
+        {_OWNER} AS owner
     FROM numbers
     """,  # noqa: S608 - our own words
     """
-    INSERT INTO turns SELECT turn, session, :kind, :status, :model, :provider, day, 'key ' || i,
-        :images, :cost, :uncertain, :spent, :context, :context_tokens FROM new
+    INSERT INTO turns SELECT turn, session, owner, 0, :kind, :status, :model, :provider, day,
+        'key ' || i, :images, :cost, :uncertain, :spent, :context, :context_tokens FROM new
     """,
-    "INSERT INTO images SELECT image, turn, session, 0, :kind, words FROM new",
+    "INSERT INTO images SELECT image, turn, session, owner, 0, :kind, words FROM new",
 )
 _SESSION = """
-    WITH named AS (INSERT INTO sessions VALUES (:id, :name, true, :id))
+    WITH named AS (INSERT INTO sessions VALUES (:id, :name, true, :id, :owner))
     INSERT INTO facts VALUES ('session', '', :id, :data)
 """
 _IN_DATABASE = (
@@ -144,22 +167,24 @@ _IN_DATABASE = (
     SELECT i, '01' || lpad((2 * i)::text, 24, '0') AS turn,
         '01' || lpad((2 * i + 1)::text, 24, '0') AS image,
         '00' || lpad((i / {PER_SESSION})::text, 24, '0') AS session,
-        :first ::date + (i * {DAYS} / :count)::int AS day, {_WORDS} AS words
+        :first ::date + (i * {DAYS} / :count)::int AS day, {_WORDS} AS words,
+        {_OWNER} AS owner
     FROM generate_series(0, :count - 1) AS i
     """,  # noqa: S608 - our own words
     """
     INSERT INTO facts (kind, session, id, data)
-    SELECT 'turn', session, turn, convert_to(replace(:record, '@', turn), 'UTF8') FROM new
+    SELECT 'turn', session, turn,
+        convert_to(replace(replace(:record, '@', turn), '#', session), 'UTF8') FROM new
     """,
     """
-    INSERT INTO turns (id, session, kind, model, provider, day, idempotency_key, cost, spent,
-        context, images, uncertain, context_tokens)
-    SELECT turn, session, :kind, :model, :provider, day, convert_to('key ' || i, 'UTF8'), :cost,
-        :spent, :context, :images, :uncertain, :context_tokens FROM new
+    INSERT INTO turns (id, session, owner, kind, model, provider, day, idempotency_key,
+        cost, spent, context, images, uncertain, context_tokens)
+    SELECT turn, session, owner, :kind, :model, :provider, day, convert_to('key ' || i, 'UTF8'),
+        :cost, :spent, :context, :images, :uncertain, :context_tokens FROM new
     """,
     """
-    INSERT INTO images (id, turn, session, position, kind, words)
-    SELECT image, turn, session, 0, :kind, words FROM new
+    INSERT INTO images (id, turn, session, owner, position, kind, words)
+    SELECT image, turn, session, owner, 0, :kind, words FROM new
     """,
     """
     INSERT INTO totals (day, kind, model, provider, part, cost, spent, context, images, turns,
@@ -182,10 +207,10 @@ def fill_folder(folder: Path, content: Content) -> None:
     for record in content.sessions():
         (inner / "turns" / record.id).mkdir()
         (inner / "sessions" / f"{record.id}.json").write_bytes(codec.dump_session(record))
-    for number in range(content.count // 2, content.count // 2 + PER_SESSION * (ROUNDS + 1)):
-        turn = content.turn(number)
-        file = inner / "turns" / content.session_id(number) / f"{turn.id}.json"
-        file.write_bytes(codec.dump_turn(turn))
+    for first in {first for owner in (None, MANY, FEW) for first in content.opened(owner)}:
+        for turn in map(content.turn, range(first, first + PER_SESSION)):
+            file = inner / "turns" / content.session_id(first) / f"{turn.id}.json"
+            file.write_bytes(codec.dump_turn(turn))
     index = sqlite3.connect(inner / "index.sqlite", isolation_level=None)
     index.execute("PRAGMA temp_store = MEMORY")
     index.execute("BEGIN")
@@ -208,12 +233,16 @@ def fill_database(url: str, content: Content) -> None:
     from imagesession._store.team.database import Database  # noqa: PLC0415 - as above
 
     database = Database(parse_address(url))
-    record = codec.dump_turn(attrs.evolve(_TURN, id="@", images=(attrs.evolve(_IMAGE, id="@"),)))
+    pattern = attrs.evolve(_TURN, id="@", session="#", images=(attrs.evolve(_IMAGE, id="@"),))
+    record = codec.dump_turn(pattern)
     values = {**content.values(), "record": record.decode("ascii")}
     sessions = [
-        {"id": each.id, "name": fold(each.name or ""), "data": codec.dump_session(each)}
+        {
+            "id": each.id, "name": fold(each.name or ""), "owner": each.owner,
+            "data": codec.dump_session(each),
+        }
         for each in content.sessions()
-    ]
+    ]  # fmt: skip
 
     def fill(connection: sa.Connection) -> None:
         connection.execute(sa.text(_SESSION), sessions)
@@ -229,62 +258,74 @@ def fill_database(url: str, content: Content) -> None:
 # --- asking -----------------------------------------------------------------------------------
 
 
-def questions(store: LibraryStore, content: Content) -> dict[str, Callable[[int], object]]:
+def questions(
+    store: LibraryStore, content: Content, owner: str | None = None
+) -> dict[str, Callable[[int], object]]:
     """
-    Return what is asked; each takes the number of the round, so that nothing is asked twice.
+    Return what is asked, about all or about an owner's; each takes the number of the round, so that
+    nothing is asked twice.
     """
-    index, facts = store.ports.index, store.ports.facts
-    middle = content.count // 2
+    seen = store if owner is None else store.seen_by(owner)
+    index, facts = (
+        (store.ports.index if owner is None else store.ports.index.of(owner)),
+        store.ports.facts,
+    )
+    opened = content.opened(owner)
 
     def page(**query: Any) -> object:
         return index.page(ImageQuery(limit=50, **query))
 
     def claim(number: int) -> None:
         turn = attrs.evolve(
-            _TURN, id=store.new_id().id, session=content.session_id(middle), images=(),
-            idempotency_key=f"new {number}", status="pending",
+            _TURN, id=store.new_id().id, session=content.session_id(opened[0]), images=(),
+            idempotency_key=f"new {number}", status="pending", owner=owner,
         )  # fmt: skip
-        lease = store.intents.write(turn)
-        store.intents.discard(turn)
+        lease = seen.intents.write(turn)
+        seen.intents.discard(turn)
         lease.release()  # type: ignore[union-attr] # a lease
 
     def open_session(number: int) -> None:
-        record = store.sessions.find(content.session_id(middle + number * PER_SESSION))
-        assert len(store.sessions.tree(record).turns) == PER_SESSION
+        record = seen.sessions.find(content.session_id(opened[number]))
+        assert len(seen.sessions.tree(record).turns) == PER_SESSION
 
     return {
         "a page of images": lambda _: page(),
-        "a page deep in the past": lambda number: page(before=content.turn_id(middle + number)),
-        "the images of a session": lambda number: page(session=content.session_id(middle + number)),
+        "a page deep in the past": lambda number: page(
+            before=content.turn_id(content.count // 2 + number)
+        ),
+        "the images of a session": lambda number: page(session=content.session_id(opened[number])),
         "words that all have": lambda _: page(text="teapot"),
         "words that one in a hundred has": lambda _: page(text="lighthouse"),
         "words that ten have": lambda _: page(text="a heron"),
         "words that none has": lambda _: page(text="a submarine"),
-        "an image by its id": lambda number: index.find(content.image_id(middle + number)),
+        "words in a session": lambda number: page(
+            text="teapot", session=content.session_id(opened[number])
+        ),
+        "an image by its id": lambda number: index.find(content.image_id(opened[number])),
         "an image by the end of its id": lambda number: index.find(
-            content.image_id(middle + number)[-9:]
+            content.image_id(opened[number])[-9:]
         ),
         "open a session of 100 turns": open_session,
-        "a session by its name": lambda number: index.sessions(f"Tea {number * PER_SESSION}"),
+        "a session by its name": lambda number: index.sessions(f"Tea {opened[number]}"),
         "what a budget counts": lambda number: index.spent(
-            END.date(), content.session_id(number), None
+            END.date(), content.session_id(opened[number]), owner
         ),
         "claim a turn under a key": claim,
         "costs by day": lambda _: index.tally(SpendingQuery()),
         "costs by model": lambda _: index.tally(SpendingQuery(by="model")),
         "the number of sessions": lambda _: index.count_sessions(),
-        "the time": lambda _: facts.now(),
+        "the time": lambda _: store.ports.facts.now(),
     }  # fmt: skip
 
 
 def measure(
-    stores: list[LibraryStore], contents: list[Content]
+    stores: list[LibraryStore], contents: list[Content], owner: str | None
 ) -> Iterator[tuple[str, float, float]]:
     """
     Yield each question, and its shortest time in milliseconds in the small and the large library,
     which are asked in turns: others may use the machine.
     """
-    asked = [questions(*pair) for pair in zip(stores, contents, strict=True)]
+    asked = [questions(*pair, owner) for pair in zip(stores, contents, strict=True)]
     for name in asked[0]:
         times: list[list[float]] = [[], []]
         for number in range(ROUNDS + 1):
@@ -316,11 +357,13 @@ def main(kind: str, few: int = 10_000, many: int = 1_000_000) -> None:
                 f"{content.count:,}: filled in {filling:.0f} s, first page in {first:.2f} s",
                 flush=True,
             )
-        for name, *times in measure(stores, contents):
-            print(
-                f"{name:<36} {times[0]:9.2f} {times[1]:9.2f} ms {times[1] / times[0]:6.1f} x",
-                flush=True,
-            )
+        for owner in (None, MANY, FEW):
+            print(owner or "all")
+            for name, *times in measure(stores, contents, owner):
+                print(
+                    f"{name:<36} {times[0]:9.2f} {times[1]:9.2f} ms {times[1] / times[0]:6.1f} x",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ The index agrees with the records of turns and images, and is rebuilt when it is
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import sqlite3
@@ -25,7 +26,7 @@ from imagesession._domain.options import GenerateOptions
 from imagesession._domain.reports import Grouping
 from imagesession._domain.turn import ImageRecord, Turn, count_made
 from imagesession._engine.image_store import ImageQuery, SpendingQuery
-from imagesession._store.disk import index_schema
+from imagesession._store.disk import index_schema, session_index_schema
 from imagesession._store.disk.database import INDEX_VERSION, Database
 from imagesession._store.disk.index_schema import find_intent, tally
 from imagesession._store.ids import first_id, timestamp_of
@@ -242,6 +243,23 @@ def test_search_is_literal_and_ignores_case(tmp_path: Path, text: str, found: li
     index = indexed(TURNS, tmp_path)
     rows = page(index, ImageQuery(text=text))
     assert sorted(row.turn for row in rows) == sorted(TURNS[number].id for number in found)
+
+
+def test_an_owners_sessions_have_their_own_indexes() -> None:
+    """
+    An owner's images of a session and sessions of a name are found without going through all that
+    the owner has.
+    """
+    asked: list[str] = []
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        index_schema.create_tables(connection)
+        connection.set_trace_callback(asked.append)
+        index_schema.page(connection, ImageQuery(session="one", text="heron"), "ann")
+        session_index_schema.find_by_name(connection, "tea", "ann")
+        connection.set_trace_callback(None)
+        plans = [str(connection.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()) for sql in asked]
+    assert "images_of_session" in plans[0]
+    assert "sessions_of_name" in plans[1]
 
 
 def test_time_ranges_are_exact_to_the_millisecond(tmp_path: Path) -> None:

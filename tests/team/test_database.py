@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from imagesession import Studio
-from imagesession._engine.image_store import SpendingQuery
+from imagesession._engine.image_store import ImageQuery, SpendingQuery
 from imagesession._store.records import turn_key
 from tests import team_servers
 from tests.clock import wait_for
@@ -24,8 +24,8 @@ import sqlalchemy as sa  # noqa: E402 - of an extra
 from alembic.autogenerate import compare_metadata  # noqa: E402
 from alembic.runtime.migration import MigrationContext  # noqa: E402
 
-from imagesession._store.team import migrate, schema  # noqa: E402
-from imagesession._store.team.database import MAX_CONNECTIONS  # noqa: E402
+from imagesession._store.team import index, migrate, schema  # noqa: E402
+from imagesession._store.team.database import MAX_CONNECTIONS, Database  # noqa: E402
 from imagesession._store.team.library import TeamLibrary  # noqa: E402
 from tests.store.contract import promises  # noqa: E402
 
@@ -121,6 +121,35 @@ def test_sums_follow_every_change(url: str) -> None:
         assert [(item.cost, item.turns) for item in totals] == [(0.75, 3)]
         assert [(item.cost, item.turns) for item in by_session] == [(0.75, 3)]
         library.index.rebuild()
+
+
+def test_words_are_looked_for_where_they_are_asked_for(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A search in a session or of an owner looks at the latest images of these alone, and then at
+    those alone of these that have the words: not at what others have.
+    """
+    library = TeamLibrary(url)
+    old = promises.new_turn(session=promises.IDS.new(), owner="ann", prompt="a heron")
+    for turn in (old, promises.new_turn(prompt="a heron")):
+        promises.settle(library, turn)
+    asked: list[str] = []
+    real = Database.all
+
+    def listen(database: Database, statement: Any, *rest: Any, **more: Any) -> list[Any]:
+        asked.append(str(statement))
+        return real(database, statement, *rest, **more)
+
+    monkeypatch.setattr(Database, "all", listen)
+    monkeypatch.setattr(index, "_LATEST", 1)
+    for seen, session in ((library.index, old.session), (library.index.of("ann"), None)):
+        for limit in (1, 2):
+            found = seen.page(ImageQuery(text="heron", session=session, limit=limit))
+            assert [row.turn for row in found] == [old.id]
+    assert len(asked) == 2 * (1 + 2)
+    assert all("WHERE images.session = " in statement for statement in asked[:3])
+    assert all("WHERE images.owner = " in statement for statement in asked[3:])
 
 
 def test_money_is_exact(url: str) -> None:

@@ -56,27 +56,25 @@ class TeamIndex(Index):
         return ImageLocation(*found[0]) if len(found) == 1 else None
 
     def page(self, query: ImageQuery) -> list[ImageLocation]:
+        own = sa.select(images).where(*_described(query), self._is_own(images))
         if not query.text:
-            return self._page(images, query)
+            return self._page(own.subquery(), query)
         # PostgreSQL guesses badly how far back it has to look for words, so it is told: among the
         # latest images, and if too few of those have them, among all that have.
-        latest = sa.select(images).where(self._is_own(images)).order_by(images.c.id.desc())
-        if query.before is not None:
-            latest = latest.where(images.c.id < query.before)
-        found = self._page(latest.limit(_LATEST).subquery(), query, query.text)
+        latest = own.order_by(images.c.id.desc()).limit(_LATEST).subquery()
+        found = self._page(latest, query, _contains(latest, query.text))
         if len(found) == query.limit:
             return found
-        having = sa.select(images).where(_contains(images, query.text)).cte("having")
+        having = own.where(_contains(images, query.text)).cte("having")
         return self._page(having.prefix_with("MATERIALIZED"), query)
 
     def _page(
-        self, table: sa.FromClause, query: ImageQuery, text: str | None = None
+        self, table: sa.FromClause, query: ImageQuery, *more: sa.ColumnElement[bool]
     ) -> list[ImageLocation]:
-        wanted = [*_wanted(table, query), self._is_own(table)]
-        wanted += [] if text is None else [_contains(table, text)]
         columns = [table.c[column.name] for column in _LOCATION]
-        statement = sa.select(*columns).where(*wanted).order_by(table.c.id.desc())
-        return [ImageLocation(*row) for row in self._database.all(statement.limit(query.limit))]
+        wanted = sa.select(*columns).where(*_marked(table, query), *more)
+        statement = wanted.order_by(table.c.id.desc()).limit(query.limit)
+        return [ImageLocation(*row) for row in self._database.all(statement)]
 
     def tally(self, query: SpendingQuery) -> list[CostTotals]:
         # The sums of days know neither sessions nor owners.
@@ -168,8 +166,10 @@ class TeamIndex(Index):
         return [row.id for row in self._database.all(statement)]
 
     def count_sessions(self) -> int:
-        there = sa.select(sa.func.count()).select_from(sessions).where(~_IS_DELETED)
-        statement = there.where(self._is_own(sessions))
+        own = sa.select(sa.func.count()).select_from(sessions).where(self._is_own(sessions))
+        # Hardly any are deleted, so those are counted and not all are looked up.
+        deleted = own.where(sessions.c.id.in_(sa.select(marks.c.id).where(marks.c.deleted)))
+        statement = sa.select(own.scalar_subquery() - deleted.scalar_subquery())
         return int(self._database.all(statement)[0][0])
 
     def active(self, since: str) -> list[tuple[str, str]]:
@@ -207,11 +207,11 @@ def _has_tag(image_id: sa.ColumnElement[str], tag: str) -> sa.ColumnElement[bool
     return sa.exists().where(marks.c.id == image_id, named)
 
 
-def _wanted(table: sa.FromClause, query: ImageQuery) -> list[sa.ColumnElement[bool]]:
+def _described(query: ImageQuery) -> list[sa.ColumnElement[bool]]:
     """
-    Return the conditions of a query, but for its text, on images or some of them.
+    Return the conditions of a query on rows of images, but for its text.
     """
-    own = table.c
+    own = images.c
     conditions = (
         (own.session.__eq__, query.session),
         (own.kind.__eq__, query.kind),
@@ -219,8 +219,15 @@ def _wanted(table: sa.FromClause, query: ImageQuery) -> list[sa.ColumnElement[bo
         (own.id.__lt__, first_id(query.until) if query.until else None),
         (own.id.__lt__, query.before),
     )
-    wanted = [compare(value) for compare, value in conditions if value is not None]
-    wanted.append(_is_marked("deleted", own.id, own.session) == query.deleted)
+    return [compare(value) for compare, value in conditions if value is not None]
+
+
+def _marked(table: sa.FromClause, query: ImageQuery) -> list[sa.ColumnElement[bool]]:
+    """
+    Return the conditions of a query on the marks of images.
+    """
+    own = table.c
+    wanted = [_is_marked("deleted", own.id, own.session) == query.deleted]
     wanted += [_has_tag(own.id, tag) for tag in query.tags]
     if query.starred is not None:
         wanted.append(_is_marked("starred", own.id) == query.starred)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import procrastinate
 from procrastinate import exceptions
-from procrastinate.jobs import Job
 
 from imagesession._domain.wording import quote
+from imagesession._store.library import LibraryStore
 from imagesession._store.ports import Ports
 from imagesession.errors import InvalidRequestError, NotFoundError, StorageIOError
 
@@ -57,7 +57,7 @@ def opened(ports: Ports) -> Generator[procrastinate.App]:
         ) from None
 
 
-def create(ports: Ports, owner: str | None, name: str, jobs: Sequence[Mapping[str, Any]]) -> None:
+def create(library: LibraryStore, name: str, jobs: Sequence[Mapping[str, Any]]) -> None:
     """
     Queue jobs under a name, once. Each owner has names of its own.
 
@@ -65,12 +65,12 @@ def create(ports: Ports, owner: str | None, name: str, jobs: Sequence[Mapping[st
         InvalidRequestError: The name has other jobs.
         StorageIOError: The database cannot be used.
     """
-    queue_name = f"{queue_prefix(owner)}{name}"
-    new = [{**job, "owner": owner} if owner else dict(job) for job in jobs]
-    with opened(ports) as app, ports.facts.transaction(f"queue {queue_name}"):
-        known = [job.task_kwargs for job in _jobs(app, queue_name)]
+    queue = _queue_name(library, name)
+    new = [{**job, "owner": library.owner} for job in jobs]
+    with opened(library.ports) as app, library.ports.facts.transaction(f"queue {queue}"):
+        known = [job.task_kwargs for job in app.job_manager.list_jobs(queue=queue)]
         if not known:
-            app.configure_task(TASK, queue=queue_name).batch_defer(*new)
+            app.configure_task(TASK, queue=queue).batch_defer(*new)
         elif known != new:
             raise InvalidRequestError(
                 f"The queue {quote(name)} has other requests. Open it with queue(name=…), or "
@@ -78,32 +78,31 @@ def create(ports: Ports, owner: str | None, name: str, jobs: Sequence[Mapping[st
             )
 
 
-def find(ports: Ports, owner: str | None, name: str) -> list[tuple[str, str]]:
+def find(library: LibraryStore, name: str) -> dict[str, str]:
     """
-    Return the keys of a queue's jobs, in order, each with its state: "todo", "doing", "succeeded",
+    Return the states of a queue's jobs by their keys, in order: "todo", "doing", "succeeded",
     "failed" or "cancelled".
 
     Raises:
         NotFoundError: There is no such queue.
         StorageIOError: The database cannot be used.
     """
-    with opened(ports) as app:
-        jobs = _jobs(app, f"{queue_prefix(owner)}{name}")
+    with opened(library.ports) as app:
+        jobs = app.job_manager.list_jobs(queue=_queue_name(library, name))
     if not jobs:
         raise NotFoundError(f"There is no queue {quote(name)} in this library.")
-    return [(str(job.task_kwargs["key"]), job.status or "todo") for job in jobs]
+    return {str(job.task_kwargs["key"]): job.status or "todo" for job in jobs}
 
 
-def cancel(ports: Ports, owner: str | None, name: str) -> None:
+def cancel(library: LibraryStore, name: str) -> None:
     """
     Cancel the jobs of a queue that no worker has begun.
     """
-    with opened(ports) as app:
-        for job in _jobs(app, f"{queue_prefix(owner)}{name}"):
-            if job.status == "todo" and job.id is not None:
-                app.job_manager.cancel_job_by_id(job.id)
+    queue = _queue_name(library, name)
+    with opened(library.ports) as app:
+        for job in app.job_manager.list_jobs(queue=queue, status="todo"):
+            app.job_manager.cancel_job_by_id(cast("int", job.id))
 
 
-def _jobs(app: procrastinate.App, queue: str) -> list[Job]:
-    jobs = app.job_manager.list_jobs(queue=queue, task=TASK)
-    return sorted(jobs, key=lambda job: job.id or 0)
+def _queue_name(library: LibraryStore, name: str) -> str:
+    return f"{queue_prefix(library.owner)}{name}"
