@@ -9,11 +9,13 @@ import pickle
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import imagesession
+import imagesession_mcp
 from imagesession import (
     AsyncBatchesResource,
     AsyncImageBatch,
@@ -200,6 +202,23 @@ def test_every_method_is_documented(kind: type) -> None:
         named = f" {name}: " in (inspect.getdoc(kind) or "")  # a field, documented in the class
         if not name.startswith("_") and not named:
             assert inspect.getdoc(member), f"{kind.__name__}.{name}"
+
+
+def test_images_have_one_name() -> None:
+    """
+    Public docstrings and parameters, and all texts for agents, say "image" and never "picture".
+    """
+    exports = [getattr(imagesession, name) for name in imagesession.__all__]
+    methods = [method for kind in exports for method in public_methods(kind).values()]
+    texts = [inspect.getdoc(value) or "" for value in (*exports, *methods)]
+    texts += [str(inspect.signature(method)) for method in methods]
+    folder = Path(imagesession_mcp.__file__).parent
+    texts += [
+        file.read_text("utf-8")
+        for end in ("py", "toml", "md", "txt")
+        for file in folder.rglob(f"*.{end}")
+    ]
+    assert [text for text in texts if re.search(r"picture|Picture(?!s folder)", text)] == []
 
 
 def test_unknown_name_is_an_attribute_error() -> None:

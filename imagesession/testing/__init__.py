@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from imagesession._fake_openai.http import ConnectionReset, Delay, FakeRequest, FakeResponse
     from imagesession._fake_openai.random_faults import FAULT_KINDS
     from imagesession._fake_openai.recorder import RecordedRequest
-    from imagesession.testing.pictures import tiny_image, tiny_mask
+    from imagesession.testing.images import tiny_image, tiny_mask
     from imagesession.testing.servers import ImagesServer
 
 __all__ = [
@@ -85,8 +85,8 @@ _MODULES = {
     "ImagesServer": "testing.servers",
     "RecordedRequest": "_fake_openai.recorder",
     "serve": "_fake_openai",
-    "tiny_image": "testing.pictures",
-    "tiny_mask": "testing.pictures",
+    "tiny_image": "testing.images",
+    "tiny_mask": "testing.images",
 }
 
 
