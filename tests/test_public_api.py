@@ -267,6 +267,19 @@ def test_import_is_light() -> None:
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+def test_first_sketch_loads_no_sockets(tmp_path: Path) -> None:
+    """
+    An offline image loads neither HTTP/1.1 nor a server: nothing of it goes over a socket.
+    """
+    script = (
+        "import sys; from imagesession import Studio\n"
+        "Studio.offline(sys.argv[1]).generate('a fox', size='1024x1024')\n"
+        "heavy = {'httpcore2', 'h11', 'http.server', 'jinja2'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+
+
 def test_listing_a_library_needs_no_client() -> None:
     """
     Listing images loads neither openai nor Pillow.

@@ -46,11 +46,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from imagesession._fake_openai import AsyncFakeTransport, FakeOpenAI, FakeTransport, serve
+    from imagesession._fake_openai import AsyncFakeTransport, FakeOpenAI, FakeTransport
     from imagesession._fake_openai.faults import Fault
     from imagesession._fake_openai.http import ConnectionReset, Delay, FakeRequest, FakeResponse
     from imagesession._fake_openai.random_faults import FAULT_KINDS
     from imagesession._fake_openai.recorder import RecordedRequest
+    from imagesession._fake_openai.server import serve
     from imagesession.testing.images import tiny_image, tiny_mask
     from imagesession.testing.servers import ImagesServer
 
@@ -84,7 +85,7 @@ _MODULES = {
     "Fault": "_fake_openai.faults",
     "ImagesServer": "testing.servers",
     "RecordedRequest": "_fake_openai.recorder",
-    "serve": "_fake_openai",
+    "serve": "_fake_openai.server",
     "tiny_image": "testing.images",
     "tiny_mask": "testing.images",
 }
