@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageShow
 
 from imagesession import AsyncSavedImage, AsyncStudio, Budget, SavedImage, Studio, errors
 from imagesession._api.pickling import forget_open
@@ -185,13 +185,24 @@ def test_image_is_shown(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     shown: list[tuple[tuple[int, int], str]] = []
 
-    def show(picture: Image.Image, title: str) -> None:
-        shown.append((picture.size, title))
+    class Viewer(ImageShow.Viewer):
+        def show(self, image: Image.Image, **options: Any) -> int:
+            shown.append((image.size, options["title"]))
+            return 1
 
-    monkeypatch.setattr(Image.Image, "show", show)
+    monkeypatch.setattr(ImageShow, "_viewers", [Viewer()])
     image = studio.images.import_file(tiny_image())
     image.show()
     assert shown == [(image.size, image.path.name)]
+
+
+def test_missing_viewer_is_named(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Where no program shows images, `show` says so, and where the file is; it showed nothing before.
+    """
+    monkeypatch.setattr(ImageShow, "_viewers", [])
+    with pytest.raises(errors.InvalidRequestError, match=r"No viewer .+ image\.path"):
+        studio.images.import_file(tiny_image()).show()
 
 
 # --- in other processes ------------------------------------------------------------------------

@@ -243,8 +243,14 @@ class ImageFacts(Generic[AnyRuntime]):
     def show(self) -> None:
         """
         Show it in the system's viewer for images, or in a notebook.
+
+        Raises:
+            InvalidRequestError: There is no viewer here.
+            InvalidImageError: The file does not exist any more, or cannot be read.
         """
-        self._pixels().show(title=Path(self.record.file).name)
+        from imagesession._imaging.convert import show  # noqa: PLC0415 - loads Pillow
+
+        show(self._pixels(), Path(self.record.file).name)
 
     def to_base64(self) -> str:
         """
