@@ -58,7 +58,7 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 python_display_short_literal_types = True
 python_use_unqualified_type_names = True
-# Type aliases that are shown by name; reference/pictures.md explains them.
+# Type aliases that are shown by name; reference/images.md explains them.
 autodoc_type_aliases = {
     name: name for name in ("ImageInput", "ImageInputs", "ImageOrTurn", "ImageRequests")
 }

@@ -137,7 +137,7 @@ def batch_payload(generated: Generated) -> Payload:
         "results": [
             {name: value for name, value in item.items() if name not in _PRODUCT} for item in items
         ],
-        "summary": f"{len(succeeded)} of {len(items)} pictures were made.",
+        "summary": f"{len(succeeded)} of {len(items)} images were made.",
     }
 
 

@@ -108,8 +108,8 @@ def add_resources(server: MCPServer[Any]) -> None:
         ("guide", read_guide, "The guide to these tools", "text/markdown"),
         ("sessions", sessions, "The latest sessions", "application/json"),
         ("sessions/{session_id}", session, "A session, turn by turn", "application/json"),
-        ("images/{image_id}", image_bytes, "A picture's file", "application/octet-stream"),
-        ("images/{image_id}/metadata", image_metadata, "A picture's record", "application/json"),
+        ("images/{image_id}", image_bytes, "An image's file", "application/octet-stream"),
+        ("images/{image_id}/metadata", image_metadata, "An image's record", "application/json"),
     )
     for path, read, title, mime_type in table:
         server.resource(

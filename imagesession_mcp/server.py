@@ -104,7 +104,7 @@ def build_server(
     server = Server(
         "imagesession",
         title="imagesession",
-        description="Makes pictures in conversation with OpenAI's models.",
+        description="Makes images in conversation with OpenAI's models.",
         instructions=read_text("instructions.md").strip(),
         version=imagesession.__version__,
         # Of the server, once: an icon for each tool would fill the contexts of agents.

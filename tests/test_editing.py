@@ -650,7 +650,7 @@ def test_every_image_of_a_response_is_kept_beside_the_composite(
     """
     sketcher: Any = NoiseSketcher(b"")
     provider = FakeOpenAI(sketcher=sketcher)
-    provider.pictures_per_reply = 2
+    provider.images_per_reply = 2
     studio = make_studio(tmp_path, provider=provider)
     image = studio.edit("a blue heart", image=red(), mask=HOLE, preserve_unmasked=True)
     assert [record.source for record in image.turn.images] == ["reply", "reply", "composite"]

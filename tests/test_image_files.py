@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import gc
 import io
 import os
 import pickle
@@ -18,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageShow
 
 from imagesession import AsyncSavedImage, AsyncStudio, Budget, SavedImage, Studio, errors
+from imagesession._api.pickling import forget_open
 from imagesession.testing import FakeOpenAI, tiny_image
 from tests.conftest import unwrap
 from tests.imaging.making import decoded, encoded, noise, srgb
@@ -183,13 +185,24 @@ def test_image_is_shown(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     shown: list[tuple[tuple[int, int], str]] = []
 
-    def show(picture: Image.Image, title: str) -> None:
-        shown.append((picture.size, title))
+    class Viewer(ImageShow.Viewer):
+        def show(self, image: Image.Image, **options: Any) -> int:
+            shown.append((image.size, options["title"]))
+            return 1
 
-    monkeypatch.setattr(Image.Image, "show", show)
+    monkeypatch.setattr(ImageShow, "_viewers", [Viewer()])
     image = studio.images.import_file(tiny_image())
     image.show()
     assert shown == [(image.size, image.path.name)]
+
+
+def test_missing_viewer_is_named(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Where no program shows images, `show` says so, and where the file is; it showed nothing before.
+    """
+    monkeypatch.setattr(ImageShow, "_viewers", [])
+    with pytest.raises(errors.InvalidRequestError, match=r"No viewer .+ image\.path"):
+        studio.images.import_file(tiny_image()).show()
 
 
 # --- in other processes ------------------------------------------------------------------------
@@ -253,6 +266,36 @@ def test_pickle_holds_settings_and_no_secret(
 def _of(studio: Any, image: Any) -> Any:
     kind: Any = SavedImage if type(studio) is Studio else AsyncSavedImage
     return kind(image.turn, image.position, studio._runtime)  # pyright: ignore[reportPrivateUsage] - its own studio
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_pickle_finds_the_studio_of_a_view(twin: Any, tmp_path: Path) -> None:
+    """
+    An owner's image finds the open studio that its view is of, though only the view is held, and
+    until that studio is closed.
+    """
+    made = Studio.offline(tmp_path, owner="alice").generate("a teapot")
+    view = twin.offline(tmp_path).as_owner("alice")
+    blob = pickle.dumps(_of(view, made))
+    del made
+    gc.collect()
+    found = pickle.loads(blob)._runtime
+    assert found.connect is view._runtime.connect
+    assert found.library.owner == "alice"
+    forget_open(view._runtime.whole)
+    assert pickle.loads(blob)._runtime.connect is not view._runtime.connect
+
+
+def test_pickle_finds_whichever_studio_is_open(tmp_path: Path) -> None:
+    """
+    Of two studios on a library, the latest that is open is found, whichever is closed first.
+    """
+    kind: Any = Studio
+    first, second = kind.offline(tmp_path), kind.offline(tmp_path)
+    blob = pickle.dumps(first.images.import_file(tiny_image()))
+    assert pickle.loads(blob)._runtime is second._runtime
+    second.close()
+    assert pickle.loads(blob)._runtime is first._runtime
 
 
 def test_pickle_without_its_library(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from tests.unsettled import unsettled
 RED = tiny_image()
 OWN = "http://offline.imagesession"
 CDN = "https://cdn.example.com"
-SERVER = {"lacks": ["responses"], "picture_hosts": ["cdn.example.com"], "price": 0.02}
+SERVER = {"lacks": ["responses"], "image_hosts": ["cdn.example.com"], "price": 0.02}
 
 
 def naming(*urls: str) -> Fault:

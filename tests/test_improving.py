@@ -52,7 +52,7 @@ FOUND = {
         {"issue": "Empty sky", "where": "top", "severity": "low", "remedy": "Add a small sun."},
         {
             "issue": "Low contrast",
-            "where": "whole picture",
+            "where": "whole image",
             "severity": "high",
             "remedy": "Increase the contrast.",
         },
@@ -186,7 +186,7 @@ def test_findings_are_parsed_and_sorted_by_severity(studio: Any, provider: FakeO
     assert analysis.findings == (
         Finding(
             issue="Low contrast",
-            where="whole picture",
+            where="whole image",
             severity="high",
             remedy="Increase the contrast.",
         ),
@@ -317,7 +317,7 @@ def test_findings_are_parsed_tolerantly(studio: Any, provider: FakeOpenAI) -> No
         ("a", "medium"),
         ("", "medium"),
     ]
-    assert findings[1].where == "whole picture"
+    assert findings[1].where == "whole image"
     assert "half a ?" in result.image.prompt
 
 

@@ -254,10 +254,11 @@ def test_what_is_old_is_pruned(studio: Any, monkeypatch: pytest.MonkeyPatch) -> 
     total = studio.costs().total
     planned = prune(dry_run=True)
     assert len(studio.images.list()) == 8
+    assert str(planned) == "5 would be erased; this was a dry run, and nothing was"
     report = prune()
     assert set(report.erased) == set(planned.erased)
     assert {idle.id, alone.id, binned.id} <= set(report.erased)
-    assert len(report.erased) == 5
+    assert str(report).startswith("5 erased, ")
     assert set(names_of(studio.images.list())) == {"an owl", "a heron", "a bowl", "a cup"}
     assert set(names_of(studio.sessions.list())) == {"starred", "busy"}
     assert studio.images.list(deleted=True) == ()

@@ -204,9 +204,9 @@ def test_one_of_several_images_is_sent(studio: Any, provider: FakeOpenAI) -> Non
     Of a response with several images the selected one is sent, instead of relying on the provider's
     copy of all.
     """
-    provider.pictures_per_reply = 3
+    provider.images_per_reply = 3
     last = studio.generate("three teapots")
-    provider.pictures_per_reply = 1
+    provider.images_per_reply = 1
     meant = studio.images.get(last.turn.images[1].id)
     session = studio.promote(meant, "x")
     assert session.head().sha256 == meant.sha256 != last.sha256

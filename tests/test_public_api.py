@@ -9,11 +9,13 @@ import pickle
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import imagesession
+import imagesession_mcp
 from imagesession import (
     AsyncBatchesResource,
     AsyncImageBatch,
@@ -202,6 +204,23 @@ def test_every_method_is_documented(kind: type) -> None:
             assert inspect.getdoc(member), f"{kind.__name__}.{name}"
 
 
+def test_images_have_one_name() -> None:
+    """
+    Public docstrings and parameters, and all texts for agents, say "image" and never "picture".
+    """
+    exports = [getattr(imagesession, name) for name in imagesession.__all__]
+    methods = [method for kind in exports for method in public_methods(kind).values()]
+    texts = [inspect.getdoc(value) or "" for value in (*exports, *methods)]
+    texts += [str(inspect.signature(method)) for method in methods]
+    folder = Path(imagesession_mcp.__file__).parent
+    texts += [
+        file.read_text("utf-8")
+        for end in ("py", "toml", "md", "txt")
+        for file in folder.rglob(f"*.{end}")
+    ]
+    assert [text for text in texts if re.search(r"picture|Picture(?!s folder)", text)] == []
+
+
 def test_unknown_name_is_an_attribute_error() -> None:
     """
     The lazily loaded package raises an AttributeError for an unknown name like any module.
@@ -246,6 +265,19 @@ def test_import_is_light() -> None:
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_first_sketch_loads_no_sockets(tmp_path: Path) -> None:
+    """
+    An offline image loads neither HTTP/1.1 nor a server: nothing of it goes over a socket.
+    """
+    script = (
+        "import sys; from imagesession import Studio\n"
+        "Studio.offline(sys.argv[1]).generate('a fox', size='1024x1024')\n"
+        "heavy = {'httpcore2', 'h11', 'http.server', 'jinja2'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
 
 
 def test_listing_a_library_needs_no_client() -> None:

@@ -222,7 +222,7 @@ def test_turn_is_deleted_with_its_last_image(studio: Any, provider: FakeOpenAI) 
     """
     Images of one turn go one by one, and its words with the last of them; a turn goes as a whole.
     """
-    provider.pictures_per_reply = 3
+    provider.images_per_reply = 3
     session = studio.session("x")
     turn = session.generate("three foxes").turn
     for left in (2, 1):

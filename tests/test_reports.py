@@ -79,7 +79,7 @@ def test_session_counts_turns_and_images(session: Any, provider: FakeOpenAI) -> 
     The status has the numbers of images and of turns by outcome, the latest five paths and the
     head.
     """
-    provider.pictures_per_reply = 2
+    provider.images_per_reply = 2
     images = [session.generate(f"number {number}") for number in range(3)]
     provider.refuse_next("No.")
     with pytest.raises(RefusalError):

@@ -371,7 +371,7 @@ def test_b13_every_image_and_text_of_a_response_is_kept(studio: Any, provider: F
     """
     Every image of a response is saved, and the text with them.
     """
-    provider.pictures_per_reply = 3
+    provider.images_per_reply = 3
     image = studio.session("Teapots").generate("three teapots")
     assert len(image.turn.images) == 3
     files = [studio.images.get(record.id).path for record in image.turn.images]

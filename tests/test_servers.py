@@ -523,7 +523,7 @@ def test_a_table_of_ones_own(make_studio: MakeStudio, tmp_path: Path) -> None:
         ('[mine]\nprice = "0.01"', "not a number of US dollars"),
         ("[mine]\nprice = nan", "not a number of US dollars"),
         ('[mine]\naspect_ratios = ["0:1"]', "not a list of ratios"),
-        ('[mine]\npicture_hosts = ["https://cdn.example.com/x"]', "not a list of host names"),
+        ('[mine]\nimage_hosts = ["https://cdn.example.com/x"]', "not a list of host names"),
         ('[mine]\nheaders = { "a b" = "c" }', "not a table of headers"),
         ('[mine]\ngenerations = "https://elsewhere.example/"', "not a path"),
         ('[mine]\nrefuses = ["colour"]', "not a list of some of"),

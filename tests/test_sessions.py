@@ -242,7 +242,7 @@ def test_all_images_of_a_response_are_saved(
     """
     All images of a response are saved; the last one is returned.
     """
-    provider.pictures_per_reply = 3
+    provider.images_per_reply = 3
     image = session.generate("three teapots")
     assert len(image.turn.images) == 3
     assert [listed.id for listed in session.images()] == [record.id for record in image.turn.images]

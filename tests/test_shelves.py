@@ -178,7 +178,7 @@ def test_file_is_named_by_session_and_time(studio: Any, provider: FakeOpenAI) ->
     The name has the session, the second and a number, so that a folder is sorted by them;
     standalone images are distinguished.
     """
-    provider.pictures_per_reply = 2
+    provider.images_per_reply = 2
     session = studio.session("Teapots")
     image = session.generate("a teapot")
     stamp = f"{image.turn.finished:%Y%m%dT%H%M%SZ}"
@@ -204,7 +204,7 @@ def test_files_of_a_turn_have_the_same_time(
         return put(blobs, turn, now, *args)
 
     monkeypatch.setattr(DiskBlobs, "put_new", noting)
-    provider.pictures_per_reply = 3
+    provider.images_per_reply = 3
     turn = studio.generate("a teapot").turn
     assert moments == [turn.finished] * 3
 
@@ -269,7 +269,7 @@ def test_each_image_of_a_response_has_its_sidecar(studio: Any, provider: FakeOpe
     """
     Each image of a response has its own metadata, also the model's image and the composite.
     """
-    provider.pictures_per_reply = 2
+    provider.images_per_reply = 2
     saved = studio.generate("two teapots")
     mask = tiny_mask(saved.size, (0, 0, 300, 300))
     edited = studio.edit("a red heart", image=saved, mask=mask, preserve_unmasked=True)

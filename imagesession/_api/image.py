@@ -15,7 +15,7 @@ import attrs
 
 from imagesession._api.signatures import public_base
 from imagesession._domain.cost import Cost
-from imagesession._domain.image_header import MIME_TYPES, PictureFormat
+from imagesession._domain.image_header import MIME_TYPES, ImageFormat
 from imagesession._domain.marks import UNMARKED, Mark
 from imagesession._domain.turn import ImageRecord, Kind, Turn
 from imagesession._runtime.runtime import AnyRuntime, AsyncRuntime, Runtime
@@ -91,7 +91,7 @@ class ImageFacts(Generic[AnyRuntime]):
         return self.record.width, self.record.height
 
     @property
-    def format(self) -> PictureFormat:
+    def format(self) -> ImageFormat:
         """
         Its file format, recognised from its bytes.
         """
@@ -243,8 +243,14 @@ class ImageFacts(Generic[AnyRuntime]):
     def show(self) -> None:
         """
         Show it in the system's viewer for images, or in a notebook.
+
+        Raises:
+            InvalidRequestError: There is no viewer here.
+            InvalidImageError: The file does not exist any more, or cannot be read.
         """
-        self._pixels().show(title=Path(self.record.file).name)
+        from imagesession._imaging.convert import show  # noqa: PLC0415 - loads Pillow
+
+        show(self._pixels(), Path(self.record.file).name)
 
     def to_base64(self) -> str:
         """

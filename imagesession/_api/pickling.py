@@ -7,7 +7,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias, cast
+from typing import Any, NoReturn, cast
 
 import attrs
 
@@ -18,8 +18,8 @@ from imagesession._runtime.runtime import AnyRuntime, AsyncRuntime, Runtime
 from imagesession._store.team.address import is_team_address
 from imagesession.errors import AuthenticationError, InvalidRequestError, NotFoundError
 
-_Key: TypeAlias = tuple[type, str, str, str | None]
-_open: weakref.WeakValueDictionary[_Key, Runtime | AsyncRuntime] = weakref.WeakValueDictionary()
+# By identity, as several studios may be open on a library; the latest is the last.
+_open: weakref.WeakValueDictionary[int, Runtime | AsyncRuntime] = weakref.WeakValueDictionary()
 # What a request may need of its studio; neither keys nor addresses, which another process takes
 # from its own environment.
 _SETTINGS = frozenset(
@@ -54,16 +54,14 @@ def remember_open(runtime: Runtime | AsyncRuntime) -> None:
     """
     Let images that are unpickled in this process use the open studio of this runtime.
     """
-    _open[_key_of(runtime)] = runtime
+    _open[id(runtime)] = runtime
 
 
 def forget_open(runtime: Runtime | AsyncRuntime) -> None:
     """
     Let images that are unpickled from now on not use a studio that is being closed.
     """
-    key = _key_of(runtime)
-    if _open.get(key) is runtime:
-        del _open[key]
+    _open.pop(id(runtime), None)
 
 
 def as_owner(runtime: AnyRuntime, owner: str) -> AnyRuntime:
@@ -81,7 +79,8 @@ def as_owner(runtime: AnyRuntime, owner: str) -> AnyRuntime:
     reopener, (library, provider, settings) = runtime.reopen
     whose = {**cast("dict[str, Any]", settings), "owner": owner}
     seen = runtime.library.seen_by(owner)
-    return attrs.evolve(runtime, library=seen, reopen=(reopener, (library, provider, whose)))
+    reopens = (reopener, (library, provider, whose))
+    return attrs.evolve(runtime, library=seen, whole=runtime, reopen=reopens)
 
 
 def reopen(
@@ -104,11 +103,11 @@ def reopen(
     Raises:
         NotFoundError: The library is not on this computer.
     """
-    known = _open.get((kind, library, provider, owner))
-    if isinstance(known, kind):
+    known = _find_open(kind, library, provider, owner)
+    if known is not None:
         return known
-    whole = _open.get((kind, library, provider, None))
-    if owner is not None and isinstance(whole, kind):
+    whole = _find_open(kind, library, provider, None)
+    if whole is not None and owner is not None:
         return as_owner(whole, owner)
     if not is_team_address(library) and not Path(library, ".imagesession").is_dir():
         raise NotFoundError(
@@ -130,6 +129,16 @@ def reopen(
     return attrs.evolve(made, provider=provider, connect=LazyClient[Any](refuse))
 
 
-def _key_of(runtime: Runtime | AsyncRuntime) -> _Key:
-    library = runtime.library
-    return type(runtime), library.address, runtime.provider, library.owner
+def _find_open(
+    kind: type[AnyRuntime], library: str, provider: str, owner: str | None
+) -> AnyRuntime | None:
+    wanted = (library, provider, owner)
+    for reference in reversed(_open.valuerefs()):
+        known = reference()
+        if isinstance(known, kind) and wanted == (
+            known.library.address,
+            known.provider,
+            known.library.owner,
+        ):
+            return known
+    return None

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pybase64
 
-from imagesession._domain.image_header import MIME_TYPES, PictureFormat
+from imagesession._domain.image_header import MIME_TYPES, ImageFormat
 
 
 def encoded(data: bytes) -> str:
@@ -16,7 +16,7 @@ def encoded(data: bytes) -> str:
     return pybase64.b64encode(data).decode("ascii")
 
 
-def data_url(data: bytes, format: PictureFormat) -> str:
+def data_url(data: bytes, format: ImageFormat) -> str:
     """
     Return an image as a data URL. In an `img` element, even an SVG runs no script.
     """

@@ -16,7 +16,9 @@ def get_shell() -> Any | None:  # noqa: ANN401 - IPython's shell, which need not
     """
     get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
     shell = get_ipython() if get_ipython else None
-    return shell if type(shell).__name__ == "ZMQInteractiveShell" else None
+    # Colab and others derive their own from it.
+    kinds = {kind.__name__ for kind in type(shell).__mro__}
+    return shell if "ZMQInteractiveShell" in kinds else None
 
 
 def display_in_cell(value: object) -> Any:  # noqa: ANN401 - IPython's handle, which need not be here

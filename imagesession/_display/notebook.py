@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from imagesession._domain.image_header import MIME_TYPES, PictureFormat
+from imagesession._domain.image_header import MIME_TYPES, ImageFormat
 from imagesession._domain.turn import ImageRecord
 from imagesession._engine.store import Store
 from imagesession._imaging.thumbnails import thumbnail
@@ -36,13 +36,13 @@ def saved_image(image: ImageRecord, text: str, read: Callable[[], bytes]) -> Bun
     """
     if live_display.was_displayed(image.id):
         return {"text/plain": text}, {}
-    return picture(read, f"Image {image.id}", image.format, (image.width, image.height), text)
+    return image_bundle(read, f"Image {image.id}", image.format, (image.width, image.height), text)
 
 
-def picture(
+def image_bundle(
     read: Callable[[], bytes],
     name: str,
-    format: PictureFormat,
+    format: ImageFormat,
     size: tuple[int, int],
     text: str,
 ) -> Bundle:
@@ -100,7 +100,7 @@ def studio(store: Store, folder: str, provider: str, text: str) -> MimeData:
     return {"text/html": page, "text/plain": text}
 
 
-def _encode(data: bytes, name: str, format: PictureFormat, size: tuple[int, int]) -> Bundle:
+def _encode(data: bytes, name: str, format: ImageFormat, size: tuple[int, int]) -> Bundle:
     display_size = _display_size(size)
     if format == "gif" and len(data) <= _MAX_GIF_BYTES:
         mime = MIME_TYPES[format]

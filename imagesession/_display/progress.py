@@ -46,7 +46,7 @@ class ProgressLine:
         if not is_interactive():
             is_news = before is None or before.stage != event.stage
             if event.stage in _ENDED or (is_news and event.total == 1):
-                sys.stderr.write(f"{_describe(event)}\n")
+                _write_line(_describe(event))
             return
         if self._bar is None:
             self._bar = open_bar(event.total, _ONE if event.total == 1 else _MANY)
@@ -67,6 +67,12 @@ class ProgressLine:
         failed = sum(event.stage == "failed" for event in self._events.values())
         cost = sum(event.cost for event in self._events.values())
         return [f"{failed} failed"] * bool(failed) + [format_usd(cost)] * bool(cost)
+
+
+def _write_line(text: str) -> None:
+    # Programs without a console have no standard error, and a service may have closed it.
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        sys.stderr.write(f"{text}\n")
 
 
 def _describe(event: ProgressEvent) -> str:
@@ -142,4 +148,7 @@ def is_interactive() -> bool:
     """
     Tell whether a line can renew itself: in a terminal or notebook.
     """
-    return sys.stderr.isatty() or get_shell() is not None
+    with contextlib.suppress(AttributeError, ValueError):  # none, not a file, or closed
+        if sys.stderr.isatty():
+            return True
+    return get_shell() is not None

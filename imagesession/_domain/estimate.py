@@ -77,7 +77,7 @@ def estimate(
     catalogue: ModelCatalog,
     *,
     prompt: str = "",
-    pictures: Sequence[Size] = (),
+    images: Sequence[Size] = (),
     partial_images: int = 0,
     count: int = 1,
     past: Sequence[Turn] = (),
@@ -93,7 +93,7 @@ def estimate(
         options: The options, with all defaults resolved.
         catalogue: The catalogue with prices and token counts.
         prompt: All text that is sent, including a session's description.
-        pictures: Width and height in pixels of the input images, including the mask, and of the
+        images: Width and height in pixels of the input images, including the mask, and of the
             image that is continued.
         partial_images: How many partial images are requested.
         count: How many such calls, each for one image.
@@ -106,7 +106,7 @@ def estimate(
     inputs = _EstimateInputs(
         options=options,
         words=text_tokens(prompt),
-        pictures=tuple(pictures),
+        images=tuple(images),
         partials=partial_images,
         past=tuple(past),
         draws=draws,
@@ -163,7 +163,7 @@ class _EstimateInputs:
 
     options: GenerateOptions
     words: Span
-    pictures: tuple[Size, ...]
+    images: tuple[Size, ...]
     partials: int
     past: tuple[Turn, ...]
     draws: bool
@@ -199,7 +199,7 @@ def _mainline(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
     name = catalogue.resolve("mainline", inputs.options.model)
     model = catalogue.find(name)
     overhead, answer = (_OVERHEAD, _ANSWER) if inputs.draws else (_TEXT_OVERHEAD, _TEXT_ANSWER)
-    seen = [_input_tokens(size, model) for size in inputs.pictures]
+    seen = [_input_tokens(size, model) for size in inputs.images]
     least, most = sum(low for low, _ in seen), sum(high for _, high in seen)
     before = reported_context(inputs.past, "mainline", model=inputs.options.model)
     again = before.text + before.unreported * (_OVERHEAD[1] + _ANSWER[1] + _max_input_tokens(model))
@@ -261,7 +261,7 @@ def _image(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
         image_model=options.image_model,
         input_fidelity=options.input_fidelity,
     )
-    shown, each = len(inputs.pictures), _max_tokens_each(options)
+    shown, each = len(inputs.images), _max_tokens_each(options)
     most = (shown + before.unreported) * each + before.image
     assumptions = [_output_assumption(name, options, output, model)]
     if inputs.partials:
@@ -343,8 +343,8 @@ def _sizes(inputs: _EstimateInputs, model: ModelInfo) -> tuple[Iterable[Size], I
         smallest = pixels
     else:
         # An image that is continued keeps its size.
-        most = max(_AUTO_PIXELS, *(width * height for width, height in inputs.pictures), 0)
-        smallest = _strip(min(rule.min_pixels, *(w * h for w, h in inputs.pictures), most))
+        most = max(_AUTO_PIXELS, *(width * height for width, height in inputs.images), 0)
+        smallest = _strip(min(rule.min_pixels, *(w * h for w, h in inputs.images), most))
     # Of all shapes with equal area, a square takes the most tokens and a long strip the fewest.
     side = math.ceil(math.sqrt(min(most * sheet, max(rule.max_pixels, most))))
     return (smallest,), ((side, side),)
@@ -385,7 +385,7 @@ def _svg(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
     options = inputs.options
     name = catalogue.resolve("mainline", options.svg_model or options.model)
     model = catalogue.find(name)
-    shown = sum(_input_tokens(size, model)[1] for size in inputs.pictures)
+    shown = sum(_input_tokens(size, model)[1] for size in inputs.images)
     before = len(inputs.past) * _REVISED_PROMPT[1]
     return _part(
         name,

@@ -12,16 +12,16 @@ from typing import Literal
 
 import attrs
 
-PictureFormat = Literal["png", "jpeg", "webp", "gif", "svg"]
+ImageFormat = Literal["png", "jpeg", "webp", "gif", "svg"]
 
-SUFFIXES: dict[PictureFormat, str] = {
+SUFFIXES: dict[ImageFormat, str] = {
     "png": ".png",
     "jpeg": ".jpg",
     "webp": ".webp",
     "gif": ".gif",
     "svg": ".svg",
 }
-MIME_TYPES: dict[PictureFormat, str] = {
+MIME_TYPES: dict[ImageFormat, str] = {
     "png": "image/png",
     "jpeg": "image/jpeg",
     "webp": "image/webp",
@@ -48,7 +48,7 @@ class ImageHeader:
         alpha: Whether pixels can be transparent.
     """
 
-    format: PictureFormat
+    format: ImageFormat
     width: int
     height: int
     alpha: bool

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from .image_header import MIME_TYPES, PictureFormat
+from .image_header import MIME_TYPES, ImageFormat
 
 _SHOWN = 512
 
@@ -29,7 +29,7 @@ class PartialImage:
 
     index: int
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
-    format: PictureFormat
+    format: ImageFormat
     width: int
     height: int
 

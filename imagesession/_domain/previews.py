@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import attrs
 
-from .image_header import MIME_TYPES, PictureFormat
+from .image_header import MIME_TYPES, ImageFormat
 
 
 @attrs.frozen(kw_only=True)
@@ -23,7 +23,7 @@ class Preview:
     """
 
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
-    format: PictureFormat
+    format: ImageFormat
     width: int
     height: int
 

@@ -74,6 +74,7 @@ class ErasureReport:
     The result of an erasure.
 
     Attributes:
+        dry_run: Whether nothing was erased, and `erased` has what would be.
         erased: The ids of the images, and of the turns, sessions and batches without any, that are
             gone from the library.
         shared: Those of them whose files are still there, because promoted sessions show them too.
@@ -81,11 +82,14 @@ class ErasureReport:
             `Studio.recover` tries again.
     """
 
+    dry_run: bool = False
     erased: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
     remaining: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
     def __str__(self) -> str:
+        if self.dry_run:
+            return f"{len(self.erased)} would be erased; this was a dry run, and nothing was"
         text = f"{len(self.erased)} erased, {len(self.remaining)} copies remain at the provider"
         return "\n".join(
             [text, *(f"- remaining: {copy}: {why}" for copy, why in self.remaining.items())]

@@ -73,7 +73,7 @@ class ServerProfile:
         aspect_ratios: The values of `aspect_ratio`, which it takes instead of a size in pixels.
         model_header: The header in which the image tool's model is named, if there is one.
         headers: Headers to send along.
-        picture_hosts: Patterns of the hosts, besides its own, from which images may be fetched.
+        image_hosts: Patterns of the hosts, besides its own, from which images may be fetched.
         price: US dollars per image; None if it is unknown.
     """
 
@@ -92,7 +92,7 @@ class ServerProfile:
     aspect_ratios: tuple[str, ...] = ()
     model_header: str | None = None
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
-    picture_hosts: tuple[str, ...] = ()
+    image_hosts: tuple[str, ...] = ()
     price: float | None = None
 
     def is_at(self, host: str) -> bool:
@@ -114,7 +114,7 @@ class ServerProfile:
             return False
         target = urlsplit(url)
         return is_same_origin(url, base_url) or (
-            target.scheme == "https" and _matches(target.hostname or "", self.picture_hosts)
+            target.scheme == "https" and _matches(target.hostname or "", self.image_hosts)
         )
 
     def aspect_ratio(self, size: str) -> str:
@@ -340,7 +340,7 @@ _READERS: Mapping[str, tuple[Callable[[object], Any], str]] = {
     "aspect_ratios": (_ratios, 'a list of ratios such as ["1:1", "16:9"]'),
     "model_header": (_header, "the name of a header"),
     "headers": (_headers, "a table of headers"),
-    "picture_hosts": (_hosts, 'a list of host names such as ["cdn.example.com"]'),
+    "image_hosts": (_hosts, 'a list of host names such as ["cdn.example.com"]'),
     "price": (_price, "a number of US dollars from 0"),
 }
 """

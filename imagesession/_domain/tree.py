@@ -306,7 +306,7 @@ def _prompt_of(turn: Turn) -> str:
     if isinstance(description, str):
         return description
     if not turn.prompt and turn.origin is not None:
-        return f"({turn.origin.file or 'a picture'} was imported)"
+        return f"({turn.origin.file or 'an image'} was imported)"
     return turn.prompt or f"({turn.kind})"
 
 

@@ -14,7 +14,7 @@ import attrs
 from imagesession.errors import OutcomeUnknownError
 
 from .cost import Cost
-from .image_header import PictureFormat
+from .image_header import ImageFormat
 from .model_catalog import CompletionWindow
 from .options import GenerateOptions
 from .readable import readable
@@ -89,7 +89,7 @@ class ImageRecord:
 
     id: str
     file: str
-    format: PictureFormat
+    format: ImageFormat
     width: int
     height: int
     bytes: int

@@ -263,7 +263,7 @@ def _finding(fields: Mapping[str, Any]) -> Finding:
     issue, where, severity, remedy = (_clean_text(fields.get(name)) for name in _MEMBERS)
     return Finding(
         issue=issue,
-        where=where or "whole picture",
+        where=where or "whole image",
         severity=severity if severity in _SEVERITIES else "medium",
         remedy=remedy,
     )

@@ -106,7 +106,7 @@ def fetch_images(
 def _explain(problems: list[str]) -> str:
     return (
         f"The image was made and probably billed, but not fetched: {'; '.join(problems)}. Fetch it "
-        "yourself before its address expires, or name its host in picture_hosts of server=."
+        "yourself before its address expires, or name its host in image_hosts of server=."
     )
 
 

@@ -226,7 +226,7 @@ def estimate_prepared(
         prepared.turn.options,
         config.catalogue,
         prompt="\n".join(filter(None, (prepared.session_description, sent_prompt(prepared.turn)))),
-        pictures=[*_last_image_size(past), *_sizes(prepared.references)],
+        images=[*_last_image_size(past), *_sizes(prepared.references)],
         partial_images=prepared.partial_images,
         count=prepared.count,
         past=() if config.uses_images_api else _remembered(past, config),

@@ -133,7 +133,7 @@ def prune(older_than: object, *, dry_run: bool) -> Workflow[ErasureReport]:
         yield from StoreCall(lambda store: store.removals.finish_all())
     targets = yield from StoreCall(lambda store: store.targets.older_than(before))
     if dry_run:
-        return ErasureReport(erased=_ids(targets))
+        return ErasureReport(dry_run=True, erased=_ids(targets))
     return (yield from _remove("erase", targets))
 
 

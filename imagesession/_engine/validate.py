@@ -45,7 +45,7 @@ def validate_prompt(prompt: object) -> str:
         remedy = (
             'Write "await" in front of the call that makes it.'
             if inspect.isawaitable(prompt)
-            else 'Write the prompt first, and images by name: edit("bluer", image=picture).'
+            else 'Write the prompt first, and images by name: edit("bluer", image=photo).'
         )
         raise InvalidPromptError(f"The prompt is {type(prompt).__name__}, not text. {remedy}")
     if not is_encodable(prompt):

@@ -61,7 +61,7 @@ def analysis_json(data: bytes | None) -> str:
 
 
 def _written(summary: str, *found: tuple[str, str, str]) -> str:
-    rows = [{"issue": issue, "where": "whole picture", "severity": severity, "remedy": remedy}
+    rows = [{"issue": issue, "where": "whole image", "severity": severity, "remedy": remedy}
             for issue, severity, remedy in found]  # fmt: skip
     return json.dumps({"summary": summary, "findings": rows}, separators=(",", ":"))
 

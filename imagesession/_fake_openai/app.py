@@ -78,7 +78,7 @@ class FakeOpenAI(ScriptingMixin, RecordingMixin):
             such as "xai" or "localai".
         images_per_minute: How many images may be requested per minute; None for no limit. Beyond
             it the answer states the wait in words, as for accounts of tier 1; 0 never allows one.
-        pictures_per_reply: How many image items a response has.
+        images_per_reply: How many image items a response has.
 
     """
 
@@ -96,7 +96,7 @@ class FakeOpenAI(ScriptingMixin, RecordingMixin):
     context_tokens: int | None = None
     dialect: str = attrs.field(default="openai", on_setattr=_FIXED)
     images_per_minute: int | None = None
-    pictures_per_reply: int = attrs.field(default=1, init=False)
+    images_per_reply: int = attrs.field(default=1, init=False)
 
     def __attrs_post_init__(self) -> None:
         super().__init__()

@@ -193,7 +193,7 @@ class Settings(Protocol):
     """
 
     latency: float
-    pictures_per_reply: int
+    images_per_reply: int
     retrieve_includes_image: bool
     conversation_items_include_image: bool
     poor_terminal_event: bool

@@ -170,7 +170,7 @@ class ResponsesEndpoint:
         inspected = self.resolver.inspect(request, before) if request.findings else None
         drawings: tuple[ImageItem, ...] = ()
         if request.tool and sketch_plan and not isinstance(ending, Refused):
-            count = max(1, self.settings.pictures_per_reply)
+            count = max(1, self.settings.images_per_reply)
             drawings = tuple(image_items(sketch_plan, request.tool, count))
         sketch = inspected.sketch if inspected else _sketch_after(sketch_plan, before, ending)
         return StoredResponse(

@@ -56,7 +56,7 @@ class AllowedFolders:
         """
         if "://" in path or not Path(path).is_absolute():
             raise InvalidImageError(
-                f"{argument} takes the id of a picture, or the absolute path of a file. URLs are "
+                f"{argument} takes the id of an image, or the absolute path of a file. URLs are "
                 "not fetched, and ~ and relative paths are not followed."
             )
         try:

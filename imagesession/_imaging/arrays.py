@@ -60,7 +60,7 @@ def is_buffer(source: object) -> bool:
 
 def read_array(source: Pixels, what: str) -> bytes | Picture:
     """
-    Read an array as a picture.
+    Read an array as an image.
 
     Args:
         source: An array of the shape (height, width), or with 1, 3 or 4 channels as a third
@@ -68,10 +68,10 @@ def read_array(source: Pixels, what: str) -> bytes | Picture:
         what: The image's name in error messages.
 
     Returns:
-        The picture, or the bytes of the file.
+        The image, or the bytes of the file.
 
     Raises:
-        InvalidImageError: Its shape or its numbers are not those of a picture.
+        InvalidImageError: Its shape or its numbers are not those of an image.
     """
     facts = cast("Mapping[str, Any]", source.__array_interface__)
     shape, kind = tuple(facts["shape"]), str(facts["typestr"])

@@ -134,6 +134,19 @@ def pixels(data: bytes, name: str) -> Picture:
     return decode_upright(data, name)
 
 
+def show(picture: Picture, title: str) -> None:
+    """
+    Show an image in the system's viewer, or in a notebook.
+
+    Raises:
+        InvalidRequestError: There is none, as on most servers.
+    """
+    if not pillow.ImageShow.show(picture, title=title):
+        raise InvalidRequestError(
+            "No viewer for images was found on this computer. Open the file at image.path yourself."
+        )
+
+
 def _on_white(picture: Picture) -> Picture:
     layers = picture.convert("RGBA")
     white = pillow.Image.new("RGBA", picture.size, "white")

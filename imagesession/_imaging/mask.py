@@ -80,7 +80,7 @@ class Mask:
     @classmethod
     def from_luminance(
         cls,
-        picture: object,
+        image: object,
         *,
         opens: Literal["white", "black"] = "white",
         threshold: int | None = None,
@@ -89,7 +89,7 @@ class Mask:
         Read a black-and-white image; grey pixels may change in part.
 
         Args:
-            picture: A path, bytes, an open file, a PIL image or a SavedImage.
+            image: A path, bytes, an open file, a PIL image or a SavedImage.
             opens: Whether white or black pixels may change. Transparent pixels never do.
             threshold: From 1 to 255: pixels at least this bright count as white, others as black;
                 None keeps greys.
@@ -99,21 +99,21 @@ class Mask:
         """
         side = _validate_side(opens)
         _check_threshold(threshold)
-        alpha = from_luminance(_read_mask(picture), side, threshold)
+        alpha = from_luminance(_read_mask(image), side, threshold)
         return cls(_loaded(alpha, "from_luminance"))
 
     @classmethod
-    def from_alpha(cls, picture: object) -> Mask:
+    def from_alpha(cls, image: object) -> Mask:
         """
         Read an image's transparency: transparent pixels may change.
 
         Args:
-            picture: A path, bytes, an open file, a PIL image or a SavedImage.
+            image: A path, bytes, an open file, a PIL image or a SavedImage.
 
         Raises:
             InvalidImageError: The image cannot be read, or has no alpha channel.
         """
-        return cls(_loaded(from_alpha(_read_mask(picture)), "from_alpha"))
+        return cls(_loaded(from_alpha(_read_mask(image)), "from_alpha"))
 
     @classmethod
     def from_file(
@@ -252,18 +252,18 @@ class Mask:
         encoded.putalpha(pillow.ImageChops.invert(alpha))
         return encode_png(encoded)
 
-    def preview(self, picture: object, *, resize_mask: bool = False) -> Image.Image:
+    def preview(self, image: object, *, resize_mask: bool = False) -> Image.Image:
         """
         Return a copy of an image in which the pixels that may change are tinted.
 
         Args:
-            picture: A path, bytes, an open file, a PIL image or a SavedImage.
+            image: A path, bytes, an open file, a PIL image or a SavedImage.
             resize_mask: As for `alpha`.
 
         Raises:
             InvalidImageError: As for `alpha`, or the image cannot be read.
         """
-        data, name = read_image_input(picture)
+        data, name = read_image_input(image)
         image = decode_upright(data, name).convert("RGBA")
         alpha = self.alpha(image.size, resize_mask=resize_mask)
         tint = pillow.Image.new("RGBA", image.size, (*_TINT, 255))
@@ -297,8 +297,8 @@ def _mean_fraction(alpha: Image.Image) -> float:
     return weighted / (255 * alpha.width * alpha.height)
 
 
-def _read_mask(picture: object) -> tuple[Image.Image, str]:
-    data, name = read_image_input(picture, "The mask")
+def _read_mask(image: object) -> tuple[Image.Image, str]:
+    data, name = read_image_input(image, "The mask")
     return apply_orientation(decode_image(data, name)), name
 
 

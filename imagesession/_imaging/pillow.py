@@ -10,7 +10,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 if TYPE_CHECKING:
-    from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageFile, ImageFilter, ImageStat
+    from PIL import (
+        Image,
+        ImageChops,
+        ImageCms,
+        ImageDraw,
+        ImageFile,
+        ImageFilter,
+        ImageShow,
+        ImageStat,
+    )
 
 __all__ = [
     "Image",
@@ -19,6 +28,7 @@ __all__ = [
     "ImageDraw",
     "ImageFile",
     "ImageFilter",
+    "ImageShow",
     "ImageStat",
 ]
 Picture: TypeAlias = "Image.Image"

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from imagesession._domain.image_header import PictureFormat, parse_header
+from imagesession._domain.image_header import ImageFormat, parse_header
 from imagesession._domain.previews import Preview
 
 from . import pillow
@@ -150,7 +150,7 @@ def resize_to_fit(picture: Picture, box: Box, *, enlarged: float = 1.0) -> Pictu
 
 
 def encode_within(
-    picture: Picture, format: PictureFormat, steps: Sequence[EncodingStep], max_bytes: int
+    picture: Picture, format: ImageFormat, steps: Sequence[EncodingStep], max_bytes: int
 ) -> Preview:
     """
     Encode an image at the best quality that fits into `max_bytes`.
@@ -183,7 +183,7 @@ def encode_within(
     return encoded(steps[index])
 
 
-def encode(picture: Picture, format: PictureFormat, **options: Any) -> Preview:  # noqa: ANN401 - Pillow's own options
+def encode(picture: Picture, format: ImageFormat, **options: Any) -> Preview:  # noqa: ANN401 - Pillow's own options
     """
     Encode an image in RGB, or in RGBA if the format has transparency, without any metadata.
     """

@@ -24,7 +24,7 @@ import openai
 from imagesession._engine.http import HttpRequest, HttpResponse
 
 from .bodies import Body, EventStream, RowStream, Stream
-from .deadlines import DeadlineStream, RemainingTimeout, install_deadline_backend
+from .deadlines import DeadlineStream, RemainingTimeout
 from .line_reader import LineReader
 from .outgoing import (
     PLAIN,
@@ -46,6 +46,26 @@ MAX_STREAM_BYTES = 4 * MAX_BODY_BYTES
 _GRACE = 0.1
 # How long to wait for the end of a response after its last relevant event.
 _DRAIN_SECONDS = 0.05
+
+
+def install_deadline_backend(client: object) -> None:
+    """
+    Make the reads and writes of an HTTP client obey the deadline.
+
+    There is no public hook for this. If the client's internals are not the known ones, the deadline
+    is only checked between the chunks of a response.
+
+    Args:
+        client: An `openai.OpenAI`, or its HTTP client.
+    """
+    http_client = getattr(client, "_client", client)
+    mounted: dict[Any, Any] = getattr(http_client, "_mounts", {})
+    for transport in (getattr(http_client, "_transport", None), *mounted.values()):
+        pool = getattr(transport, "_pool", None)
+        if pool is not None:
+            from .deadline_backend import guard  # noqa: PLC0415 - loads HTTP/1.1
+
+            guard(pool)
 
 
 class OpenAITransport:

@@ -49,6 +49,8 @@ class _RuntimeBase:
         provider: A description of the provider.
         reopen: The function that opens it again in another process, and its arguments.
         show_progress: Returns a callback that shows the progress of a call.
+        whole: Of an owner's view: the runtime of the studio that it is a view of, which so stays
+            open as long as the view does.
     """
 
     library: LibraryStore
@@ -56,6 +58,7 @@ class _RuntimeBase:
     provider: str
     reopen: tuple[Callable[..., object], tuple[object, ...]] = attrs.field(repr=False)
     show_progress: Callable[[], ProgressCallback] = attrs.field(repr=False)
+    whole: Runtime | AsyncRuntime | None = attrs.field(default=None, repr=False)
 
     def _observers(
         self,

@@ -46,12 +46,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from imagesession._fake_openai import AsyncFakeTransport, FakeOpenAI, FakeTransport, serve
+    from imagesession._fake_openai import AsyncFakeTransport, FakeOpenAI, FakeTransport
     from imagesession._fake_openai.faults import Fault
     from imagesession._fake_openai.http import ConnectionReset, Delay, FakeRequest, FakeResponse
     from imagesession._fake_openai.random_faults import FAULT_KINDS
     from imagesession._fake_openai.recorder import RecordedRequest
-    from imagesession.testing.pictures import tiny_image, tiny_mask
+    from imagesession._fake_openai.server import serve
+    from imagesession.testing.images import tiny_image, tiny_mask
     from imagesession.testing.servers import ImagesServer
 
 __all__ = [
@@ -84,9 +85,9 @@ _MODULES = {
     "Fault": "_fake_openai.faults",
     "ImagesServer": "testing.servers",
     "RecordedRequest": "_fake_openai.recorder",
-    "serve": "_fake_openai",
-    "tiny_image": "testing.pictures",
-    "tiny_mask": "testing.pictures",
+    "serve": "_fake_openai.server",
+    "tiny_image": "testing.images",
+    "tiny_mask": "testing.images",
 }
 
 

@@ -10,8 +10,9 @@ import threading
 import types
 from collections.abc import Sequence
 
-from imagesession._fake_openai import FakeOpenAI, serve
+from imagesession._fake_openai import FakeOpenAI
 from imagesession._fake_openai.random_faults import FAULT_KINDS, checked
+from imagesession._fake_openai.server import serve
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

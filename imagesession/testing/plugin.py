@@ -76,7 +76,7 @@ def openai_images_server(
     `offline_provider` on a port of this machine. OpenAI clients that are made during the test use
     it, in this process and in child processes.
     """
-    from imagesession._fake_openai import serve  # noqa: PLC0415 - loads Pillow
+    from imagesession._fake_openai.server import serve  # noqa: PLC0415 - loads Pillow
 
     key = "offline"
     with serve(offline_provider) as served:

@@ -266,10 +266,7 @@ def questions(
     nothing is asked twice.
     """
     seen = store if owner is None else store.seen_by(owner)
-    index, facts = (
-        (store.ports.index if owner is None else store.ports.index.of(owner)),
-        store.ports.facts,
-    )
+    index = store.ports.index if owner is None else store.ports.index.of(owner)
     opened = content.opened(owner)
 
     def page(**query: Any) -> object:

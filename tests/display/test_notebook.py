@@ -251,6 +251,40 @@ def test_show_outside_of_a_notebook_returns_the_image(tmp_path: Path) -> None:
     asyncio.run(follow())
 
 
+WITHOUT_IPYTHON = """
+import sys
+sys.modules["IPython"] = sys.modules["ipywidgets"] = None
+from imagesession import Studio, show
+studio = Studio.offline(sys.argv[1], quality="low", size="1024x1024")
+image = show(studio.stream("a fox", on_progress=True, partial_images=1))
+takes = studio.variations("a fox", n=2, on_progress=True)
+session = studio.session("foxes")
+session.generate("a fox")
+values = (image, takes, session, studio, session.tree(), session.images(), studio.doctor())
+for value in values:
+    for method in ("_repr_mimebundle_", "_repr_html_", "_repr_png_"):
+        getattr(type(value), method, lambda _: None)(value)
+    print(value)
+assert len(studio.images.list()) == 4
+"""
+
+
+def test_nothing_needs_ipython(tmp_path: Path) -> None:
+    """
+    Without IPython, as on plain Python and in other kernels, results, progress and `show` work: a
+    kernel that calls the display methods itself gets data, and nothing is left half done.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_IPYTHON, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert "completed" in done.stderr
+    assert "2 images" in done.stdout
+
+
 def test_consumed_or_invalid_events_are_rejected(tmp_path: Path) -> None:
     """
     Events that were consumed before, and other values, raise an error that says so.

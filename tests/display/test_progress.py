@@ -70,15 +70,22 @@ def test_bar_is_shown_in_a_terminal_or_on_request(
     assert bool(output) == expected
 
 
-@pytest.mark.parametrize("kernel,expected", [("ZMQInteractiveShell", True), ("Terminal", False)])
+ZMQ = type("ZMQInteractiveShell", (), {})
+
+
+@pytest.mark.parametrize(
+    "kernel,expected",
+    [(ZMQ, True), (type("Shell", (ZMQ,), {}), True), (type("Terminal", (), {}), False)],
+)
 def test_bar_is_shown_in_a_notebook(
-    monkeypatch: pytest.MonkeyPatch, kernel: str, *, expected: bool
+    monkeypatch: pytest.MonkeyPatch, kernel: type, *, expected: bool
 ) -> None:
     """
-    A notebook shows a bar although standard error is no terminal; IPython in a pipe does not.
+    A notebook, Colab's too, shows a bar although standard error is no terminal; IPython in a pipe
+    does not.
     """
     shell = types.ModuleType("IPython")
-    vars(shell)["get_ipython"] = type(kernel, (), {})
+    vars(shell)["get_ipython"] = kernel
     monkeypatch.setitem(sys.modules, "IPython", shell)
     assert bool(render_bar(io.StringIO(), monkeypatch, enabled=None)) == expected
 
@@ -112,6 +119,22 @@ def test_tqdm_is_imported_only_for_a_bar() -> None:
         "assert 'tqdm' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("stream", [None, io.StringIO(), types.SimpleNamespace()])
+def test_progress_needs_no_standard_error(
+    make_studio: MakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: Any
+) -> None:
+    """
+    Where standard error is missing, closed or no file, images are made all the same.
+    """
+    studio = make_studio(tmp_path / "library", quality="low", size="1024x1024")
+    monkeypatch.setattr(sys, "stderr", stream)
+    if stream is not None and hasattr(stream, "close"):
+        stream.close()
+    assert studio.generate("a fox", on_progress=True).bytes
+    assert len(studio.map(["a fox", "a cat"], on_progress=True).images) == 2
+    assert len(studio.map(["an owl"]).images) == 1
 
 
 def show_events(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch, total: int) -> list[str]:

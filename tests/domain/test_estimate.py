@@ -166,7 +166,7 @@ def test_bill_of_an_image_is_within_its_estimate(
     """
     For any options, the provider's bill is within the estimate.
     """
-    result = estimate(options, CATALOGUE, prompt=prompt, pictures=sizes)
+    result = estimate(options, CATALOGUE, prompt=prompt, images=sizes)
     model = CATALOGUE.mainline if options.model == "auto" else options.model
     tool = tool_of(options, 0)
     if options.svg_model is not None:
@@ -194,7 +194,7 @@ def test_every_turn_of_a_session_is_within_its_estimate(
             options,
             CATALOGUE,
             prompt="warmer colours",
-            pictures=[size] if size else [],
+            images=[size] if size else [],
             past=past,
         )
         reply = create_response(
@@ -238,9 +238,7 @@ def test_analysis_is_within_its_estimate(
     """
     A call that makes no image, such as an analysis, is within its own estimate.
     """
-    result = estimate(
-        GenerateOptions(), CATALOGUE, prompt="What is it?", pictures=sizes, draws=False
-    )
+    result = estimate(GenerateOptions(), CATALOGUE, prompt="What is it?", images=sizes, draws=False)
     body = {"model": CATALOGUE.mainline, "input": [message("What is it?", sizes)]}
     cost = cost_of(
         Usage(mainline=create_response(client, body)["usage"]),
@@ -257,8 +255,8 @@ def test_continued_image_keeps_its_size_in_the_estimate() -> None:
     With size "auto" a large image that is continued is billed at its own size.
     """
     options = GenerateOptions(image_model="gpt-image-2", quality="high")
-    small = estimate(options, CATALOGUE, pictures=[(1024, 1024)])
-    large = estimate(options, CATALOGUE, pictures=[(3840, 2160)])
+    small = estimate(options, CATALOGUE, images=[(1024, 1024)])
+    large = estimate(options, CATALOGUE, images=[(3840, 2160)])
     tokens = CATALOGUE.output_tokens("gpt-image-2", "high", (3840, 2160))
     assert tokens is not None
     assert small.high is not None
@@ -302,7 +300,7 @@ def test_recorded_conversation_is_within_its_estimate() -> None:
         assert contains(result, cost.total or -1.0)
     # 28,700 tokens in, 25,501 of them for one image.
     shown = estimate(
-        GenerateOptions(model="gpt-4o-mini"), CATALOGUE, pictures=[(1024, 1024)], draws=False
+        GenerateOptions(model="gpt-4o-mini"), CATALOGUE, images=[(1024, 1024)], draws=False
     )
     assert contains(shown, 28_700 * 0.15 / 1e6 + 100 * 0.6 / 1e6)
 
@@ -411,7 +409,7 @@ def test_estimate_is_a_range(
         options,
         CATALOGUE,
         prompt=prompt,
-        pictures=sizes,
+        images=sizes,
         partial_images=partials,
         past=[turn_of(options)] * before,
     )

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagesession._domain.image_header import PictureFormat
+from imagesession._domain.image_header import ImageFormat
 from imagesession._engine.decoding import decode_image, salvage
 from imagesession.errors import InvalidResponseError
 from imagesession.testing import tiny_image
@@ -157,7 +157,7 @@ def test_partial_and_input_images_are_not_salvaged(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "gif"])
-def test_truncated_image_is_not_salvaged(kind: PictureFormat) -> None:
+def test_truncated_image_is_not_salvaged(kind: ImageFormat) -> None:
     """
     A truncated image of any format is not salvaged.
     """

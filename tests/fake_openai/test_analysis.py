@@ -111,7 +111,7 @@ def test_flat_grey_has_low_contrast(talk: "Talk") -> None:
 
     (finding,) = body["findings"]
     assert finding["issue"] == "Low contrast, deviation 0 of 255"
-    assert (finding["where"], finding["severity"]) == ("whole picture", "high")
+    assert (finding["where"], finding["severity"]) == ("whole image", "high")
     assert finding["remedy"] == "Increase the contrast."
 
 
@@ -199,7 +199,7 @@ def test_generated_image_is_analyzed_and_edited(talk: "Talk") -> None:
     found = read_findings(analyzed)["findings"]
     assert any("Low contrast" in finding["issue"] for finding in found)
 
-    prompt = f"Mend:\n- {found[0]['issue']} (whole picture): Increase the contrast."
+    prompt = f"Mend:\n- {found[0]['issue']} (whole image): Increase the contrast."
     edited = talk.make(prompt, previous_response_id=analyzed["id"])
     before, after = (
         ImageStat.Stat(talk.picture(response).convert("L")).stddev[0]

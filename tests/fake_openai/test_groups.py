@@ -158,7 +158,7 @@ def test_several_images_need_one_reasoning(provider: FakeOpenAI, talk: "Talk") -
     """
     All images of a response belong to its one reasoning item.
     """
-    provider.pictures_per_reply = 2
+    provider.images_per_reply = 2
     reasoning, item, two, _ = map(as_reference, talk.make(model=REASONS)["output"])
 
     assert talk.make(bluer(reasoning, item, two), model=REASONS)

@@ -106,7 +106,7 @@ def test_response_can_have_several_images(provider: FakeOpenAI, talk: "Talk") ->
     A response can have several different images, and bills them all.
     """
     entry = talk.make("tea")
-    provider.pictures_per_reply = 3
+    provider.images_per_reply = 3
     three = talk.make("tea")
 
     pictures = {item["result"] for item in talk.pictures(three)}

@@ -115,7 +115,7 @@ def test_several_images_are_streamed_in_turn(provider: FakeOpenAI, talk: "Talk")
     """
     Each image of a response has its own item, index and events.
     """
-    provider.pictures_per_reply = 2
+    provider.images_per_reply = 2
     events = talk.events()
 
     done = [event for event in events if event["type"] == f"{CALL}.completed"]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from imagesession._domain.image_header import PictureFormat
+from imagesession._domain.image_header import ImageFormat
 from imagesession._imaging.thumbnails import EncodingStep, encode, encode_within
 
 from .making import noise
@@ -20,13 +20,13 @@ from .making import noise
 STEPS = tuple(EncodingStep(side, quality) for side in (256, 160, 90, 40) for quality in (80, 50))
 NOISE = noise((256, 200))
 FLAT = Image.new("RGB", (256, 200), "teal")
-FORMATS: tuple[PictureFormat, ...] = ("jpeg", "webp")
+FORMATS: tuple[ImageFormat, ...] = ("jpeg", "webp")
 
 
 @pytest.mark.parametrize("form", FORMATS)
 @settings(max_examples=20, deadline=None)
 @given(max_bytes=st.integers(100, 120_000))
-def test_encoded_file_respects_the_byte_limit(form: PictureFormat, max_bytes: int) -> None:
+def test_encoded_file_respects_the_byte_limit(form: ImageFormat, max_bytes: int) -> None:
     """
     The file has at most `max_bytes`, or is encoded with the coarsest step.
     """
@@ -39,7 +39,7 @@ def test_encoded_file_respects_the_byte_limit(form: PictureFormat, max_bytes: in
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("picture", [NOISE, FLAT], ids=["noise", "flat"])
-def test_finest_step_is_used_if_it_fits(picture: Image.Image, form: PictureFormat) -> None:
+def test_finest_step_is_used_if_it_fits(picture: Image.Image, form: ImageFormat) -> None:
     """
     If the limit is large enough, the finest step is used.
     """
@@ -49,7 +49,7 @@ def test_finest_step_is_used_if_it_fits(picture: Image.Image, form: PictureForma
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("share", [0.9, 0.6, 0.3, 0.1])
-def test_finest_fitting_step_is_used(form: PictureFormat, share: float) -> None:
+def test_finest_fitting_step_is_used(form: ImageFormat, share: float) -> None:
     """
     The finest step that fits is used.
     """
@@ -58,7 +58,7 @@ def test_finest_fitting_step_is_used(form: PictureFormat, share: float) -> None:
     assert encode_within(NOISE, form, STEPS, max_bytes).data == finest
 
 
-def _encode_each(form: PictureFormat, steps: Sequence[EncodingStep]) -> list[bytes]:
+def _encode_each(form: ImageFormat, steps: Sequence[EncodingStep]) -> list[bytes]:
     return [encode_within(NOISE, form, (step,), 0).data for step in steps]
 
 

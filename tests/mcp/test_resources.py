@@ -148,5 +148,5 @@ async def test_ids_are_completed(room: Room) -> None:
             none = await call.client.complete(ref, {"name": name, "value": "ZZZ"})
             assert none.completion.values == []
         prompt = PromptReference(type="ref/prompt", name="quick_image")
-        other = await call.client.complete(prompt, {"name": "picture", "value": "x"})
+        other = await call.client.complete(prompt, {"name": "image", "value": "x"})
         assert other.completion.values == []

@@ -40,7 +40,7 @@ def _requests(client: Client) -> dict[str, Callable[[], Awaitable[Any]]]:
         "resources": client.list_resources,
         "templates": client.list_resource_templates,
         "prompts": client.list_prompts,
-        "prompt": lambda: client.get_prompt("quick_image", {"picture": "a fox"}),
+        "prompt": lambda: client.get_prompt("quick_image", {"image": "a fox"}),
         "guide": lambda: client.read_resource("imagesession://guide"),
         "completion": lambda: client.complete(prompt, {"name": "session_id", "value": ""}),
         "call": lambda: client.call_tool("get_server_stats", {}),

@@ -19,8 +19,12 @@ import pytest
 
 from imagesession._engine.http import HttpRequest, HttpResponse, TransportError
 from imagesession._runtime import openai_transport
-from imagesession._runtime.deadlines import RemainingTimeout, install_deadline_backend
-from imagesession._runtime.openai_transport import AsyncOpenAITransport, OpenAITransport
+from imagesession._runtime.deadlines import RemainingTimeout
+from imagesession._runtime.openai_transport import (
+    AsyncOpenAITransport,
+    OpenAITransport,
+    install_deadline_backend,
+)
 from imagesession.errors import OutcomeUnknownError
 from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, Fault, serve
 from tests.clock import DAY

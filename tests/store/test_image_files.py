@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from imagesession._domain.image_header import ImageHeader, PictureFormat
+from imagesession._domain.image_header import ImageFormat, ImageHeader
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import Turn
 from imagesession._engine.http import ReceivedImage
@@ -23,7 +23,7 @@ from imagesession._store.library import LibraryStore
 NOW = dt.datetime(2026, 11, 24, 12, 0, 0, tzinfo=dt.UTC)
 
 
-def received(form: PictureFormat) -> ReceivedImage:
+def received(form: ImageFormat) -> ReceivedImage:
     """
     Return a received image with arbitrary bytes.
     """
@@ -53,7 +53,7 @@ def test_images_of_one_second_do_not_share_a_sidecar(library: LibraryStore, turn
     An image and its sidecar share a stem; so no two images of different formats get the same stem,
     even while there is no sidecar yet.
     """
-    forms: tuple[PictureFormat, ...] = ("png", "gif", "svg", "png", "webp", "jpeg")
+    forms: tuple[ImageFormat, ...] = ("png", "gif", "svg", "png", "webp", "jpeg")
     images = [
         DiskBlobs(Layout(Path(library.address))).put_new(turn, NOW, received(form))
         for form in forms

@@ -36,7 +36,7 @@ from pathlib import Path
 
 import attrs
 
-from imagesession._domain.image_header import SUFFIXES, PictureFormat
+from imagesession._domain.image_header import SUFFIXES, ImageFormat
 from imagesession._domain.turn import Kind, Turn
 from imagesession._store.files.modes import folder_mode, library_mode
 from imagesession._store.slug import slugify
@@ -161,7 +161,7 @@ class Layout:
         """
         return self.journal / f"{turn_id}.{session_id or STANDALONE}.jsonl"
 
-    def image_file(self, turn: Turn, at: dt.datetime, number: int, format: PictureFormat) -> str:
+    def image_file(self, turn: Turn, at: dt.datetime, number: int, format: ImageFormat) -> str:
         """
         Return an image's path within the library, the `number`th that may be free.
         """
