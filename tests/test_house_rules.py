@@ -5,6 +5,7 @@ Rules for the code: sizes of modules and functions, names, and a docstring for e
 from __future__ import annotations
 
 import ast
+import pkgutil
 import re
 import tokenize
 from collections.abc import Iterator
@@ -105,3 +106,23 @@ def test_every_test_has_a_docstring() -> None:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 named = node.name.startswith("test_")
                 assert not named or ast.get_docstring(node), f"{module.name}: {node.name}"
+
+
+def test_what_tests_replace_is_there() -> None:
+    """
+    Every name of the library that a test replaces by its path exists: a broken twin that replaces
+    nothing shows nothing, and most of them run only with --faults.
+    """
+    paths = {
+        argument.value
+        for test in sorted((ROOT / "tests").rglob("*.py"))
+        for call in ast.walk(ast.parse(test.read_text("utf-8")))
+        if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "setattr"
+        for argument in call.args[:1]
+        if isinstance(argument, ast.Constant)
+        and isinstance(argument.value, str)
+        and argument.value.startswith("imagesession")
+    }
+    assert len(paths) > 20
+    for path in paths:
+        assert pkgutil.resolve_name(path), path

@@ -196,7 +196,7 @@ def test_image_stored_twice_is_caught(tmp_path: Path, monkeypatch: pytest.Monkey
     def blind(*_: object) -> None:
         return
 
-    monkeypatch.setattr("imagesession._store.disk.blobs._find_orphan_file", blind)
+    monkeypatch.setattr("imagesession._store.disk.blobs.DiskBlobs._find_orphan_file", blind)
     with place(tmp_path) as here:
         middle = here.steps() // 2
         cases = here.cases((step, "before") for step in range(middle, middle + 5))
