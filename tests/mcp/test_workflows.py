@@ -216,7 +216,7 @@ async def test_batch_has_an_error_for_each_failed_image(room: Room) -> None:
         )
         assert payload["success"] is False
         assert sorted(item["success"] for item in payload["results"]) == [False, False, True]
-        assert payload["summary"] == "1 of 3 pictures were made."
+        assert payload["summary"] == "1 of 3 images were made."
         room.provider.refuse_next("I would rather not.")
         error = await call("generate_product_image", product_description="mug")
         assert error.is_error

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import psycopg
 import pytest
 
 from imagesession import Studio
@@ -66,6 +67,26 @@ def test_connection_in_use_is_closed_when_it_is_free(url: str, servers: Servers)
     assert used.closed
     count = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name_of(url)}'"  # noqa: S608
     wait_for(lambda: bool(servers.execute(count)[0][0] == 0))
+
+
+def test_connection_that_is_made_meanwhile_is_closed(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A connection that a thread makes while its library is closed is closed when it is free.
+    """
+    library, connect = TeamLibrary(url), psycopg.connect
+    made: list[psycopg.Connection[Any]] = []
+
+    def connect_late(**options: Any) -> psycopg.Connection[Any]:
+        made.append(connect(**options))
+        library.database.close()
+        return made[-1]
+
+    library.database.close()  # so that there is none
+    monkeypatch.setattr(psycopg, "connect", connect_late)
+    library.database.run(lambda _: None)
+    assert made[-1].closed
 
 
 def test_printed_schema_is_the_schema(url: str, servers: Servers) -> None:

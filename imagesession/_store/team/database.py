@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, NoReturn, TypeAlias, TypeVar
-from weakref import finalize
+from weakref import WeakKeyDictionary, finalize
 
 import psycopg
 import sqlalchemy as sa
@@ -46,6 +46,7 @@ _NOT_YET = (
 )
 T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
+_Pools: TypeAlias = "WeakKeyDictionary[psycopg.Connection[Any], sa.Pool]"
 Values: TypeAlias = Mapping[str, object] | None
 
 
@@ -60,12 +61,17 @@ class Database:
     def __init__(self, address: TeamAddress) -> None:
         self.name = address.public
 
+        pools: _Pools = WeakKeyDictionary()
+
         def connect() -> psycopg.Connection[Any]:
+            pool = engine.pool
             # Through PgBouncer, the next transaction may have another server connection, which does
             # not know what was prepared.
-            return psycopg.connect(prepare_threshold=None, **address.connection())
+            connection = psycopg.connect(prepare_threshold=None, **address.connection())
+            pools[connection] = pool
+            return connection
 
-        self._engine = sa.create_engine(
+        self._engine = engine = sa.create_engine(
             "postgresql+psycopg://",
             creator=connect,
             pool_size=MAX_CONNECTIONS,
@@ -73,7 +79,7 @@ class Database:
             pool_timeout=_POOL_SECONDS,
             use_native_hstore=False,
         )
-        _close_on_return(self._engine)
+        _close_on_return(engine, pools)
         self._direct = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._thread = threading.local()
         # So that threads that wait for a transaction do not hold the connections that it needs.
@@ -293,20 +299,16 @@ def _pauses(patience: float) -> Iterator[float]:
     yield 0.0
 
 
-def _close_on_return(engine: sa.Engine) -> None:
+def _close_on_return(engine: sa.Engine, pools: _Pools) -> None:
     """
-    Close connections that come back to a pool which was disposed of while they were in use, as by a
-    thread that renews leases; the pool would only drop them.
+    Close connections that come back to a pool which was disposed of while they were made or in use,
+    as by a thread that renews leases; the pool would only drop them.
     """
 
-    def mark(_connection: object, record: sa.pool.ConnectionPoolEntry) -> None:
-        record.info["pool"] = engine.pool
-
-    def close_if_old(connection: Any, record: sa.pool.ConnectionPoolEntry) -> None:  # noqa: ANN401 - of any driver
-        if connection is not None and record.info.get("pool") is not engine.pool:
+    def close_if_old(connection: Any, _record: object) -> None:  # noqa: ANN401 - of any driver
+        if connection is not None and pools.get(connection) is not engine.pool:
             connection.close()
 
-    event.listen(engine, "connect", mark)
     event.listen(engine, "checkin", close_if_old)
 
 
