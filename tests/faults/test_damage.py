@@ -250,3 +250,16 @@ def test_id_that_names_no_file_is_damage(
     victim.unlink()
     victim.write_bytes(changed)
     assert list(untyped(tmp_path / "library", tiny_provider())) == []
+
+
+@pytest.mark.parametrize("wrong", [DEEP, b"[1, 2]", b"{"])
+def test_damaged_upload_hinders_no_erasure(template: Path, tmp_path: Path, wrong: bytes) -> None:
+    """
+    What is remembered of an upload may be damaged in any way when something is erased.
+    """
+    shutil.copytree(template, tmp_path / "library")
+    for upload in (tmp_path / "library/.imagesession/uploads").iterdir():
+        upload.write_bytes(wrong)
+    with Studio.offline(tmp_path / "library", provider=tiny_provider()) as studio:
+        studio.erase_owner("ann")
+        assert "owned" not in {image.prompt for image in studio.images.list()}
