@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import json
 from collections.abc import Collection, Iterable, Iterator
 
 import attrs
@@ -26,6 +25,7 @@ from .marks import MarkStore
 from .ports import Key
 from .records import read_turn, turn_key
 from .sessions import SessionStore
+from .strict_reader import parse_object
 from .uploads import UploadStore
 from .view import StorePart, View
 
@@ -204,7 +204,7 @@ class ErasureStore(StorePart):
     def _forget_uploads(self, file_ids: Collection[str]) -> None:
         for key in self.facts.scan("upload"):
             with contextlib.suppress(StorageError, ValueError, TypeError):
-                if json.loads(self.facts.get(key) or b"{}").get("file_id") in file_ids:
+                if parse_object(self.facts.get(key) or b"{}").get("file_id") in file_ids:
                     self.facts.drop(key)
 
 

@@ -5,6 +5,7 @@ image is lost without a word.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import random
 import re
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from imagesession import Studio
+from imagesession import Studio, transfer
 from imagesession._store import codec
 from imagesession.errors import ImageSessionError, OutcomeUnknownError
 from imagesession.testing import FakeOpenAI
@@ -90,7 +91,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         session.generate("c", quality="low")
         studio.edit("d", image=first.bytes, quality="low")
         studio.images.list(text="a")
+        provider.set_batch_speed(looks=1)
+        with hurried():
+            studio.batches.create(["f"], name="done").wait()
         studio.batches.create(["e"], name="batch")
+        owned = studio.as_owner("ann").session("owned", name="o")
+        owned.generate("binned", quality="low").delete()
+        owned.generate("owned", quality="low")
         studio.doctor()
         provider.hold()
         with hurried(), pytest.raises(OutcomeUnknownError):
@@ -118,7 +125,26 @@ def operations(studio: Studio) -> Iterator[Callable[[], Any]]:
     yield lambda: studio.open("q").undo()
     yield lambda: studio.gallery(Path(studio.library).parent / "gallery.html")
     yield lambda: studio.session("another", name="r").export(Path(studio.library).parent / "r.zip")
+    yield from removals(studio)
     yield lambda: studio.doctor(verify=True, repair=True)
+
+
+def removals(studio: Studio) -> Iterator[Callable[[], Any]]:
+    """
+    Yield what removes and moves, of what is not looked for afterwards.
+    """
+    copy = Path(studio.library).parent / "copy"
+    yield lambda: studio.batches.delete("done")
+    yield lambda: studio.batches.restore("done")
+    yield lambda: studio.batches.erase("done")
+    yield lambda: studio.sessions.delete("o")
+    yield lambda: studio.sessions.list(deleted=True)
+    yield lambda: studio.images.list(deleted=True)
+    yield lambda: studio.sessions.restore(*studio.sessions.list(deleted=True))
+    yield lambda: studio.prune(older_than=dt.timedelta(0), dry_run=True)
+    yield studio.empty_bin
+    yield lambda: transfer(studio.library, copy)
+    yield lambda: studio.erase_owner("ann")
 
 
 def untyped(library: Path, provider: FakeOpenAI) -> Iterator[str]:
@@ -224,3 +250,16 @@ def test_id_that_names_no_file_is_damage(
     victim.unlink()
     victim.write_bytes(changed)
     assert list(untyped(tmp_path / "library", tiny_provider())) == []
+
+
+@pytest.mark.parametrize("wrong", [DEEP, b"[1, 2]", b"{"])
+def test_damaged_upload_hinders_no_erasure(template: Path, tmp_path: Path, wrong: bytes) -> None:
+    """
+    What is remembered of an upload may be damaged in any way when something is erased.
+    """
+    shutil.copytree(template, tmp_path / "library")
+    for upload in (tmp_path / "library/.imagesession/uploads").iterdir():
+        upload.write_bytes(wrong)
+    with Studio.offline(tmp_path / "library", provider=tiny_provider()) as studio:
+        studio.erase_owner("ann")
+        assert "owned" not in {image.prompt for image in studio.images.list()}
