@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import openai
 import pytest
 
 from imagesession import AsyncStudio, Budget, ImageRequest, Mask, SavedImage, Studio
@@ -152,6 +153,8 @@ MISTAKES: list[tuple[str, Call, str]] = [
     ("mask of a path", lambda _: cast("Any", Mask)("mask.png"), r"Mask\.from_file\(path\)"),
     ("number as a key", lambda s: s.generate("a fox", idempotency_key=7), "int, not text"),
     ("number as a name", lambda s: s.open(7), "int, not text"),
+    ("number as a path", lambda s: s.generate("a fox").save(7), "as text or as a Path"),
+    ("class", lambda s: OPEN(s.library, client=openai.OpenAI).generate("x"), r"an openai\.OpenAI"),
     ("branch for a turn", lambda s: s.open("Tea logo").checkout("main"), "branch='main'"),
 ]  # fmt: skip
 

@@ -279,6 +279,8 @@ def headers_of(client: openai.OpenAI | openai.AsyncOpenAI | None) -> Mapping[str
     """
     Return the headers that the caller's client sends by itself.
     """
+    if isinstance(client, type):
+        return {}  # a class, which is refused when it is to send
     return cast("Mapping[str, object]", getattr(client, "default_headers", {}))
 
 
@@ -350,12 +352,13 @@ def shown_library(address: str) -> Path | str:
     return address if is_team_address(address) else Path(address)
 
 
-def _as_folder(library: object) -> Path:
-    if not isinstance(library, (str, os.PathLike)) or isinstance(os.fspath(library), bytes):
+def _as_folder(library: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(library)
+    except TypeError:
         raise InvalidRequestError(
             f"The library is {quote(library)}; give the path of a folder as text or as a Path."
-        )
-    return Path(library)
+        ) from None
 
 
 def _resolve_library(library: str | os.PathLike[str] | None, *, offline: bool) -> Path | str:

@@ -42,12 +42,13 @@ def validate_prompt(prompt: object) -> str:
         InvalidPromptError: It is not text, empty, or longer than 32,000 characters.
     """
     if not isinstance(prompt, str):
+        kind = type(prompt).__name__
         remedy = 'Write the prompt first, and images by name: edit("bluer", image=photo).'
         if inspect.isawaitable(prompt):
             remedy = 'Write "await" in front of the call that makes it.'
-        elif isinstance(prompt, (list, tuple)):
+        elif kind in {"list", "tuple"}:
             remedy = "studio.map([…]) makes an image of each of many prompts."
-        raise InvalidPromptError(f"The prompt is {type(prompt).__name__}, not text. {remedy}")
+        raise InvalidPromptError(f"The prompt is {kind}, not text. {remedy}")
     if not is_encodable(prompt):
         raise InvalidPromptError(
             "The prompt contains a lone surrogate (half a character), which cannot be sent. Check "
