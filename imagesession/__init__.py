@@ -7,7 +7,7 @@ Make images in conversation with OpenAI's models.
     session = studio.session("Logo for a tea shop")
     first = session.generate("a minimalist teapot logo")
     second = session.generate("more geometric, with blue accents")
-    second.open().show()
+    second.show()
 
 Start with `Studio` or `AsyncStudio`; `imagesession.errors` lists all exceptions.
 """

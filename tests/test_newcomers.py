@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import openai
 import pytest
 
-from imagesession import AsyncStudio, Budget, ImageRequest, SavedImage, Studio
+from imagesession import AsyncStudio, Budget, ImageRequest, Mask, SavedImage, Studio
 from imagesession._domain.foreign_words import REMEDIES
 from imagesession._domain.model_catalog import load_catalogue
 from imagesession._domain.options import OPTION_NAMES, GenerateOptions
@@ -42,6 +43,7 @@ TAKEN: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"size": 1024}, {"size": "1024x1024"}),
     ({"size": "1024"}, {"size": "1024x1024"}),
     ({"size": "16:9"}, {"size": "1536x864"}),
+    ({"size": "16/9"}, {"size": "1536x864"}),
     ({"size": "Landscape"}, {"size": "1536x1024"}),
     ({"size": "portrait"}, {"size": "1024x1536"}),
     ({"size": "square"}, {"size": "1024x1024"}),
@@ -138,6 +140,22 @@ MISTAKES: list[tuple[str, Call, str]] = [
     ("name", lambda s: s.open("Tee logo"), "Tea logo"),
     ("standalone", lambda s: s.generate("a fox").branch(), r"studio\.promote\("),
     ("nothing to edit", lambda s: s.edit("bluer"), "image="),
+    ("transparent", lambda s: s.generate("a fox", transparent=True), 'background="transparent"'),
+    ("messages", lambda s: s.generate("a fox", messages=[]), r"generate\(prompt\)"),
+    ("callback", lambda s: s.generate("a fox", callback=print), "on_progress="),
+    ("unlike any", lambda s: s.generate("a fox", zzz=1), r"help\(\)"),
+    ("offline", lambda _: OPEN(offline=True), r"Studio\.offline\(\)"),
+    ("library", lambda _: OPEN(7), "path of a folder"),
+    ("library of bytes", lambda _: OPEN(b"x"), "path of a folder"),
+    ("many prompts", lambda s: s.generate(["a fox", "a cat"]), r"studio\.map\("),
+    ("many images", lambda s: s.edit("bluer", image=[PICTURE, PICTURE]), "references="),
+    ("box", lambda s: s.edit("x", image=PICTURE, mask=(0, 0, 9, 9)), r"Mask\.rectangle\(box\)"),
+    ("mask of a path", lambda _: cast("Any", Mask)("mask.png"), r"Mask\.from_file\(path\)"),
+    ("number as a key", lambda s: s.generate("a fox", idempotency_key=7), "int, not text"),
+    ("number as a name", lambda s: s.open(7), "int, not text"),
+    ("number as a path", lambda s: s.generate("a fox").save(7), "as text or as a Path"),
+    ("class", lambda s: OPEN(s.library, client=openai.OpenAI).generate("x"), r"an openai\.OpenAI"),
+    ("branch for a turn", lambda s: s.open("Tea logo").checkout("main"), "branch='main'"),
 ]  # fmt: skip
 
 

@@ -279,6 +279,8 @@ def headers_of(client: openai.OpenAI | openai.AsyncOpenAI | None) -> Mapping[str
     """
     Return the headers that the caller's client sends by itself.
     """
+    if isinstance(client, type):
+        return {}  # a class, which is refused when it is to send
     return cast("Mapping[str, object]", getattr(client, "default_headers", {}))
 
 
@@ -350,6 +352,15 @@ def shown_library(address: str) -> Path | str:
     return address if is_team_address(address) else Path(address)
 
 
+def _as_folder(library: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(library)
+    except TypeError:
+        raise InvalidRequestError(
+            f"The library is {quote(library)}; give the path of a folder as text or as a Path."
+        ) from None
+
+
 def _resolve_library(library: str | os.PathLike[str] | None, *, offline: bool) -> Path | str:
     # Its text is a secret, which must not become the name of a folder, nor stand in a message.
     if isinstance(library, str) and library.startswith("sk-") and not Path(library).exists():
@@ -361,7 +372,7 @@ def _resolve_library(library: str | os.PathLike[str] | None, *, offline: bool) -
     if isinstance(chosen, str) and is_team_address(chosen):
         return chosen
     if chosen:
-        return Path(chosen)
+        return _as_folder(chosen)
     import platformdirs  # noqa: PLC0415 - only needed without an explicit path
 
     pictures = platformdirs.user_pictures_path()

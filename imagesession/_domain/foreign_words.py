@@ -39,6 +39,8 @@ _NEAREST: Mapping[str, Mapping[str, str]] = {
 }
 # Less alike than this, a hint would mislead.
 _ALIKE = 0.75
+# A longer list of names would fill the message.
+_MAX_LISTED = 8
 
 _SEVERAL = "variations(prompt, n=4) makes several images of one prompt, studio.map([…]) many."
 _SAVE = (
@@ -68,6 +70,10 @@ REMEDIES: Mapping[str, str] = {
     **dict.fromkeys(("output_dir", "output_folder", "folder", "directory", "out_dir"), _LIBRARY),
     "library": _LIBRARY,
     **dict.fromkeys(("api_key", "key", "token", "base_url", "endpoint", "organization"), _STUDIO),
+    **dict.fromkeys(("offline", "mock", "dry_run", "test"), "Studio.offline() draws sketches."),
+    **dict.fromkeys(("transparent", "transparency"), 'Write background="transparent".'),
+    **dict.fromkeys(("messages", "input", "contents", "text"), "Write generate(prompt)."),
+    **dict.fromkeys(("callback", "hook", "verbose"), "Write on_progress=…."),
     "budget": "The budget is that of the studio: Studio(budget=Budget(per_day=5.0)).",
     **dict.fromkeys(("image", "images", "init_image", "input_image", "input_images"), _INPUT),
     **dict.fromkeys(
@@ -145,6 +151,8 @@ def unknown_option(name: str, value: object, known: Iterable[str]) -> InvalidOpt
         hint = f"Did you mean {near[0]!r}?"
     elif foreign:
         hint = REMEDIES[foreign[0]]
-    else:
+    elif len(names) <= _MAX_LISTED:
         hint = f"The options are: {', '.join(names)}."
+    else:
+        hint = "help() of the method lists its options, and imagesession.guide() explains them."
     return InvalidOptionError(f"There is no option {quote(name)}. {hint}", name, value, tuple(near))

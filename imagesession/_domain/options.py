@@ -93,7 +93,7 @@ def _size_text(value: Size | int) -> str:
     taken.
     """
     if isinstance(value, str):
-        text = re.sub(r"[×*]", "x", value.strip().lower().replace(" ", ""))
+        text = re.sub(r"[×*]", "x", value.strip().lower().replace(" ", "").replace("/", ":"))
         return SHAPES.get(text, f"{text}x{text}" if text.isdecimal() else text)
     if type(value) is int:
         return f"{value}x{value}"

@@ -82,6 +82,13 @@ class Tree:
             return self.turns[turn_id]
         except KeyError:
             latest = tuple(sorted(self.turns, reverse=True))[:5]
+            if turn_id in self.branches():
+                raise NotFoundError(
+                    f"{quote(turn_id)} is a branch, not a turn. studio.open(session.id, "
+                    f"branch={quote(turn_id)}) goes on with it.",
+                    turn_id,
+                    latest,
+                ) from None
             raise NotFoundError(
                 f"This session has no turn {quote(turn_id)}. Its latest are: "
                 f"{', '.join(latest) or 'none yet'}.",

@@ -13,15 +13,16 @@ from .effects import StoreCall, Workflow
 from .input_images import load_input_image
 from .request import GenerateRequest
 from .sessions import BranchHead
+from .validate import validate_label
 
 
 def find_by_idempotency_key(request: GenerateRequest) -> Workflow[Turn | None]:
     """
     Return the turn that was made with the request's idempotency key, if it has one.
     """
-    idempotency_key = request.idempotency_key
-    if idempotency_key is None:
+    if request.idempotency_key is None:
         return None
+    idempotency_key = validate_label("The idempotency key", request.idempotency_key)
     return (yield from StoreCall(lambda store: store.intents.completed_under(idempotency_key)))
 
 

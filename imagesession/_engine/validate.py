@@ -42,12 +42,13 @@ def validate_prompt(prompt: object) -> str:
         InvalidPromptError: It is not text, empty, or longer than 32,000 characters.
     """
     if not isinstance(prompt, str):
-        remedy = (
-            'Write "await" in front of the call that makes it.'
-            if inspect.isawaitable(prompt)
-            else 'Write the prompt first, and images by name: edit("bluer", image=photo).'
-        )
-        raise InvalidPromptError(f"The prompt is {type(prompt).__name__}, not text. {remedy}")
+        kind = type(prompt).__name__
+        remedy = 'Write the prompt first, and images by name: edit("bluer", image=photo).'
+        if inspect.isawaitable(prompt):
+            remedy = 'Write "await" in front of the call that makes it.'
+        elif kind in {"list", "tuple"}:
+            remedy = "studio.map([…]) makes an image of each of many prompts."
+        raise InvalidPromptError(f"The prompt is {kind}, not text. {remedy}")
     if not is_encodable(prompt):
         raise InvalidPromptError(
             "The prompt contains a lone surrogate (half a character), which cannot be sent. Check "
@@ -70,9 +71,11 @@ def validate_label(what: str, label: object, *, empty: bool = True) -> str:
     Raises:
         InvalidRequestError: It is not text, or cannot be encoded as UTF-8.
     """
-    if not isinstance(label, str) or not is_encodable(label):
+    if not isinstance(label, str):
+        raise InvalidRequestError(f"{what} is {quote(label)}: {type(label).__name__}, not text.")
+    if not is_encodable(label):
         raise InvalidRequestError(
-            f"{what} is {quote(label)}, which is not text that can be encoded."
+            f"{what} is {quote(label)}, which contains half a character and cannot be encoded."
         )
     if not empty and not label.strip():
         raise InvalidRequestError(f"{what} is empty.")

@@ -86,7 +86,11 @@ def read_image_input(source: object, what: str = "The image") -> tuple[bytes, st
 def _not_an_image(source: object, what: str) -> str:
     if inspect.isawaitable(source):
         return f'{what} is not finished: write "await" in front of the call that makes it.'
-    return f"{what} must be {ACCEPTED}, not {type(source).__name__}."
+    kind, remedy = type(source).__name__, ""
+    if kind in {"list", "tuple"}:
+        is_mask = what == "The mask"
+        remedy = " Write Mask.rectangle(box)." if is_mask else " Others go into references=[…]."
+    return f"{what} must be {ACCEPTED}, not {kind}.{remedy}"
 
 
 def path_of(source: object) -> Path | None:

@@ -34,6 +34,14 @@ _TINT_OPACITY = [value * 5 // 9 for value in range(256)]
 _WHITE = 255
 
 
+def _is_operation(_mask: Mask, _field: attrs.Attribute[MaskOp], value: MaskOp) -> None:
+    if not hasattr(value, "draw"):
+        raise InvalidImageError(
+            f"Mask({quote(value)}) is no mask. Write Mask.from_file(path), Mask.rectangle(box) or "
+            "another of its constructors."
+        )
+
+
 @attrs.frozen(repr=False)
 class Mask:
     """
@@ -48,7 +56,7 @@ class Mask:
     transparency, transparent pixels may change.
     """
 
-    _operation: MaskOp
+    _operation: MaskOp = attrs.field(validator=_is_operation)
 
     @classmethod
     def rectangle(cls, box: Sequence[float]) -> Mask:

@@ -20,7 +20,6 @@ from typing import Any
 
 import pytest
 
-import imagesession
 from imagesession import Studio, presets
 from imagesession.testing import tiny_image
 
@@ -65,7 +64,7 @@ def run_page(page: Path) -> dict[str, Any]:
     if page.name == "README.md":
         # Its last block needs servers of other kinds.
         blocks = [re.sub(r"\b((?:Async)?Studio)\(", r"\1.offline(", text) for text in blocks[:-1]]
-    names: dict[str, Any] = {"AsyncStudio": imagesession.AsyncStudio}
+    names: dict[str, Any] = {}
     for block in blocks:
         # A block may await, as in a notebook's cell.
         code = compile(block, page.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)

@@ -72,9 +72,7 @@ def resolve_path(path: object) -> Path:
     if isinstance(path, (str, os.PathLike)):
         text = os.fsdecode(cast("str | os.PathLike[str]", path))
     if not text or "\0" in text:
-        raise InvalidRequestError(
-            f"The path is {shown}; name a folder, or a file that ends in .zip."
-        )
+        raise InvalidRequestError(f"The path is {shown}; give it as text or as a Path.")
     try:
         return Path(text).expanduser().absolute()
     except RuntimeError as error:
