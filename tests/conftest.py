@@ -23,7 +23,7 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
-from imagesession import AsyncStudio, Studio
+from imagesession import AsyncStudio, ImageRequest, Studio
 from imagesession._engine.conversation_lookup import find_outcome
 from imagesession._fake_openai import sketch
 from imagesession._fake_openai.sketch import edit, film
@@ -435,6 +435,11 @@ def unwrap(value: Any) -> Any:
     if isinstance(value, list):
         members: list[Any] = value
         return list(map(unwrap, members))
+    if isinstance(value, dict):
+        named: dict[str, Any] = value
+        return {name: unwrap(member) for name, member in named.items()}
+    if isinstance(value, ImageRequest):
+        return attrs.evolve(value, image=unwrap(value.image))
     return value
 
 

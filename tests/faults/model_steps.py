@@ -21,6 +21,8 @@ from urllib.parse import quote, unquote
 import attrs
 
 from imagesession import Studio, transfer
+from imagesession._domain.model_catalog import load_catalogue
+from imagesession._domain.servers import builtin_servers
 from imagesession._runtime import openai_clients  # slow to import, so imported before forking
 from tests.faults.dying import When, die_at_step
 from tests.faults.steps import die_at
@@ -147,6 +149,12 @@ def main() -> None:
             return die_on_servers(number, when, errand.run)
         return die_at(Path(written), number, when, errand.run)
 
+    # Otherwise each child imports and reads these for itself, which takes longer than its work.
+    from imagesession._store.team import library  # noqa: PLC0415 - of an extra
+
+    assert library
+    load_catalogue()
+    builtin_servers()
     die_at_step(die)
 
 

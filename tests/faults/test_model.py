@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import sys
-import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -233,12 +234,13 @@ def look(studio: Studio) -> Sight:
 @attrs.frozen
 class World:
     """
-    What all examples of a test share: a function that runs and kills programs, and the store with
-    which each begins.
+    What all examples of a test share: a function that runs and kills programs, the store with which
+    each begins, and where those on disk are.
     """
 
     kill: Kill
     first: str
+    folder: Path
 
 
 class LibraryMachine(RuleBasedStateMachine):
@@ -264,7 +266,7 @@ class LibraryMachine(RuleBasedStateMachine):
         Return where an empty library is.
         """
         if kind == "disk":
-            return f"{self.open.enter_context(tempfile.TemporaryDirectory())}/library"
+            return str(self.world.folder / uuid.uuid4().hex)
         servers = team_servers.servers()
         url = servers.new_library()
         self.open.callback(servers.drop_library, url)
@@ -482,7 +484,7 @@ class LibraryMachine(RuleBasedStateMachine):
 
 
 @pytest.fixture(params=STORES)
-def machine(request: pytest.FixtureRequest) -> Iterator[type[LibraryMachine]]:
+def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[type[LibraryMachine]]:
     """
     The machine whose examples begin with a library of either kind.
     """
@@ -491,7 +493,7 @@ def machine(request: pytest.FixtureRequest) -> Iterator[type[LibraryMachine]]:
     with dying("tests.faults.model_steps") as kill:
 
         class Machine(LibraryMachine):
-            world = World(kill, request.param)
+            world = World(kill, request.param, tmp_path)
 
         yield Machine
 
@@ -516,7 +518,29 @@ def test_library_is_as_its_model(
     """
     short = how(2, 6, phases=[Phase.reuse, Phase.generate])
     is_long = pytestconfig.getoption("--faults")
-    run_state_machine_as_test(machine, settings=how(20, 25) if is_long else short)
+    run_state_machine_as_test(machine, settings=how(15, 20) if is_long else short)
+
+
+def test_first_opening_may_be_killed_at_any_step() -> None:
+    """
+    A program that is killed while it opens a library for the first time leaves one that the next
+    program opens, and that still belongs to its bucket alone.
+    """
+    team_servers.skip_if_missing()
+    servers = team_servers.servers()
+    step, code = 0, -1
+    with dying("tests.faults.model_steps") as kill:
+        while code < 0:
+            step += 1
+            library = servers.new_library()
+            start = Errand(library, "http://127.0.0.1:9", Action(verb="start", text="Tea"))
+            code = kill(start.dump(), step, "before")
+            with Studio.offline(library) as studio:
+                studio.session("a mug")
+            with Studio.offline(library) as studio:
+                assert len(studio.sessions.list()) >= 1
+            servers.drop_library(library)
+    assert step > 5
 
 
 @pytest.mark.faults

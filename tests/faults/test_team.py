@@ -56,6 +56,12 @@ try:
 except Exception as error:
     print(type(error).__name__)
 """
+_WORKER = """
+import logging, runpy
+logging.basicConfig()
+logging.getLogger("procrastinate").setLevel(logging.INFO)
+runpy.run_module("imagesession.worker", run_name="__main__")
+"""
 
 
 @pytest.fixture
@@ -562,6 +568,64 @@ def test_full_disk_of_a_machine_is_not_needed(url: str, monkeypatch: pytest.Monk
             _ = image.path
         patch.undo()
         assert image.path.read_bytes() == image.bytes
+
+
+@contextlib.contextmanager
+def worker(
+    url: str, base_url: str, blocks: str = "unlimited"
+) -> Generator[subprocess.Popen[str], None, None]:
+    """
+    Run a worker, which logs why it tries again, until the end of a block at most.
+
+    Args:
+        url: The library.
+        base_url: The provider.
+        blocks: How many blocks a file that it writes may have; 0 is a full disk.
+    """
+    shell = ["sh", "-c", 'ulimit -f "$0" && exec "$@"', blocks]
+    environment = {**os.environ, "OPENAI_API_KEY": "x", "OPENAI_BASE_URL": base_url}
+    with subprocess.Popen(
+        [*shell, sys.executable, "-c", _WORKER, url],
+        env=environment, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no ulimit")
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["later", "elsewhere"])
+def test_worker_whose_disk_is_full_loses_nothing(
+    url: str, bucket: BadBucket, servers: Servers, *, elsewhere: bool
+) -> None:
+    """
+    If neither the bucket nor the disk of a worker takes its images, their jobs are tried again, by
+    that worker once the bucket takes them, or by another one: each is there once, and paid once.
+    """
+    pytest.importorskip("procrastinate")
+    provider = HoldingProvider()
+    name = url.partition("?")[0].rpartition("/")[2]
+
+    def attempts() -> list[int]:
+        return [row[0] for row in servers.execute("SELECT attempts FROM procrastinate_jobs", name)]
+
+    with serve(provider) as served, Studio(url, api_key="x", base_url=served.base_url) as studio:
+        queue = studio.queue(["a fox", "an owl", "a mug"], name="full", quality="low")
+        bucket.faults = ["403"] * 1000
+        with worker(url, served.base_url, blocks="0") as full:
+            wait_for(lambda: min(attempts()) > 0)
+            if elsewhere:
+                full.terminate()
+                assert full.wait(60) == 0
+            bucket.faults = []
+            with worker(url, served.base_url) if elsewhere else contextlib.nullcontext():
+                images = queue.wait(timeout=300, progress=False).images
+            full.kill()
+            assert full.stderr is not None
+            assert "could not be saved elsewhere either" in full.stderr.read()
+        assert [image.prompt for image in images] == ["a fox", "an owl", "a mug"]
+        check(studio, provider, 3)
 
 
 def test_bucket_may_ignore_conditions(url: str, bucket: BadBucket) -> None:

@@ -118,11 +118,9 @@ class TeamLibrary:
         if self.database.run(_format, patience=0.0) < FORMAT:
             self._migrate()
         known = next(iter(self.database.all(_LIBRARY)), None)
-        owner = self.blobs.owner()
-        if known is None:
-            with self.database.transaction(_SETUP):
-                self._found(owner)
-        elif owner != known.id:
+        if known is None or not known.blobs:
+            self._found()
+        elif (owner := self.blobs.owner()) != known.id:
             raise self._mismatch(owner, known.blobs)
         elif known.blobs != self.blobs.name:  # the bucket was copied elsewhere, mark and all
             moved = sa.update(library_table).values(blobs=self.blobs.name)
@@ -140,20 +138,31 @@ class TeamLibrary:
 
         self.database.write(work)
 
-    def _found(self, owner: str | None) -> None:
+    def _found(self) -> None:
         """
-        Note which library this is, in the database and in the bucket.
+        Note which library this is, in the database and in the bucket. The row names the bucket at
+        the end, so that the next program goes on if this one is killed in between.
         """
-        known = next(iter(self.database.all(_LIBRARY)), None)
-        if known is not None and self.blobs.owner() == known.id:
-            return  # another program was faster
-        if known is not None or owner is not None:
-            raise self._mismatch(owner, self.blobs.name if known is None else known.blobs)
-        name = uuid.uuid4().hex
-        row = {"id": name, "blobs": self.blobs.name}
-        self.database.run(lambda connection: connection.execute(sa.insert(library_table), row))
-        self.blobs.set_owner(name)
-        self.rights.postpone(_SWEEP, _A_DAY.total_seconds())
+        with self.database.transaction(_SETUP):
+            owner = self.blobs.owner()
+            if not self.database.all(_LIBRARY):
+                if owner is not None:
+                    raise self._mismatch(owner, self.blobs.name)
+                row = {"id": uuid.uuid4().hex, "blobs": ""}
+                self.database.run(
+                    lambda connection: connection.execute(sa.insert(library_table), row)
+                )
+        with self.database.transaction(_SETUP):
+            ((library, place),) = self.database.all(_LIBRARY)
+            owner = self.blobs.owner()
+            if place and owner == library:
+                return  # another program was faster
+            if place or owner not in {None, library}:
+                raise self._mismatch(owner, place or self.blobs.name)
+            self.blobs.set_owner(library)
+            named = sa.update(library_table).values(blobs=self.blobs.name)
+            self.database.run(lambda connection: connection.execute(named))
+            self.rights.postpone(_SWEEP, _A_DAY.total_seconds())
 
     def _mismatch(self, owner: str | None, recorded: str) -> StorageIOError:
         if owner is not None:
