@@ -122,11 +122,8 @@ def poll_response(
             outcome = yield from _parse_or_none(turn, reply)
             if outcome is not None and outcome.finished:
                 unreadable_replies += outcome.all_unreadable
-                if (
-                    not outcome.all_unreadable
-                    or unreadable_replies > _MAX_UNREADABLE_REPLIES
-                    or now >= deadline
-                ):
+                # One damaged reply proves nothing, at the deadline either: recovery asks again.
+                if not outcome.all_unreadable or unreadable_replies > _MAX_UNREADABLE_REPLIES:
                     readable = yield from quarantine_if_unreadable(turn, outcome, reply.body)
                     return (yield from with_image(turn, response_id, readable, deadline, least))
             elif outcome is not None:
@@ -137,6 +134,13 @@ def poll_response(
         if now >= deadline:
             break
         yield from Sleep(min(delay, deadline - now))
+    if unreadable_replies:
+        raise OutcomeUnknownError(
+            "The image is finished, but its bytes were damaged on the way. studio.recover() asks "
+            "for them again, free of charge.",
+            turn.id,
+            response_id,
+        )
     raise OutcomeUnknownError(
         f"There was no image {now - start:.1f} seconds after the provider accepted the request. "
         "It may still be made; its id is kept in the library's journal.",
@@ -186,13 +190,13 @@ def _replay(
 ) -> Workflow[ResponseOutcome | None]:
     """
     Have the provider send the events of a response again, from the first one, until they are
-    complete; None if they never were.
+    complete; None if they were not before the deadline.
     """
     replayed = None
     for delay in (0.0, *_REPLAY_DELAYS):
         if delay:
             if (yield from MonotonicTime()) + delay >= deadline:
-                break
+                return None  # what was damaged so far may be whole later
             yield from Sleep(delay)
         replayed = (yield from _replay_once(turn, response_id, deadline, least)) or replayed
         if replayed is not None and not replayed.all_unreadable:

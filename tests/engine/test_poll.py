@@ -222,6 +222,34 @@ def test_unreadable_image_is_polled_again(
     assert posts(provider) == ["/responses"] * 2
 
 
+@pytest.mark.parametrize("where", ["response", "events"])
+def test_image_damaged_at_the_deadline_is_asked_for_again(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, where: str
+) -> None:
+    """
+    An image whose bytes are damaged when there is no time left is not given up: recovery asks for
+    it again, and it is paid for once.
+    """
+    studio = make_studio(tmp_path, provider=provider)
+    provider.truncate_stream_after(2)
+    provider.fail_next(status=401, method="GET", path=RESPONSE, times=2)
+    with pytest.raises(OutcomeUnknownError):
+        studio.generate("a teapot")
+    if where == "response":
+        output = [{"type": "image_generation_call", "status": "completed", "result": "!!!"}]
+        body = json.dumps({"status": "completed", "output": output}).encode()
+        kind = {"content-type": "application/json"}
+        damaged = FakeResponse(status=200, headers=kind, parts=iter((body,)))
+        provider.enqueue_fault(Fault(method="GET", path=RESPONSE, response=lambda _: damaged))
+    else:
+        provider.inject_faults({"garbled": 1.0})
+    (reason,) = studio.recover(timeout=0).still_pending.values()
+    assert ("damaged on the way" if where == "response" else "does not send its bytes") in reason
+    provider.inject_faults({})
+    assert studio.recover(timeout=5).images[0].bytes
+    assert posts(provider) == ["/responses"]
+
+
 def test_too_large_reply_is_not_polled_again(
     make_studio: MakeStudio,
     tmp_path: Path,
