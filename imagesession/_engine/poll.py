@@ -192,14 +192,17 @@ def _replay(
     Have the provider send the events of a response again, from the first one, until they are
     complete; None if they were not before the deadline.
     """
-    replayed = None
+    replayed, withheld = None, 0
     for delay in (0.0, *_REPLAY_DELAYS):
         if delay:
             if (yield from MonotonicTime()) + delay >= deadline:
                 return None  # what was damaged so far may be whole later
             yield from Sleep(delay)
-        replayed = (yield from _replay_once(turn, response_id, deadline, least)) or replayed
-        if replayed is not None and not replayed.all_unreadable:
+        latest = yield from _replay_once(turn, response_id, deadline, least)
+        replayed = latest or replayed
+        # Events without an image prove nothing once, as the one with it may have been damaged.
+        withheld += latest is not None and latest.withheld
+        if latest is not None and not latest.all_unreadable and (latest.images or withheld != 1):
             break
     return replayed
 

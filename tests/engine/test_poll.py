@@ -250,6 +250,29 @@ def test_image_damaged_at_the_deadline_is_asked_for_again(
     assert posts(provider) == ["/responses"]
 
 
+def test_one_replay_without_an_image_proves_nothing(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
+) -> None:
+    """
+    A replay without an image, as where the event with it was damaged, is asked for again.
+    """
+    studio = make_studio(tmp_path, provider=provider)
+    provider.truncate_stream_after(2)
+    provider.fail_next(status=401, method="GET", path=RESPONSE, times=2)
+    with pytest.raises(OutcomeUnknownError):
+        studio.generate("a teapot")
+    page = FakeResponse(status=200, headers={"content-type": "text/event-stream"}, parts=iter(()))
+    provider.enqueue_fault(
+        Fault(
+            method="GET",
+            path=RESPONSE,
+            match=lambda request: "stream" in request.query,
+            response=lambda _: page,
+        )
+    )
+    assert studio.recover(timeout=5).images[0].bytes
+
+
 def test_too_large_reply_is_not_polled_again(
     make_studio: MakeStudio,
     tmp_path: Path,
