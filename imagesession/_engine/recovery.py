@@ -295,7 +295,7 @@ def _poll_response(
         # A conversation keeps its items longer than the provider keeps responses.
         rest = max(MIN_REQUEST_TIMEOUT, now + least - (yield from MonotonicTime()))
         found = (yield from acceptance.look_up(turn, now, rest)).outcome
-        if found is not None and found.all_unreadable:  # damaged on the way here too, it may be
+        if found is not None and found.all_unreadable:  # this reply may be damaged too
             found = None
         if found is None and (error.finished or (yield from _is_gone(turn, error, config))):
             return RecoveredIntent(

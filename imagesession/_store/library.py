@@ -58,22 +58,21 @@ class LibraryStore:
             batches=self.batches,
             marks=self.marks,
         )
+        # What others have of the same files and conversations decides what may go.
+        self.removals: RemovalStore = (
+            self._make_removals() if view.owner is None else self.seen_by(None).removals
+        )
+
+    def _make_removals(self) -> RemovalStore:
         erasure = ErasureStore(
-            view,
+            self._view,
             sessions=self.sessions,
             images=self.images,
             batches=self.batches,
             marks=self.marks,
             uploads=self.uploads,
         )
-        self.removals: RemovalStore = RemovalStore(
-            view,
-            erasure,
-            self.images,
-            self.marks,
-            # What others have of the same files and conversations decides what may go.
-            whole=None if view.owner is None else self.seen_by(None).removals,
-        )
+        return RemovalStore(self._view, erasure, self.images, self.marks)
 
     @property
     def owner(self) -> str | None:

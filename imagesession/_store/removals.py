@@ -39,26 +39,19 @@ class RemovalStore(StorePart):
     The part of a library that deletes, restores and erases.
 
     Args:
-        view: The library, and who sees it.
+        view: The whole library.
         erasure: Its part that erases.
         images: Its images.
         marks: Its marks.
-        whole: The same part of the whole library; None if this is it.
     """
 
     def __init__(
-        self,
-        view: View,
-        erasure: ErasureStore,
-        images: ImageStore,
-        marks: MarkStore,
-        whole: RemovalStore | None,
+        self, view: View, erasure: ErasureStore, images: ImageStore, marks: MarkStore
     ) -> None:
         super().__init__(view)
         self._erasure = erasure
         self._images = images
         self._marks = marks
-        self._whole = whole
 
     def begin(self, verb: Verb, targets: Targets, *, forgets_owner: bool = False) -> Removal:
         """
@@ -77,8 +70,7 @@ class RemovalStore(StorePart):
                 image.
             InvalidRequestError: A request is under way in a session that is to be removed.
         """
-        # What others have of the same files and conversations decides what may go.
-        return (self._whole or self)._begin(  # noqa: SLF001 - it is this one
+        return self._begin(
             Removal(
                 id=self.ids.new(),
                 verb=verb,
@@ -117,7 +109,7 @@ class RemovalStore(StorePart):
         Returns:
             The erasures of which the provider still has copies.
         """
-        return tuple((self._whole or self)._finish_each())  # noqa: SLF001 - it is this one
+        return tuple(self._finish_each())
 
     def _finish_each(self) -> Iterator[Removal]:
         for key in tuple(self.facts.scan("removal")):

@@ -86,6 +86,7 @@ class View:
             everything; what they make is nobody's.
         ids: Makes new ids.
         state: What this process remembers.
+        index: The index of what is seen.
     """
 
     ports: Ports
@@ -94,13 +95,10 @@ class View:
         default=attrs.Factory(lambda self: UlidFactory(self.ports.facts.now), takes_self=True)
     )
     state: ProcessState = attrs.field(factory=ProcessState)
-
-    @property
-    def index(self) -> Index:
-        """
-        The index of what is seen.
-        """
-        return self.ports.index if self.owner is None else self.ports.index.of(self.owner)
+    index: Index = attrs.field(
+        default=attrs.Factory(lambda self: _index_of(self.ports, self.owner), takes_self=True),
+        init=False,
+    )
 
     def seen_by(self, owner: str | None) -> View:
         """
@@ -119,6 +117,10 @@ class View:
         Return the time, a new id, greater than `after`, and whose the view is.
         """
         return IdAndTime(id=self.ids.new(after), at=self.ports.facts.now(), owner=self.owner)
+
+
+def _index_of(ports: Ports, owner: str | None) -> Index:
+    return ports.index if owner is None else ports.index.of(owner)
 
 
 class StorePart:
