@@ -220,9 +220,6 @@ class FakeOpenAI(ScriptingMixin, RecordingMixin):
         fault: Fault,
         serve: Callable[[FakeRequest, Ending | None], FakeResponse],
     ) -> FakeResponse:
-        """
-        Answer a request under a fault, which may replace the endpoint's response.
-        """
         try:
             return fault.response(call) if fault.response else serve(call, fault.outcome)
         except RefusalError as refusal:

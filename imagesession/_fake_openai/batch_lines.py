@@ -21,20 +21,11 @@ _MEMBERS = {"custom_id": str, "method": str, "url": str, "body": dict}
 
 @attrs.frozen(kw_only=True)
 class Line:
-    """
-    One request of a batch.
-
-    Attributes:
-        number: The line number, from 1.
-        body: The request's JSON.
-
-    """
-
-    number: int
+    number: int  # the line number, from 1
     custom_id: str
     method: str
     url: str
-    body: Json = attrs.field(repr=False)
+    body: Json = attrs.field(repr=False)  # the request's JSON
 
     @property
     def model(self) -> str:
@@ -53,9 +44,6 @@ class Line:
         return b"".join((before, b'"body":', body, after))
 
     def error_line(self, name: str) -> bytes:
-        """
-        Write the line of the error file for a request that was not executed.
-        """
         error = RefusalError(name).error
         error = {"code": error["code"], "message": error["message"]}
         head = {"id": new_id("batch_req_"), "custom_id": self.custom_id}
@@ -112,9 +100,6 @@ def _duplicates(lines: tuple[Line, ...]) -> Iterator[Json]:
 
 
 def _wrong_models(lines: tuple[Line, ...]) -> Iterator[Json]:
-    """
-    Find requests with another model than the first one's, or with one that is not in Batch.
-    """
     for line in lines:
         if line.model.startswith(_NOT_IN_BATCH):
             yield _problem(line.number, "model_not_in_batch", model=line.model)

@@ -40,37 +40,14 @@ _ENDED = frozenset({"failed", "completed", "expired", "cancelled"})
 
 @attrs.frozen(kw_only=True)
 class BatchSpeed:
-    """
-    How batches proceed.
-
-    Attributes:
-        polls: After how many retrievals a batch ends.
-        end: How it ends.
-        done: How many of its lines are executed until then; None for all.
-        reverse: Whether the lines of its output files are in reverse order.
-
-    """
-
-    polls: int = 2
-    end: End = "completed"
-    done: int | None = None
-    reverse: bool = False
+    polls: int = 2  # after how many retrievals a batch ends
+    end: End = "completed"  # how it ends
+    done: int | None = None  # how many of its lines are executed until then; None for all
+    reverse: bool = False  # whether the lines of its output files are in reverse order
 
 
 @attrs.define(kw_only=True, eq=False)
 class Batch:
-    """
-    One batch and its progress.
-
-    Attributes:
-        polls: How often it was retrieved.
-        times: When it entered each state, in seconds since the epoch.
-        done: How many lines have been executed.
-        failed: How many of these failed.
-        files: The ids of its output and error files.
-
-    """
-
     id: str
     endpoint: str
     input_file: str
@@ -80,10 +57,12 @@ class Batch:
     lines: tuple[Line, ...]
     problems: tuple[Json, ...]
     state: State = "validating"
-    polls: int = 0
-    done: int = 0
-    failed: int = 0
+    polls: int = 0  # how often it was retrieved
+    done: int = 0  # how many lines have been executed
+    failed: int = 0  # how many of these failed
+    # When it entered each state, in seconds since the epoch.
     times: dict[str, float] = attrs.field(factory=dict[str, float])
+    # The ids of its output and error files.
     files: dict[str, str] = attrs.field(factory=dict[str, str])
 
     @property
@@ -92,9 +71,6 @@ class Batch:
 
     @property
     def planned(self) -> int:
-        """
-        How many of its lines will be executed.
-        """
         count = len(self.lines)
         return count if self.speed.done is None else min(self.speed.done, count)
 
@@ -135,14 +111,6 @@ class Batch:
 
 @attrs.define(kw_only=True, eq=False)
 class BatchesEndpoint:
-    """
-    Serve the Batches endpoints, and keep the latest batches.
-
-    Attributes:
-        speed: How new batches proceed.
-
-    """
-
     clock: Callable[[], float]
     read_file: Callable[[str], bytes | None]
     save: Callable[[str, bytes], str]
@@ -220,9 +188,6 @@ class BatchesEndpoint:
             batch.enter("in_progress", batch.times.get("in_progress", now))
 
     def _finish(self, batch: Batch, end: End, now: float) -> None:
-        """
-        Execute the planned lines, and write the results of all lines.
-        """
         if end != "cancelled" or batch.speed.end == "cancelled":
             batch.done = batch.planned
         results = [self.execute(line) for line in batch.lines[: batch.done]]

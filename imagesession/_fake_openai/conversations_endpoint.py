@@ -22,10 +22,6 @@ KEPT_CONVERSATIONS = 10_000
 
 @attrs.define(kw_only=True, eq=False)
 class Conversation:
-    """
-    A sequence of responses.
-    """
-
     id: str
     created: float
     metadata: Json
@@ -35,9 +31,6 @@ class Conversation:
 
     @property
     def delivered(self) -> bool:
-        """
-        Whether all of its responses were delivered.
-        """
         return all(record.delivered for record in reversed(self.records))
 
     def as_json(self) -> Json:
@@ -80,9 +73,6 @@ class ConversationsEndpoint:
                 raise RefusalError("no_such_url", method=call.method, path=call.path)
 
     def last(self, conversation_id: str) -> StoredResponse | None:
-        """
-        Return the response that a new one in a conversation continues, if it is not in progress.
-        """
         records = self._records(self._find(conversation_id))
         if records and not records[-1].finished(self.clock()):
             raise RefusalError("conversation_locked", id=conversation_id)
@@ -143,9 +133,6 @@ class ConversationsEndpoint:
         )
 
     def _delete_item(self, conversation: Conversation, item_id: str) -> FakeResponse:
-        """
-        Take an item out of a conversation, and return the conversation.
-        """
         records = self._records(conversation)
         items = (
             item
@@ -158,10 +145,6 @@ class ConversationsEndpoint:
         return json_response(conversation.as_json())
 
     def _list(self, conversation_id: str, call: FakeRequest) -> FakeResponse:
-        """
-        List the items, by default the latest first. The input and output of a request appear once
-        its response is completed.
-        """
         now = self.clock()
         results = self.settings.conversation_items_include_image
         limit = page_limit(call)

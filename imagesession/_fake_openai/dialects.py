@@ -42,9 +42,6 @@ class Dialect:
     """
 
     def serve(self, call: FakeRequest, serve: Serve) -> FakeResponse:
-        """
-        Answer a request; `serve` answers those in OpenAI's form.
-        """
         return serve(call)
 
 
@@ -94,24 +91,15 @@ class LiteLLM(Dialect):
 class ImagesServer(Dialect):
     """
     A server with an Images API of its own, on which no OpenAI model runs.
-
-    Attributes:
-        generations: The path of its endpoint for new images; None for OpenAI's.
-        edits: Whether it has OpenAI's endpoint for edits.
-        responses: Whether it has Responses, for text alone.
-        forms: Whether it takes forms.
-        refused: The parameters that it rejects; it ignores others.
-        by_url: Whether images come by URL, unless base64 is requested.
-        default_size: The size of an image if none is requested; None lets the sketcher choose.
-
     """
 
-    generations: str = _GENERATIONS
-    edits: bool = True
-    responses: bool = True
-    forms: bool = True
-    refused: frozenset[str] = frozenset()
-    by_url: bool = False
+    generations: str = _GENERATIONS  # the path of its endpoint for new images
+    edits: bool = True  # whether it has OpenAI's endpoint for edits
+    responses: bool = True  # whether it has Responses, for text alone
+    forms: bool = True  # whether it takes forms
+    refused: frozenset[str] = frozenset()  # the parameters that it rejects; it ignores others
+    by_url: bool = False  # whether images come by URL, unless base64 is requested
+    # The size of an image if none is requested; None lets the sketcher choose.
     default_size: str | None = None
     _files: dict[str, bytes] = attrs.field(factory=dict[str, bytes], init=False)
 
@@ -163,15 +151,9 @@ class ImagesServer(Dialect):
         return attrs.evolve(call, path=path, body=dump(wanted), headers=headers)
 
     def images_of(self, body: Json) -> list[str]:
-        """
-        Return the data URLs of a request's images.
-        """
         return [image["url"] for image in body.get("images", ())]
 
     def size_of(self, body: Json) -> str | None:
-        """
-        Return the size of the image to make, in pixels; None if any will do.
-        """
         size = body.get("size")
         return size if isinstance(size, str) and "x" in size else self.default_size
 

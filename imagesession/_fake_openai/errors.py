@@ -32,15 +32,8 @@ class RefusalError(Exception):
         **facts: object,
     ) -> None:
         """
-        Fill in an error of the table.
-
-        Args:
-            name: Its name in the table.
-            param: The parameter, unless the table has it.
-            type: Another type than the table's.
-            code: Another code than the table's.
-            **facts: What its message names.
-
+        Fill in an error by its name in the table; what is given here replaces the table's, and the
+        facts are those that its message names.
         """
         row = _TABLE[name]
         param = row.get("param") if param is None else param
@@ -61,9 +54,6 @@ class RefusalError(Exception):
 def error_answer(
     status: int, error: Mapping[str, object], headers: Mapping[str, str] | None = None
 ) -> FakeResponse:
-    """
-    Return an error response, with the error object wrapped as in the API.
-    """
     body: Json = {"error": dict(error)}
     kind = "application/json"
     if error.get("code") == "invalid_api_key":

@@ -25,29 +25,17 @@ ITEM_DONE = "response.output_item.done"
 
 @attrs.frozen(kw_only=True)
 class Refused:
-    """
-    End a generation with a refusal message and no image.
-    """
-
     text: str
 
 
 @attrs.frozen(kw_only=True)
 class Blocked:
-    """
-    End a generation with an image item that moderation blocked.
-    """
-
     stage: str
     categories: tuple[str, ...]
 
 
 @attrs.frozen(kw_only=True)
 class Broken:
-    """
-    End a generation with a failed response.
-    """
-
     code: str
     message: str
 
@@ -56,17 +44,12 @@ class Broken:
 class Scripted:
     """
     End a generation as usual, but with values that a test has chosen.
-
-    Attributes:
-        image: The image's bytes; None lets the sketcher draw.
-        text: The text of the message; None for the provider's own.
-        revised_prompt: The revised prompt; None for the provider's own.
-
     """
 
+    # The image's bytes; None lets the sketcher draw.
     image: bytes | None = attrs.field(default=None, repr=False)
-    text: str | None = None
-    revised_prompt: str | None = None
+    text: str | None = None  # the text of the message; None for the provider's own
+    revised_prompt: str | None = None  # the revised prompt; None for the provider's own
 
 
 Ending: TypeAlias = Refused | Blocked | Broken | Scripted
@@ -133,18 +116,12 @@ class Faults:
             self._waiting.extend([fault] * times)
 
     def next_for(self, call: FakeRequest, *, streaming: bool) -> Fault:
-        """
-        Take the first matching fault, queued or else random; a request meets one at most.
-        """
         planned = self._take(call, streaming=streaming)
         if planned is not None or self.draw is None:
             return planned or NO_FAULT
         return self.draw(call, streaming)
 
     def take_planned(self, call: FakeRequest) -> Fault:
-        """
-        Take the first matching queued fault, except those of the connection.
-        """
         return self._take(call, streaming=False, connection=False) or NO_FAULT
 
     def _take(self, call: FakeRequest, *, streaming: bool, connection: bool = True) -> Fault | None:
@@ -158,39 +135,24 @@ class Faults:
 
 
 def asks_for_picture(call: FakeRequest) -> bool:
-    """
-    Tell whether a request asks for an image, which is what a provider bills.
-    """
     return requests_picture(call.method, call.path, call.members)
 
 
 def requests_picture(method: str, path: str, body: Json) -> bool:
-    """
-    Tell the same by the method, the path and the members of the body.
-    """
     if method != "POST" or not is_drawing(path):
         return False
     return not path.endswith("/responses") or bool(image_tools(body))
 
 
 def is_drawing(path: str) -> bool:
-    """
-    Tell whether images are requested at a path.
-    """
     return any(fnmatch.fnmatchcase(path, pattern) for pattern in GENERATIONS.split("|"))
 
 
 def image_tools(body: Json) -> list[Json]:
-    """
-    Return the image tools in the body of a request.
-    """
     return [tool for tool in objects(body.get("tools")) if tool.get("type") == "image_generation"]
 
 
 def objects(value: object) -> list[Json]:
-    """
-    Return the objects in a list; none if the value is not a list.
-    """
     members = cast("list[object]", value) if isinstance(value, list) else []
     return [cast("Json", member) for member in members if isinstance(member, dict)]
 

@@ -89,10 +89,6 @@ class File:
 
 
 class FilesEndpoint:
-    """
-    Serve the Files endpoints, and keep the latest files.
-    """
-
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._files: OrderedDict[str, File] = OrderedDict()
@@ -118,9 +114,6 @@ class FilesEndpoint:
                 raise RefusalError("no_such_url", method=call.method, path=call.path)
 
     def content(self, file_id: str) -> bytes | None:
-        """
-        Return a file's bytes, or None if there is no such file.
-        """
         with contextlib.suppress(RefusalError):
             return self._find(file_id).content
         return None
@@ -165,9 +158,6 @@ class FilesEndpoint:
         self._bytes -= len(file.content) if file else 0
 
     def keep_output(self, name: str, content: bytes) -> str:
-        """
-        Store the output file of a batch, and return its id.
-        """
         file = File(
             id=new_id("file-"),
             name=name,

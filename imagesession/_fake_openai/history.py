@@ -41,29 +41,17 @@ _EDITABLE = ("PNG", "JPEG", "WEBP")
 class SketchPlan:
     """
     The sketch before and after a request.
-
-    Attributes:
-        before: The sketch that the request continues, if any.
-        after: The sketch to draw.
-        edits: Whether an existing image is edited.
-        insets: How many further images the image model receives.
-        base: The size in pixels of the image that is edited, if one is.
-        script: What a test has chosen instead of the sketcher.
-
     """
 
-    before: SketchState | None
-    after: SketchState
-    edits: bool
-    insets: int
-    base: tuple[int, int] | None
-    script: Scripted | None = None
+    before: SketchState | None  # the sketch that the request continues, if any
+    after: SketchState  # the sketch to draw
+    edits: bool  # whether an existing image is edited
+    insets: int  # how many further images the image model receives
+    base: tuple[int, int] | None  # the size in pixels of the image that is edited, if one is
+    script: Scripted | None = None  # what a test has chosen instead of the sketcher
 
     @property
     def image_tokens(self) -> int:
-        """
-        How many tokens the image model's input images are.
-        """
         return (picture_tokens(self.base) if self.base else 0) + 1024 * self.insets
 
 
@@ -71,14 +59,10 @@ class SketchPlan:
 class InspectedImage:
     """
     The image that an analysis is about.
-
-    Attributes:
-        sketch: The state from which later turns continue.
-        data: The encoded image if the request carries it; None if it was drawn here.
-
     """
 
-    sketch: SketchState
+    sketch: SketchState  # the state from which later turns continue
+    # The encoded image if the request carries it; None if it was drawn here.
     data: bytes | None = attrs.field(repr=False)
 
 
@@ -86,24 +70,17 @@ class InspectedImage:
 class HistoryResolver:
     """
     Resolve the messages of a request to the sketch to draw.
-
-    Attributes:
-        earlier: Returns the sketch of an image item by its id.
-
     """
 
     sketcher: Sketcher
     pictures: RenderCache
     uploads: Uploads
-    earlier: Callable[[str], SketchState | None]
+    earlier: Callable[[str], SketchState | None]  # returns the sketch of an image item by its id
     seed: int
 
     def resolve(
         self, request: ResponsesRequest, tool: ImageToolParams, before: SketchState | None
     ) -> SketchPlan:
-        """
-        Plan the image of a request that continues a response with the sketch `before`.
-        """
         earlier, message, later = _around_last_message(request.items)
         sketch = self._replay(before, earlier)
         # After the last message there can only be an image to continue from.
@@ -117,9 +94,6 @@ class HistoryResolver:
         return _make_plan(tool, before, picture, after, len(images) - shown)
 
     def draw(self, tool: ImageToolParams, prompt: str) -> SketchPlan:
-        """
-        Plan an image from a prompt alone.
-        """
         after = self._apply(tool, None, prompt, (), None, shown=False)
         return _make_plan(tool, None, None, after, 0)
 
@@ -130,9 +104,6 @@ class HistoryResolver:
         images: tuple[InputImage, ...],
         overlay: Overlay | None,
     ) -> SketchPlan:
-        """
-        Plan an edit of images that the request carries: one to edit, then reference images.
-        """
         for number, image in enumerate(images, 1):
             with open_picture(image.data, number, image.param) as opened:
                 if opened.format not in _EDITABLE:
@@ -165,9 +136,6 @@ class HistoryResolver:
     def inspect(
         self, request: ResponsesRequest, before: SketchState | None
     ) -> InspectedImage | None:
-        """
-        Find the image to analyze: the latest that a request shows or continues.
-        """
         for item in reversed(request.items):
             if isinstance(item, EarlierImage):
                 return InspectedImage(sketch=self._find(item), data=None)

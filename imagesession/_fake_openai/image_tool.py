@@ -29,53 +29,28 @@ _INVALID = "invalid_request_error"
 
 @attrs.frozen(kw_only=True)
 class Encoding:
-    """
-    How an image is encoded.
-
-    Attributes:
-        compression: The quality of JPEG and WebP, from 0 to 100.
-        frames: How many frames a GIF has.
-        frame_ms: How long it shows each, in milliseconds.
-
-    """
-
     format: Format = "png"
-    compression: int = 100
-    frames: int = 9
-    frame_ms: int = 200
+    compression: int = 100  # the quality of JPEG and WebP, from 0 to 100
+    frames: int = 9  # how many frames a GIF has
+    frame_ms: int = 200  # how long it shows each, in milliseconds
 
 
 @attrs.frozen(kw_only=True)
 class ImageToolParams:
-    """
-    The parameters of the image tool.
-
-    Attributes:
-        param: The tool's path in the request, for error messages.
-        model: The image model.
-        size: Width and height in pixels; None lets the sketcher choose.
-        echo: The tool as replies repeat it.
-        mask: The mask's node in the request, if there is one.
-
-    """
-
-    param: str
-    model: ModelInfo
-    size: tuple[int, int] | None
+    param: str  # the tool's path in the request, for error messages
+    model: ModelInfo  # the image model
+    size: tuple[int, int] | None  # width and height in pixels; None lets the sketcher choose
     quality: str
     background: str
     encoding: Encoding
     partial_images: int
     action: str
-    mask: JsonNode | None
+    mask: JsonNode | None  # the mask's node in the request, if there is one
     svg_model: str | None
-    echo: Json = attrs.field(eq=False)
+    echo: Json = attrs.field(eq=False)  # the tool as replies repeat it
 
     @property
     def transparent(self) -> bool | None:
-        """
-        Return the background as the sketcher takes it: None for `auto`.
-        """
         return {"transparent": True, "opaque": False}.get(self.background)
 
     @property
@@ -89,9 +64,6 @@ def read_tool(node: JsonNode) -> ImageToolParams:
 
 
 def read_settings(node: JsonNode, action: str) -> ImageToolParams:
-    """
-    Read the drawing parameters of an Images API request; `images_request` reads the rest.
-    """
     return _read(node, action, USER_ERROR)
 
 
@@ -188,9 +160,6 @@ def _check_fidelity(node: JsonNode, model: ModelInfo) -> None:
 
 
 def _check_format(node: JsonNode, tool: ImageToolParams) -> None:
-    """
-    Reject parameters that the output format does not allow.
-    """
     kind, frames = tool.encoding.format, tool.encoding.frames
     still, sizes = kind != "gif", tool.model.sizes
     for key, error, wrong in (

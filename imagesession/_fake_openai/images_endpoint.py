@@ -119,9 +119,6 @@ class ImagesEndpoint:
         yield dump(body | _safety_identifier(job.request))
 
     def _stream(self, job: ImagesJob) -> Iterator[Part]:
-        """
-        Send each image's partial images and then the image, spread over the latency.
-        """
         steps = job.request.tool.partial_images + 1
         rest = job.latency / steps / len(job.drawings)
         name = _EVENT_NAMES[job.request.kind]

@@ -36,23 +36,16 @@ _MARKUP_MODELS = ("gpt-image-2.5", "gpt-image-2.6")
 class ImagesRequest:
     """
     A request to the Images API.
-
-    Attributes:
-        count: How many images to make.
-        images: The image to edit, then reference images.
-        overlay: Where the first image may change.
-        identifier: The end user's identifier, if the request has one.
-
     """
 
     kind: Kind
     tool: ImageToolParams
     prompt: str
-    count: int
+    count: int  # how many images to make
     stream: bool
-    images: tuple[InputImage, ...]
-    overlay: Overlay | None
-    identifier: str | None
+    images: tuple[InputImage, ...]  # the image to edit, then reference images
+    overlay: Overlay | None  # where the first image may change
+    identifier: str | None  # the end user's identifier, if the request has one
 
 
 @attrs.frozen(kw_only=True)
@@ -84,9 +77,6 @@ def parse_request(call: FakeRequest, kind: Kind, uploads: Uploads) -> ImagesRequ
 
 
 def streams(call: FakeRequest) -> bool:
-    """
-    Tell whether a request asks for a stream, without parsing all of it.
-    """
     if call.method == "GET":
         return call.query.get("stream") == "true"
     if not call.is_form:
@@ -201,9 +191,6 @@ def _overlay(overlays: tuple[Overlay, ...], tool: ImageToolParams) -> Overlay | 
 
 
 def _check(request: ImagesRequest) -> None:
-    """
-    Reject parameters that exclude each other.
-    """
     tool, kind = request.tool, request.tool.encoding.format
     for param, error, wrong in (
         ("stream", "unstreamed_format", request.stream and kind in {"gif", "svg"}),

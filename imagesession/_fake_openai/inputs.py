@@ -21,18 +21,11 @@ Uploads: TypeAlias = Callable[[str], bytes | None]
 
 @attrs.frozen(kw_only=True)
 class InputImage:
-    """
-    An encoded image that a request carries, and its path in the request.
-    """
-
     data: bytes = attrs.field(repr=False)
     param: str
 
 
 def load(node: JsonNode, uploads: Uploads) -> bytes:
-    """
-    Load the image of an `input_image` part or of a mask.
-    """
     file_id, url = node.get("file_id"), node.get("image_url")
     if file_id is not None:
         data = uploads(file_id.text())
@@ -66,18 +59,11 @@ def _from_url(node: JsonNode) -> bytes:
 
 @attrs.frozen(kw_only=True)
 class Overlay:
-    """
-    An encoded mask or markup, and its path in the request.
-    """
-
     kind: Literal["mask", "markup"]
     data: bytes = attrs.field(repr=False)
     param: str
 
     def mask_for(self, base: bytes) -> bytes:
-        """
-        Return the mask for the sketcher: transparent where the image may change.
-        """
         with (
             open_picture(self.data, 1, self.param) as over,
             open_picture(base, 1, self.param) as picture,
@@ -102,9 +88,6 @@ class Overlay:
 
 
 def open_picture(data: bytes, number: int, param: str) -> Image.Image:
-    """
-    Open the image with this number, from 1, in a request, without decoding it.
-    """
     try:
         return Image.open(io.BytesIO(data))
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):

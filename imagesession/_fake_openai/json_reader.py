@@ -25,10 +25,6 @@ _NAMES: tuple[tuple[type[object], str], ...] = (
 
 @attrs.frozen
 class JsonNode:
-    """
-    A value of the body and its path.
-    """
-
     value: Any = attrs.field(repr=False)
     path: str = ""
 
@@ -69,9 +65,6 @@ class JsonNode:
             yield JsonNode(value, f"{self.path}[{index}]")
 
     def only(self, known: Collection[str]) -> None:
-        """
-        Reject names that the API does not know.
-        """
         for key in self.object():
             if key not in known:
                 raise RefusalError("unknown_parameter", self.at(key))
@@ -153,15 +146,8 @@ def page(
     usual: int = _USUAL,
 ) -> FakeResponse:
     """
-    Answer a list request with the page that it asks for.
-
-    Args:
-        call: The request.
-        items: All objects, in the requested order.
-        missing: The error if `after` is not among them; None ignores that.
-        most: How many a page may have.
-        usual: How many it has unless the request says.
-
+    Answer with the page that a request asks for, of all objects in the requested order; `missing`
+    is the error if its `after` is not among them, and None ignores that.
     """
     limit, after = page_limit(call, most, usual), call.query.get("after")
     if after is not None:
@@ -178,9 +164,6 @@ def words(text: str) -> frozenset[str]:
 
 
 def read_metadata(node: JsonNode) -> Json | None:
-    """
-    Read metadata, if there is any; too many pairs or too long ones are rejected.
-    """
     metadata = node.get("metadata")
     if metadata is None:
         return None

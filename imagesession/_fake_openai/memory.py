@@ -58,10 +58,6 @@ def new_id(prefix: str) -> str:
 
 @attrs.frozen(kw_only=True)
 class ImageItem:
-    """
-    Plan one `image_generation_call` item.
-    """
-
     id: str
     sketch: SketchState
     tool: ImageToolParams
@@ -73,47 +69,31 @@ class ImageItem:
 class StoredResponse:
     """
     One response; only cancelling and delivering change it.
-
-    Attributes:
-        created: Seconds since the epoch.
-        latency: How many seconds the generation takes.
-        text: The text of the message, unless there is an analysis.
-        analysis: The findings about an image, if the request asks for them.
-        sketch: The state that a following response continues.
-        compaction_id: The id of the item that replaces all earlier ones, if they were compacted.
-        listed: The input items as the API lists them.
-        weight: How many bytes of images it keeps in memory that earlier responses do not.
-        delivered: Whether a client has received the complete response.
-        organization: Whose response it is.
-
     """
 
     id: str
-    created: float
-    latency: float
+    created: float  # seconds since the epoch
+    latency: float  # how many seconds the generation takes
     request: ResponsesRequest
     drawings: tuple[ImageItem, ...]
     reasoning_id: str | None
     message_id: str
-    text: str
-    analysis: LazyAnalysis | None
+    text: str  # the text of the message, unless there is an analysis
+    analysis: LazyAnalysis | None  # the findings about an image, if the request asks for them
     ending: Ending | None
-    sketch: SketchState | None
+    sketch: SketchState | None  # the state that a following response continues
     usage: Usage
     image_usage: ImageUsage
-    listed: tuple[Json, ...] = attrs.field(repr=False)
+    listed: tuple[Json, ...] = attrs.field(repr=False)  # the input items as the API lists them
+    # The id of the item that replaces all earlier ones, if they were compacted.
     compaction_id: str | None = None
-    weight: int = 0
+    weight: int = 0  # how many bytes of images it keeps in memory that earlier responses do not
     cancelled: bool = False
-    delivered: bool = False
-    organization: str = attrs.field(factory=current_organization)
+    delivered: bool = False  # whether a client has received the complete response
+    organization: str = attrs.field(factory=current_organization)  # whose response it is
 
     @property
     def output_ids(self) -> tuple[str, ...]:
-        """
-        The ids of its output items, in order: the compaction's and the reasoning's, if there are
-        any, the images' and the message's.
-        """
         first = tuple(filter(None, (self.compaction_id, self.reasoning_id)))
         return (*first, *(drawing.id for drawing in self.drawings), self.message_id)
 
@@ -126,25 +106,16 @@ class StoredResponse:
 
     @property
     def billed(self) -> Usage:
-        """
-        The mainline model's usage, with the text of an analysis.
-        """
         if self.analysis is None:
             return self.usage
         return attrs.evolve(self.usage, output=self.usage.output + text_tokens(self.analysis.text))
 
     @property
     def context_tokens(self) -> int:
-        """
-        How many tokens it and everything before it are in the next request.
-        """
         before = COMPACTED_TOKENS if self.compaction_id else self.billed.input
         return before + self.billed.output
 
     def finished(self, now: float) -> bool:
-        """
-        Tell whether the generation has ended or was cancelled.
-        """
         return self.cancelled or not self.request.background or now >= self.created + self.latency
 
 
@@ -179,9 +150,6 @@ class Memory:
             self._unstored.extend(record.output_ids)
 
     def find(self, response_id: str, missing: str = "no_such_response") -> StoredResponse:
-        """
-        Find a response, or refuse the request with an error by its name.
-        """
         with self._lock:
             record = _own(self._records.get(response_id))
         if record is None:
@@ -189,40 +157,25 @@ class Memory:
         return record
 
     def owner(self, item_id: str) -> StoredResponse | None:
-        """
-        Find the response that an item belongs to.
-        """
         with self._lock:
             return _own(self._owners.get(item_id))
 
     def is_unstored(self, item_id: str) -> bool:
-        """
-        Tell whether an item belongs to a response with `store: false`.
-        """
         with self._lock:
             return item_id in self._unstored
 
     def sketch(self, item_id: str) -> SketchState | None:
-        """
-        Find the sketch of an image item.
-        """
         record = self.owner(item_id)
         drawings = record.drawings if record else ()
         return next((drawing.sketch for drawing in drawings if drawing.id == item_id), None)
 
     def remove(self, response_id: str) -> None:
-        """
-        Drop one response, or refuse the request if it is not stored.
-        """
         with self._lock:
             if response_id not in self._records:
                 raise RefusalError("no_such_response", id=response_id)
             self._drop(response_id)
 
     def cancel(self, record: StoredResponse, now: float) -> None:
-        """
-        Cancel a generation, unless it has ended.
-        """
         with self._lock:
             if not record.finished(now):
                 record.cancelled = True
@@ -247,9 +200,6 @@ def _own(record: StoredResponse | None) -> StoredResponse | None:
 
 
 def _item_ids(record: StoredResponse) -> Iterator[str]:
-    """
-    Yield the ids of the items that a response created, its input messages included.
-    """
     yield from record.output_ids
     yield from (item["id"] for item in record.listed if item["type"] == "message")
 

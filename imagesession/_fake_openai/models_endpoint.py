@@ -20,9 +20,6 @@ _ANSWERS_AT_ONCE = ("gpt-4", "gpt-5.1", "gpt-5.2", "gpt-5.4")
 
 
 def available_model(name: str, kind: Kind) -> ModelInfo | None:
-    """
-    Find a model that is available.
-    """
     model = _CATALOGUE.find(name)
     if model is None or model.kind != kind or model.is_retired(_CATALOGUE.dated):
         return None
@@ -30,32 +27,20 @@ def available_model(name: str, kind: Kind) -> ModelInfo | None:
 
 
 def all_models() -> dict[str, ModelInfo]:
-    """
-    Return the available models by every name that requests may use.
-    """
     kinds: tuple[Kind, Kind] = ("mainline", "image")
     alive = [model for kind in kinds for model in _CATALOGUE.available(kind, _CATALOGUE.dated)]
     return {name: model for model in alive for name in (model.id, *model.snapshots)}
 
 
 def reply_name(model: ModelInfo) -> str:
-    """
-    Return a model's name in responses: its latest snapshot, if it has one.
-    """
     return model.snapshots[0] if model.snapshots else model.id
 
 
 def reasons(model: ModelInfo) -> bool:
-    """
-    Tell whether a model's responses begin with a reasoning item.
-    """
     return not model.id.startswith(_ANSWERS_AT_ONCE)
 
 
 def list_models(names: list[str]) -> FakeResponse:
-    """
-    Answer with all models, or with the one that is named.
-    """
     entries: dict[str, Json] = {
         name: {
             "id": name,

@@ -59,18 +59,11 @@ Maker: TypeAlias = Callable[[float], Fault]
 
 
 def _error(name: str, headers: Mapping[str, str] | None = None, **facts: str) -> Maker:
-    """
-    Answer with an error in place of the provider.
-    """
     error = RefusalError(name, **facts)
     return lambda _share: Fault(response=lambda _call: error.answer(headers))
 
 
 def _after_work(make: Callable[[], FakeResponse]) -> Maker:
-    """
-    Replace a response after the provider has done all its work.
-    """
-
     def transform(answer: FakeResponse) -> FakeResponse:
         other = make()
 
@@ -89,16 +82,6 @@ def _rewrite(
     piecemeal: bool = False,
     streaming: bool | None = None,
 ) -> Maker:
-    """
-    Change the parts of a response's body.
-
-    Args:
-        parts: Yields the parts to send.
-        piecemeal: Whether they are sent one by one.
-        streaming: Which responses it applies to, as in `Fault`.
-
-    """
-
     def make(share: float) -> Fault:
         def transform(answer: FakeResponse) -> FakeResponse:
             return attrs.evolve(answer, parts=parts(answer, share), piecemeal=piecemeal)
@@ -153,9 +136,6 @@ def _join(answer: FakeResponse) -> tuple[bytes, list[Delay]]:
 
 
 def _garbled(answer: FakeResponse, share: float) -> Iterator[Part]:
-    """
-    Put an invalid character into the base64 of each image.
-    """
     for part in answer.parts:
         yield _corrupt(part, share) if isinstance(part, bytes) else part
 
@@ -251,10 +231,6 @@ FAULT_KINDS: Final[Mapping[str, Maker]] = MappingProxyType(
 
 
 class FaultRates:
-    """
-    Draw random faults for requests.
-    """
-
     def __init__(
         self,
         rates: Mapping[str, float],
@@ -264,9 +240,6 @@ class FaultRates:
         path: str = "*",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """
-        Set the rates; the arguments are those of `FakeOpenAI.inject_faults`, and its clock.
-        """
         self._rates = checked(rates)
         self._where = Fault(method=method, path=path)
         self._random = random.Random(seed)  # noqa: S311 - must be reproducible
@@ -275,9 +248,6 @@ class FaultRates:
         self._lock = threading.Lock()
 
     def draw(self, call: FakeRequest, streaming: bool) -> Fault:  # noqa: FBT001 - the signature of FaultDraw
-        """
-        Draw the fault that a request meets, if any.
-        """
         if not self._where.fits(call):
             return NO_FAULT
         with self._lock:
@@ -298,9 +268,7 @@ class FaultRates:
         return None
 
     def _is_hidden(self, call: FakeRequest, *, newly: bool) -> bool:
-        """
-        Tell whether a response is hidden; only one that was never requested before can become so.
-        """
+        # Only a response that was never requested before can become hidden.
         if call.method != "GET" or not fnmatch.fnmatchcase(call.path, "/responses/*"):
             return False
         now = self._clock()
@@ -309,13 +277,6 @@ class FaultRates:
 
 
 def checked(rates: Mapping[str, float]) -> dict[str, float]:
-    """
-    Return valid rates by kind.
-
-    Raises:
-        ValueError: A kind is unknown, or a rate is out of range.
-
-    """
     for kind, rate in rates.items():
         if kind not in FAULT_KINDS:
             raise ValueError(f"Unknown fault {kind!r}; there are {', '.join(FAULT_KINDS)}.")

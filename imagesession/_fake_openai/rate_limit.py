@@ -26,9 +26,6 @@ class RateLimit:
         self._lock = threading.Lock()
 
     def take(self, per_minute: int | None) -> None:
-        """
-        Count one image, and refuse it beyond a number per minute; None for no limit.
-        """
         if per_minute is None:
             return
         with self._lock:

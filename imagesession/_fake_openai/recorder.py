@@ -74,10 +74,6 @@ class RecordedRequest:
 
 
 class RecordingMixin:
-    """
-    Assertions on the requests that a provider received.
-    """
-
     @property
     def requests(self) -> tuple[RecordedRequest, ...]:
         """

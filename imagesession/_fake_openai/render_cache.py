@@ -74,20 +74,12 @@ class Sketcher(Protocol):
 
 @attrs.frozen(kw_only=True)
 class RenderKey:
-    """
-    Everything that an image's bytes depend on.
-    """
-
     sketch: SketchState
     encoding: Encoding = attrs.field(factory=Encoding)
     share: float = 1.0
 
 
 class RenderCache:
-    """
-    Render on demand, each image once, and cache the latest.
-    """
-
     def __init__(self, sketcher: Sketcher, *, keep: int = _KEPT_CHARACTERS) -> None:
         self._sketcher = sketcher
         self._keep = keep
@@ -101,9 +93,6 @@ class RenderCache:
         return pybase64.b64decode(self.base64(key))
 
     def base64(self, key: RenderKey) -> bytes:
-        """
-        Return an image as base64 text; it is rendered unless it is cached.
-        """
         with self._lock:
             text = self._entries.get(key)
             if text is not None:

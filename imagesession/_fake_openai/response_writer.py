@@ -23,9 +23,6 @@ class ResponseWriter:
     pictures: RenderCache
 
     def response(self, record: StoredResponse, status: str, *, results: bool = True) -> Json:
-        """
-        Write a whole response in the given status, with or without the images' bytes.
-        """
         done = status == "completed"
         over = done or status == "failed"
         failure = record.ending if isinstance(record.ending, Broken) else None
@@ -52,15 +49,9 @@ class ResponseWriter:
         return body
 
     def at(self, record: StoredResponse, now: float, *, results: bool) -> Json:
-        """
-        Write a response with its status at a time.
-        """
         return self.response(record, self.status(record, now), results=results)
 
     def status(self, record: StoredResponse, now: float) -> str:
-        """
-        Return a response's status at a time.
-        """
         if record.cancelled:
             return "cancelled"
         if not record.finished(now):
@@ -68,33 +59,21 @@ class ResponseWriter:
         return self.outcome(record)
 
     def outcome(self, record: StoredResponse) -> str:
-        """
-        Return the status in which a response ends unless it is cancelled.
-        """
         return "failed" if isinstance(record.ending, Broken) else "completed"
 
     def output(self, record: StoredResponse, *, results: bool = True) -> list[Json]:
-        """
-        Write all items of a finished response.
-        """
         items = [self.compaction(record)] if record.compaction_id else []
         items += [self.reasoning(record)] if record.reasoning_id else []
         items += [self.image(record, drawing, result=results) for drawing in record.drawings]
         return [*items, self.message(record)]
 
     def reasoning(self, record: StoredResponse) -> Json:
-        """
-        Write the reasoning item, which is empty.
-        """
         item: Json = {"id": record.reasoning_id, "type": "reasoning", "summary": []}
         if record.request.encrypted:
             item["encrypted_content"] = _ENCRYPTED
         return item
 
     def compaction(self, record: StoredResponse) -> Json:
-        """
-        Write the item that replaces all earlier ones.
-        """
         return {
             "id": record.compaction_id,
             "type": "compaction",
@@ -102,9 +81,6 @@ class ResponseWriter:
         }
 
     def image(self, record: StoredResponse, drawing: ImageItem, *, result: bool = True) -> Json:
-        """
-        Write an image item with its bytes, if it is to have them, or with the error if it failed.
-        """
         item = self.facts(drawing)
         item |= {"id": drawing.id, "type": "image_generation_call", "action": drawing.action}
         prompt = drawing.script and drawing.script.revised_prompt
@@ -118,9 +94,6 @@ class ResponseWriter:
         return item | {"status": "completed", "result": data}
 
     def base64(self, drawing: ImageItem, share: float = 1.0) -> bytes:
-        """
-        Return an image as base64 text, or a partial image if the share is below 1.
-        """
         image = drawing.script.image if drawing.script else None
         if image is not None and share >= 1:
             return pybase64.b64encode(image)
@@ -143,9 +116,6 @@ class ResponseWriter:
         }
 
     def facts(self, drawing: ImageItem) -> Json:
-        """
-        Write an image's parameters, as image items and partial images report them.
-        """
         width, height = drawing.sketch.size
         return {
             "background": "transparent" if drawing.sketch.transparent else "opaque",
@@ -155,9 +125,6 @@ class ResponseWriter:
         }
 
     def message(self, record: StoredResponse) -> Json:
-        """
-        Write the message item that ends a response.
-        """
         return {
             "id": record.message_id,
             "type": "message",
@@ -167,9 +134,6 @@ class ResponseWriter:
         }
 
     def part(self, record: StoredResponse) -> Json:
-        """
-        Write the only part of the message.
-        """
         if isinstance(record.ending, Refused):
             return {"type": "refusal", "refusal": record.ending.text}
         script = record.ending.text if isinstance(record.ending, Scripted) else None

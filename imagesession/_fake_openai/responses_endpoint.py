@@ -109,9 +109,6 @@ class ResponsesEndpoint:
         yield from _call_before_end(self._stream(record), lambda: self._store(record))
 
     def _store(self, record: StoredResponse) -> None:
-        """
-        Store a response; with `store: false` it does not enter its conversation either.
-        """
         if not record.request.store:
             self.memory.add_unstored(record)
             return
@@ -233,9 +230,6 @@ def _sketch_after(
 
 
 def _weight(sketch: SketchState | None, before: SketchState | None) -> int:
-    """
-    Count the bytes of images that a sketch keeps in memory and the previous one does not.
-    """
     if sketch is None:
         return 0
     held = () if before is None else (before.base, *before.insets)
@@ -244,9 +238,6 @@ def _weight(sketch: SketchState | None, before: SketchState | None) -> int:
 
 
 def _limit_usage(request: ResponsesRequest, usage: Usage, context_tokens: int | None) -> Usage:
-    """
-    Apply the model's context limit, beyond which a request needs to allow truncation.
-    """
     if context_tokens is None or usage.input <= context_tokens:
         return usage
     if not request.truncates:

@@ -78,40 +78,23 @@ Item: TypeAlias = Message | EarlierImage
 class SentItem:
     """
     How an item of the input was sent, to check that its group is complete.
-
-    Attributes:
-        id: Its id, if it has one.
-        reasoning: Whether it is declared as reasoning.
-        output: Whether a model made it; true for a reference by id, where it is not known.
-        has_content: Whether it includes its content and need not be looked up.
-
     """
 
-    id: str | None
-    reasoning: bool
-    output: bool
-    has_content: bool
+    id: str | None  # its id, if it has one
+    reasoning: bool  # whether it is declared as reasoning
+    output: bool  # whether a model made it; true for a reference by id, where it is not known
+    has_content: bool  # whether it includes its content and need not be looked up
 
 
 @attrs.frozen(kw_only=True)
 class ResponsesRequest:
     """
     A request to create a response.
-
-    Attributes:
-        sent: How the items of the input were sent, in order.
-        tool: The image tool; None if there is none or it must not be used.
-        findings: Whether the response is a list of findings about an image.
-        compact_threshold: The input tokens above which the earlier items are compacted.
-        tier: The service tier by which it is served.
-        window: Within which time it is completed.
-        echo: The settings that a response repeats.
-
     """
 
     model: ModelInfo
     items: tuple[Item, ...]
-    sent: tuple[SentItem, ...]
+    sent: tuple[SentItem, ...]  # how the items of the input were sent, in order
     previous: str | None
     conversation: str | None
     store: bool
@@ -121,18 +104,15 @@ class ResponsesRequest:
     encrypted: bool
     effort: str | None
     instructions: str
-    tool: ImageToolParams | None
-    findings: bool
-    compact_threshold: int | None
-    tier: str
-    window: str
-    echo: Json = attrs.field(repr=False)
+    tool: ImageToolParams | None  # the image tool; None if there is none or it must not be used
+    findings: bool  # whether the response is a list of findings about an image
+    compact_threshold: int | None  # the input tokens above which the earlier items are compacted
+    tier: str  # the service tier by which it is served
+    window: str  # within which time it is completed
+    echo: Json = attrs.field(repr=False)  # the settings that a response repeats
 
     @property
     def reasons(self) -> bool:
-        """
-        Whether the response begins with a reasoning item.
-        """
         return self.effort != "none" if self.effort else reasons(self.model)
 
     @property
@@ -141,9 +121,6 @@ class ResponsesRequest:
 
     @property
     def truncates(self) -> bool:
-        """
-        Whether the earliest items may be dropped to fit the context window.
-        """
         return bool(self.echo["truncation"] == "auto")
 
 
@@ -200,9 +177,6 @@ def _read_effort(node: JsonNode) -> str | None:
 
 
 def _read_tier(node: JsonNode, model: ModelInfo) -> str:
-    """
-    Read the service tier, which the model must have.
-    """
     sent = node.get("service_tier")
     tier = "default" if sent is None else sent.choice(_TIERS)
     tier = {"auto": "default", "fast": "priority"}.get(tier, tier)
@@ -230,9 +204,6 @@ def _read_window(node: JsonNode, tier: str, *, background: bool) -> str:
 
 
 def _read_compact_threshold(node: JsonNode) -> int | None:
-    """
-    Read the threshold of the only known entry of `context_management`.
-    """
     for entry in node.get("context_management") or ():
         entry.only(("type", "compact_threshold"))
         entry.require("type").choice(("compaction",))
@@ -304,9 +275,6 @@ def _read_item(node: JsonNode) -> Iterator[Item]:
 
 
 def _read_sent(node: JsonNode) -> Iterator[SentItem]:
-    """
-    Read how the items were sent, after `_read_input` has checked them.
-    """
     content = node.get("input")
     if content is None or isinstance(content.value, str):
         return
@@ -358,9 +326,6 @@ def _read_message(node: JsonNode) -> Message:
 
 
 def _echo(node: JsonNode, model: ModelInfo, tools: tuple[ImageToolParams | JsonNode, ...]) -> Json:
-    """
-    Repeat the request's settings, with the defaults that responses fill in.
-    """
     sent = node.object()
     reasoning: Json = {
         "effort": "medium" if reasons(model) else None,

@@ -98,9 +98,6 @@ class _Server(socketserver.ThreadingTCPServer):
         return connection, address
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """
-        Ignore clients that hang up; report everything else.
-        """
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)  # type: ignore[arg-type] # passed on unchanged
 
@@ -184,9 +181,6 @@ class _Handler(BaseHTTPRequestHandler):
                 raise ConnectionAbortedError
 
     def _client_closed(self) -> bool:
-        """
-        Tell whether the client has hung up; a waiting client sends nothing.
-        """
         # Not select.select, which fails for descriptors above 1,023.
         with selectors.DefaultSelector() as selector:
             selector.register(self.connection, selectors.EVENT_READ)

@@ -22,10 +22,6 @@ _THOUGHT, _DRAWN = 0.1, 0.9
 
 @attrs.frozen
 class TimedEvent:
-    """
-    One event: when it is due, as a share of the latency, and how to make it.
-    """
-
     share: float
     type: str
     make: Callable[[], Json]
@@ -33,18 +29,11 @@ class TimedEvent:
 
 @attrs.frozen(kw_only=True)
 class EventPlayer:
-    """
-    Send a response's events, each when it is due; at a poor end the images' bytes are left out.
-    """
-
     writer: ResponseWriter
     clock: Callable[[], float]
     poor_end: bool
 
     def play(self, record: StoredResponse, *, after: int = -1) -> Iterator[Part]:
-        """
-        Send the events after a sequence number, each when it is due.
-        """
         elapsed = self.clock() - record.created
         for number, event in enumerate(self.events(record)):
             if number <= after:

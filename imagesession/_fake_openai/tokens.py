@@ -20,10 +20,6 @@ _CHARACTERS_PER_TOKEN = 4
 
 @attrs.frozen(kw_only=True)
 class Usage:
-    """
-    The mainline model's token counts.
-    """
-
     input: int
     cached: int
     output: int
@@ -41,10 +37,6 @@ class Usage:
 
 @attrs.frozen(kw_only=True)
 class ImageUsage:
-    """
-    The image model's token counts.
-    """
-
     text_in: int = 0
     image_in: int = 0
     image_out: int = 0
@@ -57,9 +49,6 @@ class ImageUsage:
         )
 
     def as_json(self) -> Json:
-        """
-        Write the counts as `tool_usage`.
-        """
         return {
             "image_gen": {
                 "input_tokens": self.text_in + self.image_in,

@@ -95,9 +95,6 @@ class _Stream(httpx2.SyncByteStream, httpx2.AsyncByteStream):
         return next(self._answer.parts, None)
 
     def _count(self, seconds: float) -> float:
-        """
-        Return how many seconds of a delay to sleep.
-        """
         left = seconds if self._limit is None else min(seconds, self._limit - self._waited)
         self._waited += seconds
         return max(0.0, left)
@@ -107,9 +104,6 @@ class _Stream(httpx2.SyncByteStream, httpx2.AsyncByteStream):
             raise httpx2.ReadTimeout("The read operation timed out", request=self._request)
 
     def _data(self, part: bytes | ConnectionReset) -> bytes:
-        """
-        Return the data that arrives, after which the timeout begins anew.
-        """
         if isinstance(part, ConnectionReset):
             raise httpx2.ReadError("Connection reset by peer", request=self._request)
         self._waited = 0.0

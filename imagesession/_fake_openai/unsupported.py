@@ -31,18 +31,12 @@ _PARAMS: Final[Mapping[Feature, Callable[[object], bool]]] = {
 
 
 def known_feature(feature: Feature) -> Feature:
-    """
-    Return a feature; ValueError if it is unknown.
-    """
     if feature not in FEATURES:
         raise ValueError(f"Unknown feature {feature!r}; there are {', '.join(FEATURES)}.")
     return feature
 
 
 def used_features(call: FakeRequest) -> Iterator[Feature]:
-    """
-    Yield the features that a request uses.
-    """
     if streams(call):
         yield "stream"
     if call.method != "POST":
@@ -57,9 +51,6 @@ def used_features(call: FakeRequest) -> Iterator[Feature]:
 
 
 def _holds_file(value: object) -> bool:
-    """
-    Tell whether an image is given by the id of an uploaded file, at any depth.
-    """
     if isinstance(value, list):
         return any(_holds_file(item) for item in cast("list[object]", value))
     if not isinstance(value, dict):

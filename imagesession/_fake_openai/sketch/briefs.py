@@ -30,24 +30,13 @@ _VARIATION = re.compile(
 
 @attrs.frozen(kw_only=True)
 class Brief:
-    """
-    A prompt, split into the user's words and the sentences that the library added.
-
-    Attributes:
-        text: The user's words, without the sentences of presets and takes.
-        subject: The description in a preset; the whole text without a preset.
-        kind: The kind of image that a preset frames, if there is one.
-        choices: The preset's parameters.
-        take: The number of the take, from 1; 0 if there is only one.
-        varies: Whether it is a variation of the current image.
-    """
-
-    text: str
-    subject: str
-    kind: Kind | None = None
+    text: str  # the user's words, without the sentences of presets and takes
+    subject: str  # the description in a preset; the whole text without a preset
+    kind: Kind | None = None  # the kind of image that a preset frames, if there is one
+    # The preset's parameters.
     choices: Mapping[str, str] = attrs.field(factory=dict[str, str], hash=False)
-    take: int = 0
-    varies: bool = False
+    take: int = 0  # the number of the take, from 1; 0 if there is only one
+    varies: bool = False  # whether it is a variation of the current image
 
     @property
     def words(self) -> str:
@@ -56,18 +45,15 @@ class Brief:
 
     @property
     def clear(self) -> bool:
-        """Whether the preset asks for a transparent background."""
         return self.choices.get("background_type") == "transparent"
 
     @property
     def shape(self) -> str:
-        """The shape of the preset's images, if it has one."""
         return {"": "", "product": "", "icon": "square"}.get(self.kind or "", "wide")
 
 
 @functools.lru_cache(maxsize=128)
 def read_brief(prompt: str) -> Brief:
-    """Split a prompt into preset, take and the user's words."""
     found = _TAKE.search(prompt)
     whole = _TAKE.sub("", prompt)
     rest = _VARIATION.sub("", whole)

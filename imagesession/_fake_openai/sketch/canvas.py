@@ -50,11 +50,6 @@ Paint: TypeAlias = Colour | Linear | Radial
 class Mark:
     """
     A filled or stroked outline, or a line of lettering centred on its only point.
-
-    Attributes:
-        holes: Whether contours within others are holes.
-        back: Part of the background, which a transparent image leaves out.
-        text: The lettering, with its size, its length, and how much bolder it is.
     """
 
     contours: tuple[Contour, ...]
@@ -63,17 +58,16 @@ class Mark:
     width: float = 0.0
     alpha: float = 1.0
     closed: bool = True
-    holes: bool = False
-    back: bool = False
+    holes: bool = False  # whether contours within others are holes
+    back: bool = False  # part of the background, which a transparent image leaves out
     role: Role = "subject"
-    text: str = ""
+    text: str = ""  # the lettering
     size: float = 0.0
     length: float = 0.0
-    bold: float = 0.0
+    bold: float = 0.0  # how much bolder the lettering is
 
     @property
     def colour(self) -> Colour:
-        """One colour for its fill."""
         fill = self.fill or (128, 128, 128)
         if isinstance(fill, tuple):
             return fill
@@ -96,7 +90,6 @@ class Mark:
         return attrs.evolve(self, fill=fill, stroke=stroke)
 
     def warped(self, warp: Warp, scale: float = 1.0) -> "Mark":
-        """Move all of its points, and scale what has a width."""
         fill = self.fill
         if isinstance(fill, Linear):
             fill = attrs.evolve(fill, start=warp(fill.start), end=warp(fill.end))
@@ -109,8 +102,6 @@ class Mark:
 
 @attrs.frozen(kw_only=True)
 class Drawing:
-    """A whole image as marks, drawn in order."""
-
     width: float
     height: float
     marks: tuple[Mark, ...]
@@ -126,7 +117,6 @@ class Drawing:
 
 
 def fade(*colours: Colour) -> tuple[Stop, ...]:
-    """Space colours evenly along a gradient."""
     last = max(1, len(colours) - 1)
     return tuple(Stop(i / last, colour) for i, colour in enumerate(colours))
 
@@ -136,8 +126,6 @@ def down(y: float, height: float, *colours: Colour) -> Linear:
 
 
 class Pen:
-    """Record marks under the current transformation, role and opacity."""
-
     def __init__(self) -> None:
         self.marks: list[Mark] = []
         self._frame = (1.0, 1.0, 0.0, 0.0)  # scale and origin, across and down
@@ -149,7 +137,6 @@ class Pen:
         self, x: float = 0, y: float = 0, scale: float = 1, *, flip: bool = False,
         stretch: float = 1,
     ) -> Generator[None]:  # fmt: skip
-        """Draw what follows with its origin at a point, scaled, mirrored or stretched."""
         before = (kx, ky, dx, dy) = self._frame
         wide = -scale if flip else scale
         self._frame = (kx * wide, ky * scale * stretch, kx * x + dx, ky * y + dy)
@@ -158,14 +145,12 @@ class Pen:
 
     @contextlib.contextmanager
     def role(self, role: Role, alpha: float = 1.0) -> Generator[None]:
-        """Return what follows a role, and an opacity."""
         before = (self._role, self._alpha)
         self._role, self._alpha = role, self._alpha * alpha
         yield
         self._role, self._alpha = before
 
     def stamp(self, mark: Mark) -> None:
-        """Draw a finished mark under the current transformation, role and opacity."""
         kx, ky, dx, dy = self._frame
         scale = math.sqrt(abs(kx * ky))
         placed = mark.warped(lambda p: (kx * p[0] + dx, ky * p[1] + dy), scale)

@@ -16,7 +16,6 @@ def sentence(
     plan: Plan, prompts: tuple[str, ...], size: tuple[int, int], *, based: bool, masked: bool,
     transparent: bool,
 ) -> str:  # fmt: skip
-    """Describe what a plan draws, and name what was not understood."""
     parts = [_what(plan)]
     if based:
         request = " ".join(prompts[-1].split())[:160] if prompts else "nothing"

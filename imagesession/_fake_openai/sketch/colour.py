@@ -34,7 +34,6 @@ def rgb(text: str) -> Colour:
 
 
 def named(word: str) -> Colour | None:
-    """Return the colour that a word names, if any."""
     if word.startswith("#") and _HEX.fullmatch(word):
         return rgb(word)
     name = FOREIGN.get(word, word)
@@ -42,7 +41,6 @@ def named(word: str) -> Colour | None:
 
 
 def hexed(colour: Colour) -> str:
-    """Write a colour as `#rrggbb`."""
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
@@ -52,12 +50,10 @@ def mix(first: Colour, second: Colour, share: float) -> Colour:
 
 
 def light(colour: Colour, share: float = 0.35) -> Colour:
-    """Lighten a colour, a little towards warm white."""
     return mix(colour, (255, 250, 240), share)
 
 
 def dark(colour: Colour, share: float = 0.3) -> Colour:
-    """Darken a colour, a little towards blue, as shade does."""
     return mix(colour, (22, 20, 52), share)
 
 
@@ -85,7 +81,6 @@ class Change:
 
 
 def changes_of(section: str, *names: str | None) -> tuple[Change, ...]:
-    """Read the changes that a section of the table has by these names."""
     written = ",".join(words.SECTIONS[section].get(name or "", "") for name in names)
     rows = [part.split() for part in written.split(",") if part.strip()]
     return tuple(

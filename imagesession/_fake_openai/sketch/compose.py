@@ -60,7 +60,6 @@ def _draw_weather(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> Non
 
 
 def captions(w: float, h: float, plan: Plan) -> list[Mark]:
-    """Letter the requested texts along the lower edge."""
     lines = list(plan.captions)
     if plan.lettering and not plan.poster and plan.layout not in {"logo", "button"}:
         lines.insert(0, plan.lettering)

@@ -36,7 +36,6 @@ def plan_for(prompts: tuple[str, ...], seed: int) -> Plan:
 
 
 def edited(state: SketchState, base: bytes) -> Image.Image:
-    """Change an image as the prompts say, as a whole or where the mask is open."""
     image, prompts, size = encode.decode(base), state.prompts, state.size
     if state.mask is not None:
         # Open, 255, is where the mask's alpha is 0.
@@ -98,7 +97,6 @@ def _fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def border_of(image: Image.Image) -> svg.Box:
-    """Find the box of all pixels that differ from an image's corner."""
     if image.mode == "RGBA":
         return image.getchannel("A").getbbox() or (0, 0, *image.size)
     plain = Image.new("RGB", image.size, image.getpixel((0, 0)))
@@ -216,7 +214,6 @@ def _heal(image: Image.Image, opening: Image.Image) -> Image.Image:
 
 
 def paste_insets(image: Image.Image, insets: tuple[bytes, ...]) -> Image.Image:
-    """Paste reference images on the lower edge as small prints."""
     side = max(8, min(image.size) // 6)
     for i, data in enumerate(insets[:5]):
         small = ImageOps.contain(encode.flat(encode.decode(data)), (side, side))

@@ -32,7 +32,6 @@ _UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, 
 
 
 def statement(state: SketchState | None) -> str:
-    """Write the statement, and the state if it can be embedded."""
     note = f"{SOFTWARE}\n{STATEMENT}"
     if state is None or not state.prompts or state.base is not None or state.insets:
         return note
@@ -70,7 +69,6 @@ def encode(
 
 
 def animate(frames: list[Image.Image], *, frame_ms: int, note: str) -> bytes:
-    """Encode frames as an endless GIF."""
     clear = frames[0].mode == "RGBA"
     method = Image.Quantize.FASTOCTREE
     first = flat(frames[0]).quantize(255 if clear else 256, method)
@@ -90,7 +88,6 @@ def animate(frames: list[Image.Image], *, frame_ms: int, note: str) -> bytes:
 
 
 def flat(image: Image.Image, ground: Colour = (255, 255, 255)) -> Image.Image:
-    """Compose an image onto a plain ground, if it has alpha."""
     if image.mode != "RGBA":
         return image.convert("RGB")
     out = Image.new("RGB", image.size, ground)
@@ -103,7 +100,6 @@ def size_of(data: bytes) -> tuple[int, int]:
 
 
 def decode(data: bytes) -> Image.Image:
-    """Decode a raster image as RGB, or as RGBA if it has alpha."""
     image = _open(data)
     try:
         image.load()

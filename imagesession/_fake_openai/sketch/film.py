@@ -72,7 +72,6 @@ def _paper(image: Image.Image, seed: int) -> Image.Image:
 
 
 def make_partial(image: Image.Image, share: float) -> Image.Image:
-    """Return a coarse and blurred version, as a partial image."""
     share = max(0.0, min(1.0, share))
     k = max(2, round(2 + (1 - share) * min(image.size) / 26))
     few = (max(1, image.width // k), max(1, image.height // k))
@@ -93,7 +92,6 @@ _ON_PHOTOS: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 
 def stylise(image: Image.Image, styles: tuple[str, ...]) -> Image.Image:
-    """Apply filters that come nearest to the styles of a drawing."""
     for name in styles[-6:]:
         image = apply_to_colours(image, lambda rgb, name=name: _ON_PHOTOS[name](rgb).convert("RGB"))  # type: ignore[misc]
     return image

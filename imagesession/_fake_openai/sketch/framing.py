@@ -20,7 +20,6 @@ _ZOOMS = (1.0, 0.9, 1.1, 0.96)  # of the takes
 
 
 def apply_frame(plan: Plan, brief: Brief) -> Plan:
-    """Apply the frame of a preset to the plan of its description."""
     choices, kind = brief.choices, brief.kind
     theme, ground = choices.get("theme", ""), choices.get("background_type")
     style = _FINISHES.get(choices.get("style_preset", ""), "3d" if kind == "product" else "")

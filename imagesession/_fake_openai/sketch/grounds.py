@@ -64,15 +64,12 @@ class Stage:
 
     @property
     def dusky(self) -> bool:
-        """Whether windows and lamps are lit."""
         return self.plan.time in {"sunset", "night"}
 
     def rng(self, salt: int) -> random.Random:
-        """Return a random generator for one part of the scene, independent of the others."""
         return random.Random(self.plan.seed * 31 + salt)
 
     def has(self, *names: str) -> bool:
-        """Tell whether the prompts name one of these."""
         return any(item.name in names for item in self.plan.everything)
 
     def lay(
@@ -93,7 +90,6 @@ def lay(
     pen: Pen, name: str, w: float, y: float, tall: float, number: int, inks: Palette,
     parts: Collection[str] = (),
 ) -> None:  # fmt: skip
-    """Draw a layer over a width; some variants are mirrored."""
     wide = symbols.variants("grounds", f"{name}-wide") if w > 1250 else ()
     files = wide or symbols.variants("grounds", name)
     k = w / (_WIDE if wide else 1000)

@@ -51,7 +51,6 @@ def printable(text: str, most: int = 60) -> str:
 
 
 def spelled(text: str) -> str:
-    """Split a text into letters and accents."""
     return unicodedata.normalize("NFD", text.translate(_SPELLED))
 
 
@@ -65,13 +64,11 @@ def text_width(text: str, size: float, tracking: float = 0) -> float:
 
 
 def fitting(text: str, size: float, width: float) -> float:
-    """Choose a size at which a line is not wider than a width."""
     return min(size, width / max(0.1, text_width(text, 1.0)))
 
 
 def letter(pen: Pen, text: str, x: float, y: float, size: float, ink: Colour, *,
            tracking: float = 0, bold: float = 0, alpha: float = 1) -> None:  # fmt: skip
-    """Letter a line centred on a point, with its accents."""
     whole = spelled(text)
     plain = "".join(ch for ch in whole if ch not in _ACCENTS)
     width = text_width(plain, size, tracking)

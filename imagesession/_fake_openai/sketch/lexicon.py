@@ -35,7 +35,6 @@ def named_in(section: str, text: str) -> tuple[str, ...]:
 
 
 def first_in(section: str, text: str) -> Any:  # noqa: ANN401 - a name of that section
-    """Return the first of those names, if any."""
     return next(iter(named_in(section, text)), None)
 
 
@@ -60,7 +59,6 @@ _KNOWN = (
 
 
 def unknown(tokens: Sequence[str]) -> tuple[str, ...]:
-    """Return the words of a prompt that the sketcher does not know."""
     strange = (
         word for word in tokens
         if word.isalpha() and len(word) > 2 and not _KNOWN & {word, word.removesuffix("s")}

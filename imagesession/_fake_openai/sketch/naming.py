@@ -26,22 +26,12 @@ _COLOUR_REACH = 4  # how many words a colour, or a "without", applies to
 
 @attrs.define
 class Found:
-    """
-    What a prompt names.
-
-    Attributes:
-        items: The subjects, with their colours and traits.
-        removed: The names of subjects that are to go.
-        colours: Colours that belong to no subject.
-        unknown: Words that were not understood.
-    """
-
-    items: tuple[Item, ...] = ()
-    removed: tuple[str, ...] = ()
+    items: tuple[Item, ...] = ()  # the subjects, with their colours and traits
+    removed: tuple[str, ...] = ()  # the names of subjects that are to go
     accent: Colour | None = None
     ground: Colour | None = None
-    colours: tuple[Colour, ...] = ()
-    unknown: tuple[str, ...] = ()
+    colours: tuple[Colour, ...] = ()  # colours that belong to no subject
+    unknown: tuple[str, ...] = ()  # words that were not understood
 
 
 class _Reader:
@@ -56,7 +46,6 @@ class _Reader:
         self._before: list[str] = []  # traits since the phrase began
 
     def add_subject(self, name: str, at: int, word: str) -> None:
-        """Add a subject, with the colours just before it."""
         colours, items = self.colours_before(at), self.items
         joined = name == "person" and not self._separate
         same = self._person_near(at, _COLOUR_REACH) if joined else None
@@ -131,7 +120,6 @@ class _Reader:
 
 
 def find(text: str) -> Found:
-    """Find the subjects and colours that a prompt names."""
     # "On white" at the end of a phrase means the ground; "leaf-green" is a colour and no plant.
     text = RULES["on_colour"].sub(r"\1 \2 background", text)
     text = RULES["shade"].sub(r"\1", text)
@@ -177,9 +165,6 @@ def _subject_at(tokens: list[str], i: int) -> tuple[str | None, int]:
 
 
 def letters(prompt: str, layout: Layout | None) -> str:
-    """
-    Find the words to letter: those in quotes or after "saying", or a logo's name.
-    """
     head = prompt[:READ]
     for rule in (RULES["quoted"], RULES["spoken"]):
         match = rule.search(head)
@@ -192,7 +177,6 @@ def letters(prompt: str, layout: Layout | None) -> str:
 
 
 def label(description: str) -> str:
-    """Choose the words of a button: those in quotes, else the first meaningful ones."""
     if quoted := letters(description, None):
         return quoted
     whole = " ".join(description[:READ].split())
@@ -205,7 +189,6 @@ def label(description: str) -> str:
 
 
 def keyword(prompt: str) -> str:
-    """Choose the most meaningful word of a prompt."""
     words = re.findall(r"[^\W\d_]{2,}", prompt[:READ])
     telling = [w for w in words if w.lower() not in WORDS["stopwords"] and not named(w.lower())]
     return max(telling[:6], key=len, default="")[:16]

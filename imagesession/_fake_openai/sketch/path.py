@@ -20,7 +20,6 @@ _ROUND = 0.5523  # control distance that makes four cubic curves a circle
 
 
 def warped(contour: Contour, warp: Warp) -> Contour:
-    """Move every point of a contour."""
     return tuple(
         tuple(part for i in range(0, len(seg), 2) for part in warp((seg[i], seg[i + 1])))
         for seg in contour
@@ -65,7 +64,6 @@ def parse(d: str) -> tuple[Contour, ...]:
 
 
 def flatten(contour: Contour) -> list[Point]:
-    """Turn each curve into two straight lines."""
     out: list[Point] = []
     for seg in contour:
         if len(seg) == 6:
@@ -76,6 +74,5 @@ def flatten(contour: Contour) -> list[Point]:
 
 
 def bounds(contours: Sequence[Contour]) -> tuple[float, float, float, float]:
-    """Find the box around the end points of outlines."""
     xs, ys = zip(*((seg[-2], seg[-1]) for contour in contours for seg in contour), strict=True)
     return (min(xs), min(ys), max(xs), max(ys))

@@ -19,45 +19,28 @@ Time: TypeAlias = Literal["day", "sunset", "night", "dawn"]
 class SketchState:
     """
     Everything that determines an image: the same state always gives the same bytes.
-
-    Attributes:
-        prompts: The prompts, oldest first; the first sets the subject, the rest refine it.
-        size: Width and height in pixels.
-        transparent: Draw no ground.
-        seed: Varies details of the composition.
-        base: An encoded raster image that the prompts change; None draws from nothing.
-        mask: An encoded PNG with alpha: the base changes where alpha is 0, stays where it is 255,
-            and is blended between.
-        insets: Further reference images, shown as small framed prints.
     """
 
+    # The prompts, oldest first; the first sets the subject, the rest refine it.
     prompts: tuple[str, ...]
-    size: tuple[int, int]
-    transparent: bool = False
-    seed: int = 0
+    size: tuple[int, int]  # width and height in pixels
+    transparent: bool = False  # draw no ground
+    seed: int = 0  # varies details of the composition
+    # An encoded raster image that the prompts change; None draws from nothing.
     base: bytes | None = None
+    # An encoded PNG with alpha: the base changes where alpha is 0, stays where it is 255, and is
+    # blended between.
     mask: bytes | None = None
-    insets: tuple[bytes, ...] = ()
+    insets: tuple[bytes, ...] = ()  # further reference images, shown as small framed prints
 
 
 @attrs.frozen(kw_only=True)
 class Item:
-    """
-    A subject with the colours and traits that the prompts name.
-
-    Attributes:
-        name: The subject's name in the table.
-        colour: Its main colour, if one is named.
-        accent: Its second colour, if one is named.
-        look: A person's parts and traits.
-        word: The word that named it.
-    """
-
-    name: str
-    colour: Colour | None = None
-    accent: Colour | None = None
-    look: tuple[str, ...] = ()
-    word: str = ""
+    name: str  # the subject's name in the table
+    colour: Colour | None = None  # its main colour, if one is named
+    accent: Colour | None = None  # its second colour, if one is named
+    look: tuple[str, ...] = ()  # a person's parts and traits
+    word: str = ""  # the word that named it
 
     @property
     def key(self) -> str:
@@ -114,7 +97,6 @@ class Plan:
 
     @property
     def everything(self) -> tuple[Item, ...]:
-        """All subjects, those added later last."""
         return self.items + self.extras
 
 

@@ -24,7 +24,6 @@ class _Place:
 
 
 def product(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
-    """Draw a product on a plain ground, or where it is used."""
     plain = plan.ground is not None or plan.clear
     if plan.lived_in or ((plan.time or plan.weather) and not plain):
         # Daylight comes in by a window.

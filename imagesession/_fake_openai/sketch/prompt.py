@@ -41,8 +41,6 @@ def parse_prompts(prompts: tuple[str, ...], seed: int = 0) -> Plan:
 
 
 def without_kept(prompt: str) -> str:
-    """Remove the parts of a prompt that ask to keep something."""
-
     def kept(match: re.Match[str]) -> str:
         # "Keep the same style" still tells that the next icon belongs to a set.
         found = RULES["same"].search(match[0].lower())

@@ -25,7 +25,6 @@ _CORNERS = ((0.52, -0.4), (-0.52, -0.4), (0.56, 0.34), (-0.56, 0.34))
 
 
 def logo(plan: Plan, pen: Pen, w: float, h: float) -> None:
-    """Draw a mark on a plain ground, with its lettering below it or beside it."""
     ground, wide = ground_of(plan), w / h > 1.3
     with pen.role("ground"):
         pen.rect(0, 0, w, h, ground)
@@ -97,7 +96,6 @@ def _logo_tone(item: Item, plan: Plan, ground: Colour) -> Palette:
 
 
 def icon(plan: Plan, pen: Pen, w: float, h: float) -> None:
-    """Draw a sign on a tile with round corners."""
     first = plan.items[0] if plan.items else None
     own = (first and first.colour) or (plan.colours[0] if plan.colours else None)
     tile, ground = _tile(plan, first, own)
@@ -142,7 +140,6 @@ def _initial(plan: Plan, pen: Pen, at: Point, r: float, tile: Colour) -> None:
 
 
 def button(plan: Plan, pen: Pen, w: float, h: float) -> None:
-    """Draw a button nearly as wide as the frame."""
     with pen.role("ground"):
         pen.rect(0, 0, w, h, ground_of(plan))
     wide = w * _WIDE * min(1.0, plan.zoom)

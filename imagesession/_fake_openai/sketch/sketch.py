@@ -24,19 +24,8 @@ def start(
     insets: tuple[bytes, ...] = (),
 ) -> SketchState:  # fmt: skip
     """
-    Start a sketch.
-
-    Args:
-        prompt: The first prompt.
-        size: In pixels; None chooses from the words, or takes the base's own size.
-        transparent: Draw no ground; None decides from the words.
-        seed: Varies details of the composition.
-        base: An image to change.
-        mask: Where the base may change.
-        insets: Further reference images.
-
-    Raises:
-        ValueError: The base is no image that can be read.
+    Start a sketch. Without a size, the words or else the base decide; ValueError if the base is no
+    image that can be read.
     """
     if size is None:
         own = None if base is None else encode.size_of(base)
@@ -51,15 +40,7 @@ def refine(
     state: SketchState, prompt: str, *, size: tuple[int, int] | None = None,
     transparent: bool | None = None,
 ) -> SketchState:  # fmt: skip
-    """
-    Apply the next prompt to a sketch.
-
-    Args:
-        state: The sketch so far.
-        prompt: The next prompt.
-        size: None keeps the size unless the words ask for another shape.
-        transparent: None keeps the ground unless the words ask for another.
-    """
+    """Apply the next prompt; size and ground stay unless given, or the words ask for others."""
     instructions = prompt if read_brief(prompt).kind else without_kept(prompt)
     if size is None:
         size = _choose_size(instructions, state.size, masked=state.mask is not None)
@@ -70,16 +51,8 @@ def refine(
 
 def from_image(data: bytes, *, seed: int = 0) -> SketchState:
     """
-    Recover the state of an encoded image.
-
-    An image drawn here carries its state; any other becomes the base of a new one.
-
-    Args:
-        data: A PNG, JPEG, WebP or GIF image, or an SVG drawn here.
-        seed: The seed of an image that has none.
-
-    Raises:
-        ValueError: The bytes are no such image, or it is larger than 64 megapixels.
+    Recover the state of an encoded image; one that was not drawn here becomes the base of a new
+    state. ValueError if it cannot be read, or is larger than 64 megapixels.
     """
     size, state = encode.read(data)
     if state is not None:
@@ -120,18 +93,8 @@ def render(
     frame_ms: int = 200, share: float = 1.0,
 ) -> bytes:  # fmt: skip
     """
-    Draw a sketch.
-
-    Args:
-        state: What to draw.
-        format: How to encode it; a GIF is an animation.
-        compression: The quality of JPEG and WebP, 0 to 100.
-        frames: How many frames a GIF has.
-        frame_ms: How long a GIF shows each.
-        share: Below 1, a partial image, which is coarse and blurred.
-
-    Raises:
-        ValueError: The base, the mask or an inset cannot be decoded.
+    Draw a sketch, below a share of 1 as a partial image. ValueError if the base, the mask or an
+    inset cannot be decoded.
     """
     note = encode.statement(state if share >= 1 else None)
     if format == "svg":
@@ -146,7 +109,6 @@ def render(
 
 
 def describe(state: SketchState) -> str:
-    """Describe a sketch in one sentence, and name what was not understood."""
     return sentence(_plan(state), state.prompts, state.size, based=state.base is not None,
                     masked=state.mask is not None, transparent=state.transparent)  # fmt: skip
 

@@ -54,7 +54,6 @@ def put(pen: Pen, item: Item, tone: Palette, x: float, base: float, size: float,
 
 
 def shadow(pen: Pen, x: float, base: float, size: float, strength: float = 0.3) -> None:
-    """Draw the soft shadow on which a subject stands."""
     x, base = x + size * 0.02, base + size * 0.004
     dim(pen, x, base, size * 0.48, size * 0.075, min(0.9, strength * 1.5))
 

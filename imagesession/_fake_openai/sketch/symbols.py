@@ -39,7 +39,6 @@ class Palette(dict[str, Colour]):
 
 
 def shades(main: Colour, accent: Colour, **others: Colour) -> Palette:
-    """Derive the colours of a subject from its main colour and its accent."""
     return Palette({
         "main": main, "accent": accent, "dark": dark(main, 0.32), "light": light(main, 0.38),
         "pale": light(main, 0.72), "ink": dark(main, 0.78), "paper": (251, 249, 243),
@@ -166,7 +165,6 @@ def variants(folder: str, name: str = "") -> tuple[str, ...]:
 
 @functools.cache
 def extent(name: str, parts: frozenset[str] = frozenset()) -> tuple[float, float, float, float]:
-    """Return the bounds of a subject within its box of 100 by 100."""
     pen = Pen()
     draw(pen, name, shades(TABLE[name].colour, TABLE[name].accent), parts)
     shapes = [mark for mark in pen.marks if mark.role != "glow" and not mark.text]
