@@ -17,13 +17,7 @@ import attrs
 
 from imagesession._fake_openai import sketch as sketching
 from imagesession._fake_openai.batch_lines import Line
-from imagesession._fake_openai.batches_endpoint import (
-    BatchesEndpoint,
-    BatchSpeed,
-    End,
-    LineResult,
-    join_body,
-)
+from imagesession._fake_openai.batches_endpoint import BatchesEndpoint, BatchSpeed, End, LineResult
 from imagesession._fake_openai.conversations_endpoint import ConversationsEndpoint
 from imagesession._fake_openai.dialects import DIALECTS, Dialect
 from imagesession._fake_openai.errors import RefusalError
@@ -111,35 +105,30 @@ class FakeOpenAI(ScriptingMixin, RecordingMixin):
         self._disabled_endpoints = frozenset(name for name, on in served.items() if not on)
         self._recorded: deque[RecordedRequest] = deque(maxlen=_MAX_REQUESTS)
         self._lock = threading.Lock()
-        self._connect(self.sketcher or sketching, self.clock)
+        self._connect()
 
-    def _connect(self, sketcher: Sketcher, clock: Callable[[], float]) -> None:
+    def _connect(self) -> None:
         self._memory = Memory()
-        self._files = FilesEndpoint(clock=clock)
-        pictures = RenderCache(sketcher)
-        writer = ResponseWriter(sketcher=sketcher, pictures=pictures)
-        self._conversations = ConversationsEndpoint(writer=writer, clock=clock, settings=self)
-        uploads = self._files.content
+        self._files = FilesEndpoint(self.clock)
+        pictures = RenderCache(self.sketcher or sketching)
+        writer = ResponseWriter(pictures)
         resolver = HistoryResolver(
-            sketcher=sketcher,
             pictures=pictures,
-            uploads=uploads,
+            uploads=self._files.content,
             earlier=self._memory.sketch,
             seed=self.seed,
         )
+        self._conversations = ConversationsEndpoint(writer=writer, settings=self)
         self._responses = ResponsesEndpoint(
             memory=self._memory,
             conversations=self._conversations,
             resolver=resolver,
             writer=writer,
-            clock=clock,
             settings=self,
         )
-        self._images = ImagesEndpoint(
-            resolver=resolver, writer=writer, uploads=uploads, clock=clock, settings=self
-        )
+        self._images = ImagesEndpoint(resolver=resolver, writer=writer, settings=self)
         self._batches = BatchesEndpoint(
-            clock=clock, read_file=uploads, save=self._files.keep_output, execute=self._execute_line
+            clock=self.clock, files=self._files, execute=self._execute_line
         )
 
     def handle(self, call: FakeRequest) -> FakeResponse:
@@ -152,15 +141,6 @@ class FakeOpenAI(ScriptingMixin, RecordingMixin):
             answer = self._respond(call, fault, self._serve)
         answer = attrs.evolve(answer, headers={**self._headers(call), **answer.headers})
         return fault.transform(answer) if fault.transform else answer
-
-    @property
-    def requests(self) -> tuple[RecordedRequest, ...]:
-        """
-        The requests received, oldest first; only the latest are kept. Each line of a batch is
-        among them once it was executed.
-        """
-        with self._lock:
-            return tuple(self._recorded)
 
     def set_batch_speed(
         self,
@@ -243,7 +223,8 @@ class FakeOpenAI(ScriptingMixin, RecordingMixin):
         fault = self._faults.take_planned(call)
         self._record(call, fault)
         answer = self._respond(call, fault, self._generate)
-        body = line.result_line(answer.status, join_body(answer), f"req_{uuid.uuid4().hex}")
+        content = b"".join(part for part in answer.parts if isinstance(part, bytes))
+        body = line.result_line(answer.status, content, f"req_{uuid.uuid4().hex}")
         return "output" if answer.status < HTTPStatus.BAD_REQUEST else "error", body
 
     def _authorize(self, call: FakeRequest) -> None:
@@ -254,17 +235,13 @@ class FakeOpenAI(ScriptingMixin, RecordingMixin):
             raise RefusalError("wrong_key", key=_mask_key(key))
 
     def _record(self, call: FakeRequest, fault: Fault) -> None:
+        keys = {"authorization", "api-key"}
+        headers = {name: text for name, text in call.headers.items() if name not in keys}
         received = RecordedRequest(
             method=call.method,
             path=call.path,
             query=types.MappingProxyType(dict(call.query)),
-            headers=types.MappingProxyType(
-                {
-                    name: value
-                    for name, value in call.headers.items()
-                    if name not in {"authorization", "api-key"}
-                }
-            ),
+            headers=types.MappingProxyType(headers),
             body=_read_body(call),
             length=len(call.body),
             fault=fault.name,

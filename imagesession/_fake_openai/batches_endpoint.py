@@ -14,6 +14,7 @@ import attrs
 
 from imagesession._fake_openai.batch_lines import Line, read_lines
 from imagesession._fake_openai.errors import RefusalError
+from imagesession._fake_openai.files_endpoint import FilesEndpoint
 from imagesession._fake_openai.http import FakeRequest, FakeResponse, Json, json_response
 from imagesession._fake_openai.json_reader import page, parse, read_metadata
 from imagesession._fake_openai.memory import new_id
@@ -21,7 +22,7 @@ from imagesession._fake_openai.memory import new_id
 KEPT_BATCHES = 256
 WINDOW_SECONDS = 24 * 60 * 60
 
-Endpoint = Literal["/v1/responses", "/v1/images/generations", "/v1/images/edits"]
+_ENDPOINTS = ("/v1/responses", "/v1/images/generations", "/v1/images/edits")
 State = Literal[
     "validating",
     "failed",
@@ -112,8 +113,7 @@ class Batch:
 @attrs.define(kw_only=True, eq=False)
 class BatchesEndpoint:
     clock: Callable[[], float]
-    read_file: Callable[[str], bytes | None]
-    save: Callable[[str, bytes], str]
+    files: FilesEndpoint
     execute: Callable[[Line], LineResult]
     speed: BatchSpeed = attrs.field(factory=BatchSpeed, init=False)
     _batches: OrderedDict[str, Batch] = attrs.field(factory=OrderedDict[str, Batch], init=False)
@@ -138,10 +138,10 @@ class BatchesEndpoint:
         body.only(
             ("input_file_id", "endpoint", "completion_window", "metadata", "output_expires_after")
         )
-        endpoint = body.require("endpoint").choice(get_args(Endpoint))
+        endpoint = body.require("endpoint").choice(_ENDPOINTS)
         body.require("completion_window").choice(("24h",))
         file_id = body.require("input_file_id").text()
-        content = self.read_file(file_id)
+        content = self.files.content(file_id)
         if content is None:
             raise RefusalError("no_such_file", "input_file_id", id=file_id)
         lines, problems = read_lines(content, endpoint)
@@ -200,7 +200,7 @@ class BatchesEndpoint:
             if rows:
                 rows = rows[::-1] if batch.speed.reverse else rows
                 content = b"".join(row + b"\n" for row in rows)
-                batch.files[where] = self.save(f"{batch.id}_{where}.jsonl", content)
+                batch.files[where] = self.files.keep_output(f"{batch.id}_{where}.jsonl", content)
         batch.times.setdefault("in_progress", now)
         batch.times["finalizing"] = now
         batch.enter(end, now)
@@ -217,10 +217,3 @@ class BatchesEndpoint:
                 raise RefusalError("batch_ended", state=batch.state)
             batch.enter("cancelling", self.clock())
             return json_response(batch.as_json())
-
-
-def join_body(answer: FakeResponse) -> bytes:
-    """
-    Join the parts of a response's body, without its delays.
-    """
-    return b"".join(part for part in answer.parts if isinstance(part, bytes))

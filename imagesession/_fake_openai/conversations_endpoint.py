@@ -7,7 +7,6 @@ Reference: https://platform.openai.com/docs/api-reference/conversations
 import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 
 import attrs
 
@@ -50,7 +49,6 @@ class ConversationsEndpoint:
     """
 
     writer: ResponseWriter
-    clock: Callable[[], float]
     settings: Settings
     _conversations: OrderedDict[str, Conversation] = attrs.field(
         factory=OrderedDict[str, Conversation], init=False
@@ -74,7 +72,7 @@ class ConversationsEndpoint:
 
     def last(self, conversation_id: str) -> StoredResponse | None:
         records = self._records(self._find(conversation_id))
-        if records and not records[-1].finished(self.clock()):
+        if records and not records[-1].finished(self.settings.clock()):
             raise RefusalError("conversation_locked", id=conversation_id)
         return records[-1] if records else None
 
@@ -108,7 +106,7 @@ class ConversationsEndpoint:
             raise items.wrong("The offline provider takes items only with a response.")
         conversation = Conversation(
             id=new_id("conv_"),
-            created=self.clock(),
+            created=self.settings.clock(),
             metadata=read_metadata(body) or {},
         )
         with self._lock:
@@ -145,7 +143,7 @@ class ConversationsEndpoint:
         return json_response(conversation.as_json())
 
     def _list(self, conversation_id: str, call: FakeRequest) -> FakeResponse:
-        now = self.clock()
+        now = self.settings.clock()
         results = self.settings.conversation_items_include_image
         limit = page_limit(call)
         newest = call.query.get("order") != "asc"

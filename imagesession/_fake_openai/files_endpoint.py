@@ -89,7 +89,7 @@ class File:
 
 
 class FilesEndpoint:
-    def __init__(self, *, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._files: OrderedDict[str, File] = OrderedDict()
         self._bytes = 0

@@ -22,7 +22,7 @@ from imagesession._fake_openai.inputs import (
     open_picture,
 )
 from imagesession._fake_openai.memory import ImageItem, new_id
-from imagesession._fake_openai.render_cache import RenderCache, RenderKey, Sketcher
+from imagesession._fake_openai.render_cache import RenderCache, RenderKey
 from imagesession._fake_openai.responses_request import (
     EarlierImage,
     Item,
@@ -72,7 +72,6 @@ class HistoryResolver:
     Resolve the messages of a request to the sketch to draw.
     """
 
-    sketcher: Sketcher
     pictures: RenderCache
     uploads: Uploads
     earlier: Callable[[str], SketchState | None]  # returns the sketch of an image item by its id
@@ -123,10 +122,10 @@ class HistoryResolver:
         if not isinstance(ending, Scripted):
             return sketch_plan
         after = sketch_plan.after
-        words = ending.revised_prompt or self.sketcher.describe(after)
+        words = ending.revised_prompt or self.pictures.sketcher.describe(after)
         if ending.image is not None:
             with contextlib.suppress(ValueError):
-                size = self.sketcher.from_image(ending.image).size
+                size = self.pictures.sketcher.from_image(ending.image).size
                 after = attrs.evolve(
                     after, prompts=(), base=ending.image, size=size, mask=None, insets=()
                 )
@@ -169,8 +168,8 @@ class HistoryResolver:
         if not message.text:
             return sketch
         if sketch is None:
-            return self.sketcher.start(message.text, seed=self.seed)
-        return self.sketcher.refine(sketch, message.text)
+            return self.pictures.sketcher.start(message.text, seed=self.seed)
+        return self.pictures.sketcher.refine(sketch, message.text)
 
     def _apply(
         self,
@@ -189,7 +188,7 @@ class HistoryResolver:
         if picture is None or tool.action == "generate":
             if tool.action == "edit":
                 raise RefusalError("no_image_to_edit", f"{tool.param}.action")
-            return self.sketcher.start(
+            return self.pictures.sketcher.start(
                 prompt,
                 size=tool.size,
                 transparent=tool.transparent,
@@ -198,7 +197,9 @@ class HistoryResolver:
             )
         if insets:
             picture = attrs.evolve(picture, insets=insets)
-        after = self.sketcher.refine(picture, prompt, size=tool.size, transparent=tool.transparent)
+        after = self.pictures.sketcher.refine(
+            picture, prompt, size=tool.size, transparent=tool.transparent
+        )
         return attrs.evolve(after, size=tool.size or output_size(after.size, tool.model))
 
     def _apply_mask(
@@ -215,7 +216,7 @@ class HistoryResolver:
         if sent is None and not (picture.prompts or picture.insets):
             sent = picture.base
         base = self.pictures.data(RenderKey(sketch=picture)) if sent is None else sent
-        return self.sketcher.start(
+        return self.pictures.sketcher.start(
             prompt,
             size=tool.size or picture.size,
             transparent=tool.transparent,
@@ -239,7 +240,7 @@ class HistoryResolver:
 
     def _from_image(self, param: str, data: bytes) -> SketchState:
         try:
-            return self.sketcher.from_image(data, seed=self.seed)
+            return self.pictures.sketcher.from_image(data, seed=self.seed)
         except ValueError:
             raise RefusalError("unreadable_image", param, number=1) from None
 

@@ -192,6 +192,8 @@ class Settings(Protocol):
     The attributes of a `FakeOpenAI` that endpoints read for each request; documented there.
     """
 
+    clock: Callable[[], float]
+    seed: int
     latency: float
     images_per_reply: int
     retrieve_includes_image: bool

@@ -24,7 +24,6 @@ _KNOWN = words(
 _FORMATS = ("png", "webp", "jpeg", "gif", "svg")
 _FRAMES, _MIN_FRAMES, _MAX_FRAMES, _FRAME_MS = 9, 2, 16, 200
 _FULL = 100
-_INVALID = "invalid_request_error"
 
 
 @attrs.frozen(kw_only=True)
@@ -60,14 +59,10 @@ class ImageToolParams:
 
 def read_tool(node: JsonNode) -> ImageToolParams:
     node.only(_KNOWN)
-    return _read(node, "auto", _INVALID)
+    return read_settings(node, "auto", "invalid_request_error")
 
 
-def read_settings(node: JsonNode, action: str) -> ImageToolParams:
-    return _read(node, action, USER_ERROR)
-
-
-def _read(node: JsonNode, action: str, error_type: str) -> ImageToolParams:
+def read_settings(node: JsonNode, action: str, error_type: str = USER_ERROR) -> ImageToolParams:
     model = _model(node, error_type)
     tool = ImageToolParams(
         param=node.path,

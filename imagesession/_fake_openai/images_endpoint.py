@@ -4,7 +4,7 @@ The Images endpoints: generations and edits, plain and streamed. Nothing is stor
 Reference: https://platform.openai.com/docs/api-reference/images
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import attrs
 
@@ -23,7 +23,6 @@ from imagesession._fake_openai.http import (
     dump,
 )
 from imagesession._fake_openai.images_request import ImagesRequest, Kind, parse_request
-from imagesession._fake_openai.inputs import Uploads
 from imagesession._fake_openai.memory import ImageItem, new_id
 from imagesession._fake_openai.models_endpoint import SVG_AUTHOR
 from imagesession._fake_openai.response_writer import ResponseWriter
@@ -63,8 +62,6 @@ class ImagesJob:
 class ImagesEndpoint:
     resolver: HistoryResolver
     writer: ResponseWriter
-    uploads: Uploads
-    clock: Callable[[], float]
     settings: Settings
 
     def answer(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
@@ -77,7 +74,7 @@ class ImagesEndpoint:
                 raise RefusalError("no_such_url", method=call.method, path=call.path)
 
     def _create(self, call: FakeRequest, kind: Kind, ending: Ending | None) -> FakeResponse:
-        request = parse_request(call, kind, self.uploads)
+        request = parse_request(call, kind, self.resolver.uploads)
         if isinstance(ending, Blocked):
             raise blocked(ending.stage, ending.categories, new_id("req_"))
         if isinstance(ending, Broken) and not request.stream:
@@ -99,7 +96,7 @@ class ImagesEndpoint:
             request=request,
             sketch_plan=sketch_plan,
             drawings=tuple(image_items(sketch_plan, request.tool, request.count)),
-            created=self.clock(),
+            created=self.settings.clock(),
             latency=self.settings.latency,
             ending=ending,
         )
@@ -112,7 +109,7 @@ class ImagesEndpoint:
             "created": int(job.created),
             **self.writer.facts(first),
             "data": [{"b64_json": self.writer.base64(drawing)} for drawing in job.drawings],
-            "usage": _usage(job.usage),
+            "usage": job.usage.as_json(),
         }
         if first.tool.encoding.format == "svg":
             body["svg_usage"] = self.writer.svg_usage(first, SVG_AUTHOR)
@@ -134,16 +131,10 @@ class ImagesEndpoint:
                 if step < steps:
                     event |= {"type": f"{name}.partial_image", "partial_image_index": step - 1}
                 else:
-                    usage = _usage(job.usage_of(drawing))
-                    event |= {"type": f"{name}.completed", "usage": usage} | _safety_identifier(
-                        job.request
-                    )
+                    usage = job.usage_of(drawing).as_json()
+                    event |= {"type": f"{name}.completed", "usage": usage}
+                    event |= _safety_identifier(job.request)
                 yield encode(event)
-
-
-def _usage(usage: ImageUsage) -> Json:
-    counts: Json = usage.as_json()["image_gen"]
-    return counts
 
 
 def _safety_identifier(request: ImagesRequest) -> Json:

@@ -48,17 +48,12 @@ class ImagesRequest:
     identifier: str | None  # the end user's identifier, if the request has one
 
 
-@attrs.frozen(kw_only=True)
-class _ParsedRequest:
-    # A request read from JSON or from a form: its settings, and its images by purpose.
-    node: JsonNode
-    images: tuple[InputImage, ...]
-    overlays: tuple[Overlay, ...]
+# A request read from JSON or from a form: its settings, and its images by purpose.
+_Parsed: TypeAlias = tuple[JsonNode, tuple[InputImage, ...], tuple[Overlay, ...]]
 
 
 def parse_request(call: FakeRequest, kind: Kind, uploads: Uploads) -> ImagesRequest:
-    parsed = _read(call, kind, uploads)
-    node = parsed.node
+    node, images, overlays = _read(call, kind, uploads)
     prompt = _prompt(node)
     node.require("model")
     tool = read_settings(node, "edit" if kind == "edits" else "generate")
@@ -68,8 +63,8 @@ def parse_request(call: FakeRequest, kind: Kind, uploads: Uploads) -> ImagesRequ
         prompt=prompt,
         count=node.get_number("n", 1, _MAX_COUNT, 1),
         stream=node.get_flag("stream"),
-        images=parsed.images,
-        overlay=_overlay(parsed.overlays, tool),
+        images=images,
+        overlay=_overlay(overlays, tool),
         identifier=node.get_text("safety_identifier") or node.get_text("user"),
     )
     _check(request)
@@ -86,13 +81,13 @@ def streams(call: FakeRequest) -> bool:
     return False
 
 
-def _read(call: FakeRequest, kind: Kind, uploads: Uploads) -> _ParsedRequest:
+def _read(call: FakeRequest, kind: Kind, uploads: Uploads) -> _Parsed:
     if kind == "edits" and call.is_form:
         return _from_form(read_form(call))
     node = parse(call)
     node.only(_KNOWN | _FOR_EDITS if kind == "edits" else _KNOWN)
     if kind == "generations":
-        return _ParsedRequest(node=node, images=(), overlays=())
+        return node, (), ()
     overlays: list[Overlay] = []
     for name in _OVERLAYS:
         if child := node.get(name):
@@ -101,7 +96,7 @@ def _read(call: FakeRequest, kind: Kind, uploads: Uploads) -> _ParsedRequest:
     nodes = node.require("images")
     _check_count(len(nodes.array()), nodes.path)
     images = tuple(_input_image(child, uploads) for child in nodes)
-    return _ParsedRequest(node=node, images=images, overlays=tuple(overlays))
+    return node, images, tuple(overlays)
 
 
 def _input_image(node: JsonNode, uploads: Uploads) -> InputImage:
@@ -117,7 +112,7 @@ def _input_image(node: JsonNode, uploads: Uploads) -> InputImage:
     return InputImage(data=load(node, uploads), param=source.path)
 
 
-def _from_form(form: tuple[Field, ...]) -> _ParsedRequest:
+def _from_form(form: tuple[Field, ...]) -> _Parsed:
     pictures = [field for field in form if field.name in _FILE_FIELDS]
     settings: Json = {}
     for field in form:
@@ -142,7 +137,7 @@ def _from_form(form: tuple[Field, ...]) -> _ParsedRequest:
         for field in pictures
         if field.name == kind
     )
-    return _ParsedRequest(node=node, images=images, overlays=overlays)
+    return node, images, overlays
 
 
 def _set_field(settings: Json, name: str, text: str) -> None:

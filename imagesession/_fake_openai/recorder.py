@@ -2,6 +2,8 @@
 The requests that a provider received, for assertions in tests.
 """
 
+import threading
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -74,12 +76,17 @@ class RecordedRequest:
 
 
 class RecordingMixin:
+    _recorded: deque[RecordedRequest]
+    _lock: threading.Lock
+
     @property
     def requests(self) -> tuple[RecordedRequest, ...]:
         """
-        The requests received, oldest first.
+        The requests received, oldest first; only the latest are kept. Each line of a batch is
+        among them once it was executed.
         """
-        raise NotImplementedError
+        with self._lock:
+            return tuple(self._recorded)
 
     @property
     def generated(self) -> tuple[RecordedRequest, ...]:

@@ -81,7 +81,7 @@ class RenderKey:
 
 class RenderCache:
     def __init__(self, sketcher: Sketcher, *, keep: int = _KEPT_CHARACTERS) -> None:
-        self._sketcher = sketcher
+        self.sketcher = sketcher
         self._keep = keep
         self._entries: OrderedDict[RenderKey, bytes] = OrderedDict()
         self._characters = 0
@@ -110,7 +110,7 @@ class RenderCache:
         try:
             with self._render_slots:
                 options = attrs.asdict(key.encoding)
-                data = self._sketcher.render(key.sketch, share=key.share, **options)
+                data = self.sketcher.render(key.sketch, share=key.share, **options)
             text = pybase64.b64encode(data)
         except BaseException as error:
             with self._lock:

@@ -11,15 +11,14 @@ from imagesession._fake_openai.errors import blocked
 from imagesession._fake_openai.faults import Blocked, Broken, Refused, Scripted
 from imagesession._fake_openai.http import Json
 from imagesession._fake_openai.memory import ImageItem, StoredResponse
-from imagesession._fake_openai.render_cache import RenderCache, RenderKey, Sketcher
+from imagesession._fake_openai.render_cache import RenderCache, RenderKey
 from imagesession._fake_openai.tokens import text_tokens
 
 _ENCRYPTED = "b2ZmbGluZSBwcm92aWRlcjogbm8gcmVhc29uaW5nIHRvIGhpZGU="
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class ResponseWriter:
-    sketcher: Sketcher
     pictures: RenderCache
 
     def response(self, record: StoredResponse, status: str, *, results: bool = True) -> Json:
@@ -45,11 +44,9 @@ class ResponseWriter:
         }
         if over:
             body["billing"] = {"payer": "developer"}
-            body["tool_usage"] = record.image_usage.as_json()
+            usage = record.image_usage.as_json()
+            body["tool_usage"] = {"image_gen": usage, "web_search": {"num_requests": 0}}
         return body
-
-    def at(self, record: StoredResponse, now: float, *, results: bool) -> Json:
-        return self.response(record, self.status(record, now), results=results)
 
     def status(self, record: StoredResponse, now: float) -> str:
         if record.cancelled:
@@ -74,17 +71,13 @@ class ResponseWriter:
         return item
 
     def compaction(self, record: StoredResponse) -> Json:
-        return {
-            "id": record.compaction_id,
-            "type": "compaction",
-            "encrypted_content": _ENCRYPTED,
-        }
+        return {"id": record.compaction_id, "type": "compaction", "encrypted_content": _ENCRYPTED}
 
     def image(self, record: StoredResponse, drawing: ImageItem, *, result: bool = True) -> Json:
         item = self.facts(drawing)
         item |= {"id": drawing.id, "type": "image_generation_call", "action": drawing.action}
         prompt = drawing.script and drawing.script.revised_prompt
-        item["revised_prompt"] = prompt or self.sketcher.describe(drawing.sketch)
+        item["revised_prompt"] = prompt or self.pictures.sketcher.describe(drawing.sketch)
         if isinstance(record.ending, Blocked):
             error = blocked(record.ending.stage, record.ending.categories, drawing.id).error
             return item | {"status": "failed", "result": None, "error": error}

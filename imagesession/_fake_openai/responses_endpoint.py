@@ -59,7 +59,6 @@ class ResponsesEndpoint:
     conversations: ConversationsEndpoint
     resolver: HistoryResolver
     writer: ResponseWriter
-    clock: Callable[[], float]
     settings: Settings
 
     def answer(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
@@ -94,7 +93,7 @@ class ResponsesEndpoint:
     @property
     def _player(self) -> EventPlayer:
         poor_end = self.settings.poor_terminal_event
-        return EventPlayer(writer=self.writer, clock=self.clock, poor_end=poor_end)
+        return EventPlayer(writer=self.writer, clock=self.settings.clock, poor_end=poor_end)
 
     def _stream(self, record: StoredResponse, *, after: int = -1) -> Iterator[Part]:
         def deliver() -> None:
@@ -127,10 +126,11 @@ class ResponsesEndpoint:
         Return a response with its status. An image that was delivered with its event is included
         only if the provider is set so; one within a completion window can only be delivered here.
         """
-        now = self.clock()
+        now = self.settings.clock()
         record.delivered = record.delivered or record.finished(now)
         results = self.settings.retrieve_includes_image or record.request.window != "soonest"
-        return json_response(self.writer.at(record, now, results=results))
+        status = self.writer.status(record, now)
+        return json_response(self.writer.response(record, status, results=results))
 
     def _retrieve(self, call: FakeRequest, response_id: str) -> FakeResponse:
         record = self.memory.find(response_id)
@@ -149,7 +149,7 @@ class ResponsesEndpoint:
         record = self.memory.find(response_id)
         if not record.request.background:
             raise RefusalError("synchronous")
-        self.memory.cancel(record, self.clock())
+        self.memory.cancel(record, self.settings.clock())
         return self._show(record)
 
     def _plan(self, request: ResponsesRequest, ending: Ending | None) -> StoredResponse:
@@ -172,7 +172,7 @@ class ResponsesEndpoint:
         sketch = inspected.sketch if inspected else _sketch_after(sketch_plan, before, ending)
         return StoredResponse(
             id=new_id("resp_"),
-            created=self.clock(),
+            created=self.settings.clock(),
             latency=self.settings.latency,
             # The input may hold megabytes that are not needed again.
             request=attrs.evolve(

@@ -50,16 +50,15 @@ class EventPlayer:
     def events(self, record: StoredResponse) -> Iterator[TimedEvent]:
         yield from self._first_events(record)
         index = 0
-        if record.compaction_id:
-            make = functools.partial(self.writer.compaction, record)
-            yield _item_event(0.0, "added", index, make)
-            yield _item_event(0.0, "done", index, make)
-            index += 1
-        if record.reasoning_id:
-            make = functools.partial(self.writer.reasoning, record)
-            yield _item_event(0.0, "added", index, make)
-            yield _item_event(_THOUGHT, "done", index, make)
-            index += 1
+        for item_id, write, end in (
+            (record.compaction_id, self.writer.compaction, 0.0),
+            (record.reasoning_id, self.writer.reasoning, _THOUGHT),
+        ):
+            if item_id:
+                make = functools.partial(write, record)
+                yield _item_event(0.0, "added", index, make)
+                yield _item_event(end, "done", index, make)
+                index += 1
         for number, drawing in enumerate(record.drawings):
             yield from self._image(record, drawing, index, number)
             index += 1
@@ -118,16 +117,12 @@ class EventPlayer:
         part = self.writer.part(record)
         key = "refusal" if isinstance(record.ending, Refused) else "text"
         kind = "response.refusal" if key == "refusal" else "response.output_text"
-        position: Json = {
-            "item_id": record.message_id,
-            "output_index": index,
-            "content_index": 0,
-        }
+        position: Json = {"item_id": record.message_id, "output_index": index, "content_index": 0}
         extra: Json = {} if key == "refusal" else {"logprobs": []}
         make_item = functools.partial(self.writer.message, record)
-        begun = functools.partial(_started_message, self.writer, record)
+        started: Json = {"status": "in_progress", "content": []}
         words = re.findall(r"\s*\S+", part[key])
-        yield _item_event(_DRAWN, "added", index, begun)
+        yield _item_event(_DRAWN, "added", index, lambda: make_item() | started)
         yield TimedEvent(
             _DRAWN, "response.content_part.added", lambda: {**position, "part": part | {key: ""}}
         )
@@ -148,10 +143,6 @@ def _item_event(share: float, verb: str, index: int, make: Callable[[], Json]) -
     return TimedEvent(
         share, f"response.output_item.{verb}", lambda: {"output_index": index, "item": make()}
     )
-
-
-def _started_message(writer: ResponseWriter, record: StoredResponse) -> Json:
-    return writer.message(record) | {"status": "in_progress", "content": []}
 
 
 def _delta(position: Json, word: str, extra: Json, record: StoredResponse) -> Json:

@@ -49,18 +49,13 @@ class ImageUsage:
         )
 
     def as_json(self) -> Json:
+        sent = self.text_in + self.image_in
         return {
-            "image_gen": {
-                "input_tokens": self.text_in + self.image_in,
-                "input_tokens_details": {
-                    "image_tokens": self.image_in,
-                    "text_tokens": self.text_in,
-                },
-                "output_tokens": self.image_out,
-                "output_tokens_details": {"image_tokens": self.image_out, "text_tokens": 0},
-                "total_tokens": self.text_in + self.image_in + self.image_out,
-            },
-            "web_search": {"num_requests": 0},
+            "input_tokens": sent,
+            "input_tokens_details": {"image_tokens": self.image_in, "text_tokens": self.text_in},
+            "output_tokens": self.image_out,
+            "output_tokens_details": {"image_tokens": self.image_out, "text_tokens": 0},
+            "total_tokens": sent + self.image_out,
         }
 
 
