@@ -16,8 +16,13 @@ from typing import Any
 import attrs
 
 from imagesession._fake_openai import sketch as sketching
-from imagesession._fake_openai.batch_lines import Line
-from imagesession._fake_openai.batches_endpoint import BatchesEndpoint, BatchSpeed, End, LineResult
+from imagesession._fake_openai.batches_endpoint import (
+    BatchesEndpoint,
+    BatchSpeed,
+    End,
+    Line,
+    LineResult,
+)
 from imagesession._fake_openai.conversations_endpoint import ConversationsEndpoint
 from imagesession._fake_openai.dialects import DIALECTS, Dialect
 from imagesession._fake_openai.errors import RefusalError

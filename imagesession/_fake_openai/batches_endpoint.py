@@ -1,26 +1,31 @@
 """
 The Batches endpoints: create, retrieve, list, cancel. A batch proceeds when it is retrieved, and
-ends after a number of retrievals, so that tests need not wait.
+ends after a number of retrievals, so that tests need not wait. Its input file has a request a line.
 
 Reference: https://platform.openai.com/docs/api-reference/batch
 """
 
+import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Literal, TypeAlias, get_args
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 import attrs
 
-from imagesession._fake_openai.batch_lines import Line, read_lines
 from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.files_endpoint import FilesEndpoint
-from imagesession._fake_openai.http import FakeRequest, FakeResponse, Json, json_response
+from imagesession._fake_openai.http import FakeRequest, FakeResponse, Json, dump, json_response
 from imagesession._fake_openai.json_reader import page, parse, read_metadata
 from imagesession._fake_openai.memory import new_id
 
 KEPT_BATCHES = 256
 WINDOW_SECONDS = 24 * 60 * 60
+MAX_LINES = 50_000
+_MAX_ERRORS = 100
+# As of November 2026, GPT Image 2.6 is not available in Batch.
+_NOT_IN_BATCH = "gpt-image-2.6"
+_MEMBERS = {"custom_id": str, "method": str, "url": str, "body": dict}
 
 _ENDPOINTS = ("/v1/responses", "/v1/images/generations", "/v1/images/edits")
 State = Literal[
@@ -37,6 +42,37 @@ End = Literal["completed", "expired", "cancelled"]
 LineResult: TypeAlias = tuple[str, bytes]
 """A line's result: the file that it belongs to ("output" or "error"), and its text there."""
 _ENDED = frozenset({"failed", "completed", "expired", "cancelled"})
+
+
+@attrs.frozen(kw_only=True)
+class Line:
+    number: int  # the line number, from 1
+    custom_id: str
+    method: str
+    url: str
+    body: Json = attrs.field(repr=False)  # the request's JSON
+
+    @property
+    def model(self) -> str:
+        return str(self.body.get("model", ""))
+
+    def result_line(self, status: int, body: bytes, request_id: str) -> bytes:
+        """
+        Write the line of the output file for a response. The body is encoded JSON, and may hold an
+        image.
+        """
+        head = {"id": new_id("batch_req_"), "custom_id": self.custom_id}
+        response = {"status_code": status, "request_id": request_id, "body": None}
+        before, after = dump({**head, "response": response, "error": None}).rsplit(
+            b'"body":null', 1
+        )
+        return b"".join((before, b'"body":', body, after))
+
+    def error_line(self, name: str) -> bytes:
+        error = RefusalError(name).error
+        error = {"code": error["code"], "message": error["message"]}
+        head = {"id": new_id("batch_req_"), "custom_id": self.custom_id}
+        return dump({**head, "response": None, "error": error})
 
 
 @attrs.frozen(kw_only=True)
@@ -80,6 +116,7 @@ class Batch:
         self.times[state] = now
 
     def as_json(self) -> Json:
+        known = self.state not in {"validating", "failed"}
         moments = {
             f"{state}_at": int(self.times[state]) if state in self.times else None
             for state in get_args(State)[1:]
@@ -90,7 +127,7 @@ class Batch:
             "id": self.id,
             "object": "batch",
             "endpoint": self.endpoint,
-            "model": model if self.state not in {"validating", "failed"} else None,
+            "model": model if known else None,
             "errors": errors if self.state == "failed" else None,
             "input_file_id": self.input_file,
             "completion_window": "24h",
@@ -100,14 +137,13 @@ class Batch:
             "created_at": int(self.created),
             "expires_at": int(self.created) + WINDOW_SECONDS,
             **moments,
-            "request_counts": self._counts(),
+            "request_counts": {
+                "total": len(self.lines) if known else 0,
+                "completed": self.done - self.failed,
+                "failed": self.failed,
+            },
             "metadata": self.metadata,
         }
-
-    def _counts(self) -> Json:
-        known = self.state not in {"validating", "failed"}
-        total = len(self.lines) if known else 0
-        return {"total": total, "completed": self.done - self.failed, "failed": self.failed}
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -217,3 +253,60 @@ class BatchesEndpoint:
                 raise RefusalError("batch_ended", state=batch.state)
             batch.enter("cancelling", self.clock())
             return json_response(batch.as_json())
+
+
+def read_lines(content: bytes, endpoint: str) -> tuple[tuple[Line, ...], tuple[Json, ...]]:
+    """
+    Read the input file of a batch, all of whose requests must have the endpoint: its requests, and
+    its errors as `BatchError`s. With any error no request is executed.
+    """
+    rows = [row for row in content.split(b"\n") if row.strip()]
+    if not rows:
+        return (), (_problem(None, "empty_file"),)
+    if len(rows) > MAX_LINES:
+        return (), (_problem(None, "too_many_tasks", limit=str(MAX_LINES)),)
+    read = [_read(row, number, endpoint) for number, row in enumerate(rows, 1)]
+    lines = tuple(item for item in read if isinstance(item, Line))
+    problems = [item for item in read if not isinstance(item, Line)]
+    problems += _duplicates(lines)
+    problems += _wrong_models(lines)
+    return lines, tuple(problems[:_MAX_ERRORS])
+
+
+def _problem(line: int | None, name: str, param: str | None = None, **facts: str) -> Json:
+    error = RefusalError(name, param, **facts).error
+    return {"line": line, **{key: error[key] for key in ("code", "message", "param")}}
+
+
+def _read(row: bytes, number: int, endpoint: str) -> Line | Json:
+    try:
+        parsed: object = json.loads(row)
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        return _problem(number, "invalid_json_line")
+    fields = cast("dict[str, Any]", parsed)
+    for name, kind in _MEMBERS.items():
+        if not isinstance(fields.get(name), kind):
+            return _problem(number, "missing_parameter", name)
+    if fields["method"] != "POST":
+        return _problem(number, "invalid_method", endpoint=endpoint)
+    if fields["url"] != endpoint:
+        return _problem(number, "url_mismatch", endpoint=endpoint)
+    return Line(number=number, **{name: fields[name] for name in _MEMBERS})
+
+
+def _duplicates(lines: tuple[Line, ...]) -> Iterator[Json]:
+    seen: set[str] = set()
+    for line in lines:
+        if line.custom_id in seen:
+            yield _problem(line.number, "duplicate_custom_id", id=line.custom_id)
+        seen.add(line.custom_id)
+
+
+def _wrong_models(lines: tuple[Line, ...]) -> Iterator[Json]:
+    for line in lines:
+        if line.model.startswith(_NOT_IN_BATCH):
+            yield _problem(line.number, "model_not_in_batch", model=line.model)
+        elif line.model != lines[0].model:
+            yield _problem(line.number, "model_mismatch", model=line.model, first=lines[0].model)

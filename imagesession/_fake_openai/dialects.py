@@ -179,7 +179,8 @@ class ImagesServer(Dialect):
         body = json.loads(b"".join(received))
         items: list[Json] = []
         for member in body["data"]:
-            data = self.encode(_resized(base64.b64decode(member["b64_json"]), size))
+            image = Image.open(io.BytesIO(base64.b64decode(member["b64_json"])))
+            data = self.encode(image if size is None else resize(image, _pixels(size)))
             items.append(self.item(data, None if in_base64 else self._publish(call, data)))
         yield dump(self.reply(items, body["usage"]))
 
@@ -318,11 +319,6 @@ def _size_of_ratio(ratio: str) -> str:
 def _pixels(size: str) -> tuple[int, int]:
     width, height = size.split("x")
     return int(width), int(height)
-
-
-def _resized(data: bytes, size: str | None) -> Image.Image:
-    image = Image.open(io.BytesIO(data))
-    return image if size is None else resize(image, _pixels(size))
 
 
 def _encoded(image: Image.Image, kind: str) -> bytes:

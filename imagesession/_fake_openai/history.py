@@ -140,8 +140,9 @@ class HistoryResolver:
                 return InspectedImage(sketch=self._find(item), data=None)
             if item.images:
                 data = self._images(item)[0]
+                is_svg = data.lstrip()[:4] == b"<svg"
                 sketch = self._from_image(item.images[0].path, data)
-                return InspectedImage(sketch=sketch, data=None if _is_svg(data) else data)
+                return InspectedImage(sketch=sketch, data=None if is_svg else data)
         return None if before is None else InspectedImage(sketch=before, data=None)
 
     def _replay(self, sketch: SketchState | None, items: Iterable[Item]) -> SketchState | None:
@@ -267,10 +268,6 @@ def _around_last_message(
         if isinstance(item, Message) and item.role == "user":
             return items[:index], item, items[index + 1 :]
     return items, Message(role="user", text="", images=()), ()
-
-
-def _is_svg(data: bytes) -> bool:
-    return data.lstrip()[:4] == b"<svg"
 
 
 def _make_plan(

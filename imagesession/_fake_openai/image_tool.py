@@ -22,7 +22,6 @@ _KNOWN = words(
     size svg"""
 )
 _FORMATS = ("png", "webp", "jpeg", "gif", "svg")
-_FRAMES, _MIN_FRAMES, _MAX_FRAMES, _FRAME_MS = 9, 2, 16, 200
 _FULL = 100
 
 
@@ -73,8 +72,8 @@ def read_settings(node: JsonNode, action: str, error_type: str = USER_ERROR) -> 
         encoding=Encoding(
             format=cast("Format", node.get_choice("output_format", _FORMATS, "png")),
             compression=node.get_number("output_compression", 0, _FULL, _FULL),
-            frames=node.get_number("frame_count", _MIN_FRAMES, _MAX_FRAMES, _FRAMES),
-            frame_ms=node.get_number("frame_duration_ms", 1, 60_000, _FRAME_MS),
+            frames=node.get_number("frame_count", 2, 16, 9),
+            frame_ms=node.get_number("frame_duration_ms", 1, 60_000, 200),
         ),
         partial_images=node.get_number("partial_images", 0, 3, 0),
         action=node.get_choice("action", ("generate", "edit", "auto"), action),

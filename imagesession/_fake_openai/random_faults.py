@@ -28,7 +28,6 @@ import fnmatch
 import math
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -91,10 +90,6 @@ def _rewrite(
     return make
 
 
-def _reset() -> FakeResponse:
-    return FakeResponse(headers={}, parts=iter((ConnectionReset(),)))
-
-
 def _reset_within(answer: FakeResponse, share: float) -> Iterator[Part]:
     body, pauses = _join(answer)
     yield from pauses
@@ -152,20 +147,13 @@ def _corrupt(part: bytes, share: float) -> bytes:
     return part
 
 
-def _cut(share: float) -> Fault:
-    return Fault(streaming=True, transform=truncate_after(int(share * _MAX_EVENTS)))
+def _cut(events: int | str) -> Fault:
+    return Fault(streaming=True, transform=truncate_after(events))
 
 
-def _cut_after_picture(_share: float) -> Fault:
-    return Fault(streaming=True, transform=truncate_after(ITEM_DONE))
-
-
-def _html(_share: float) -> Fault:
-    def instead(_call: FakeRequest) -> FakeResponse:
-        headers = {"content-type": "text/html; charset=utf-8"}
-        return FakeResponse(headers=headers, parts=iter((_PAGE,)))
-
-    return Fault(response=instead)
+def _page(_call: FakeRequest) -> FakeResponse:
+    headers = {"content-type": "text/html; charset=utf-8"}
+    return FakeResponse(headers=headers, parts=iter((_PAGE,)))
 
 
 def _moderation(share: float) -> Fault:
@@ -173,32 +161,19 @@ def _moderation(share: float) -> Fault:
     return Fault(method="POST", path=GENERATIONS, response=lambda _call: error.answer())
 
 
-def _moderation_item(_share: float) -> Fault:
-    ending = Blocked(stage="output", categories=("sexual",))
-    return Fault(method="POST", path=GENERATIONS, outcome=ending)
-
-
-def _unknown_previous(_share: float) -> Fault:
-    def instead(call: FakeRequest) -> FakeResponse:
-        return RefusalError("no_previous_response", id=_previous(call)).answer()
-
-    def continues(call: FakeRequest) -> bool:
-        return bool(_previous(call))
-
-    return Fault(method="POST", path="/responses", match=continues, response=instead)
-
-
 def _previous(call: FakeRequest) -> str:
     return str(call.members.get("previous_response_id") or "")
 
 
-def _late(_share: float) -> Fault:
-    def instead(call: FakeRequest) -> FakeResponse:
-        return RefusalError("no_such_response", id=call.path.rpartition("/")[2]).answer()
-
-    return Fault(method="GET", path="/responses/*", response=instead)
+def _without_previous(call: FakeRequest) -> FakeResponse:
+    return RefusalError("no_previous_response", id=_previous(call)).answer()
 
 
+def _not_found(call: FakeRequest) -> FakeResponse:
+    return RefusalError("no_such_response", id=call.path.rpartition("/")[2]).answer()
+
+
+_BLOCKED = Blocked(stage="output", categories=("sexual",))
 FAULT_KINDS: Final[Mapping[str, Maker]] = MappingProxyType(
     {
         "429": _error("rate_limit", advice=""),
@@ -211,20 +186,27 @@ FAULT_KINDS: Final[Mapping[str, Maker]] = MappingProxyType(
         "500": _after_work(RefusalError("failing").answer),
         "503": _error("overloaded_503"),
         "529": _error("overloaded_529"),
-        "reset-before-response": _after_work(_reset),
+        "reset-before-response": _after_work(
+            lambda: FakeResponse(headers={}, parts=iter((ConnectionReset(),)))
+        ),
         "reset-within-response": _rewrite(_reset_within, piecemeal=True),
         "reset-after-response": _rewrite(_reset_after, piecemeal=True),
         "no-response": _rewrite(_hang),
         "slow": _rewrite(_slow, piecemeal=True),
-        "cut": _cut,
-        "cut-after-image": _cut_after_picture,
+        "cut": lambda share: _cut(int(share * _MAX_EVENTS)),
+        "cut-after-image": lambda _share: _cut(ITEM_DONE),
         "truncated": _rewrite(_truncated, streaming=False),
         "garbled": _rewrite(_garbled),
-        "html": _html,
+        "html": lambda _share: Fault(response=_page),
         "moderation": _moderation,
-        "moderation-item": _moderation_item,
-        "unknown-previous-response": _unknown_previous,
-        "late": _late,
+        "moderation-item": lambda _share: Fault(method="POST", path=GENERATIONS, outcome=_BLOCKED),
+        "unknown-previous-response": lambda _share: Fault(
+            method="POST",
+            path="/responses",
+            match=lambda call: bool(_previous(call)),
+            response=_without_previous,
+        ),
+        "late": lambda _share: Fault(method="GET", path="/responses/*", response=_not_found),
     }
 )
 """Every kind of fault, by name."""
@@ -235,10 +217,10 @@ class FaultRates:
         self,
         rates: Mapping[str, float],
         *,
-        seed: int = 0,
-        method: str = "*",
-        path: str = "*",
-        clock: Callable[[], float] = time.time,
+        seed: int,
+        method: str,
+        path: str,
+        clock: Callable[[], float],
     ) -> None:
         self._rates = checked(rates)
         self._where = Fault(method=method, path=path)

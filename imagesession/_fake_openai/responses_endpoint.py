@@ -86,26 +86,19 @@ class ResponsesEndpoint:
                 return FakeResponse(headers=EVENT_HEADERS, parts=self._stream(record))
             return json_response(self.writer.response(record, "queued"))
         if request.stream:
-            return FakeResponse(headers=EVENT_HEADERS, parts=self._stream_and_store(record))
+            # It ends with its connection, and is stored once its last event is due.
+            parts = _call_before_end(self._stream(record), lambda: self._store(record))
+            return FakeResponse(headers=EVENT_HEADERS, parts=parts)
         self._store(record)
         return FakeResponse(headers=JSON_HEADERS, parts=self._body(record))
-
-    @property
-    def _player(self) -> EventPlayer:
-        poor_end = self.settings.poor_terminal_event
-        return EventPlayer(writer=self.writer, clock=self.settings.clock, poor_end=poor_end)
 
     def _stream(self, record: StoredResponse, *, after: int = -1) -> Iterator[Part]:
         def deliver() -> None:
             record.delivered = True
 
-        yield from _call_before_end(self._player.play(record, after=after), deliver)
-
-    def _stream_and_store(self, record: StoredResponse) -> Iterator[Part]:
-        """
-        Stream a response that ends with its connection; it is stored once its last event is due.
-        """
-        yield from _call_before_end(self._stream(record), lambda: self._store(record))
+        poor_end = self.settings.poor_terminal_event
+        player = EventPlayer(writer=self.writer, clock=self.settings.clock, poor_end=poor_end)
+        yield from _call_before_end(player.play(record, after=after), deliver)
 
     def _store(self, record: StoredResponse) -> None:
         if not record.request.store:
@@ -159,6 +152,8 @@ class ResponsesEndpoint:
         previous = self._previous(request)
         check_groups(request.sent, self.memory)
         usage = _limit_usage(request, _usage(request, previous), self.settings.context_tokens)
+        limit = request.compact_threshold
+        compacts = limit is not None and usage.input > limit
         before = previous.sketch if previous else None
         sketch_plan = None
         if request.tool:
@@ -185,7 +180,7 @@ class ResponsesEndpoint:
             message_id=new_id("msg_"),
             text="" if sketch_plan else _ONLY_DRAWS,
             analysis=self._analysis(inspected) if request.findings else None,
-            compaction_id=new_id("cmp_") if _compacts(request, usage) else None,
+            compaction_id=new_id("cmp_") if compacts else None,
             ending=ending,
             sketch=sketch,
             usage=usage,
@@ -258,23 +253,14 @@ def _usage(request: ResponsesRequest, previous: StoredResponse | None) -> Usage:
     cached = previous.context_tokens if previous else 0
     overhead = (1800 if reasons(request.model) else 650) if request.tool else 8
     reasoning = 256 if request.reasons else 0
+    # The text of an analysis is counted once it is known.
+    text_out = 68 if request.tool else 0 if request.findings else text_tokens(_ONLY_DRAWS)
     return Usage(
         input=overhead + text_in + 1024 * image_count + cached,
         cached=cached // 128 * 128,
-        output=reasoning + _text_tokens(request),
+        output=reasoning + text_out,
         reasoning=reasoning,
     )
-
-
-def _compacts(request: ResponsesRequest, usage: Usage) -> bool:
-    return request.compact_threshold is not None and usage.input > request.compact_threshold
-
-
-def _text_tokens(request: ResponsesRequest) -> int:
-    if request.tool:
-        return 68
-    # The text of an analysis is counted once it is known.
-    return 0 if request.findings else text_tokens(_ONLY_DRAWS)
 
 
 def _image_usage(

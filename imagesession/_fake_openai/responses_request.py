@@ -127,7 +127,10 @@ class ResponsesRequest:
 def parse_request(call: FakeRequest) -> ResponsesRequest:
     node = parse(call)
     node.only(_KNOWN)
-    model = _read_model(node)
+    name = node.require("model").text()
+    model = available_model(name, "mainline")
+    if model is None:
+        raise RefusalError("no_such_model", model=name)
     read_metadata(node)
     if identifier := node.get("safety_identifier"):
         identifier.within(_LONGEST_IDENTIFIER)
@@ -160,14 +163,6 @@ def parse_request(call: FakeRequest) -> ResponsesRequest:
         window=_read_window(node, tier, background=background),
         echo=_echo(node, model, tools),
     )
-
-
-def _read_model(node: JsonNode) -> ModelInfo:
-    name = node.require("model").text()
-    model = available_model(name, "mainline")
-    if model is None:
-        raise RefusalError("no_such_model", model=name)
-    return model
 
 
 def _read_effort(node: JsonNode) -> str | None:

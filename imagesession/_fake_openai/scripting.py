@@ -7,10 +7,10 @@ from __future__ import annotations
 import io
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, get_args
 
 from imagesession._fake_openai.errors import RefusalError, blocked, error_answer
 from imagesession._fake_openai.faults import (
@@ -26,14 +26,33 @@ from imagesession._fake_openai.faults import (
     truncate_after,
 )
 from imagesession._fake_openai.http import FakeRequest, FakeResponse, Json
+from imagesession._fake_openai.images_request import streams
 from imagesession._fake_openai.random_faults import FaultRates
-from imagesession._fake_openai.unsupported import Feature, known_feature, used_features
 
 if TYPE_CHECKING:
     from PIL import Image
 
 Picture: TypeAlias = "bytes | str | os.PathLike[str] | Image.Image"
 """An image: its bytes, the path of its file, or a PIL image."""
+Feature: TypeAlias = Literal[
+    "background",
+    "stream",
+    "store",
+    "files",
+    "conversation",
+    "previous_response_id",
+    "prompt_cache_key",
+]
+FEATURES: Final[tuple[Feature, ...]] = get_args(Feature)
+_FILE_PARAMS = ("input", "tools", "images", "mask", "markup")
+# The parameters of a response that use a feature, and the values that do.
+_PARAMS: Final[Mapping[Feature, Callable[[object], bool]]] = {
+    "background": lambda value: value is True,
+    "store": lambda value: value is not False,  # responses are stored by default
+    "conversation": lambda value: value is not None,
+    "previous_response_id": lambda value: value is not None,
+    "prompt_cache_key": lambda value: value is not None,
+}
 
 
 class ScriptingMixin:
@@ -193,7 +212,7 @@ class ScriptingMixin:
             ValueError: The feature is unknown.
 
         """
-        seen = RefusalError(f"no_{known_feature(feature)}").error
+        seen = RefusalError(f"no_{_known_feature(feature)}").error
         self._refused[feature] = (status, error or seen)
 
     def accept(self, feature: Feature) -> None:
@@ -204,7 +223,7 @@ class ScriptingMixin:
             ValueError: The feature is unknown.
 
         """
-        self._refused.pop(known_feature(feature), None)
+        self._refused.pop(_known_feature(feature), None)
 
     def refuse_next(self, text: str) -> None:
         """
@@ -262,7 +281,7 @@ class ScriptingMixin:
 
     def _refuse_feature(self, call: FakeRequest) -> FakeResponse | None:
         if self._refused:
-            for feature in used_features(call):
+            for feature in _used_features(call):
                 if feature in self._refused:
                     return error_answer(*self._refused[feature])
         return None
@@ -291,3 +310,34 @@ def _bytes_of(image: Picture) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def _known_feature(feature: Feature) -> Feature:
+    if feature not in FEATURES:
+        raise ValueError(f"Unknown feature {feature!r}; there are {', '.join(FEATURES)}.")
+    return feature
+
+
+def _used_features(call: FakeRequest) -> Iterator[Feature]:
+    if streams(call):
+        yield "stream"
+    if call.method != "POST":
+        return
+    body = call.members
+    if any(_holds_file(body.get(param)) for param in _FILE_PARAMS):
+        yield "files"
+    if call.path == "/responses":
+        for feature, uses in _PARAMS.items():
+            if uses(body.get(feature)):
+                yield feature
+
+
+def _holds_file(value: object) -> bool:
+    if isinstance(value, list):
+        return any(_holds_file(item) for item in cast("list[object]", value))
+    if not isinstance(value, dict):
+        return False
+    members = cast("dict[str, object]", value)
+    if members.get("type") == "input_file":
+        return False
+    return members.get("file_id") is not None or any(map(_holds_file, members.values()))

@@ -43,7 +43,7 @@ On a port, for programs of any kind: `python -m imagesession.testing serve --por
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from imagesession._fake_openai import AsyncFakeTransport, FakeOpenAI, FakeTransport
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from imagesession._fake_openai.recorder import RecordedRequest
     from imagesession._fake_openai.server import serve
     from imagesession.testing.images import tiny_image, tiny_mask
-    from imagesession.testing.servers import ImagesServer
 
 __all__ = [
     "FAULT_KINDS",
@@ -72,6 +71,25 @@ __all__ = [
     "tiny_mask",
 ]
 
+
+class ImagesServer(NamedTuple):
+    """
+    The address of the fake provider, and the provider itself: the value of the fixture
+    `openai_images_server`.
+
+    Attributes:
+        base_url: The base URL for an OpenAI client.
+        port: The port on 127.0.0.1.
+        api_key: A key that it accepts; it accepts any.
+        provider: The provider, to script responses and faults and to assert on requests.
+    """
+
+    base_url: str
+    port: int
+    api_key: str
+    provider: FakeOpenAI
+
+
 # Loaded on first use, because pytest imports this package in every project that has it installed.
 _MODULES = {
     "AsyncFakeTransport": "_fake_openai",
@@ -83,7 +101,6 @@ _MODULES = {
     "FakeResponse": "_fake_openai.http",
     "FakeTransport": "_fake_openai",
     "Fault": "_fake_openai.faults",
-    "ImagesServer": "testing.servers",
     "RecordedRequest": "_fake_openai.recorder",
     "serve": "_fake_openai.server",
     "tiny_image": "testing.images",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from imagesession.testing.servers import ImagesServer
+from imagesession.testing import ImagesServer
 
 if TYPE_CHECKING:
     from imagesession._api.async_studio import AsyncStudio

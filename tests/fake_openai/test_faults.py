@@ -26,7 +26,7 @@ from imagesession.testing import (
     Fault,
     tiny_image,
 )
-from imagesession.testing.command import main
+from imagesession.testing.__main__ import main
 
 if TYPE_CHECKING:
     from tests.fake_openai.conftest import Talk

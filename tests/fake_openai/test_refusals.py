@@ -20,7 +20,7 @@ from imagesession._fake_openai import errors
 from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.image_tool import frame_size, read_tool
 from imagesession._fake_openai.json_reader import JsonNode
-from imagesession._fake_openai.unsupported import FEATURES
+from imagesession._fake_openai.scripting import FEATURES
 from imagesession.testing import FakeOpenAI, FakeRequest, FakeTransport
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from PIL import Image
 import imagesession.testing as offline
 from imagesession import PartialImage, SavedImage, Studio
 from imagesession.errors import RefusalError
-from imagesession.testing.command import main
+from imagesession.testing.__main__ import main
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 
-from imagesession._fake_openai.unsupported import FEATURES, Feature
+from imagesession._fake_openai.scripting import FEATURES, Feature
 from imagesession.testing import FakeOpenAI, tiny_image
 
 if TYPE_CHECKING:

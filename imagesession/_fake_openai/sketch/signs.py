@@ -16,11 +16,6 @@ from imagesession._fake_openai.sketch.symbols import TABLE, Palette, shades
 _LARGEST = 96.0  # letters below a logo
 _SPACED = 0.08  # of a letter's size
 _GAP = 70.0  # between a logo and the word beside it
-_WIDE = 0.92  # of a button, as a share of the frame's width
-_TALL = 0.66  # share of the frame's height, at most
-_LONG = 3.1  # how many times as long as tall, at least
-_EDGE = 0.055  # of the height: the darker rim below
-_WAVES = 3000  # how wide those compositions are that go from side to side
 _CORNERS = ((0.52, -0.4), (-0.52, -0.4), (0.56, 0.34), (-0.56, 0.34))
 
 
@@ -142,15 +137,16 @@ def _initial(plan: Plan, pen: Pen, at: Point, r: float, tile: Colour) -> None:
 def button(plan: Plan, pen: Pen, w: float, h: float) -> None:
     with pen.role("ground"):
         pen.rect(0, 0, w, h, ground_of(plan))
-    wide = w * _WIDE * min(1.0, plan.zoom)
-    tall = min(h * _TALL, wide / _LONG)
+    wide = w * 0.92 * min(1.0, plan.zoom)
+    tall = min(h * 0.66, wide / 3.1)
     x, y = w / 2 + plan.shift[0] * (w - wide), h / 2 + plan.shift[1] * (h - tall)
     named = (item.colour for item in plan.items if item.name == "button")
     # A sign beside the words stays readable in the button's own colour.
     others = (item.colour for item in plan.items)
     fill = next(filter(None, (*named, *plan.colours, *others, plan.accent)), plan.scheme.main)
     left, top, radius = x - wide / 2, y - tall / 2, tall * plan.corner
-    pen.rect(left, top + tall * _EDGE, wide, tall, dark(fill, 0.34), radius=radius)
+    # A darker rim shows below.
+    pen.rect(left, top + tall * 0.055, wide, tall, dark(fill, 0.34), radius=radius)
     flat = not {"flat", "minimal"}.isdisjoint(plan.styles)
     face = fill if flat else down(top, tall, light(fill, 0.22), fill)
     pen.rect(left, top, wide, tall, face, radius=radius)
@@ -197,7 +193,7 @@ def poster(plan: Plan, pen: Pen, w: float, h: float) -> None:
     inks = zip(("base", "main", "second", "accent", "ink"), (base, *colours(plan)), strict=True)
     pieces = symbols.variants("posters")
     name = pieces[plan.seed // 8 % len(pieces)]
-    wide = _WAVES if "waves" in name else 1000
+    wide = 3000 if "waves" in name else 1000  # waves go from side to side
     with pen.role("ground"):
         pen.rect(0, 0, w, h, down(0, h, light(base, 0.45), base))
         with pen.placed((w - wide) / 2, (h - 1000) * 0.4):
