@@ -57,10 +57,8 @@ class Line:
         return str(self.body.get("model", ""))
 
     def result_line(self, status: int, body: bytes, request_id: str) -> bytes:
-        """
-        Write the line of the output file for a response. The body is encoded JSON, and may hold an
-        image.
-        """
+        # Write the line of the output file for a response. The body is encoded JSON, and may hold
+        # an image.
         head = {"id": new_id("batch_req_"), "custom_id": self.custom_id}
         response = {"status_code": status, "request_id": request_id, "body": None}
         before, after = dump({**head, "response": response, "error": None}).rsplit(

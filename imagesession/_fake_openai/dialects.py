@@ -158,9 +158,6 @@ class ImagesServer(Dialect):
         return size if isinstance(size, str) and "x" in size else self.default_size
 
     def reply(self, items: list[Json], usage: Json) -> Json:
-        """
-        Return the body of a reply; `usage` is what OpenAI would report.
-        """
         del usage
         return {"created": 1_764_374_400, "data": items}
 
@@ -301,9 +298,7 @@ def _read(call: FakeRequest) -> Json:
 
 
 def _drawn_size(size: str) -> str:
-    """
-    Return a size that OpenAI's models make, of the same shape, from which `size` can be scaled.
-    """
+    # Return a size that OpenAI's models make, of the same shape, from which `size` can be scaled.
     width, height = _pixels(size)
     scale = max(1.0, (_MIN_PIXELS / (width * height)) ** 0.5)
     edges = [-(-round(edge * scale) // _MULTIPLE) * _MULTIPLE for edge in (width, height)]

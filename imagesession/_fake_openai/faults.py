@@ -98,16 +98,8 @@ FaultDraw: TypeAlias = Callable[[FakeRequest, bool], Fault]
 
 
 class Faults:
-    """
-    Keep queued faults until a request matches them.
-
-    Attributes:
-        draw: Draws a random fault for a request that no queued one matches.
-
-    """
-
     def __init__(self) -> None:
-        self.draw: FaultDraw | None = None
+        self.draw: FaultDraw | None = None  # for requests that no queued fault matches
         self._waiting: list[Fault] = []
         self._lock = threading.Lock()
 

@@ -196,9 +196,6 @@ def _check_batch(file: File) -> None:
 
 
 def _lifetime(fields: dict[str, Field]) -> int | None:
-    """
-    Read `expires_after` in seconds, and check its bounds.
-    """
     seconds = fields.get("expires_after[seconds]")
     if seconds is None:
         return None

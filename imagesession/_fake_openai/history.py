@@ -68,10 +68,6 @@ class InspectedImage:
 
 @attrs.frozen(kw_only=True)
 class HistoryResolver:
-    """
-    Resolve the messages of a request to the sketch to draw.
-    """
-
     pictures: RenderCache
     uploads: Uploads
     earlier: Callable[[str], SketchState | None]  # returns the sketch of an image item by its id
@@ -247,9 +243,7 @@ class HistoryResolver:
 
 
 def image_items(plan: SketchPlan, tool: ImageToolParams, count: int) -> Iterator[ImageItem]:
-    """
-    Yield the image items of a plan; their seeds make the images differ.
-    """
+    # Yield the image items of a plan; their seeds make the images differ.
     for index in range(count):
         yield ImageItem(
             id=new_id("ig_"),

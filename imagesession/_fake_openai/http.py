@@ -173,9 +173,6 @@ def json_response(
 
 
 def list_response(items: list[Json], *, has_more: bool = False) -> FakeResponse:
-    """
-    Answer with a page of objects that have ids.
-    """
     return json_response(
         {
             "object": "list",

@@ -34,15 +34,11 @@ _EVENT_NAMES = {"generations": "image_generation", "edits": "image_edit"}
 
 @attrs.frozen(kw_only=True)
 class ImagesJob:
-    """
-    A request with the images to draw; its times are in seconds.
-    """
-
     request: ImagesRequest
     sketch_plan: SketchPlan
     drawings: tuple[ImageItem, ...]
-    created: float
-    latency: float
+    created: float  # seconds since the epoch
+    latency: float  # seconds
     ending: Ending | None
 
     @property

@@ -34,10 +34,6 @@ _MARKUP_MODELS = ("gpt-image-2.5", "gpt-image-2.6")
 
 @attrs.frozen(kw_only=True)
 class ImagesRequest:
-    """
-    A request to the Images API.
-    """
-
     kind: Kind
     tool: ImageToolParams
     prompt: str
@@ -141,9 +137,7 @@ def _from_form(form: tuple[Field, ...]) -> _Parsed:
 
 
 def _set_field(settings: Json, name: str, text: str) -> None:
-    """
-    Store a form's field where JSON would have it: `svg[model]` goes into `svg`.
-    """
+    # Store a form's field where JSON would have it: `svg[model]` goes into `svg`.
     head, *inner = re.findall(r"[^\[\]]+", name) or [name]
     target = settings
     for step in inner:

@@ -29,9 +29,7 @@ class JsonNode:
     path: str = ""
 
     def get(self, key: str) -> "JsonNode | None":
-        """
-        Return a member of an object; null counts as absent, as in the API.
-        """
+        # Return a member of an object; null counts as absent, as in the API.
         value = self.object().get(key)
         return None if value is None else JsonNode(value, self.at(key))
 

@@ -50,9 +50,7 @@ def current_organization() -> str:
 
 
 def new_id(prefix: str) -> str:
-    """
-    Make an id as long as the API's.
-    """
+    # Make an id as long as the API's.
     return f"{prefix}{uuid.uuid4().hex}{uuid.uuid4().hex[:18]}"
 
 
@@ -99,9 +97,6 @@ class StoredResponse:
 
     @property
     def message_text(self) -> str:
-        """
-        The text of the message; an analysis is made on first use.
-        """
         return self.text if self.analysis is None else self.analysis.text
 
     @property
@@ -143,9 +138,6 @@ class Memory:
                 self._drop(dropped)
 
     def add_unstored(self, record: StoredResponse) -> None:
-        """
-        Store only the item ids of a response.
-        """
         with self._lock:
             self._unstored.extend(record.output_ids)
 

@@ -48,11 +48,8 @@ class Sketcher(Protocol):
         transparent: bool | None = None,
     ) -> SketchState: ...
 
-    def from_image(self, data: bytes, *, seed: int = 0) -> SketchState:
-        """
-        Continue from an encoded image; ValueError if it cannot be read.
-        """
-        ...
+    # ValueError if it cannot be read.
+    def from_image(self, data: bytes, *, seed: int = 0) -> SketchState: ...
 
     def render(
         self,
@@ -62,12 +59,8 @@ class Sketcher(Protocol):
         compression: int = 100,
         frames: int = 9,
         frame_ms: int = 200,
-        share: float = 1.0,
-    ) -> bytes:
-        """
-        Draw the image, or with a share below 1 a partial image.
-        """
-        ...
+        share: float = 1.0,  # below 1 for a partial image
+    ) -> bytes: ...
 
     def describe(self, state: SketchState) -> str: ...
 

@@ -115,10 +115,8 @@ class ResponsesEndpoint:
         record.delivered = True
 
     def _show(self, record: StoredResponse) -> FakeResponse:
-        """
-        Return a response with its status. An image that was delivered with its event is included
-        only if the provider is set so; one within a completion window can only be delivered here.
-        """
+        # Return a response with its status. An image that was delivered with its event is included
+        # only if the provider is set so; one within a completion window can only be delivered here.
         now = self.settings.clock()
         record.delivered = record.delivered or record.finished(now)
         results = self.settings.retrieve_includes_image or record.request.window != "soonest"
@@ -206,9 +204,7 @@ class ResponsesEndpoint:
 
 
 def _call_before_end(parts: Iterator[Part], do: Callable[[], None]) -> Iterator[Part]:
-    """
-    Run a function before the last event is sent: a client that has received it stops reading.
-    """
+    # Run a function before the last event is sent: a client that has received it stops reading.
     for part in parts:
         if isinstance(part, bytes) and part.startswith(_CLOSING):
             do()
@@ -241,15 +237,13 @@ def _limit_usage(request: ResponsesRequest, usage: Usage, context_tokens: int | 
 
 
 def _usage(request: ResponsesRequest, previous: StoredResponse | None) -> Usage:
-    """
-    Count the mainline model's tokens: each turn bills all earlier ones again.
-    """
     text_in = text_tokens(request.instructions) + sum(
         text_tokens(item.text) for item in request.items if isinstance(item, Message)
     )
     image_count = sum(
         len(item.images) for item in request.items if isinstance(item, Message)
     ) + sum(isinstance(item, EarlierImage) for item in request.items)
+    # Each turn bills all earlier ones again.
     cached = previous.context_tokens if previous else 0
     overhead = (1800 if reasons(request.model) else 650) if request.tool else 8
     reasoning = 256 if request.reasons else 0
@@ -278,9 +272,6 @@ def _image_usage(
 
 
 def _list_item(item: Message | EarlierImage) -> Json:
-    """
-    Write an input item without the image's bytes, as the API lists it.
-    """
     if isinstance(item, EarlierImage):
         return {"id": item.id, "type": "image_generation_call", "status": "completed"}
     kind = "output_text" if item.role == "assistant" else "input_text"

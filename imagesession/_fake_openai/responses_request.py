@@ -88,10 +88,6 @@ class SentItem:
 
 @attrs.frozen(kw_only=True)
 class ResponsesRequest:
-    """
-    A request to create a response.
-    """
-
     model: ModelInfo
     items: tuple[Item, ...]
     sent: tuple[SentItem, ...]  # how the items of the input were sent, in order

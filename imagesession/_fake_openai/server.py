@@ -78,9 +78,6 @@ class _Server(socketserver.ThreadingTCPServer):
         super().__init__((LOOPBACK, port), _Handler)
 
     def stop(self) -> None:
-        """
-        Stop listening, interrupt delays, close all connections, and join all threads.
-        """
         self.stopping.set()
         self.shutdown()
         with self._lock:
@@ -187,9 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
             return bool(selector.select(0)) and not self.connection.recv(1, socket.MSG_PEEK)
 
     def _reset(self) -> None:
-        """
-        Close the connection with a TCP reset, as a failing network does.
-        """
+        # Close the connection with a TCP reset, as a failing network does.
         self.close_connection = True
         with contextlib.suppress(OSError):
             linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)

@@ -77,10 +77,8 @@ class _Stream(httpx2.SyncByteStream, httpx2.AsyncByteStream):
                 yield self._data(part)
 
     async def _parts(self) -> AsyncIterator[Part]:
-        """
-        Make the parts in a thread, since an image may have to be rendered: those of a plain
-        response all at once, those of a stream one by one.
-        """
+        # Make the parts in a thread, since an image may have to be rendered: those of a plain
+        # response all at once, those of a stream one by one.
         if not self._answer.streams:
             for known in await anyio.to_thread.run_sync(list, self._answer.parts):
                 yield known
