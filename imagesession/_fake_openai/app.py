@@ -30,8 +30,7 @@ from imagesession._fake_openai.faults import Ending, Fault, asks_for_picture, is
 from imagesession._fake_openai.files_endpoint import FilesEndpoint, read_form
 from imagesession._fake_openai.history import HistoryResolver
 from imagesession._fake_openai.http import FakeRequest, FakeResponse, dump
-from imagesession._fake_openai.images_endpoint import ImagesEndpoint
-from imagesession._fake_openai.images_request import streams
+from imagesession._fake_openai.images_endpoint import ImagesEndpoint, streams
 from imagesession._fake_openai.memory import Memory, stored_for
 from imagesession._fake_openai.models_endpoint import list_models
 from imagesession._fake_openai.provenance_endpoint import check_provenance

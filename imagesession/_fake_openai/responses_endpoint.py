@@ -34,7 +34,7 @@ from imagesession._fake_openai.http import (
 from imagesession._fake_openai.memory import ImageItem, Memory, StoredResponse, check_groups, new_id
 from imagesession._fake_openai.models_endpoint import reasons
 from imagesession._fake_openai.render_cache import RenderKey
-from imagesession._fake_openai.response_writer import ResponseWriter
+from imagesession._fake_openai.response_writer import EventPlayer, ResponseWriter
 from imagesession._fake_openai.responses_request import (
     EarlierImage,
     Message,
@@ -42,7 +42,6 @@ from imagesession._fake_openai.responses_request import (
     parse_request,
 )
 from imagesession._fake_openai.sketch import SketchState
-from imagesession._fake_openai.sse import EventPlayer
 from imagesession._fake_openai.tokens import ImageUsage, Usage, drawn_tokens, text_tokens
 
 _ONLY_DRAWS = (

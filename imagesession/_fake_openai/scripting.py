@@ -26,7 +26,7 @@ from imagesession._fake_openai.faults import (
     truncate_after,
 )
 from imagesession._fake_openai.http import FakeRequest, FakeResponse, Json
-from imagesession._fake_openai.images_request import streams
+from imagesession._fake_openai.images_endpoint import streams
 from imagesession._fake_openai.random_faults import FaultRates
 
 if TYPE_CHECKING:

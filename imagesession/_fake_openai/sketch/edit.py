@@ -9,10 +9,10 @@ import attrs
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
 from imagesession._fake_openai.sketch import encode, film, grounds, svg
-from imagesession._fake_openai.sketch.briefs import read_brief
 from imagesession._fake_openai.sketch.canvas import UNIT, Drawing, Pen
 from imagesession._fake_openai.sketch.colour import changes_of, rgb
 from imagesession._fake_openai.sketch.compose import captions, compose, notes
+from imagesession._fake_openai.sketch.framing import read_brief
 from imagesession._fake_openai.sketch.lexicon import RULES
 from imagesession._fake_openai.sketch.plan import Item, Plan, SketchState
 from imagesession._fake_openai.sketch.prompt import crc, parse_prompts, refine

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from imagesession._fake_openai.sketch.colour import FOREIGN, NAMES, Change, ChangeKind, named, rgb
-from imagesession._fake_openai.sketch.people import PERSON_WORDS, TRAITS
 from imagesession._fake_openai.sketch.symbols import TABLE
 from imagesession._fake_openai.sketch.words import SECTIONS
 
@@ -17,6 +16,11 @@ def _any(phrases: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w)(?:{parts})(?!\w)")
 
 
+# The parts and traits that a word for a person implies, and those that a word adds to a person.
+PERSON_WORDS, TRAITS = (
+    {word: look for key, look in SECTIONS[section].items() for word in key.split()}
+    for section in ("who", "traits")
+)
 _COLOURS = "|".join((*NAMES, *FOREIGN))
 RULES = {
     name: re.compile(text.replace("COLOURS", _COLOURS)) for name, text in SECTIONS["rules"].items()

@@ -8,12 +8,11 @@ import textwrap
 import attrs
 
 from imagesession._fake_openai.sketch import lexicon
-from imagesession._fake_openai.sketch.briefs import READ
 from imagesession._fake_openai.sketch.colour import Colour, hexed, named
 from imagesession._fake_openai.sketch.lettering import printable
-from imagesession._fake_openai.sketch.lexicon import RULES, WORDS
-from imagesession._fake_openai.sketch.people import PERSON_WORDS, TRAITS
+from imagesession._fake_openai.sketch.lexicon import PERSON_WORDS, RULES, TRAITS, WORDS
 from imagesession._fake_openai.sketch.plan import Item, Layout
+from imagesession._fake_openai.sketch.words import READ
 
 # The end of a phrase counts as a word: "without lettering: a cat" must not remove the cat.
 _WORD = re.compile(

@@ -4,7 +4,7 @@ Product images: one subject on a plain ground, seen from an angle, in a light.
 
 import attrs
 
-from imagesession._fake_openai.sketch import grounds, people, staging, symbols
+from imagesession._fake_openai.sketch import grounds, staging, symbols
 from imagesession._fake_openai.sketch.canvas import Linear, Mark, Pen, Stop
 from imagesession._fake_openai.sketch.colour import Colour, changes_of, luminance, rgb
 from imagesession._fake_openai.sketch.plan import Item, Plan
@@ -46,7 +46,7 @@ def product(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
 def _place_item(plan: Plan, item: Item, i: int, count: int, frame: tuple[float, float]) -> _Place:
     # Wide and tall subjects get the same visual size.
     w, h = frame
-    parts = people.person_of(item, plan).parts if item.name == "person" else frozenset[str]()
+    parts = staging.person_of(item, plan).parts if item.name == "person" else frozenset[str]()
     left, top, right, bottom = symbols.extent(item.name, parts)
     size = (70_000 if plan.angle == "top" else 62_000) / max(right - left, 92 - top) * plan.zoom
     if count > 1:

@@ -11,14 +11,14 @@ from typing import Literal
 import attrs
 
 from imagesession._fake_openai.sketch import framing
-from imagesession._fake_openai.sketch.briefs import READ, read_brief
 from imagesession._fake_openai.sketch.colour import Change, Colour, dark, luminance, rgb
+from imagesession._fake_openai.sketch.framing import read_brief
 from imagesession._fake_openai.sketch.lettering import printable
 from imagesession._fake_openai.sketch.lexicon import RULES, first_in, named_in, read_look
 from imagesession._fake_openai.sketch.naming import Found, find, keyword, label, letters
 from imagesession._fake_openai.sketch.plan import Item, Plan
 from imagesession._fake_openai.sketch.symbols import TABLE
-from imagesession._fake_openai.sketch.words import SECTIONS
+from imagesession._fake_openai.sketch.words import READ, SECTIONS
 
 _PALE = rgb("#fbfaf5")
 _SCENIC = frozenset({"sun", "moon", "cloud", "tree", "stars"})

@@ -6,10 +6,10 @@ import attrs
 from PIL import Image
 
 from imagesession._fake_openai.sketch import edit, encode, film, naming, svg
-from imagesession._fake_openai.sketch.briefs import read_brief
 from imagesession._fake_openai.sketch.caption import sentence
 from imagesession._fake_openai.sketch.compose import compose
 from imagesession._fake_openai.sketch.encode import Format
+from imagesession._fake_openai.sketch.framing import read_brief
 from imagesession._fake_openai.sketch.lexicon import RULES, first_in
 from imagesession._fake_openai.sketch.plan import Plan, SketchState
 from imagesession._fake_openai.sketch.prompt import parse_prompts, without_kept

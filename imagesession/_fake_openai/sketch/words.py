@@ -6,6 +6,7 @@ import tomllib
 from importlib import resources
 from typing import Any
 
+READ = 3000  # characters of a prompt that are read for words; all of it feeds the seed
 FOLDER = resources.files("imagesession._fake_openai.sketch") / "subjects"
 
 

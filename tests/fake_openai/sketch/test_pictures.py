@@ -15,8 +15,8 @@ from PIL import Image, ImageChops, ImageFilter, ImageStat
 from imagesession import presets
 from imagesession._fake_openai.sketch import SketchState, describe, refine, render, start
 from imagesession._fake_openai.sketch.colour import named
-from imagesession._fake_openai.sketch.people import person_of
 from imagesession._fake_openai.sketch.prompt import parse_prompts
+from imagesession._fake_openai.sketch.staging import person_of
 from imagesession._fake_openai.sketch.symbols import TABLE
 
 LAKE = "Sunset over a mountain lake"
