@@ -100,13 +100,6 @@ class FakeOpenAI(ScriptingMixin, RecordingMixin):
         super().__init__()
         self._rate_limit = RateLimit(self.clock)
         self._dialect = DIALECTS.get(self.dialect, Dialect)()
-        served = {
-            "responses": self.responses,
-            "conversations": self.responses,
-            "files": self.files,
-            "batches": self.batches,
-        }
-        self._disabled_endpoints = frozenset(name for name, on in served.items() if not on)
         self._recorded: deque[RecordedRequest] = deque(maxlen=_MAX_REQUESTS)
         self._lock = threading.Lock()
         self._connect()
@@ -115,7 +108,7 @@ class FakeOpenAI(ScriptingMixin, RecordingMixin):
         self._memory = Memory()
         self._files = FilesEndpoint(self.clock)
         pictures = RenderCache(self.sketcher or sketching)
-        writer = ResponseWriter(pictures)
+        writer = ResponseWriter(pictures, self)
         resolver = HistoryResolver(
             pictures=pictures,
             uploads=self._files.content,

@@ -58,19 +58,14 @@ class Azure(Dialect):
         path = call.path.removeprefix("/openai")
         old_door = path != call.path and not path.startswith("/v1/")
         path = path.removeprefix("/v1")
-        if old_door and "api-version" not in call.query:
+        path = re.sub(r"^/deployments/[^/]+(?=/.)", "", path)
+        missing = path.startswith(("/conversations", "/batches"))
+        if missing or (old_door and "api-version" not in call.query):
             return _raw_error(404, {"code": "404", "message": "Resource not found"})
-        deployment = re.fullmatch(r"/deployments/([^/]+)(/.+)", path)
-        if deployment is not None:
-            path = deployment[2]
-        if path.startswith(("/conversations", "/batches")):
-            return _raw_error(404, {"code": "404", "message": "Resource not found"})
-        call = attrs.evolve(call, path=path)
-        if path == "/responses" and image_tools(call.members):
-            model = call.headers.get("x-ms-oai-image-generation-deployment")
-            if model is None:
-                return _raw_error(400, {"code": "BadRequest", "message": "Bad request"})
-        return serve(call)
+        draws = path == "/responses" and image_tools(call.members)
+        if draws and "x-ms-oai-image-generation-deployment" not in call.headers:
+            return _raw_error(400, {"code": "BadRequest", "message": "Bad request"})
+        return serve(attrs.evolve(call, path=path))
 
 
 class LiteLLM(Dialect):

@@ -64,11 +64,11 @@ def _fields(pieces: list[bytes]) -> Iterator[Field]:
 
 @attrs.frozen(kw_only=True)
 class File:
-    id: str
+    id: str = attrs.field(factory=lambda: new_id("file-"))
     name: str
     purpose: str
     created: float
-    lifetime: int | None
+    lifetime: int | None = None
     content: bytes = attrs.field(repr=False)
 
     def is_alive(self, now: float) -> bool:
@@ -132,7 +132,6 @@ class FilesEndpoint:
                 raise RefusalError("missing_parameter", name)
         purpose = JsonNode(fields["purpose"].text, "purpose").choice(_PURPOSES)
         file = File(
-            id=new_id("file-"),
             name=fields["file"].filename or "upload",
             purpose=purpose,
             created=self._clock(),
@@ -158,14 +157,8 @@ class FilesEndpoint:
         self._bytes -= len(file.content) if file else 0
 
     def keep_output(self, name: str, content: bytes) -> str:
-        file = File(
-            id=new_id("file-"),
-            name=name,
-            purpose="batch_output",
-            created=self._clock(),
-            lifetime=None,
-            content=content,
-        )
+        now = self._clock()
+        file = File(name=name, purpose="batch_output", created=now, content=content)
         self._add(file)
         return file.id
 

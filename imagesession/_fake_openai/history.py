@@ -85,12 +85,10 @@ class HistoryResolver:
         if shown:
             picture = self._from_image(message.images[0].path, images[0])
         mask = self._mask(tool)
-        after = self._apply(tool, picture, message.text, images, mask, shown=shown)
-        return _make_plan(tool, before, picture, after, len(images) - shown)
+        return self._plan(tool, picture, message.text, images, mask, shown=shown, before=before)
 
     def draw(self, tool: ImageToolParams, prompt: str) -> SketchPlan:
-        after = self._apply(tool, None, prompt, (), None, shown=False)
-        return _make_plan(tool, None, None, after, 0)
+        return self._plan(tool, None, prompt, (), None, shown=False)
 
     def edit(
         self,
@@ -108,8 +106,7 @@ class HistoryResolver:
         shown = len(images) > references
         picture = self._from_image(images[0].param, encoded[0]) if shown else None
         tool = tool if shown else attrs.evolve(tool, action="generate")
-        after = self._apply(tool, picture, prompt, encoded, overlay, shown=shown)
-        return _make_plan(tool, None, picture, after, len(images) - shown)
+        return self._plan(tool, picture, prompt, encoded, overlay, shown=shown)
 
     def scripted(self, sketch_plan: SketchPlan, ending: Ending | None) -> SketchPlan:
         """
@@ -167,6 +164,30 @@ class HistoryResolver:
         if sketch is None:
             return self.pictures.sketcher.start(message.text, seed=self.seed)
         return self.pictures.sketcher.refine(sketch, message.text)
+
+    def _plan(
+        self,
+        tool: ImageToolParams,
+        picture: SketchState | None,
+        prompt: str,
+        images: tuple[bytes, ...],
+        overlay: Overlay | None,
+        *,
+        shown: bool,
+        before: SketchState | None = None,
+    ) -> SketchPlan:
+        after = self._apply(tool, picture, prompt, images, overlay, shown=shown)
+        if tool.encoding.format == "gif":
+            frames = tool.encoding.frames
+            after = attrs.evolve(after, size=frame_size(after.size, frames, tool.model.sizes))
+        edits = picture is not None and tool.action != "generate"
+        return SketchPlan(
+            before=picture or before,
+            after=after,
+            edits=edits,
+            insets=len(images) - shown,
+            base=picture.size if picture and edits else None,
+        )
 
     def _apply(
         self,
@@ -262,23 +283,3 @@ def _around_last_message(
         if isinstance(item, Message) and item.role == "user":
             return items[:index], item, items[index + 1 :]
     return items, Message(role="user", text="", images=()), ()
-
-
-def _make_plan(
-    tool: ImageToolParams,
-    before: SketchState | None,
-    picture: SketchState | None,
-    after: SketchState,
-    insets: int,
-) -> SketchPlan:
-    if tool.encoding.format == "gif":
-        frames = tool.encoding.frames
-        after = attrs.evolve(after, size=frame_size(after.size, frames, tool.model.sizes))
-    edits = picture is not None and tool.action != "generate"
-    return SketchPlan(
-        before=picture if picture is not None else before,
-        after=after,
-        edits=edits,
-        insets=insets,
-        base=picture.size if picture is not None and edits else None,
-    )

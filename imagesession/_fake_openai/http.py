@@ -162,14 +162,8 @@ def dump(value: Json) -> bytes:
     return b"".join((first, *(piece for pair in pairs for piece in pair)))
 
 
-def json_response(
-    value: Json, *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> FakeResponse:
-    return FakeResponse(
-        status=status,
-        headers={**JSON_HEADERS, **(headers or {})},
-        parts=iter((dump(value),)),
-    )
+def json_response(value: Json, *, status: int = 200) -> FakeResponse:
+    return FakeResponse(status=status, headers=JSON_HEADERS, parts=iter((dump(value),)))
 
 
 def list_response(items: list[Json], *, has_more: bool = False) -> FakeResponse:

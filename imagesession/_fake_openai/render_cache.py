@@ -73,9 +73,8 @@ class RenderKey:
 
 
 class RenderCache:
-    def __init__(self, sketcher: Sketcher, *, keep: int = _KEPT_CHARACTERS) -> None:
+    def __init__(self, sketcher: Sketcher) -> None:
         self.sketcher = sketcher
-        self._keep = keep
         self._entries: OrderedDict[RenderKey, bytes] = OrderedDict()
         self._characters = 0
         self._started: dict[RenderKey, Future[bytes]] = {}
@@ -118,6 +117,6 @@ class RenderCache:
             del self._started[key]
             self._entries[key] = text
             self._characters += len(text)
-            while self._characters > self._keep and len(self._entries) > 1:
+            while self._characters > _KEPT_CHARACTERS and len(self._entries) > 1:
                 _, dropped = self._entries.popitem(last=False)
                 self._characters -= len(dropped)

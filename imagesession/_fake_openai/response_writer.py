@@ -15,17 +15,27 @@ import pybase64
 
 from imagesession._fake_openai.errors import blocked
 from imagesession._fake_openai.faults import Blocked, Broken, Refused, Scripted
-from imagesession._fake_openai.http import Delay, Json, Part, dump
+from imagesession._fake_openai.http import Delay, Json, Part, Settings, dump
 from imagesession._fake_openai.memory import ImageItem, StoredResponse
 from imagesession._fake_openai.render_cache import RenderCache, RenderKey
 from imagesession._fake_openai.tokens import text_tokens
 
 _ENCRYPTED = "b2ZmbGluZSBwcm92aWRlcjogbm8gcmVhc29uaW5nIHRvIGhpZGU="
+# The shares of the latency after which reasoning and drawing end; the message comes last.
+_THOUGHT, _DRAWN = 0.1, 0.9
+
+
+@attrs.frozen
+class TimedEvent:
+    share: float
+    type: str
+    make: Callable[[], Json]
 
 
 @attrs.frozen
 class ResponseWriter:
     pictures: RenderCache
+    settings: Settings
 
     def response(self, record: StoredResponse, status: str, *, results: bool = True) -> Json:
         done = status == "completed"
@@ -139,44 +149,26 @@ class ResponseWriter:
         text = record.message_text if script is None else script
         return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
 
-
-# The shares of the latency after which reasoning and drawing end; the message comes last.
-_THOUGHT, _DRAWN = 0.1, 0.9
-
-
-@attrs.frozen
-class TimedEvent:
-    share: float
-    type: str
-    make: Callable[[], Json]
-
-
-@attrs.frozen(kw_only=True)
-class EventPlayer:
-    writer: ResponseWriter
-    clock: Callable[[], float]
-    poor_end: bool
-
     def play(self, record: StoredResponse, *, after: int = -1) -> Iterator[Part]:
-        elapsed = self.clock() - record.created
-        for number, event in enumerate(self.events(record)):
+        elapsed = self.settings.clock() - record.created
+        for number, event in enumerate(self._events(record)):
             if number <= after:
                 continue
             due = record.latency * event.share
             if due > elapsed:
                 yield Delay(due - elapsed)
             # With a clock that stands still, the same time must not be waited for twice.
-            elapsed = max(elapsed, due, self.clock() - record.created)
+            elapsed = max(elapsed, due, self.settings.clock() - record.created)
             if record.cancelled:
                 return
             yield encode({"type": event.type, "sequence_number": number, **event.make()})
 
-    def events(self, record: StoredResponse) -> Iterator[TimedEvent]:
+    def _events(self, record: StoredResponse) -> Iterator[TimedEvent]:
         yield from self._first_events(record)
         index = 0
         for item_id, write, end in (
-            (record.compaction_id, self.writer.compaction, 0.0),
-            (record.reasoning_id, self.writer.reasoning, _THOUGHT),
+            (record.compaction_id, self.compaction, 0.0),
+            (record.reasoning_id, self.reasoning, _THOUGHT),
         ):
             if item_id:
                 make = functools.partial(write, record)
@@ -184,11 +176,11 @@ class EventPlayer:
                 yield _item_event(end, "done", index, make)
                 index += 1
         for number, drawing in enumerate(record.drawings):
-            yield from self._image(record, drawing, index, number)
+            yield from self._image_events(record, drawing, index, number)
             index += 1
-        outcome = self.writer.outcome(record)
+        outcome = self.outcome(record)
         if outcome == "completed":
-            yield from self._message(record, index)
+            yield from self._message_events(record, index)
         yield self._response_event(record, 1.0, f"response.{outcome}", outcome)
 
     def _first_events(self, record: StoredResponse) -> Iterator[TimedEvent]:
@@ -201,12 +193,14 @@ class EventPlayer:
     def _response_event(
         self, record: StoredResponse, share: float, type: str, status: str
     ) -> TimedEvent:
+        results = not self.settings.poor_terminal_event
+
         def make() -> Json:
-            return {"response": self.writer.response(record, status, results=not self.poor_end)}
+            return {"response": self.response(record, status, results=results)}
 
         return TimedEvent(share, type, make)
 
-    def _image(
+    def _image_events(
         self, record: StoredResponse, drawing: ImageItem, index: int, number: int
     ) -> Iterator[TimedEvent]:
         width = (_DRAWN - _THOUGHT) / len(record.drawings)
@@ -229,21 +223,21 @@ class EventPlayer:
                     functools.partial(self._partial, drawing, position, step, portion),
                 )
             yield TimedEvent(start + width, f"{call}.completed", lambda: position)
-        make_item = functools.partial(self.writer.image, record, drawing)
+        make_item = functools.partial(self.image, record, drawing)
         yield _item_event(start + width, "done", index, make_item)
 
     def _partial(self, drawing: ImageItem, position: Json, step: int, portion: float) -> Json:
-        picture = self.writer.base64(drawing, portion)
-        facts = self.writer.facts(drawing)
+        picture = self.base64(drawing, portion)
+        facts = self.facts(drawing)
         return {**position, "partial_image_index": step, "partial_image_b64": picture, **facts}
 
-    def _message(self, record: StoredResponse, index: int) -> Iterator[TimedEvent]:
-        part = self.writer.part(record)
+    def _message_events(self, record: StoredResponse, index: int) -> Iterator[TimedEvent]:
+        part = self.part(record)
         key = "refusal" if isinstance(record.ending, Refused) else "text"
         kind = "response.refusal" if key == "refusal" else "response.output_text"
         position: Json = {"item_id": record.message_id, "output_index": index, "content_index": 0}
         extra: Json = {} if key == "refusal" else {"logprobs": []}
-        make_item = functools.partial(self.writer.message, record)
+        make_item = functools.partial(self.message, record)
         started: Json = {"status": "in_progress", "content": []}
         words = re.findall(r"\s*\S+", part[key])
         yield _item_event(_DRAWN, "added", index, lambda: make_item() | started)

@@ -34,7 +34,7 @@ from imagesession._fake_openai.http import (
 from imagesession._fake_openai.memory import ImageItem, Memory, StoredResponse, check_groups, new_id
 from imagesession._fake_openai.models_endpoint import reasons
 from imagesession._fake_openai.render_cache import RenderKey
-from imagesession._fake_openai.response_writer import EventPlayer, ResponseWriter
+from imagesession._fake_openai.response_writer import ResponseWriter
 from imagesession._fake_openai.responses_request import (
     EarlierImage,
     Message,
@@ -95,9 +95,7 @@ class ResponsesEndpoint:
         def deliver() -> None:
             record.delivered = True
 
-        poor_end = self.settings.poor_terminal_event
-        player = EventPlayer(writer=self.writer, clock=self.settings.clock, poor_end=poor_end)
-        yield from _call_before_end(player.play(record, after=after), deliver)
+        yield from _call_before_end(self.writer.play(record, after=after), deliver)
 
     def _store(self, record: StoredResponse) -> None:
         if not record.request.store:

@@ -271,18 +271,13 @@ def _read_sent(node: JsonNode) -> Iterator[SentItem]:
         return
     for item in content:
         kind = item.get_text("type") or "message"
-        reasoning = kind == "reasoning"
+        reasoning, field = kind == "reasoning", _CONTENT_FIELDS.get(kind)
         yield SentItem(
             id=item.require("id").text() if reasoning else item.get_text("id"),
             reasoning=reasoning,
             output=_is_output(item, kind),
-            has_content=_has_content(item, kind),
+            has_content=kind != "item_reference" and (field is None or item.get(field) is not None),
         )
-
-
-def _has_content(item: JsonNode, kind: str) -> bool:
-    content = _CONTENT_FIELDS.get(kind)
-    return kind != "item_reference" and (content is None or item.get(content) is not None)
 
 
 def _is_output(item: JsonNode, kind: str) -> bool:

@@ -61,7 +61,9 @@ class ScriptingMixin:
     """
 
     clock: Callable[[], float]
-    _disabled_endpoints: frozenset[str]
+    responses: bool
+    files: bool
+    batches: bool
 
     def __init__(self) -> None:
         self._faults = Faults()
@@ -71,7 +73,9 @@ class ScriptingMixin:
         """
         Tell whether this provider has the endpoint of a request.
         """
-        return call.path.split("/")[1] not in self._disabled_endpoints
+        switches = {"conversations": self.responses, "responses": self.responses}
+        switches |= {"files": self.files, "batches": self.batches}
+        return switches.get(call.path.split("/")[1], True)
 
     def respond_next(
         self,

@@ -123,12 +123,13 @@ def test_resuming_renders_only_the_rest(talk: "Talk", sketcher: CountingSketcher
     assert sketcher.shares == [1.0]
 
 
-def test_cache_is_limited(sketcher: CountingSketcher) -> None:
+def test_cache_is_limited(sketcher: CountingSketcher, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     The cache is limited: the least recently used image is rendered again.
     """
     keys = [RenderKey(sketch=sketching.start(word, size=(832, 832))) for word in ("a", "b")]
-    pictures = RenderCache(sketcher, keep=1)
+    monkeypatch.setattr("imagesession._fake_openai.render_cache._KEPT_CHARACTERS", 1)
+    pictures = RenderCache(sketcher)
     for key in (keys[0], keys[0], keys[1], keys[0]):
         pictures.base64(key)
 
