@@ -4,12 +4,10 @@ Structured output: a few simple measures of an image, in the only schema that is
 Formats: https://platform.openai.com/docs/guides/structured-outputs
 """
 
-import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import attrs
 from PIL import ImageStat
 
 from imagesession._fake_openai.json_reader import JsonNode
@@ -76,14 +74,3 @@ def _found(light: float, contrast: float, empty: float) -> Iterator[tuple[str, s
         yield f"Low contrast, deviation {contrast:.0f} of 255", severity, "Increase the contrast."
     if empty > _EMPTY:
         yield f"Empty border, {empty:.0%} of the area", "low", "Crop away the empty margins."
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class LazyAnalysis:
-    """Measure the image that `load` returns once, when the text is first read."""
-
-    load: Callable[[], bytes | None] = attrs.field(repr=False)
-
-    @functools.cached_property
-    def text(self) -> str:
-        return analysis_json(self.load())

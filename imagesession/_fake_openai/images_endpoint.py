@@ -34,8 +34,6 @@ from imagesession._fake_openai.models_endpoint import SVG_AUTHOR
 from imagesession._fake_openai.response_writer import ResponseWriter, encode
 from imagesession._fake_openai.tokens import ImageUsage, drawn_tokens, text_tokens
 
-Kind: TypeAlias = Literal["generations", "edits"]
-
 _KNOWN = words(
     """background complexity frame_count frame_duration_ms model moderation n output_compression
     output_format partial_images prompt quality safety_identifier size stream svg user"""
@@ -51,7 +49,7 @@ _MARKUP_MODELS = ("gpt-image-2.5", "gpt-image-2.6")
 
 @attrs.frozen(kw_only=True)
 class ImagesRequest:
-    kind: Kind
+    kind: str  # generations or edits
     tool: ImageToolParams
     prompt: str
     count: int  # how many images to make
@@ -65,7 +63,7 @@ class ImagesRequest:
 _Parsed: TypeAlias = tuple[JsonNode, tuple[InputImage, ...], tuple[Overlay, ...]]
 
 
-def parse_request(call: FakeRequest, kind: Kind, uploads: Uploads) -> ImagesRequest:
+def parse_request(call: FakeRequest, kind: str, uploads: Uploads) -> ImagesRequest:
     node, images, overlays = _read(call, kind, uploads)
     prompt = _prompt(node)
     node.require("model")
@@ -94,7 +92,7 @@ def streams(call: FakeRequest) -> bool:
     return False
 
 
-def _read(call: FakeRequest, kind: Kind, uploads: Uploads) -> _Parsed:
+def _read(call: FakeRequest, kind: str, uploads: Uploads) -> _Parsed:
     if kind == "edits" and call.is_form:
         return _from_form(read_form(call))
     node = parse(call)
@@ -240,14 +238,12 @@ class ImagesEndpoint:
 
     def answer(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
         match (call.method, *call.path.split("/")[2:]):
-            case ("POST", "generations"):
-                return self._create(call, "generations", ending)
-            case ("POST", "edits"):
-                return self._create(call, "edits", ending)
+            case ("POST", "generations" | "edits" as kind):
+                return self._create(call, kind, ending)
             case _:
                 raise RefusalError("no_such_url", method=call.method, path=call.path)
 
-    def _create(self, call: FakeRequest, kind: Kind, ending: Ending | None) -> FakeResponse:
+    def _create(self, call: FakeRequest, kind: str, ending: Ending | None) -> FakeResponse:
         request = parse_request(call, kind, self.resolver.uploads)
         if isinstance(ending, Blocked):
             raise blocked(ending.stage, ending.categories, new_id("req_"))

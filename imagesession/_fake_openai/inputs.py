@@ -58,10 +58,8 @@ def _from_url(node: JsonNode) -> bytes:
 
 
 @attrs.frozen(kw_only=True)
-class Overlay:
+class Overlay(InputImage):
     kind: Literal["mask", "markup"]
-    data: bytes = attrs.field(repr=False)
-    param: str
 
     def mask_for(self, base: bytes) -> bytes:
         with (

@@ -9,11 +9,10 @@ import contextvars
 import threading
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 import attrs
 
-from imagesession._fake_openai.analysis import LazyAnalysis
 from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.faults import Ending, Scripted
 from imagesession._fake_openai.http import Json
@@ -77,7 +76,7 @@ class StoredResponse:
     reasoning_id: str | None
     message_id: str
     text: str  # the text of the message, unless there is an analysis
-    analysis: LazyAnalysis | None  # the findings about an image, if the request asks for them
+    analysis: Callable[[], str] | None  # the findings about an image, if the request asks for them
     ending: Ending | None
     sketch: SketchState | None  # the state that a following response continues
     usage: Usage
@@ -97,13 +96,13 @@ class StoredResponse:
 
     @property
     def message_text(self) -> str:
-        return self.text if self.analysis is None else self.analysis.text
+        return self.text if self.analysis is None else self.analysis()
 
     @property
     def billed(self) -> Usage:
         if self.analysis is None:
             return self.usage
-        return attrs.evolve(self.usage, output=self.usage.output + text_tokens(self.analysis.text))
+        return attrs.evolve(self.usage, output=self.usage.output + text_tokens(self.analysis()))
 
     @property
     def context_tokens(self) -> int:

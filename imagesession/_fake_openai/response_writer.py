@@ -149,7 +149,9 @@ class ResponseWriter:
         text = record.message_text if script is None else script
         return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
 
-    def play(self, record: StoredResponse, *, after: int = -1) -> Iterator[Part]:
+    def play(
+        self, record: StoredResponse, finish: Callable[[], None], *, after: int
+    ) -> Iterator[Part]:
         elapsed = self.settings.clock() - record.created
         for number, event in enumerate(self._events(record)):
             if number <= after:
@@ -161,7 +163,11 @@ class ResponseWriter:
             elapsed = max(elapsed, due, self.settings.clock() - record.created)
             if record.cancelled:
                 return
-            yield encode({"type": event.type, "sequence_number": number, **event.make()})
+            data = encode({"type": event.type, "sequence_number": number, **event.make()})
+            if event.type == f"response.{self.outcome(record)}":
+                # Before the last event is sent: a client that has received it stops reading.
+                finish()
+            yield data
 
     def _events(self, record: StoredResponse) -> Iterator[TimedEvent]:
         yield from self._first_events(record)

@@ -4,11 +4,12 @@ The Responses endpoints: create, retrieve, resume, cancel, delete, list input it
 Reference: https://platform.openai.com/docs/api-reference/responses
 """
 
+import functools
 from collections.abc import Callable, Iterator
 
 import attrs
 
-from imagesession._fake_openai.analysis import LazyAnalysis
+from imagesession._fake_openai.analysis import analysis_json
 from imagesession._fake_openai.conversations_endpoint import ConversationsEndpoint
 from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.faults import Blocked, Broken, Ending, Refused
@@ -48,8 +49,6 @@ _ONLY_DRAWS = (
     "This is imagesession's offline provider. It only draws: give it the image_generation tool. "
     "Or ask for findings about a picture as structured output."
 )
-# How the last event of a stream begins.
-_CLOSING = tuple(f"event: response.{end}".encode() for end in ("completed", "failed", "incomplete"))
 
 
 @attrs.frozen(kw_only=True)
@@ -79,23 +78,26 @@ class ResponsesEndpoint:
     def _create(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
         request = parse_request(call)
         record = self._plan(request, ending)
-        if request.background:
-            self._store(record)
-            if request.stream:
-                return FakeResponse(headers=EVENT_HEADERS, parts=self._stream(record))
-            return json_response(self.writer.response(record, "queued"))
-        if request.stream:
+        if request.stream and not request.background:
             # It ends with its connection, and is stored once its last event is due.
-            parts = _call_before_end(self._stream(record), lambda: self._store(record))
-            return FakeResponse(headers=EVENT_HEADERS, parts=parts)
+            return self._stream(record, lambda: self._store(record))
         self._store(record)
+        if request.stream:
+            return self._stream(record)
+        if request.background:
+            return json_response(self.writer.response(record, "queued"))
         return FakeResponse(headers=JSON_HEADERS, parts=self._body(record))
 
-    def _stream(self, record: StoredResponse, *, after: int = -1) -> Iterator[Part]:
-        def deliver() -> None:
+    def _stream(
+        self, record: StoredResponse, store: Callable[[], None] | None = None, *, after: int = -1
+    ) -> FakeResponse:
+        def finish() -> None:
             record.delivered = True
+            if store is not None:
+                store()
 
-        yield from _call_before_end(self.writer.play(record, after=after), deliver)
+        parts = self.writer.play(record, finish, after=after)
+        return FakeResponse(headers=EVENT_HEADERS, parts=parts)
 
     def _store(self, record: StoredResponse) -> None:
         if not record.request.store:
@@ -131,7 +133,7 @@ class ResponsesEndpoint:
             number = int(after)
         except ValueError:
             raise RefusalError("bad_starting_after", after=after) from None
-        return FakeResponse(headers=EVENT_HEADERS, parts=self._stream(record, after=number))
+        return self._stream(record, after=number)
 
     def _cancel(self, response_id: str) -> FakeResponse:
         record = self.memory.find(response_id)
@@ -184,13 +186,15 @@ class ResponsesEndpoint:
             weight=_weight(sketch, before),
         )
 
-    def _analysis(self, inspected: InspectedImage | None) -> LazyAnalysis:
-        def load() -> bytes | None:
+    def _analysis(self, inspected: InspectedImage | None) -> Callable[[], str]:
+        @functools.cache
+        def text() -> str:
             if inspected is None or inspected.data is not None:
-                return inspected.data if inspected else None
-            return self.writer.pictures.data(RenderKey(sketch=inspected.sketch))
+                return analysis_json(inspected.data if inspected else None)
+            key = RenderKey(sketch=inspected.sketch)
+            return analysis_json(self.writer.pictures.data(key))
 
-        return LazyAnalysis(load=load)
+        return text
 
     def _previous(self, request: ResponsesRequest) -> StoredResponse | None:
         if request.conversation is not None:
@@ -198,14 +202,6 @@ class ResponsesEndpoint:
         if request.previous is None:
             return None
         return self.memory.find(request.previous, missing="no_previous_response")
-
-
-def _call_before_end(parts: Iterator[Part], do: Callable[[], None]) -> Iterator[Part]:
-    # Run a function before the last event is sent: a client that has received it stops reading.
-    for part in parts:
-        if isinstance(part, bytes) and part.startswith(_CLOSING):
-            do()
-        yield part
 
 
 def _sketch_after(
@@ -234,12 +230,10 @@ def _limit_usage(request: ResponsesRequest, usage: Usage, context_tokens: int | 
 
 
 def _usage(request: ResponsesRequest, previous: StoredResponse | None) -> Usage:
-    text_in = text_tokens(request.instructions) + sum(
-        text_tokens(item.text) for item in request.items if isinstance(item, Message)
-    )
-    image_count = sum(
-        len(item.images) for item in request.items if isinstance(item, Message)
-    ) + sum(isinstance(item, EarlierImage) for item in request.items)
+    messages = [item for item in request.items if isinstance(item, Message)]
+    text_in = sum(map(text_tokens, (request.instructions, *(item.text for item in messages))))
+    earlier = len(request.items) - len(messages)
+    image_count = earlier + sum(len(item.images) for item in messages)
     # Each turn bills all earlier ones again.
     cached = previous.context_tokens if previous else 0
     overhead = (1800 if reasons(request.model) else 650) if request.tool else 8
@@ -274,15 +268,9 @@ def _list_item(item: Message | EarlierImage) -> Json:
     kind = "output_text" if item.role == "assistant" else "input_text"
     content: list[Json] = [{"type": kind, "text": item.text}] if item.text else []
     for image in item.images:
-        file_id = image.get("file_id")
-        content.append(
-            {
-                "type": "input_image",
-                "detail": "auto",
-                "file_id": file_id.text() if file_id else None,
-                "image_url": None,
-            }
-        )
+        file_id = image.get_text("file_id")
+        shown = {"type": "input_image", "detail": "auto", "file_id": file_id, "image_url": None}
+        content.append(shown)
     return {
         "id": new_id("msg_"),
         "type": "message",

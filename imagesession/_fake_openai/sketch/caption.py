@@ -5,21 +5,18 @@ Captions: a description of the image in one sentence.
 import math
 
 from imagesession._fake_openai.sketch.colour import NAMES, Change, Colour, rgb
-from imagesession._fake_openai.sketch.plan import Item, Plan
+from imagesession._fake_openai.sketch.plan import Item, Plan, SketchState
 from imagesession._fake_openai.sketch.words import SECTIONS
 
 _SAID = SECTIONS["said"]
 _PLURAL = frozenset({"stars", "headphones", "earbuds", "glasses", "berries"})
 
 
-def sentence(
-    plan: Plan, prompts: tuple[str, ...], size: tuple[int, int], *, based: bool, masked: bool,
-    transparent: bool,
-) -> str:  # fmt: skip
+def sentence(plan: Plan, state: SketchState) -> str:
     parts = [_what(plan)]
-    if based:
-        request = " ".join(prompts[-1].split())[:160] if prompts else "nothing"
-        where = "inside the mask" if masked else "as a whole"
+    if state.base is not None:
+        request = " ".join(state.prompts[-1].split())[:160] if state.prompts else "nothing"
+        where = "as a whole" if state.mask is None else "inside the mask"
         parts = [f'The given picture, changed {where} to follow "{request}"']
     else:
         words = (*([] if plan.poster else [plan.lettering or plan.label]), *plan.captions)
@@ -27,10 +24,10 @@ def sentence(
         parts += [f"lettered {lettering}"] if lettering else []
         parts += [_change(change) for change in plan.changes[-3:]]
         parts += [f"{_colour(plan.accent)} accents"] if plan.accent else []
-        parts += ["no background"] if transparent else []
+        parts += ["no background"] if state.transparent else []
     unknown = _join([f'"{text}"' for text in (*plan.unknown, *plan.idle[-3:])])
     said = f" (offline sketch: did not understand {unknown})" if unknown else ""
-    return ", ".join([*parts, f"{size[0]}x{size[1]}"]) + "." + said
+    return ", ".join([*parts, f"{state.size[0]}x{state.size[1]}"]) + "." + said
 
 
 def _what(plan: Plan) -> str:

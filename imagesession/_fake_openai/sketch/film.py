@@ -45,7 +45,6 @@ def recolour(image: Image.Image, changes: tuple[Change, ...]) -> Image.Image:
 def apply_to_colours(
     image: Image.Image, change: Callable[[Image.Image], Image.Image]
 ) -> Image.Image:
-    """Change an image's colours; its alpha, if it has one, stays."""
     if image.mode != "RGBA":
         return change(image)
     out = change(image.convert("RGB")).convert("RGBA")

@@ -33,6 +33,10 @@ _VARIATION = re.compile(
 )
 
 
+def lowercase(prompt: str) -> str:
+    return prompt[:READ].lower().replace("\ufe0f", "")
+
+
 @attrs.frozen(kw_only=True)
 class Brief:
     text: str  # the user's words, without the sentences of presets and takes
@@ -46,7 +50,7 @@ class Brief:
     @property
     def words(self) -> str:
         """The user's words in small letters, as far as they are read."""
-        return self.text[:READ].lower().replace("\ufe0f", "")
+        return lowercase(self.text)
 
     @property
     def clear(self) -> bool:

@@ -38,7 +38,6 @@ def ellipse(cx: float, cy: float, rx: float, ry: float) -> Contour:
 
 
 def rectangle(x: float, y: float, w: float, h: float, radius: float = 0) -> Contour:
-    """Outline a rectangle, with rounded corners if a radius is given."""
     if radius <= 0:
         return ((x, y), (x + w, y), (x + w, y + h), (x, y + h))
     r = min(radius, w / 2, h / 2)

@@ -12,7 +12,7 @@ import attrs
 
 from imagesession._fake_openai.sketch import framing
 from imagesession._fake_openai.sketch.colour import Change, Colour, dark, luminance, rgb
-from imagesession._fake_openai.sketch.framing import read_brief
+from imagesession._fake_openai.sketch.framing import lowercase, read_brief
 from imagesession._fake_openai.sketch.lettering import printable
 from imagesession._fake_openai.sketch.lexicon import RULES, first_in, named_in, read_look
 from imagesession._fake_openai.sketch.naming import Found, find, keyword, label, letters
@@ -49,10 +49,6 @@ def without_kept(prompt: str) -> str:
     return RULES["kept"].sub(kept, RULES["finding"].sub("- ", prompt))
 
 
-def _lowercase(prompt: str) -> str:
-    return prompt[:READ].lower().replace("\ufe0f", "")
-
-
 def _plan_prompt(prompt: str, seed: int) -> Plan:
     parsed = read_brief(prompt)
     key = f"{parsed.kind} {parsed.text}" if parsed.kind else parsed.text
@@ -70,9 +66,9 @@ def _remove_lettering(prompt: str, layout: str | None) -> str:
 
 
 def _plan_words(prompt: str, seed: int) -> Plan:
-    layout = first_in("layouts", _lowercase(prompt))
+    layout = first_in("layouts", lowercase(prompt))
     lettering = letters(prompt, layout)
-    text = _lowercase(_remove_lettering(prompt, layout))
+    text = lowercase(_remove_lettering(prompt, layout))
     found = find(text)
     items = found.items
     if not items and lettering and layout:
@@ -141,7 +137,7 @@ def refine(before: Plan, prompt: str) -> Plan:
         return framing.change_frame(before, _plan_prompt(prompt, 0))
     prompt = without_kept(parsed.text)
     words = letters(prompt, None)
-    text = _lowercase(_remove_lettering(prompt, None))
+    text = lowercase(_remove_lettering(prompt, None))
     found = find(text)
     after = _update_subjects(before, found, text)
     after = _update_layout(after, text)

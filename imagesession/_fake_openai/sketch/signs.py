@@ -188,7 +188,6 @@ def colours(plan: Plan) -> tuple[Colour, Colour, Colour, Colour]:
 
 
 def poster(plan: Plan, pen: Pen, w: float, h: float) -> None:
-    """Draw a composition that depends on the words, and letter the words below it."""
     base = plan.ground or (NIGHT if is_dark(plan) else light(colours(plan)[0], 0.84))
     inks = zip(("base", "main", "second", "accent", "ink"), (base, *colours(plan)), strict=True)
     pieces = symbols.variants("posters")
@@ -218,7 +217,6 @@ def _set(plan: Plan, pen: Pen, w: float, h: float, ink: Colour) -> None:
 
 
 def backdrop(plan: Plan, pen: Pen, w: float, h: float, *, calm: bool = False) -> None:
-    """Draw a ground for a sign: circles around the middle, or nothing if it is to be calm."""
     a = colours(plan)[0]
     base = plan.ground or (light(plan.scheme.ground, 0.2) if calm else light(a, 0.78))
     pen.rect(0, 0, w, h, Linear((0, 0), (w, h), fade(light(base, 0.3), base)))

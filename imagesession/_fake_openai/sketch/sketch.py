@@ -109,8 +109,7 @@ def render(
 
 
 def describe(state: SketchState) -> str:
-    return sentence(_plan(state), state.prompts, state.size, based=state.base is not None,
-                    masked=state.mask is not None, transparent=state.transparent)  # fmt: skip
+    return sentence(_plan(state), state)
 
 
 def _plan(state: SketchState) -> Plan:

@@ -104,7 +104,6 @@ def ground_of(plan: Plan) -> Colour:
 
 
 def tone_of(item: Item, plan: Plan, ground: Colour | None = None) -> Palette:
-    """Choose the colours of a subject: the prompt's, else its own."""
     subject = TABLE[item.name]
     first = bool(plan.items) and item.name == plan.items[0].name
     main = item.colour or (plan.colours[0] if plan.colours and first else subject.colour)
