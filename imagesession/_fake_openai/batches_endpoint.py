@@ -61,9 +61,8 @@ class Line:
         # an image.
         head = {"id": new_id("batch_req_"), "custom_id": self.custom_id}
         response = {"status_code": status, "request_id": request_id, "body": None}
-        before, after = dump({**head, "response": response, "error": None}).rsplit(
-            b'"body":null', 1
-        )
+        line = dump({**head, "response": response, "error": None})
+        before, after = line.rsplit(b'"body":null', 1)
         return b"".join((before, b'"body":', body, after))
 
     def error_line(self, name: str) -> bytes:

@@ -119,9 +119,8 @@ class Faults:
     def _take(self, call: FakeRequest, *, streaming: bool, connection: bool = True) -> Fault | None:
         with self._lock:
             for index, fault in enumerate(self._waiting):
-                if fault.fits(call, streaming=streaming) and (
-                    connection or fault.transform is None
-                ):
+                fits = fault.fits(call, streaming=streaming)
+                if fits and (connection or fault.transform is None):
                     return self._waiting.pop(index)
         return None
 

@@ -155,25 +155,18 @@ def _check_fidelity(node: JsonNode, model: ModelInfo) -> None:
 
 def _check_format(node: JsonNode, tool: ImageToolParams) -> None:
     kind, frames = tool.encoding.format, tool.encoding.frames
-    still, sizes = kind != "gif", tool.model.sizes
+    still, pixels = kind != "gif", _sheet(tool.size or (0, 0), frames)
+    squeezed = tool.encoding.compression != _FULL
     for key, error, wrong in (
         ("output_format", "needs_newer_model", kind not in tool.model.formats),
         ("frame_count", "needs_gif", still and node.get("frame_count")),
         ("frame_duration_ms", "needs_gif", still and node.get("frame_duration_ms")),
         ("svg", "needs_svg", kind != "svg" and node.get("svg")),
         ("background", "opaque_format", kind == "jpeg" and tool.transparent),
-        (
-            "output_compression",
-            "lossless_format",
-            kind not in {"jpeg", "webp"} and tool.encoding.compression != _FULL,
-        ),
+        ("output_compression", "lossless_format", squeezed and kind not in {"jpeg", "webp"}),
         ("partial_images", "whole_format", kind in {"gif", "svg"} and tool.partial_images),
         ("input_image_mask", "masked_gif", not still and tool.mask),
-        (
-            "size",
-            "too_many_pixels",
-            not still and tool.size and _sheet(tool.size, frames) > sizes.max_pixels,
-        ),
+        ("size", "too_many_pixels", not still and pixels > tool.model.sizes.max_pixels),
     ):
         if wrong:
             raise RefusalError(error, node.at(key), key=key, format=kind.upper(), frames=frames)
