@@ -56,17 +56,6 @@ class SketchPlan:
 
 
 @attrs.frozen(kw_only=True)
-class InspectedImage:
-    """
-    The image that an analysis is about.
-    """
-
-    sketch: SketchState  # the state from which later turns continue
-    # The encoded image if the request carries it; None if it was drawn here.
-    data: bytes | None = attrs.field(repr=False)
-
-
-@attrs.frozen(kw_only=True)
 class HistoryResolver:
     pictures: RenderCache
     uploads: Uploads
@@ -127,16 +116,17 @@ class HistoryResolver:
 
     def inspect(
         self, request: ResponsesRequest, before: SketchState | None
-    ) -> InspectedImage | None:
+    ) -> tuple[SketchState | None, bytes | None]:
+        # The latest image that the request shows or continues, with its bytes if they were sent.
         for item in reversed(request.items):
             if isinstance(item, EarlierImage):
-                return InspectedImage(sketch=self._find(item), data=None)
+                return self._find(item), None
             if item.images:
                 data = self._images(item)[0]
                 is_svg = data.lstrip()[:4] == b"<svg"
                 sketch = self._from_image(item.images[0].path, data)
-                return InspectedImage(sketch=sketch, data=None if is_svg else data)
-        return None if before is None else InspectedImage(sketch=before, data=None)
+                return sketch, None if is_svg else data
+        return before, None
 
     def _replay(self, sketch: SketchState | None, items: Iterable[Item]) -> SketchState | None:
         for item in items:

@@ -13,12 +13,7 @@ from imagesession._fake_openai.analysis import analysis_json
 from imagesession._fake_openai.conversations_endpoint import ConversationsEndpoint
 from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.faults import Blocked, Broken, Ending, Refused
-from imagesession._fake_openai.history import (
-    HistoryResolver,
-    InspectedImage,
-    SketchPlan,
-    image_items,
-)
+from imagesession._fake_openai.history import HistoryResolver, SketchPlan, image_items
 from imagesession._fake_openai.http import (
     EVENT_HEADERS,
     JSON_HEADERS,
@@ -156,12 +151,14 @@ class ResponsesEndpoint:
         if request.tool:
             sketch_plan = self.resolver.resolve(request, request.tool, before)
             sketch_plan = self.resolver.scripted(sketch_plan, ending)
-        inspected = self.resolver.inspect(request, before) if request.findings else None
         drawings: tuple[ImageItem, ...] = ()
         if request.tool and sketch_plan and not isinstance(ending, Refused):
             count = max(1, self.settings.images_per_reply)
             drawings = tuple(image_items(sketch_plan, request.tool, count))
-        sketch = inspected.sketch if inspected else _sketch_after(sketch_plan, before, ending)
+        sketch, analysis = _sketch_after(sketch_plan, before, ending), None
+        if request.findings:
+            sketch, data = self.resolver.inspect(request, before)
+            analysis = self._analysis(sketch, data)
         return StoredResponse(
             id=new_id("resp_"),
             created=self.settings.clock(),
@@ -176,7 +173,7 @@ class ResponsesEndpoint:
             reasoning_id=new_id("rs_") if request.reasons else None,
             message_id=new_id("msg_"),
             text="" if sketch_plan else _ONLY_DRAWS,
-            analysis=self._analysis(inspected) if request.findings else None,
+            analysis=analysis,
             compaction_id=new_id("cmp_") if compacts else None,
             ending=ending,
             sketch=sketch,
@@ -186,13 +183,12 @@ class ResponsesEndpoint:
             weight=_weight(sketch, before),
         )
 
-    def _analysis(self, inspected: InspectedImage | None) -> Callable[[], str]:
+    def _analysis(self, sketch: SketchState | None, data: bytes | None) -> Callable[[], str]:
         @functools.cache
         def text() -> str:
-            if inspected is None or inspected.data is not None:
-                return analysis_json(inspected.data if inspected else None)
-            key = RenderKey(sketch=inspected.sketch)
-            return analysis_json(self.writer.pictures.data(key))
+            if sketch is None or data is not None:
+                return analysis_json(data)
+            return analysis_json(self.writer.pictures.data(RenderKey(sketch=sketch)))
 
         return text
 
