@@ -94,6 +94,7 @@ class ImagesServer(Dialect):
     forms: bool = True  # whether it takes forms
     refused: frozenset[str] = frozenset()  # the parameters that it rejects; it ignores others
     by_url: bool = False  # whether images come by URL, unless base64 is requested
+    image_format: str = "PNG"  # by Pillow's name
     # The size of an image if none is requested; None lets the sketcher choose.
     default_size: str | None = None
     _files: dict[str, bytes] = attrs.field(factory=dict[str, bytes], init=False)
@@ -171,13 +172,11 @@ class ImagesServer(Dialect):
         body = json.loads(b"".join(received))
         items: list[Json] = []
         for member in body["data"]:
-            image = Image.open(io.BytesIO(base64.b64decode(member["b64_json"])))
-            data = self.encode(image if size is None else resize(image, _pixels(size)))
+            drawn = Image.open(io.BytesIO(base64.b64decode(member["b64_json"])))
+            image = drawn if size is None else resize(drawn, _pixels(size))
+            data = _encoded(image, self.image_format)
             items.append(self.item(data, None if in_base64 else self._publish(call, data)))
         yield dump(self.reply(items, body["usage"]))
-
-    def encode(self, image: Image.Image) -> bytes:
-        return _encoded(image, "PNG")
 
     def _publish(self, call: FakeRequest, data: bytes) -> str:
         path = f"/generated-images/b64{secrets.token_hex(6)}.png"
@@ -193,6 +192,7 @@ class XAI(ImagesServer):
 
     forms: bool = False
     by_url: bool = True
+    image_format: str = "JPEG"
     refused: frozenset[str] = frozenset(
         {"size", "quality", "style", "background", "output_format", "output_compression", "mask"}
     )
@@ -204,9 +204,6 @@ class XAI(ImagesServer):
     def size_of(self, body: Json) -> str | None:
         ratio = body.get("aspect_ratio")
         return None if ratio is None else _size_of_ratio(ratio)
-
-    def encode(self, image: Image.Image) -> bytes:
-        return _encoded(image.convert("RGB"), "JPEG")
 
     def item(self, data: bytes, url: str | None) -> Json:
         return {**super().item(data, url), "mime_type": "image/jpeg"}
@@ -313,5 +310,6 @@ def _pixels(size: str) -> tuple[int, int]:
 
 def _encoded(image: Image.Image, kind: str) -> bytes:
     buffer = io.BytesIO()
+    image = image.convert("RGB") if kind == "JPEG" else image  # a JPEG has no alpha
     image.save(buffer, kind)
     return buffer.getvalue()

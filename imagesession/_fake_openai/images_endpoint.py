@@ -217,10 +217,6 @@ class ImagesJob:
     latency: float  # seconds
     ending: Ending | None
 
-    @property
-    def usage(self) -> ImageUsage:
-        return sum(map(self.usage_of, self.drawings), ImageUsage())
-
     def usage_of(self, drawing: ImageItem) -> ImageUsage:
         tool = self.request.tool
         return ImageUsage(
@@ -279,7 +275,7 @@ class ImagesEndpoint:
             "created": int(job.created),
             **self.writer.facts(first),
             "data": [{"b64_json": self.writer.base64(drawing)} for drawing in job.drawings],
-            "usage": job.usage.as_json(),
+            "usage": sum(map(job.usage_of, job.drawings), ImageUsage()).as_json(),
         }
         if first.tool.encoding.format == "svg":
             body["svg_usage"] = self.writer.svg_usage(first, SVG_AUTHOR)
