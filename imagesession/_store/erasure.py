@@ -31,18 +31,6 @@ from .view import StorePart, View
 
 
 class ErasureStore(StorePart):
-    """
-    The part of a library that erases.
-
-    Args:
-        view: The library, and who sees it.
-        sessions: Its sessions.
-        images: Its images.
-        batches: Its batches.
-        marks: Its marks.
-        uploads: Its uploads.
-    """
-
     def __init__(
         self,
         view: View,
@@ -77,9 +65,6 @@ class ErasureStore(StorePart):
                 yield read_turn(self.facts, key)
 
     def images_of(self, targets: Targets) -> Iterator[ImageRecord]:
-        """
-        Yield the recorded images that are targets.
-        """
         for owner, ids in targets.items():
             for turn in self.turns_of(owner, ids):
                 for image in turn.images:
@@ -87,9 +72,6 @@ class ErasureStore(StorePart):
                         yield image
 
     def find_copies(self, targets: Targets) -> Iterator[ProviderCopy]:
-        """
-        Yield what providers keep of something that is about to be erased, each copy once.
-        """
         yield from dict.fromkeys(
             copy for owner, ids in targets.items() for copy in self._find_copies(owner, ids)
         )
@@ -123,18 +105,12 @@ class ErasureStore(StorePart):
         )
 
     def _other_turns(self, session: str, gone: Collection[str]) -> Iterator[Turn]:
-        """
-        Yield a session's turns but for some.
-        """
         for key in self.facts.scan("turn", session):
             if key.id not in gone:
                 with contextlib.suppress(StorageError):
                     yield read_turn(self.facts, key)
 
     def erase(self, removal: Removal) -> None:
-        """
-        Put what may stay in place of the records of what is erased.
-        """
         for owner, ids in removal.targets.items():
             for turn in self.turns_of(owner, ids):
                 self._erase_turn(turn, ids, removal)
@@ -167,9 +143,6 @@ class ErasureStore(StorePart):
             self.blobs.annotate(image.file, self._images.metadata(erased, position))
 
     def _remainder(self, turn: Turn, ids: Collection[str], at: dt.datetime) -> Turn:
-        """
-        Return a turn without some of its images, or what stays of it if it is erased as a whole.
-        """
         if self._is_whole(turn, ids):
             return to_tombstone(turn, at)
         left = tuple(image for image in turn.images if image.id not in ids)

@@ -49,15 +49,6 @@ _MISSING = "missing"
 
 
 class SessionExport(StorePart):
-    """
-    The part of a library that exports and imports sessions.
-
-    Args:
-        view: The library, and who sees it.
-        sessions: Its sessions.
-        images: Its images.
-    """
-
     def __init__(self, view: View, sessions: SessionStore, images: ImageStore) -> None:
         super().__init__(view)
         self._sessions = sessions
@@ -65,14 +56,8 @@ class SessionExport(StorePart):
 
     def export_session(self, session_id: str, path: object) -> tuple[str, tuple[str, ...]]:
         """
-        Write a session with all its images into a new folder or zip.
-
-        Returns:
-            Its path, and the names of images whose files are missing in it.
-
-        Raises:
-            InvalidRequestError: The path is invalid, or the session is too large for a zip.
-            StorageIOError: The path exists, or cannot be written.
+        Write a session with all its images into a new folder or zip; return its path, and the names
+        of images whose files are missing in it.
         """
         target = resolve_path(path)
         record = attrs.evolve(self._sessions.find(session_id), owner=None)
@@ -104,12 +89,6 @@ class SessionExport(StorePart):
     def import_session(self, path: object) -> SessionRecord:
         """
         Import an exported session unchanged; it becomes visible once it is complete.
-
-        Raises:
-            InvalidRequestError: It is not an export, or this library has that session.
-            UnsupportedFormatVersionError: A newer imagesession wrote it.
-            CorruptRecordError: It is damaged, or was changed since it was written.
-            StorageIOError: The library cannot be written.
         """
         with open_archive_reader(resolve_path(path)) as archive:
             exported = export_format.read_export(archive)
@@ -190,18 +169,12 @@ class SessionExport(StorePart):
             )
 
     def _check_ids(self, turns: Sequence[Turn], session: str) -> None:
-        """
-        Refuse ids that another session or a standalone image of this library has.
-        """
         ids = [new for turn in turns for new in (turn.id, *(image.id for image in turn.images))]
         for used_id, owner in self.ports.index.sessions_of(ids).items():
             if owner != session:
                 raise _id_in_use(used_id)
 
     def _write_images(self, turn: Turn, exported: ExportedSession, written: list[str]) -> Turn:
-        """
-        Write a turn's images under free names in this library.
-        """
         existing = self._find_unfinished(turn)
         if existing is not None:
             return existing
@@ -226,9 +199,6 @@ class SessionExport(StorePart):
         """
         Return a turn that an interrupted import, or a session whose record was lost, left here
         with all its images; None if there is none.
-
-        Raises:
-            InvalidRequestError: Another turn has that id.
         """
         try:
             existing = read_turn(self.facts, turn_key(turn))
@@ -263,10 +233,6 @@ class SessionExport(StorePart):
 
 @attrs.frozen
 class _ExportWriter:
-    """
-    Writes files, and adds them to the manifest.
-    """
-
     blobs: Blobs
     add_file: AddFile
     manifest: Manifest
@@ -298,9 +264,6 @@ class _ExportWriter:
         self.add_file(export_format.MANIFEST, self.manifest.dump())
 
     def _write_image(self, image: ImageRecord, name: str) -> None:
-        """
-        Write an image's bytes unchanged; note in the manifest if they are missing or damaged.
-        """
         try:
             data = self.blobs.get(image.file)
         except FileNotFoundError:

@@ -28,13 +28,6 @@ from .view import ProcessState, View
 class LibraryStore:
     """
     Images and their records, as somebody sees them.
-
-    Args:
-        ports: What they are kept on.
-        view: Who sees them; everything by default.
-
-    Attributes:
-        state: What this process remembers of the library, and how it keeps images.
     """
 
     def __init__(self, ports: Ports, view: View | None = None) -> None:
@@ -86,28 +79,15 @@ class LibraryStore:
         return self._view.new_id(after)
 
     def sees(self, owner: str | None) -> bool:
-        """
-        Tell whether what belongs to an owner is there.
-        """
         return self._view.sees(owner)
 
     def seen_by(self, owner: str | None) -> LibraryStore:
-        """
-        Return this store as an owner sees it; None for everything.
-        """
         return self if owner == self.owner else LibraryStore(self.ports, self._view.seen_by(owner))
 
     def check_health(self, *, verify: bool, repair: bool = False) -> tuple[HealthCheck, ...]:
         """
-        Check the library.
-
-        Args:
-            verify: Whether to read every image and compare it with its record.
-            repair: Whether to bring records back before. Otherwise, records and images are not
-                changed.
-
-        Raises:
-            InvalidRequestError: The studio is an owner's, and the library is everybody's.
+        Check the library. Records and images are changed only to `repair`, which brings records
+        back before.
         """
         if self.owner is not None:
             raise InvalidRequestError(

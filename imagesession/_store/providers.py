@@ -25,10 +25,6 @@ _UNSUPPORTED_SECONDS = 86_400.0
 
 
 class ProviderStore(StorePart):
-    """
-    The part of a library that keeps the state of providers.
-    """
-
     def unsupported(self, provider: str) -> frozenset[Feature]:
         now, until = self.facts.now().timestamp(), self._unsupported_until(provider)
         return frozenset(
@@ -67,15 +63,8 @@ class ProviderStore(StorePart):
 
     def reserve_rate_slot(self, provider: str, interval: float, max_wait: float) -> float:
         """
-        Reserve the next time at which a request may be sent, evenly spaced among all processes.
-
-        Args:
-            provider: The provider's name.
-            interval: Seconds between requests.
-            max_wait: Seconds that the caller can wait; a later time is not reserved.
-
-        Returns:
-            Seconds to wait.
+        Reserve the next time at which a request may be sent, evenly spaced among all processes;
+        return the seconds until then. If they are more than `max_wait`, it is not reserved.
         """
         return self.rights.next_time(f"rate {provider}", interval, max_wait)
 

@@ -35,16 +35,6 @@ _PAGE = 500
 
 
 class RemovalStore(StorePart):
-    """
-    The part of a library that deletes, restores and erases.
-
-    Args:
-        view: The whole library.
-        erasure: Its part that erases.
-        images: Its images.
-        marks: Its marks.
-    """
-
     def __init__(
         self, view: View, erasure: ErasureStore, images: ImageStore, marks: MarkStore
     ) -> None:
@@ -55,20 +45,8 @@ class RemovalStore(StorePart):
 
     def begin(self, verb: Verb, targets: Targets, *, forgets_owner: bool = False) -> Removal:
         """
-        Record a removal durably and carry it out in the library, the whole of it or nothing.
-
-        Args:
-            verb: What is done.
-            targets: What it is done to.
-            forgets_owner: Whether what stays of erased turns does not say whose they were.
-
-        Returns:
-            The removal, with the provider's copies that are still to be erased.
-
-        Raises:
-            StorageIOError: The library cannot be written, or a file has the place of a restored
-                image.
-            InvalidRequestError: A request is under way in a session that is to be removed.
+        Record a removal durably and carry it out in the library, the whole of it or nothing; return
+        it with the provider's copies that are still to be erased.
         """
         return self._begin(
             Removal(
@@ -81,9 +59,6 @@ class RemovalStore(StorePart):
         )
 
     def drop_queues(self, owner: str) -> None:
-        """
-        Remove the queued requests of an owner.
-        """
         self.ports.drop_queues(owner)
 
     def _begin(self, begun: Removal) -> Removal:
@@ -104,10 +79,8 @@ class RemovalStore(StorePart):
 
     def finish_all(self) -> tuple[Removal, ...]:
         """
-        Finish the removals of programs that were stopped, whoever's they are.
-
-        Returns:
-            The erasures of which the provider still has copies.
+        Finish the removals of programs that were stopped, whoever's they are; return the erasures
+        of which the provider still has copies.
         """
         return tuple(self._finish_each())
 
@@ -138,9 +111,6 @@ class RemovalStore(StorePart):
         return remaining
 
     def check(self) -> HealthCheck:
-        """
-        Tell which removals are not finished.
-        """
         left: list[str] = []
         for key in self.facts.scan("removal"):
             with contextlib.suppress(StorageError, ValueError, TypeError):
@@ -182,9 +152,6 @@ class RemovalStore(StorePart):
             raise
 
     def _undo(self, removal: Removal) -> None:
-        """
-        Undo what `_start` did, as far as the library can be written.
-        """
         with contextlib.suppress(StorageError):
             if removal.verb != "restore":
                 for owner, ids in removal.targets.items():

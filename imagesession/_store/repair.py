@@ -52,13 +52,6 @@ class Described:
 
 
 def read_descriptions(blobs: Blobs, keys: Iterable[str]) -> Described:
-    """
-    Read the metadata beside images.
-
-    Args:
-        blobs: The images.
-        keys: The keys of those to read.
-    """
     beside: dict[object, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
     unknown: list[str] = []
     for key in keys:
@@ -90,15 +83,6 @@ def _position(item: tuple[str, Mapping[str, Any]]) -> int:
 
 
 class RepairStore(StorePart):
-    """
-    The part of a library that brings records back.
-
-    Args:
-        view: The library, and who sees it.
-        sessions: Its sessions.
-        images: Its images.
-    """
-
     def __init__(self, view: View, sessions: SessionStore, images: ImageStore) -> None:
         super().__init__(view)
         self._sessions = sessions
@@ -108,9 +92,6 @@ class RepairStore(StorePart):
         """
         Write the records that are missing or damaged and can be made from the metadata beside
         images or from these, and where renamed files are; say which.
-
-        Raises:
-            StorageIOError: The library cannot be written.
         """
         described = read_descriptions(self.blobs, tuple(self.blobs.keys()))
         restored = [turn.id for turn in described.turns if self._restore_turn(turn)]

@@ -41,14 +41,6 @@ _DEFAULTS = {"text": "", "label": "", "masked": False, "status": "completed", "c
 
 
 def to_dict(turn: Turn, position: int, session_name: str | None) -> dict[str, Any]:
-    """
-    Return all recorded metadata of an image.
-
-    Args:
-        turn: The image's turn.
-        position: Its position among the turn's images, from 0.
-        session_name: Its session's name.
-    """
     record = codec.turn_to_dict(turn)
     return {
         "format_version": SIDECAR_VERSION,
@@ -102,13 +94,6 @@ def to_turn(sidecars: Collection[Mapping[str, Any]], where: str) -> Turn:
     Make the record of a turn from the sidecars of its images.
 
     Sidecars of older releases lack the turn's parent; there, the turn starts anew.
-
-    Args:
-        sidecars: The sidecars, in the order of the images.
-        where: The path of the first one, for errors.
-
-    Raises:
-        CorruptRecordError: They do not hold what a record needs.
     """
     first = next(iter(sidecars))
     record = {**_DEFAULTS, **first, "record": "turn", "format": codec.RECORD_VERSION}

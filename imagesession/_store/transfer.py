@@ -45,11 +45,6 @@ def transfer(source: Ports, target: Ports) -> TransferReport:
     Args:
         source: The library to read; nothing in it is changed.
         target: An empty library, or one into which this source was transferred before.
-
-    Raises:
-        InvalidRequestError: The target has what the source lacks; nothing was copied.
-        StorageIOError: A program works on a request of the source, or an image cannot be written
-            as it is.
     """
     copy = _Copy(source, target)
     copy.check()
@@ -72,10 +67,6 @@ def transfer(source: Ports, target: Ports) -> TransferReport:
 
 @attrs.define(eq=False)
 class _Copy:
-    """
-    One transfer, and what it has done so far.
-    """
-
     source: Ports
     target: Ports
     sessions: tuple[str, ...] = ()
@@ -114,9 +105,6 @@ class _Copy:
     # --- turns ------------------------------------------------------------------------------------
 
     def turns(self, session: str | None) -> None:
-        """
-        Copy the turns of a session, or those of standalone images.
-        """
         keys = tuple(self.source.facts.scan("turn", session))
         present = set(self.target.facts.scan("turn", session))
         recorded = {
@@ -199,9 +187,6 @@ class _Copy:
     # --- other facts ------------------------------------------------------------------------------
 
     def facts(self, kind: Kind) -> None:
-        """
-        Copy the facts of a kind as they are; those that have changed since are replaced.
-        """
         for key in tuple(self.source.facts.scan(kind)):
             data = self.source.facts.get(key)
             known = self.target.facts.get(key)
@@ -211,9 +196,6 @@ class _Copy:
                 self.target.facts.replace(key, data)
 
     def intents(self) -> None:
-        """
-        Copy the requests that are not settled, with their staged images.
-        """
         for key, data in self.source.facts.unsettled():
             if not self.target.facts.has(key):
                 self.target.facts.put_new({key: self._with_staged(key, data)})

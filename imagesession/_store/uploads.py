@@ -24,10 +24,6 @@ _MARGIN = dt.timedelta(minutes=10)
 
 
 class UploadStore(StorePart):
-    """
-    The part of a library that remembers uploaded images.
-    """
-
     def find(self, sha256: str, provider: str, at: dt.datetime) -> Upload | None:
         try:
             upload = parse_object(self.facts.get(_key(sha256, provider)) or b"{}")

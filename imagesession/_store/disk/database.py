@@ -77,16 +77,9 @@ class Database:
     )
 
     def open_or_rebuild(self) -> None:
-        """
-        Make sure that there is a usable index.
-        """
         self._run(lambda _: None)
 
     def force_rebuild(self) -> None:
-        """
-        Rebuild the index, because it contradicts the records.
-        """
-
         def invalidate(connection: sqlite3.Connection) -> None:
             connection.execute("PRAGMA user_version = 0")
 
@@ -95,12 +88,8 @@ class Database:
 
     def add(self, turns: Sequence[Turn], is_unindexed: Callable[[Turn], bool]) -> None:
         """
-        Add turns and their images.
-
-        Args:
-            turns: The turns.
-            is_unindexed: Tells, within the lock, whether a turn has not been added by another
-                program, which may have replaced its record since.
+        Add turns and their images, but for those that another program has added, which may have
+        replaced their records since: `is_unindexed` is asked within the lock.
         """
 
         def insert(connection: sqlite3.Connection) -> None:
@@ -140,9 +129,6 @@ class Database:
 
     @property
     def is_locked_here(self) -> bool:
-        """
-        Whether this thread has locked the library.
-        """
         return self._locked_by_thread() is not None
 
     def _locked_by_thread(self) -> sqlite3.Connection | None:
@@ -153,12 +139,6 @@ class Database:
         """
         Lock the library against changes by all other threads and processes. Within the block, this
         thread may lock it again.
-
-        Args:
-            waits: Whether to wait for others that have locked it; otherwise that is an error.
-
-        Raises:
-            StorageIOError: It cannot be locked.
         """
         outer = self._locked_by_thread()
         if outer is not None:
@@ -193,10 +173,6 @@ class Database:
         """
         Query the index and turns that are not indexed yet. Nothing is written, so this does not
         wait for a lock; indexing them would flush the disk four times.
-
-        Args:
-            work: Queries the index through its connection.
-            pending: The turns that are not indexed yet.
         """
 
         def query_all(connection: sqlite3.Connection) -> T:

@@ -52,10 +52,6 @@ _DISPOSABLE = frozenset({"upload", "provider"})
 class DiskFacts(Facts):
     """
     The records of a library on disk; what they promise is said in `Facts`.
-
-    Args:
-        layout: The library's folders.
-        index: Its index.
     """
 
     def __init__(self, layout: Layout, index: DiskIndex) -> None:
@@ -76,9 +72,6 @@ class DiskFacts(Facts):
             raise
 
     def _create(self, facts: Mapping[Key, bytes], written: list[Path]) -> None:
-        """
-        Write new facts of one kind, and add their files to those that were written.
-        """
         files = {self._file(key): data for key, data in facts.items()}
         kind = next(iter(facts)).kind
         try:
@@ -130,9 +123,6 @@ class DiskFacts(Facts):
                 replace_durable(file, data, self._layout.tmp)
 
     def extend(self, key: Key, news: Mapping[str, Any]) -> None:
-        """
-        Append a line to an intent or batch durably.
-        """
         file = self._file(key)
         with translate_os_errors(file):
             append_line(file, json.dumps(news).encode("ascii"), new=False)
@@ -181,9 +171,6 @@ class DiskFacts(Facts):
 
     @contextlib.contextmanager
     def transaction(self, name: str) -> Generator[None, None, None]:  # noqa: ARG002 - one lock for all
-        """
-        Keep all other threads and programs out of transactions, of whatever name.
-        """
         is_done = False
         try:
             with translate_os_errors(self._layout.index):

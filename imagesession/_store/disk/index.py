@@ -41,9 +41,6 @@ Query: TypeAlias = Callable[[sqlite3.Connection], T]
 class DiskIndex(Index):
     """
     The index of a library on disk; what it promises is said in `Index`.
-
-    Args:
-        layout: The library's folders.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -159,9 +156,6 @@ class DiskIndex(Index):
     # --- turns that are not indexed ---------------------------------------------------------------
 
     def settled(self, turn: Turn) -> None:
-        """
-        Remember a turn whose record was just written.
-        """
         if turn.has_image:  # any other may be carried out after all, as another program finds
             self._settled[turn.id] = turn
         self._unindexed += 1
@@ -186,13 +180,9 @@ class DiskIndex(Index):
 
     def refresh(self, *, max_pending: int = MAX_PENDING_IN_LOOKUPS) -> tuple[Turn, ...]:
         """
-        Index the turns that any process has settled since, and remove their intents.
-
-        Args:
-            max_pending: Up to this many turns may stay unindexed, so that lookups need not wait.
-
-        Returns:
-            The settled turns that were not indexed; lookups have to include them.
+        Index the turns that any process has settled since, and remove their intents; return those
+        that lookups have to include. Up to `max_pending` may stay unindexed, so that lookups need
+        not wait.
         """
         settled = tuple(self._unindexed_turns())
         if self.database.is_locked_here or 0 < len(settled) <= max_pending:
@@ -209,9 +199,6 @@ class DiskIndex(Index):
         return ()
 
     def entries(self) -> Iterator[Key]:
-        """
-        Yield the keys of the intents in the journal, without reading them.
-        """
         for name in sorted(os.listdir(self._layout.journal)):  # noqa: PTH208 - names will do
             turn_id, _, remainder = name.partition(".")
             session, _, suffix = remainder.partition(".")
@@ -236,9 +223,6 @@ class DiskIndex(Index):
                 yield turn
 
     def _with_unindexed(self, query: Query[T]) -> tuple[T, list[Turn]]:
-        """
-        Query the database, and return the turns that it does not know beside the result.
-        """
         unindexed = self.refresh()
 
         def work(connection: sqlite3.Connection) -> tuple[T, list[Turn]]:

@@ -55,9 +55,6 @@ class _NewSession:
     error: Exception | None = None
 
     def name(self, file: Path) -> None:
-        """
-        Give the record its name.
-        """
         try:
             link_into_place(self.unfinished, file)
             self.is_named = True
@@ -85,10 +82,6 @@ if hasattr(os, "register_at_fork"):
 class SessionIndex:
     """
     The sessions in the index of a library.
-
-    Attributes:
-        index: The index.
-        layout: The library's folders.
     """
 
     index: Database
@@ -161,13 +154,6 @@ class SessionIndex:
         """
         Write the record of a new session durably, and its row. If several threads add sessions at
         the same time, the first of them names all.
-
-        Args:
-            session_id: The session.
-            data: Its record.
-
-        Raises:
-            FileExistsError: A session has that id.
         """
         file = self._record_file(session_id)
         record = codec.read_session(data, str(file))
@@ -185,25 +171,16 @@ class SessionIndex:
                 raise new.error
 
     def replace(self, session_id: str, data: bytes) -> None:
-        """
-        Write a session's record durably, and its row.
-        """
         file = self._record_file(session_id)
         record = codec.read_session(data, str(file))
         self._write(file.name, record, lambda: replace_durable(file, data, self.layout.tmp))
 
     def replace_marks(self, owner: str, data: bytes) -> None:
-        """
-        Write the marks of a session, batch or standalone turn durably, and their rows.
-        """
         file = self.layout.marks_file(owner)
         marks = codec.read_marks(data, str(file))
         self._write(file.name, marks, lambda: replace_durable(file, data, self.layout.tmp))
 
     def drop_marks(self, owner: str) -> None:
-        """
-        Remove the marks of a session, batch or standalone turn, and their rows.
-        """
         file = self.layout.marks_file(owner)
         self._write(file.name, {}, lambda: file.unlink(missing_ok=True))
 
@@ -255,13 +232,8 @@ class SessionIndex:
         waits: bool = True,
     ) -> T:
         """
-        Query the index once it is up to date with the sessions' records.
-
-        Args:
-            work: The query.
-            pending: Settled turns that are not indexed yet; they are included.
-            waits: Whether to wait for others that write; otherwise changed records are read into
-                memory meanwhile.
+        Query the index once it is up to date with the sessions' records. Without `waits`, changed
+        records are read into memory while others write.
         """
 
         def query(connection: sqlite3.Connection) -> tuple[T] | None:
@@ -297,11 +269,8 @@ class SessionIndex:
         self, connection: sqlite3.Connection, written: Mapping[str, Content]
     ) -> None:
         """
-        Write the rows of records and marks that were just written, and stamp the folder.
-
-        Args:
-            connection: The index.
-            written: What was written, by the names of the files; no marks where the file is gone.
+        Write the rows of records and marks that were just written, by the names of the files, and
+        stamp the folder. There are no marks where the file is gone.
         """
         session_index_schema.drop(connection, written)
         for name, content in written.items():
@@ -311,9 +280,6 @@ class SessionIndex:
         session_index_schema.set_stamp(connection, self._set_stamp())
 
     def _refresh(self, connection: sqlite3.Connection) -> None:
-        """
-        Bring all rows up to date with their records, and stamp the folder.
-        """
         modified = self._modified_ns()
         if session_index_schema.stamp(connection) == modified:
             return
@@ -323,9 +289,6 @@ class SessionIndex:
         session_index_schema.set_stamp(connection, self._set_stamp() if unchanged else None)
 
     def _index_changed(self, connection: sqlite3.Connection) -> None:
-        """
-        Read the records whose files have changed.
-        """
         indexed, present = session_index_schema.files(connection), self._files()
         changed = {name for name, file in present.items() if indexed.get(name) != file}
         session_index_schema.drop(connection, (indexed.keys() - present.keys()) | changed)
@@ -333,9 +296,6 @@ class SessionIndex:
             session_index_schema.put(connection, name, self._read(name), present[name])
 
     def _files(self) -> dict[str, str]:
-        """
-        Return the identity of each file of a session's record or of marks, by its name.
-        """
         files: dict[str, str] = {}
         with os.scandir(self.layout.sessions) as entries:
             for entry in entries:

@@ -43,25 +43,16 @@ def stamp(connection: sqlite3.Connection) -> int | None:
 
 
 def set_stamp(connection: sqlite3.Connection, stamp: int | None) -> None:
-    """
-    Store the stamp of the folder; None if some records may have no rows.
-    """
     connection.execute("DELETE FROM sessions_folder")
     if stamp is not None:
         connection.execute("INSERT INTO sessions_folder VALUES (?)", (stamp,))
 
 
 def attach_pending(connection: sqlite3.Connection) -> None:
-    """
-    Replace the tables of sessions and marks by empty temporary ones, for this connection only.
-    """
     connection.executescript(_TEMP_SCHEMA)
 
 
 def files(connection: sqlite3.Connection) -> dict[str, str]:
-    """
-    Return the identity of the file that rows were read from, by the file's name.
-    """
     sql = """
         SELECT id || '.json', file FROM sessions
         UNION ALL SELECT owner || '.marks', file FROM marks_files
@@ -70,15 +61,6 @@ def files(connection: sqlite3.Connection) -> dict[str, str]:
 
 
 def put(connection: sqlite3.Connection, name: str, content: Content, file: str) -> None:
-    """
-    Insert the rows of a file.
-
-    Args:
-        connection: The index.
-        name: The file's name.
-        content: What it holds.
-        file: Its identity.
-    """
     owner, _, suffix = name.partition(".")
     if isinstance(content, SessionRecord) or suffix == "json":
         record = content if isinstance(content, SessionRecord) else None
@@ -114,9 +96,6 @@ def _put_session(
 
 
 def drop(connection: sqlite3.Connection, names: Iterable[str]) -> None:
-    """
-    Remove the rows of some files.
-    """
     tables = {
         "json": (("sessions", "id"),),
         "marks": (("marks", "owner"), ("marks_files", "owner")),
@@ -128,10 +107,6 @@ def drop(connection: sqlite3.Connection, names: Iterable[str]) -> None:
 
 
 def find_by_name(connection: sqlite3.Connection, name: str, owner: str | None) -> list[str]:
-    """
-    Return the ids of the sessions that may have a name, the latest first: those of an owner, or
-    all.
-    """
     named = "(name = ? OR name IS NULL)"
     # "+" keeps SQLite from the index of owners, and so at that of names.
     condition, values = where(((named, utf8(fold(name))), ("+owner = ?", owner)))
@@ -147,16 +122,6 @@ def page(
     *,
     deleted: bool,
 ) -> list[str]:
-    """
-    Return the ids of the latest sessions, the latest first.
-
-    Args:
-        connection: The index.
-        limit: The largest number of sessions; None for all.
-        before: Only those older than the session of this id.
-        owner: Only those of this owner; None for all.
-        deleted: Those in the bin, in place of those that are not deleted.
-    """
     condition, values = where((("id < ?", before), ("owner = ?", owner)))
     condition += f" AND {_IS_DELETED}"
     values += [int(not deleted), int(deleted)]
@@ -166,9 +131,6 @@ def page(
 
 
 def count(connection: sqlite3.Connection, owner: str | None) -> int:
-    """
-    Return how many sessions are not deleted: those of an owner, or all.
-    """
     condition, values = where((("owner = ?", owner),))
     sql = f"SELECT count(*) FROM sessions WHERE {condition}"  # noqa: S608 - conditions are ours
     # Hardly any are deleted, so those are counted and not all are looked up.
@@ -178,10 +140,6 @@ def count(connection: sqlite3.Connection, owner: str | None) -> int:
 
 
 def active(connection: sqlite3.Connection, since: str, owner: str | None) -> list[tuple[str, str]]:
-    """
-    Return the open sessions, not deleted, with a turn or move since an id, each with the id of the
-    latest.
-    """
     sql = f"""
         WITH recent (id) AS (
             SELECT id FROM sessions WHERE open = 1 AND touched >= :since

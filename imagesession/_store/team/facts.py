@@ -44,9 +44,6 @@ _MANY = 500
 class TeamFacts(Facts):
     """
     The records of a library in PostgreSQL; what they promise is said in `Facts`.
-
-    Args:
-        database: Its database.
     """
 
     def __init__(self, database: Database) -> None:

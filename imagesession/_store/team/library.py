@@ -39,19 +39,11 @@ _SWEEP = "sweep"
 def open_library(url: str) -> LibraryStore:
     """
     Open the library in a database and a bucket, and make its tables if they are missing.
-
-    Raises:
-        InvalidRequestError: The address is malformed.
-        StorageIOError: The database or the bucket cannot be used, or belong to other libraries.
-        UnsupportedFormatVersionError: A newer imagesession wrote it.
     """
     return LibraryStore(TeamLibrary(url))
 
 
 def queue_prefix(owner: str | None) -> str:
-    """
-    Return how the names of an owner's queues begin.
-    """
     return "imagesession:" if owner is None else f"imagesession/{quote(owner, safe='')}:"
 
 
@@ -62,18 +54,6 @@ class TeamLibrary:
     Args:
         url: `postgresql://user:password@host/database?blobs=s3://bucket/prefix`, and `&lease=` with
             the seconds for which a right lasts without being renewed, if not 15.
-
-    Attributes:
-        parsed: Its address, with the password.
-        facts: Its records.
-        rights: Who works on what.
-        blobs: Its images.
-        index: Its index.
-
-    Raises:
-        InvalidRequestError: The address is malformed.
-        StorageIOError: The database or the bucket cannot be used, or belong to other libraries.
-        UnsupportedFormatVersionError: A newer imagesession wrote it.
     """
 
     def __init__(self, url: str) -> None:
@@ -178,10 +158,6 @@ class TeamLibrary:
     # --- images that no fact names ----------------------------------------------------------------
 
     def _sweep_daily(self) -> None:
-        """
-        Sweep in the background, if no program has done so within a day.
-        """
-
         def work() -> None:
             with contextlib.suppress(StorageError):
                 self.sweep()
@@ -230,9 +206,6 @@ _FORMAT = sa.text("SELECT format, min_reader FROM format")
 def _format(connection: sa.Connection) -> int:
     """
     Return the format of a database; 0 if it is empty.
-
-    Raises:
-        UnsupportedFormatVersionError: This program cannot use it.
     """
     if not connection.scalar(_HAS_FORMAT):
         return 0

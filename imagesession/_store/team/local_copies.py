@@ -20,9 +20,6 @@ _TMP = "tmp"
 class LocalCopies:
     """
     The copies of one library.
-
-    Args:
-        folder: Their folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,10 +29,6 @@ class LocalCopies:
     def path_of(self, key: str, fetch: Callable[[], bytes]) -> str:
         """
         Return the path of a copy, which is fetched if there is none.
-
-        Raises:
-            OSError: It cannot be fetched.
-            StorageIOError: There is no room for it.
         """
         path = self._file(key)
         if path.exists():
@@ -53,9 +46,6 @@ class LocalCopies:
         return str(path)
 
     def drop(self, key: str) -> None:
-        """
-        Remove a copy, if there is one.
-        """
         with contextlib.suppress(OSError):
             self._file(key).unlink(missing_ok=True)
 
@@ -63,9 +53,6 @@ class LocalCopies:
         return self._folder / key.replace("/", "_")
 
     def _sweep(self, latest: Path) -> None:
-        """
-        Remove those that were not used for the longest time, but not the latest one.
-        """
         copies: list[tuple[float, int, Path]] = []
         for path in self._folder.glob("*.*"):
             with contextlib.suppress(OSError):  # another program has removed it

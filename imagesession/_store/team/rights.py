@@ -37,12 +37,6 @@ class TeamLease:
 
     If a call is interrupted before it receives its lease, nothing can release it. So it is released
     when it is garbage-collected, too.
-
-    Attributes:
-        keeper: What renews it.
-        name: The digest of the right's name.
-        place: The number of its place.
-        fence: The number of this lease.
     """
 
     keeper: Keeper = attrs.field(repr=False)
