@@ -31,22 +31,13 @@ from .view import StorePart, View
 
 
 class ErasureStore(StorePart):
-    def __init__(
-        self,
-        view: View,
-        *,
-        sessions: SessionStore,
-        images: ImageStore,
-        batches: BatchStore,
-        marks: MarkStore,
-        uploads: UploadStore,
-    ) -> None:
+    def __init__(self, view: View) -> None:
         super().__init__(view)
-        self._sessions = sessions
-        self._images = images
-        self._batches = batches
-        self._marks = marks
-        self._uploads = uploads
+        self._sessions = SessionStore(view)
+        self._images = ImageStore(view)
+        self._batches = BatchStore(view)
+        self._marks = MarkStore(view)
+        self._uploads = UploadStore(view)
 
     def turns_of(self, owner: str, ids: Collection[str]) -> Iterator[Turn]:
         """

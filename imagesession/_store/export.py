@@ -40,7 +40,16 @@ from .files.archive_files import (
 from .files.modes import library_mode
 from .images import ImageStore
 from .ports import Blobs, Key
-from .records import intent_fact, intent_key, read_marks, read_session, read_turn, turn_key
+from .records import (
+    intent_fact,
+    intent_key,
+    read_marks,
+    read_session,
+    read_turn,
+    to_received,
+    turn_key,
+    without_files,
+)
 from .sessions import SessionStore
 from .view import StorePart, View
 
@@ -49,10 +58,10 @@ _MISSING = "missing"
 
 
 class SessionExport(StorePart):
-    def __init__(self, view: View, sessions: SessionStore, images: ImageStore) -> None:
+    def __init__(self, view: View) -> None:
         super().__init__(view)
-        self._sessions = sessions
-        self._images = images
+        self._sessions = SessionStore(view)
+        self._images = ImageStore(view)
 
     def export_session(self, session_id: str, path: object) -> tuple[str, tuple[str, ...]]:
         """
@@ -94,9 +103,7 @@ class SessionExport(StorePart):
             exported = export_format.read_export(archive)
             record, turns = self._import_all(exported.given_to(self.owner))
         for turn in turns:
-            name = record.name if turn.session else None
-            for position, image in enumerate(turn.images if turn.kind != "promotion" else ()):
-                self.blobs.annotate(image.file, sidecar.to_dict(turn, position, name))
+            sidecar.write_beside(self.blobs, turn, record.name if turn.session else None)
         return record
 
     def _import_all(self, exported: ExportedSession) -> tuple[SessionRecord, tuple[Turn, ...]]:
@@ -183,17 +190,11 @@ class SessionExport(StorePart):
             data = exported.read_image(image)
             file = f"{_MISSING}/{image.id}{SUFFIXES[image.format]}"
             if data is not None:
-                file = self._import_image(turn, image, data)
+                at = (turn.finished or turn.started).astimezone(dt.UTC)
+                file = self.blobs.put_new(turn, at, to_received(image, data))
                 written.append(file)
             images.append(attrs.evolve(image, file=file))
         return attrs.evolve(turn, images=tuple(images))
-
-    def _import_image(self, turn: Turn, image: ImageRecord, data: bytes) -> str:
-        facts = ImageHeader(
-            format=image.format, width=image.width, height=image.height, alpha=False
-        )
-        at = (turn.finished or turn.started).astimezone(dt.UTC)
-        return self.blobs.put_new(turn, at, ReceivedImage(data=data, facts=facts))
 
     def _find_unfinished(self, turn: Turn) -> Turn | None:
         """
@@ -204,7 +205,7 @@ class SessionExport(StorePart):
             existing = read_turn(self.facts, turn_key(turn))
         except StorageError:
             return None
-        if _portable_turn(existing) != _portable_turn(turn):
+        if without_files(existing) != without_files(turn):
             raise _id_in_use(turn.id)
         try:
             complete = all(
@@ -295,13 +296,6 @@ def _check_size(tree: Tree, target: PurePath) -> None:
             "for a zip that can be imported again. "
             f"Export it to a folder: session.export({str(target.with_suffix(''))!r})."
         )
-
-
-def _portable_turn(turn: Turn) -> Turn:
-    """
-    Return a turn without what differs between libraries: the paths of its images.
-    """
-    return attrs.evolve(turn, images=tuple(attrs.evolve(image, file="") for image in turn.images))
 
 
 def _id_in_use(used_id: str) -> InvalidRequestError:

@@ -9,7 +9,6 @@ from imagesession._engine.store import IdAndTime
 from imagesession.errors import InvalidRequestError
 
 from .batches import BatchStore
-from .erasure import ErasureStore
 from .export import SessionExport
 from .images import ImageStore
 from .intents import IntentStore
@@ -35,37 +34,18 @@ class LibraryStore:
         self._view = view = view or View(ports)
         self.state: ProcessState = view.state
         self.intents = IntentStore(view)
-        self.turns = TurnStore(view, self.intents)
+        self.turns = TurnStore(view)
         self.sessions = SessionStore(view)
         self.images = ImageStore(view)
         self.batches = BatchStore(view)
-        self.marks = MarkStore(view, self.sessions, self.batches)
+        self.marks = MarkStore(view)
         self.uploads = UploadStore(view)
         self.providers = ProviderStore(view)
-        self.exports = SessionExport(view, self.sessions, self.images)
-        self.repairs = RepairStore(view, self.sessions, self.images)
-        self.targets = TargetStore(
-            view,
-            sessions=self.sessions,
-            images=self.images,
-            batches=self.batches,
-            marks=self.marks,
-        )
+        self.exports = SessionExport(view)
+        self.repairs = RepairStore(view)
+        self.targets = TargetStore(view)
         # What others have of the same files and conversations decides what may go.
-        self.removals: RemovalStore = (
-            self._make_removals() if view.owner is None else self.seen_by(None).removals
-        )
-
-    def _make_removals(self) -> RemovalStore:
-        erasure = ErasureStore(
-            self._view,
-            sessions=self.sessions,
-            images=self.images,
-            batches=self.batches,
-            marks=self.marks,
-            uploads=self.uploads,
-        )
-        return RemovalStore(self._view, erasure, self.images, self.marks)
+        self.removals = RemovalStore(view.seen_by(None))
 
     @property
     def owner(self) -> str | None:

@@ -19,10 +19,10 @@ from .view import StorePart, View
 
 
 class MarkStore(StorePart):
-    def __init__(self, view: View, sessions: SessionStore, batches: BatchStore) -> None:
+    def __init__(self, view: View) -> None:
         super().__init__(view)
-        self._sessions = sessions
-        self._batches = batches
+        self._sessions = SessionStore(view)
+        self._batches = BatchStore(view)
 
     def of(self, owner: str) -> Marks:
         return read_marks(self.facts, owner)

@@ -8,22 +8,21 @@ import contextlib
 import datetime as dt
 import json
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
+from imagesession._domain.image_header import ImageHeader
 from imagesession._domain.marks import Marks, without_deleted
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.coerce import as_id
+from imagesession._engine.http import ReceivedImage
 from imagesession.errors import CorruptRecordError, StorageError, StorageIOError
 
 from . import codec
 from .ports import Facts, Key
 from .strict_reader import StrictReader, parse_object
-
-if TYPE_CHECKING:
-    pass
 
 # Facts of a turn that become known while its request is under way.
 _LATER = ("conversation", "request_id")
@@ -76,6 +75,18 @@ def read_marks(facts: Facts, owner: str) -> Marks:
     key = Key("marks", owner)
     data = facts.get(key)
     return {} if data is None else codec.read_marks(data, facts.describe(key))
+
+
+def without_files(turn: Turn) -> Turn:
+    """
+    Return a turn without what differs between libraries: the paths of its images.
+    """
+    return attrs.evolve(turn, images=tuple(attrs.evolve(image, file="") for image in turn.images))
+
+
+def to_received(image: ImageRecord, data: bytes) -> ReceivedImage:
+    header = ImageHeader(format=image.format, width=image.width, height=image.height, alpha=False)
+    return ReceivedImage(data=data, facts=header)
 
 
 def read_current_turn(facts: Facts, key: Key) -> Turn:

@@ -35,35 +35,26 @@ _PAGE = 500
 
 
 class RemovalStore(StorePart):
-    def __init__(
-        self, view: View, erasure: ErasureStore, images: ImageStore, marks: MarkStore
-    ) -> None:
+    def __init__(self, view: View) -> None:
         super().__init__(view)
-        self._erasure = erasure
-        self._images = images
-        self._marks = marks
+        self._erasure = ErasureStore(view)
+        self._images = ImageStore(view)
+        self._marks = MarkStore(view)
 
     def begin(self, verb: Verb, targets: Targets, *, forgets_owner: bool = False) -> Removal:
         """
         Record a removal durably and carry it out in the library, the whole of it or nothing; return
         it with the provider's copies that are still to be erased.
         """
-        return self._begin(
-            Removal(
-                id=self.ids.new(),
-                verb=verb,
-                at=self.facts.now(),
-                targets=targets,
-                forgets_owner=forgets_owner,
-            )
+        begun = Removal(
+            id=self.ids.new(),
+            verb=verb,
+            at=self.facts.now(),
+            targets=targets,
+            forgets_owner=forgets_owner,
         )
-
-    def drop_queues(self, owner: str) -> None:
-        self.ports.drop_queues(owner)
-
-    def _begin(self, begun: Removal) -> Removal:
-        if begun.verb == "erase":
-            begun = attrs.evolve(begun, copies=tuple(self._erasure.find_copies(begun.targets)))
+        if verb == "erase":
+            begun = attrs.evolve(begun, copies=tuple(self._erasure.find_copies(targets)))
         right = self.rights.hold(_right(begun.id))
         try:
             self.facts.put_new({Key("removal", begun.id): _dump(begun)})
@@ -76,6 +67,9 @@ class RemovalStore(StorePart):
         finally:
             if right is not None:
                 right.release()
+
+    def drop_queues(self, owner: str) -> None:
+        self.ports.drop_queues(owner)
 
     def finish_all(self) -> tuple[Removal, ...]:
         """

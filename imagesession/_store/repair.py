@@ -83,10 +83,10 @@ def _position(item: tuple[str, Mapping[str, Any]]) -> int:
 
 
 class RepairStore(StorePart):
-    def __init__(self, view: View, sessions: SessionStore, images: ImageStore) -> None:
+    def __init__(self, view: View) -> None:
         super().__init__(view)
-        self._sessions = sessions
-        self._images = images
+        self._sessions = SessionStore(view)
+        self._images = ImageStore(view)
 
     def repair(self) -> HealthCheck:
         """

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from imagesession._engine.http import ReceivedImage
     from imagesession._imaging.embedding import Description
 
+    from .ports import Blobs
+
 SIDECAR_VERSION = 1
 # Members of a record that have another name here, by their names there.
 _RENAMED = {
@@ -60,6 +62,14 @@ def to_dict(turn: Turn, position: int, session_name: str | None) -> dict[str, An
             **turn.options.changed(),
         },
     }
+
+
+def write_beside(blobs: Blobs, turn: Turn, session_name: str | None) -> None:
+    """
+    Put the metadata of a turn's images beside them; those of a promotion are another turn's.
+    """
+    for position, image in enumerate(turn.images if turn.kind != "promotion" else ()):
+        blobs.annotate(image.file, to_dict(turn, position, session_name))
 
 
 def _image_to_dict(image: ImageRecord) -> dict[str, Any]:

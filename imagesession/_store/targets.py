@@ -25,20 +25,12 @@ from .view import StorePart, View
 
 
 class TargetStore(StorePart):
-    def __init__(
-        self,
-        view: View,
-        *,
-        sessions: SessionStore,
-        images: ImageStore,
-        batches: BatchStore,
-        marks: MarkStore,
-    ) -> None:
+    def __init__(self, view: View) -> None:
         super().__init__(view)
-        self._sessions = sessions
-        self._images = images
-        self._batches = batches
-        self._marks = marks
+        self._sessions = SessionStore(view)
+        self._images = ImageStore(view)
+        self._batches = BatchStore(view)
+        self._marks = MarkStore(view)
 
     def find(
         self,

@@ -8,7 +8,6 @@ again: what is there is not written twice.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
@@ -16,21 +15,25 @@ from typing import Any, get_args
 
 import attrs
 
-from imagesession._domain.image_header import SUFFIXES, ImageHeader
+from imagesession._domain.image_header import SUFFIXES
 from imagesession._domain.marks import is_deleted
 from imagesession._domain.reports import TransferReport
 from imagesession._domain.turn import ImageRecord, Turn
-from imagesession._engine.http import ReceivedImage
-from imagesession.errors import (
-    CorruptRecordError,
-    InvalidRequestError,
-    StorageError,
-    StorageIOError,
-)
+from imagesession.errors import InvalidRequestError, StorageIOError
 
 from . import codec, sidecar
 from .ports import Key, Kind, Ports
-from .records import intent_fact, intent_key, read_marks, read_turn, staged_fact, turn_key
+from .records import (
+    intent_fact,
+    intent_key,
+    read_marks,
+    read_turn,
+    session_name,
+    staged_fact,
+    to_received,
+    turn_key,
+    without_files,
+)
 from .strict_reader import parse_object
 
 # The provider's answers of this day, which the target learns anew.
@@ -120,7 +123,7 @@ class _Copy:
                 self._copy_turn(turn, recorded)
 
     def _compare(self, turn: Turn, copy: Turn) -> None:
-        if _portable(turn) != _portable(copy):
+        if without_files(turn) != without_files(copy):
             raise InvalidRequestError(
                 f"Turn {turn.id} was changed since it was copied into {self.target.address}. "
                 "Transfer into an empty library."
@@ -132,9 +135,8 @@ class _Copy:
         facts = {turn_key(copy): codec.dump_turn(copy)}
         intents = {} if self.target.facts.has(intent_key(copy)) else dict([intent_fact(copy)])
         self.target.facts.put_new({**facts, **intents})
-        name = self._name(turn.session)
-        for position, image in enumerate(copy.images if turn.kind != "promotion" else ()):
-            self.target.blobs.annotate(image.file, sidecar.to_dict(copy, position, name))
+        name = session_name(self.source.facts, turn)
+        sidecar.write_beside(self.target.blobs, copy, name)
         marks = read_marks(self.source.facts, turn.session or turn.id)
         is_in_bin = turn.session is not None and is_deleted(marks, turn.session)
         for image in copy.images:
@@ -165,11 +167,8 @@ class _Copy:
             ) from error
         if _digest(data) != image.sha256:
             self.damaged.append(image.id)
-        header = ImageHeader(
-            format=image.format, width=image.width, height=image.height, alpha=False
-        )
         at = turn.finished or turn.started
-        file = self.target.blobs.put_new(turn, at, ReceivedImage(data=data, facts=header), recorded)
+        file = self.target.blobs.put_new(turn, at, to_received(image, data), recorded)
         if _digest(self.target.blobs.get(file)) != _digest(data):
             raise StorageIOError(
                 f"Image {image.id} is not what was written to "
@@ -177,12 +176,6 @@ class _Copy:
             )
         self.copied += 1
         return file
-
-    def _name(self, session: str | None) -> str | None:
-        with contextlib.suppress(StorageError, CorruptRecordError):
-            data = self.source.facts.get(Key("session", session)) if session else None
-            return None if data is None else codec.read_session(data, session or "").name
-        return None
 
     # --- other facts ------------------------------------------------------------------------------
 
@@ -208,10 +201,6 @@ class _Copy:
             turn = codec.to_turn(members["turn"], where)
             members |= staged_fact(self._copy_images(turn, staged, set()))
         return json.dumps(members).encode("ascii")
-
-
-def _portable(turn: Turn) -> Turn:
-    return attrs.evolve(turn, images=tuple(attrs.evolve(image, file="") for image in turn.images))
 
 
 def _digest(data: bytes) -> str:

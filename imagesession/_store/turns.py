@@ -29,9 +29,9 @@ _THREAD_MIN_BYTES = 1_000_000
 
 
 class TurnStore(StorePart):
-    def __init__(self, view: View, intents: IntentStore) -> None:
+    def __init__(self, view: View) -> None:
         super().__init__(view)
-        self._intents = intents
+        self._intents = IntentStore(view)
 
     def commit(
         self, turn: Turn, pictures: tuple[ReceivedImage, ...], copies: tuple[ImageRecord, ...] = ()
@@ -48,9 +48,7 @@ class TurnStore(StorePart):
             if not pictures or turn.kind in _NOT_REQUESTED or turn.id in self.state.taken_over:
                 raise  # the images are still at their source
             raise save_to_fallback(turn, pictures, error) from error
-        name = session_name(self.facts, settled)
-        for position, image in enumerate(settled.images if turn.kind != "promotion" else ()):
-            self.blobs.annotate(image.file, sidecar.to_dict(settled, position, name))
+        sidecar.write_beside(self.blobs, settled, session_name(self.facts, settled))
         if self.state.on_settled is not None:
             self.state.on_settled(settled, settled.id in self.state.taken_over)
         return settled
