@@ -12,7 +12,6 @@ from collections.abc import Callable
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
-import attrs
 import sqlalchemy as sa
 
 from imagesession._domain.health import HealthCheck
@@ -59,8 +58,8 @@ class TeamLibrary:
     def __init__(self, url: str) -> None:
         address = parse_address(url)
         self.address, self.parsed = address.public, address
-        self._shared = _share(address)
-        self.database, self.rights = self._shared.database, self._shared.rights
+        self.rights = _share(address)
+        self.database = self.rights.database
         self.facts = TeamFacts(self.database)
         self.blobs = TeamBlobs(address)
         self.index = TeamIndex(self.database)
@@ -218,26 +217,16 @@ def _format(connection: sa.Connection) -> int:
     return int(found.format)
 
 
-@attrs.frozen(eq=False)
-class _Shared:
-    """
-    What all studios of this process on one library share: its connections, and the thread that
-    renews leases.
-    """
-
-    database: Database
-    rights: TeamRights
-
-
-_open: WeakValueDictionary[tuple[str, str | None], _Shared] = WeakValueDictionary()
+# What all studios of this process on one library share: the thread that renews leases, and the
+# connections of its database.
+_open: WeakValueDictionary[tuple[str, str | None], TeamRights] = WeakValueDictionary()
 _opening = threading.Lock()
 
 
-def _share(address: TeamAddress) -> _Shared:
+def _share(address: TeamAddress) -> TeamRights:
     with _opening:
         key = address.public, address.password.value
         found = _open.get(key)
         if found is None:
-            database = Database(address)
-            found = _open[key] = _Shared(database, TeamRights(database, address.lease))
+            found = _open[key] = TeamRights(Database(address), address.lease)
         return found
