@@ -27,7 +27,7 @@ from imagesession._store.index_rows import budget_cost
 from imagesession._store.ports import ImageLocation, Index, Key
 from imagesession.errors import StorageError
 
-from . import index_schema
+from . import index_schema, session_index_schema
 from .database import Database
 from .layout import STANDALONE, Layout
 from .session_index import SessionIndex
@@ -58,15 +58,25 @@ class DiskIndex(Index):
 
     def find(self, image_id: str) -> ImageLocation | None:
         with self._errors():
-            return self.database.find(image_id, self.refresh(), self._owner)
+            return self.database.query(
+                lambda connection: index_schema.find(connection, image_id, self._owner),
+                self.refresh(),
+            )
 
     def page(self, query: ImageQuery) -> list[ImageLocation]:
         with self._errors():
-            return self.session_index.page_images(query, self.refresh(), self._owner)
+            return self.session_index.query(
+                lambda connection: index_schema.page(connection, query, self._owner),
+                self.refresh(),
+                waits=False,
+            )
 
     def tally(self, query: SpendingQuery) -> list[CostTotals]:
         with self._errors():
-            return self.database.sum_costs(query, self.refresh(), self._owner)
+            return self.database.query(
+                lambda connection: index_schema.tally(connection, query, self._owner),
+                self.refresh(),
+            )
 
     def spent(
         self,
@@ -137,17 +147,24 @@ class DiskIndex(Index):
         deleted: bool = False,
     ) -> list[str]:
         with translate_os_errors(self._layout.sessions):
-            if name is not None:
-                return self.session_index.find_by_name(name, self._owner)
-            return self.session_index.page(limit, before, self._owner, deleted=deleted)
+            return self.session_index.query(
+                lambda connection: session_index_schema.page(
+                    connection, limit, before, self._owner, name=name, deleted=deleted
+                )
+            )
 
     def count_sessions(self) -> int:
         with translate_os_errors(self._layout.sessions):
-            return self.session_index.count(self._owner)
+            return self.session_index.query(
+                lambda connection: session_index_schema.count(connection, self._owner)
+            )
 
     def active(self, since: str) -> list[tuple[str, str]]:
         with translate_os_errors(self._layout.sessions):
-            return self.session_index.active(since, self.refresh(), self._owner)
+            return self.session_index.query(
+                lambda connection: session_index_schema.active(connection, since, self._owner),
+                self.refresh(),
+            )
 
     def rebuild(self) -> None:
         with self._errors():

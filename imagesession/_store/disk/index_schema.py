@@ -9,7 +9,7 @@ import datetime as dt
 import sqlite3
 from collections.abc import Collection, Iterable
 
-from imagesession._domain.turn import Turn
+from imagesession._domain.turn import Turn, is_id
 from imagesession._domain.wording import fold
 from imagesession._engine.image_store import CostTotals, ImageQuery, SpendingQuery
 from imagesession._store.ids import first_id
@@ -142,6 +142,7 @@ CREATE TEMP VIEW totals AS
 _IS_DELETED = """EXISTS (
     SELECT 1 FROM marks WHERE marks.id IN (images.id, images.session) AND deleted = 1
 ) = ?"""
+_BY_ENDING = "WHERE substr(id, -8) = substr(?1, -8) AND substr(id, -length(?1)) = ?1"
 _HAS_TAG = "EXISTS (SELECT 1 FROM marks WHERE marks.id = images.id AND instr(tags, ?))"
 
 
@@ -163,6 +164,16 @@ def attach_pending(connection: sqlite3.Connection, turns: Iterable[Turn]) -> Non
     insert(connection, turns, "more_")
 
 
+def find(connection: sqlite3.Connection, image_id: str, owner: str | None) -> ImageLocation | None:
+    """
+    Return where an image's record is; None if there is none, or if several ids end so.
+    """
+    clause = "WHERE id = ?1" if is_id(image_id) else _BY_ENDING
+    clause += " AND (?2 IS NULL OR owner = ?2) LIMIT 2"
+    found = _locations(connection, clause, (image_id, owner))
+    return found[0] if len(found) == 1 else None
+
+
 def page(
     connection: sqlite3.Connection, query: ImageQuery, owner: str | None = None
 ) -> list[ImageLocation]:
@@ -181,12 +192,12 @@ def page(
         *((_HAS_TAG, f"\n{utf8(fold(tag))}\n") for tag in query.tags),
     )
     condition, values = where(conditions)
-    return locations(
+    return _locations(
         connection, f"WHERE {condition} ORDER BY id DESC LIMIT ?", (*values, query.limit)
     )
 
 
-def locations(
+def _locations(
     connection: sqlite3.Connection, clause: str, values: tuple[object, ...]
 ) -> list[ImageLocation]:
     sql = f"SELECT id, turn, session, position FROM images {clause}"  # noqa: S608 - clauses are ours

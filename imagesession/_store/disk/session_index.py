@@ -24,13 +24,11 @@ import attrs
 
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn, is_id
-from imagesession._engine.image_store import ImageQuery
 from imagesession._store import codec
 from imagesession._store.files.atomic_write import link_into_place, replace_durable, write_temp
-from imagesession._store.ports import ImageLocation
 from imagesession.errors import StorageError, StorageIOError
 
-from . import index_schema, session_index_schema
+from . import session_index_schema
 from .database import Database
 from .layout import Layout
 from .session_index_schema import Content
@@ -87,68 +85,31 @@ class SessionIndex:
     index: Database
     layout: Layout
 
-    def find_by_name(self, name: str, owner: str | None) -> list[str]:
+    def query(
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        pending: Sequence[Turn] = (),
+        *,
+        waits: bool = True,
+    ) -> T:
         """
-        Return the ids of the sessions that may have a name, the latest first: those of an owner, or
-        all.
+        Query the index once it is up to date with the sessions' records. Without `waits`, changed
+        records are read into memory while others write.
         """
-        return self._query(
-            lambda connection: session_index_schema.find_by_name(connection, name, owner)
-        )
 
-    def page_images(
-        self, query: ImageQuery, pending: Sequence[Turn], owner: str | None
-    ) -> list[ImageLocation]:
-        """
-        Return the latest images that a query asks for, the newest first.
+        def query(connection: sqlite3.Connection) -> tuple[T] | None:
+            return (work(connection),) if self._is_fresh(connection) else None
 
-        Args:
-            query: The query; marks tell which images are deleted, starred or tagged.
-            pending: Settled turns that are not indexed yet; they are included.
-            owner: Only the images of this owner; None for all.
-        """
-        return self._query(
-            lambda connection: index_schema.page(connection, query, owner), pending, waits=False
-        )
-
-    def page(
-        self, limit: int | None, before: str | None, owner: str | None, *, deleted: bool
-    ) -> list[str]:
-        """
-        Return the ids of the latest sessions, the latest first.
-
-        Args:
-            limit: The largest number of sessions; None for all.
-            before: Only those older than the session of this id.
-            owner: Only those of this owner; None for all.
-            deleted: Those in the bin, in place of those that are not deleted.
-        """
-        return self._query(
-            lambda connection: session_index_schema.page(
-                connection, limit, before, owner, deleted=deleted
-            )
-        )
-
-    def count(self, owner: str | None) -> int:
-        """
-        Return how many sessions there are, or an owner has.
-        """
-        return self._query(lambda connection: session_index_schema.count(connection, owner))
-
-    def active(
-        self, since: str, pending: Sequence[Turn], owner: str | None
-    ) -> list[tuple[str, str]]:
-        """
-        Return the open sessions with a turn or move since an id, each with the id of the latest.
-
-        Args:
-            since: The id.
-            pending: Settled turns that are not indexed yet; they are included.
-            owner: Only those of this owner; None for all.
-        """
-        return self._query(
-            lambda connection: session_index_schema.active(connection, since, owner), pending
-        )
+        for _ in range(_MAX_ATTEMPTS):
+            result = self.index.query(query, pending)
+            if result is not None:
+                return result[0]
+            try:
+                with self.index.locked(waits=waits) as connection:
+                    self._refresh(connection)
+            except (StorageIOError, OSError):
+                break
+        return self._query_pending(work, pending)
 
     def create(self, session_id: str, data: bytes) -> None:
         """
@@ -223,32 +184,6 @@ class SessionIndex:
         except (StorageIOError, OSError):
             if not is_written:
                 raise
-
-    def _query(
-        self,
-        work: Callable[[sqlite3.Connection], T],
-        pending: Sequence[Turn] = (),
-        *,
-        waits: bool = True,
-    ) -> T:
-        """
-        Query the index once it is up to date with the sessions' records. Without `waits`, changed
-        records are read into memory while others write.
-        """
-
-        def query(connection: sqlite3.Connection) -> tuple[T] | None:
-            return (work(connection),) if self._is_fresh(connection) else None
-
-        for _ in range(_MAX_ATTEMPTS):
-            result = self.index.query(query, pending)
-            if result is not None:
-                return result[0]
-            try:
-                with self.index.locked(waits=waits) as connection:
-                    self._refresh(connection)
-            except (StorageIOError, OSError):
-                break
-        return self._query_pending(work, pending)
 
     def _query_pending(self, work: Callable[[sqlite3.Connection], T], pending: Sequence[Turn]) -> T:
         """

@@ -106,23 +106,19 @@ def drop(connection: sqlite3.Connection, names: Iterable[str]) -> None:
             connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (owner,))  # noqa: S608 - names of tables
 
 
-def find_by_name(connection: sqlite3.Connection, name: str, owner: str | None) -> list[str]:
-    named = "(name = ? OR name IS NULL)"
-    # "+" keeps SQLite from the index of owners, and so at that of names.
-    condition, values = where(((named, utf8(fold(name))), ("+owner = ?", owner)))
-    sql = f"SELECT id FROM sessions WHERE {condition} AND {_NOT_DELETED} ORDER BY id DESC"  # noqa: S608 - conditions are ours
-    return [row[0] for row in connection.execute(sql, values)]
-
-
 def page(
     connection: sqlite3.Connection,
     limit: int | None,
     before: str | None,
     owner: str | None,
     *,
-    deleted: bool,
+    name: str | None = None,
+    deleted: bool = False,
 ) -> list[str]:
-    condition, values = where((("id < ?", before), ("owner = ?", owner)))
+    # "+" keeps SQLite from the index of owners, and so at that of names.
+    is_own = "owner = ?" if name is None else "+owner = ?"
+    named = ("(name = ? OR name IS NULL)", None if name is None else utf8(fold(name)))
+    condition, values = where((named, ("id < ?", before), (is_own, owner)))
     condition += f" AND {_IS_DELETED}"
     values += [int(not deleted), int(deleted)]
     sql = f"SELECT id FROM sessions WHERE {condition} ORDER BY id DESC LIMIT ?"  # noqa: S608 - conditions are ours
