@@ -28,6 +28,7 @@ from imagesession._domain.batch import BatchRecord
 from imagesession._domain.cost import Cost
 from imagesession._domain.marks import Mark, Marks
 from imagesession._domain.options import GenerateOptions
+from imagesession._domain.removal import Removal
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession.errors import (
@@ -77,6 +78,10 @@ def marks_to_dict(marks: Marks) -> dict[str, Any]:
     return {marked_id: members for marked_id, members in plain.items() if members}
 
 
+def dump_removal(removal: Removal) -> bytes:
+    return _dump(_plain(removal))
+
+
 def read_turn(data: bytes, where: str) -> Turn:
     """
     Read a turn's record; `where` is its path, for errors.
@@ -106,11 +111,15 @@ def read_session(data: bytes, where: str) -> SessionRecord:
 
 def read_marks(data: bytes, where: str) -> Marks:
     marks = _open(_parse(data, where), where, "marks").inner("marks")
-    return _read_each(Mark, marks)
+    return {marked_id: _read(Mark, marks.inner(marked_id)) for marked_id in marks.data}
 
 
 def read_batch(data: bytes, where: str) -> BatchRecord:
     return _read(BatchRecord, _open(_parse(data, where), where, "batch"))
+
+
+def read_removal(data: bytes, where: str) -> Removal:
+    return _read(Removal, StrictReader(parse_object(data), where))
 
 
 # --- writing ----------------------------------------------------------------------------------
@@ -202,6 +211,7 @@ _OPTIONAL: Mapping[str, str] = {
     "Mark": "erased starred tags",
     "BatchRecord": "running",
     "CostEstimate": "assumptions",
+    "Removal": "shared forgets_owner",
 }
 # Members that are ids of this library.
 _IDS: Mapping[str, str] = {
@@ -270,11 +280,12 @@ def _reader(hint: object, *, is_id: bool) -> ReadMember:
     if origin is tuple and args[0] is not str:
         return lambda record, name: record.each(name, functools.partial(_read, args[0]))
     if origin is Mapping and args[1] is not Any:
-        return lambda record, name: _read_each(args[1], record.inner(name))
+        return functools.partial(_read_each, _reader(args[1], is_id=False))
     if (simple := _SIMPLE.get(origin or hint)) is not None:
         return simple
     return lambda record, name: _read(cast("type[object]", hint), record.inner(name))
 
 
-def _read_each(kind: type[T], items: StrictReader) -> dict[str, T]:
-    return {name: _read(kind, items.inner(name)) for name in items.data}
+def _read_each(read: ReadMember, record: StrictReader, name: str) -> dict[str, object]:
+    items = record.inner(name)
+    return {key: read(items, key) for key in items.data}

@@ -9,26 +9,24 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import json
 from collections.abc import Collection, Iterable, Iterator
-from typing import get_args
 
 import attrs
 
 from imagesession._domain.health import HealthCheck
 from imagesession._domain.marks import Mark
-from imagesession._domain.removal import CopyKind, ProviderCopy, Removal, Targets, Verb
+from imagesession._domain.removal import ProviderCopy, Removal, Targets, Verb
 from imagesession._domain.turn import ImageRecord
 from imagesession._domain.wording import list_some
 from imagesession._engine.image_store import ImageQuery
 from imagesession.errors import InvalidRequestError, NotFoundError, StorageError
 
+from . import codec
 from .erasure import ErasureStore
 from .images import ImageStore
 from .marks import MarkStore
 from .ports import Key
 from .records import is_open
-from .strict_reader import StrictReader, parse_object
 from .view import StorePart, View
 
 _PAGE = 500
@@ -57,7 +55,7 @@ class RemovalStore(StorePart):
             begun = attrs.evolve(begun, copies=tuple(self._erasure.find_copies(targets)))
         right = self.rights.hold(_right(begun.id))
         try:
-            self.facts.put_new({Key("removal", begun.id): _dump(begun)})
+            self.facts.put_new({Key("removal", begun.id): codec.dump_removal(begun)})
             try:
                 self._start(begun)
             except (StorageError, InvalidRequestError):
@@ -86,7 +84,7 @@ class RemovalStore(StorePart):
             try:
                 data = self.facts.get(key)
                 if data is not None:
-                    removal = self._finish(_read(data, self.facts.describe(key)))
+                    removal = self._finish(codec.read_removal(data, self.facts.describe(key)))
                     if removal.copies:
                         yield removal
             finally:
@@ -99,7 +97,7 @@ class RemovalStore(StorePart):
         left = tuple(copy for copy in removal.copies if copy not in copies)
         remaining, key = attrs.evolve(removal, copies=left), Key("removal", removal.id)
         if left:
-            self.facts.replace(key, _dump(remaining))
+            self.facts.replace(key, codec.dump_removal(remaining))
         else:
             self.facts.drop(key)
         return remaining
@@ -108,7 +106,7 @@ class RemovalStore(StorePart):
         left: list[str] = []
         for key in self.facts.scan("removal"):
             with contextlib.suppress(StorageError, ValueError, TypeError):
-                removal = _read(self.facts.get(key) or b"{}", self.facts.describe(key))
+                removal = codec.read_removal(self.facts.get(key) or b"{}", self.facts.describe(key))
                 left += list(map(str, removal.copies)) or [f"{removal.verb} {removal.id}"]
         if not left:
             return HealthCheck(name="erasures", message="nothing is left to be erased.")
@@ -218,30 +216,3 @@ def _unmarked(mark: Mark, at: dt.datetime) -> Mark:
 
 def _right(removal_id: str) -> str:
     return f"removal {removal_id}"
-
-
-def _dump(removal: Removal) -> bytes:
-    members = {**attrs.asdict(removal), "at": removal.at.isoformat()}
-    return json.dumps(members).encode("ascii")
-
-
-def _read(data: bytes, where: str) -> Removal:
-    record = StrictReader(parse_object(data), where)
-    targets = record.inner("targets")
-    return Removal(
-        id=record.text("id"),
-        verb=record.choice("verb", get_args(Verb)),
-        at=record.time("at"),
-        targets={owner: targets.texts(owner) for owner in targets.data},
-        copies=record.each("copies", _read_copy),
-        forgets_owner="forgets_owner" in record.data and record.required("forgets_owner", bool),
-    )
-
-
-def _read_copy(record: StrictReader) -> ProviderCopy:
-    return ProviderCopy(
-        provider=record.text("provider"),
-        kind=record.choice("kind", get_args(CopyKind)),
-        id=record.text("id"),
-        items=record.texts("items"),
-    )

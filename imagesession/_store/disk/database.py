@@ -77,10 +77,7 @@ class Database:
         self._run(lambda _: None)
 
     def force_rebuild(self) -> None:
-        def invalidate(connection: sqlite3.Connection) -> None:
-            connection.execute("PRAGMA user_version = 0")
-
-        self._run(invalidate)
+        self._run(lambda connection: connection.execute("PRAGMA user_version = 0"))
         self.open_or_rebuild()
 
     def add(self, turns: Sequence[Turn], is_unindexed: Callable[[Turn], bool]) -> None:

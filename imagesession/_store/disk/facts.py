@@ -211,7 +211,7 @@ class DiskFacts(Facts):
             case "intent":
                 return layout.journal_file(key.id, key.session)
             case "batch":
-                return layout.batch_file(key.id)
+                return layout.batches / f"{key.id}.jsonl"
             case "marks":
                 return layout.marks_file(key.id)
             case "removal":

@@ -187,12 +187,13 @@ class _Records:
                 marks = codec.read_marks(file.read_bytes(), str(file))
                 self.deleted.update(item for item in marks if is_deleted(marks, item))
         for folder in sorted(self.layout.turns.iterdir()):
-            self._read_turns(folder, self.layout)
+            self._read_turns(folder)
         return f"sessions: {len(sessions):,}, turns: {len(self.turns):,}"
 
-    def _read_turns(self, folder: Path, layout: Layout) -> None:
+    def _read_turns(self, folder: Path) -> None:
         files = sorted(folder.glob("*.json"))
-        if files and folder.name != STANDALONE and not layout.session_file(folder.name).exists():
+        has_record = folder.name == STANDALONE or self.layout.session_file(folder.name).exists()
+        if files and not has_record:
             self.orphans.append(folder.name)
         for file in files:
             with self._noting_damage(file):

@@ -128,9 +128,6 @@ class Layout:
     def marks_file(self, owner: str) -> Path:
         return self.sessions / f"{owner}.marks"
 
-    def batch_file(self, batch_id: str) -> Path:
-        return self.batches / f"{batch_id}.jsonl"
-
     def journal_file(self, turn_id: str, session_id: str | None) -> Path:
         """
         Return the path of a turn's intent. Its name contains what `turn_file` needs.

@@ -128,9 +128,7 @@ class TeamFacts(Facts):
     def _read(self, names: Sequence[tuple[str, str, str]]) -> Iterator[tuple[Key, bytes]]:
         name = sa.tuple_(table.c.kind, table.c.session, table.c.id)
         statement = sa.select(table).where(name.in_(names))
-        return map(
-            _fact, self._database.run(lambda connection: connection.execute(statement).all())
-        )
+        return map(_fact, self._database.all(statement))
 
     def unsettled(self) -> Iterator[tuple[Key, bytes]]:
         turn = table.alias()
@@ -140,9 +138,7 @@ class TeamFacts(Facts):
         statement = (
             sa.select(table).where(table.c.kind == "intent", ~is_settled).order_by(table.c.id)
         )
-        return map(
-            _fact, self._database.run(lambda connection: connection.execute(statement).all())
-        )
+        return map(_fact, self._database.all(statement))
 
     def has(self, key: Key) -> bool:
         statement = sa.select(sa.exists().where(_is(key)))
