@@ -67,9 +67,6 @@ def _completed_before(
 
 
 def completed_under_key(idempotency_key: str, settled: Iterable[Turn]) -> Turn | None:
-    """
-    Return the completed turn among those that were settled under an idempotency key.
-    """
     turns = list(settled)
     completed = next((turn for turn in turns if turn.has_image), None)
     unknown = next((turn for turn in turns if turn.is_outcome_unknown), None)

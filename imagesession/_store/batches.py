@@ -115,9 +115,6 @@ class BatchStore(StorePart):
         self.facts.drop(Key("batch", record.id))
 
     def find(self, wanted: str, *, deleted: bool = False) -> BatchRecord:
-        """
-        Return a batch by its id, its name or the provider's id; the latest, if several match.
-        """
         batch = self.read(wanted) if is_id(wanted) else None
         if batch is not None and not deleted and self._is_deleted(batch.id):
             raise NotFoundError(

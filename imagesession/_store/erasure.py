@@ -88,9 +88,6 @@ class ErasureStore(StorePart):
                     yield ProviderCopy(provider=turn.provider, kind="file", id=upload.file_id)
 
     def _is_whole(self, turn: Turn, ids: Collection[str]) -> bool:
-        """
-        Tell whether nothing of a turn is left when some ids are erased.
-        """
         return bool({turn.session, turn.id} & set(ids)) or (
             bool(turn.images) and all(image.id in ids for image in turn.images)
         )

@@ -84,9 +84,6 @@ class SessionExport(StorePart):
     def _find_board(
         self, record: SessionRecord, tree: Tree
     ) -> Iterator[tuple[Reference, ImageRecord]]:
-        """
-        Find the images of the session's reference board that are no images of the session.
-        """
         own = {image.id for turn in tree.turns.values() for image in turn.images}
         for reference in record.references:
             if reference.image_id not in own:
@@ -129,9 +126,6 @@ class SessionExport(StorePart):
     def _import_board(
         self, exported: ExportedSession, turns: Sequence[Turn], written: list[str]
     ) -> tuple[SessionRecord, list[Turn]]:
-        """
-        Write the images of the reference board that this library does not have, each as an import.
-        """
         own = {image.id for turn in turns for image in turn.images}
         imported: dict[str | None, Turn] = {}
         for reference in exported.record.references:
@@ -283,9 +277,6 @@ class _ExportWriter:
 
 
 def _check_size(tree: Tree, target: PurePath) -> None:
-    """
-    Refuse a session that could be written as a zip, but is too large to be imported again.
-    """
     images = [image for turn in tree.turns.values() for image in turn.images]
     size = sum(image.bytes for image in images)
     files = len(tree.turns) + 2 * len(images)

@@ -118,9 +118,6 @@ class ExportedSession:
         return attrs.evolve(self, record=attrs.evolve(self.record, owner=owner), turns=turns)
 
     def read_image(self, image: ImageRecord) -> bytes | None:
-        """
-        Return an image's bytes; None if its file was missing when it was exported.
-        """
         if image.file in self.manifest.missing:
             return None
         data = _read_listed(self.archive, image.file, self.manifest, _MAX_IMAGE)
@@ -133,9 +130,6 @@ class ExportedSession:
         return data
 
     def read_board_image(self, reference: Reference) -> tuple[bytes, ImageHeader] | None:
-        """
-        Return an image of the session's reference board that is in the export; None if it is not.
-        """
         stem = f"{board_name(reference)}."
         name = next((name for name in self.manifest.files if name.startswith(stem)), None)
         if name is None:
@@ -177,9 +171,6 @@ def read_export(archive: ArchiveReader) -> ExportedSession:
 
 
 def _read_marks(archive: ArchiveReader, manifest: Manifest, images: Collection[str]) -> Marks:
-    """
-    Read the stars and tags of an export's images; older exports have none.
-    """
     if MARKS not in manifest.files:
         return {}
     where = f"{archive.path}/{MARKS}"

@@ -36,9 +36,6 @@ def cost_columns(turn: Turn) -> dict[str, object]:
 
 
 def day_of(turn: Turn) -> dt.date:
-    """
-    Return the day (UTC) to which a turn's costs belong.
-    """
     return turn.started.astimezone(dt.UTC).date()
 
 

@@ -166,10 +166,6 @@ class IntentStore(StorePart):
         )
 
     def last_under(self, idempotency_key: str) -> Turn | None:
-        """
-        Return the turn that was settled under an idempotency key: the one with an image if there is
-        one, else the latest.
-        """
         turns = [read_turn(self.facts, key) for key in self._settled_under(idempotency_key)]
         return next((turn for turn in turns if turn.has_image), next(iter(turns), None))
 

@@ -34,10 +34,6 @@ class ProviderStore(StorePart):
         )
 
     def mark_unsupported(self, provider: str, features: Iterable[Feature]) -> None:
-        """
-        Remember for 24 hours, for all programs, that a provider rejects some features. If this is
-        lost, it costs a rejected request.
-        """
         until = self._unsupported_until(provider)
         end = self.facts.now().timestamp() + _UNSUPPORTED_SECONDS
         until.update(dict.fromkeys(features, end))

@@ -130,9 +130,6 @@ class RemovalStore(StorePart):
                 self._check_idle(owner)
 
     def _restore_files(self, images: Iterable[ImageRecord]) -> None:
-        """
-        Put images back, all of them or none.
-        """
         done: list[str] = []
         try:
             for image in images:

@@ -146,9 +146,6 @@ class RepairStore(StorePart):
         return turn.images[0].id
 
     def _record_moved_files(self) -> list[str]:
-        """
-        Record where the files of images are that a person moved or renamed; return the images' ids.
-        """
         images = self._images_without_files()
         moved = self.blobs.find_moved(images.values())
         for image_id, file in moved.items():
@@ -202,9 +199,6 @@ class RepairStore(StorePart):
         )
 
     def _put_back(self, key: Key, data: bytes, read: codec.Reader) -> bool:
-        """
-        Write a fact if there is none that can be read; tell whether it was written.
-        """
         present = self.facts.get(key)
         if present is None:
             self.facts.put_new({key: data})

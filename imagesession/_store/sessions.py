@@ -36,9 +36,6 @@ class SessionStore(StorePart):
     def update(
         self, session_id: str, change: Callable[[SessionRecord], SessionRecord]
     ) -> SessionRecord:
-        """
-        Change a session's record durably, without interference by other programs.
-        """
         with self.facts.transaction(f"session {session_id}"):
             known = self.read(session_id)
             if known is not None:

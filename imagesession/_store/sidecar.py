@@ -78,9 +78,6 @@ def _image_to_dict(image: ImageRecord) -> dict[str, Any]:
 
 
 def to_description(turn: Turn, received: ReceivedImage) -> Description:
-    """
-    Return what is written into the file of an image, as far as it is known before its turn ends.
-    """
     from imagesession._imaging.embedding import Description  # noqa: PLC0415 - rarely needed
 
     options = turn.options

@@ -128,9 +128,6 @@ class TargetStore(StorePart):
                 yield batch.id
 
     def _find_turn(self, wanted: str) -> tuple[Turn, tuple[str, ...]]:
-        """
-        Find an image, or a turn, and return the turn as it is recorded, with the ids to mark.
-        """
         sessions = self.index.sessions_of((wanted,)) if is_id(wanted) else {}
         key = Key("turn", wanted, sessions.get(wanted))
         if wanted in sessions and self.facts.has(key):
@@ -149,9 +146,6 @@ class TargetStore(StorePart):
     def _in_state(
         self, verb: Verb, turn: Turn, ids: tuple[str, ...], wanted: str
     ) -> tuple[str, ...]:
-        """
-        Return those ids to which a removal makes a difference.
-        """
         marks = self._marks.of(turn.session or turn.id)
         found = tuple(item for item in ids if _is_next(verb, marks.get(item, UNMARKED)))
         if turn.deleted is None and found:

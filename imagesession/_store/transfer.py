@@ -80,9 +80,6 @@ class _Copy:
     damaged: list[str] = attrs.field(factory=list[str])
 
     def check(self) -> None:
-        """
-        Refuse a target with sessions or turns that the source lacks, and requests under way.
-        """
         if self.source.address == self.target.address:
             raise InvalidRequestError("A library cannot be transferred into itself.")
         self.sessions = tuple(key.id for key in self.source.facts.scan("session"))
@@ -152,9 +149,6 @@ class _Copy:
             yield attrs.evolve(image, file=file)
 
     def _copy_image(self, turn: Turn, image: ImageRecord, recorded: set[str]) -> str:
-        """
-        Write an image's bytes as they are, and compare what was written.
-        """
         try:
             data = self.source.blobs.get(image.file)
         except FileNotFoundError:

@@ -50,10 +50,6 @@ _DISPOSABLE = frozenset({"upload", "provider"})
 
 
 class DiskFacts(Facts):
-    """
-    The records of a library on disk; what they promise is said in `Facts`.
-    """
-
     def __init__(self, layout: Layout, index: DiskIndex) -> None:
         self._layout = layout
         self._index = index

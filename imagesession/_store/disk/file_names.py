@@ -85,10 +85,6 @@ def _check_name(template: str) -> None:
 
 @attrs.frozen
 class FileNames:
-    """
-    The names of image files.
-    """
-
     template: str = attrs.field(default=DEFAULT_FILENAME, validator=_check)
 
     def render(self, turn: Turn, at: dt.datetime, number: int) -> str:

@@ -138,10 +138,6 @@ def _check_format(layout: Layout) -> Finding:
 
 @attrs.define
 class _Records:
-    """
-    The records of a library, once they were read, compared with each other and with the images.
-    """
-
     layout: Layout
     index: DiskIndex
     turns: dict[str, Turn] = attrs.field(factory=dict[str, Turn])

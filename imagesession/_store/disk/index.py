@@ -39,10 +39,6 @@ Query: TypeAlias = Callable[[sqlite3.Connection], T]
 
 
 class DiskIndex(Index):
-    """
-    The index of a library on disk; what it promises is said in `Index`.
-    """
-
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self.database = Database(layout.index, self._scan, layout.turns)

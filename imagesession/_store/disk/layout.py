@@ -68,9 +68,6 @@ _PLURALS = {
 
 
 def _within(name: str) -> Path:
-    """
-    Make a field for a file or folder that is in `.imagesession`.
-    """
     default = attrs.Factory(lambda layout: layout.root / ".imagesession" / name, takes_self=True)
     field: Path = attrs.field(default=default, init=False, repr=False)
     return field
@@ -78,10 +75,6 @@ def _within(name: str) -> Path:
 
 @attrs.frozen
 class Layout:
-    """
-    The paths of one library.
-    """
-
     root: Path
     names: FileNames = attrs.field(factory=FileNames)
     inner: Path = _within("")

@@ -145,9 +145,6 @@ def _change_mode(path: Path, mode: int) -> None:
 
 
 def _expand(root: Path) -> Path:
-    """
-    Return a path in full: where the program's working directory leads to now.
-    """
     try:
         return root.expanduser().absolute()
     except (RuntimeError, OSError) as error:  # no home, or the working directory is gone

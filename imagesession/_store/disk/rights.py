@@ -70,10 +70,6 @@ class DiskLease:
 
 
 class DiskRights(Rights):
-    """
-    The rights that this process holds or asks for in a library; see `Rights`.
-    """
-
     def __init__(self, layout: Layout) -> None:
         self._folder = layout.locks
         self._limits = layout.limits

@@ -62,10 +62,6 @@ class _NewSession:
 
 @attrs.define(eq=False)
 class _Group:
-    """
-    The new sessions of this process that wait for the index.
-    """
-
     lock: threading.Lock = attrs.field(factory=threading.Lock)
     waiting: list[_NewSession] = attrs.field(factory=list[_NewSession])
 
@@ -78,10 +74,6 @@ if hasattr(os, "register_at_fork"):
 
 @attrs.frozen
 class SessionIndex:
-    """
-    The sessions in the index of a library.
-    """
-
     index: Database
     layout: Layout
 

@@ -35,9 +35,6 @@ _NOT_DELETED = _IS_DELETED.replace("?", "1", 1).replace("?", "0", 1)
 
 
 def stamp(connection: sqlite3.Connection) -> int | None:
-    """
-    Return the stamp of the records' folder when the rows were up to date; None if they are not.
-    """
     row = connection.execute("SELECT stamp FROM sessions_folder").fetchone()
     return None if row is None else int(row[0])
 

@@ -151,9 +151,6 @@ def _zip_writer(path: Path, at: dt.datetime, mode: int) -> Generator[AddFile, No
 
 
 def _zip_header(name: str, time: dt.datetime, mode: int) -> zipfile.ZipInfo:
-    """
-    Return the header of a file in a zip, the same on every system.
-    """
     member = zipfile.ZipInfo(name, time.timetuple()[:6])
     member.create_system = _UNIX
     member.external_attr = (stat.S_IFREG | mode) << 16
@@ -167,17 +164,10 @@ def _zip_header(name: str, time: dt.datetime, mode: int) -> zipfile.ZipInfo:
 
 @attrs.frozen
 class ArchiveReader:
-    """
-    The files of an archive, in a folder or a zip.
-    """
-
     path: Path
     _open: Callable[[str], AbstractContextManager[tuple[IO[bytes], int]]]
 
     def read(self, name: str, max_bytes: int) -> bytes | None:
-        """
-        Return a file's bytes; None if there is no such file.
-        """
         try:
             with self._open(name) as (file, size):
                 if size > max_bytes:

@@ -64,9 +64,6 @@ def write_temp_copies(files: Iterable[tuple[str, bytes]]) -> tuple[str, ...]:
 
 
 def save_reply(name: str, data: bytes, instead_of: str) -> str:
-    """
-    Write a paid reply into the system's temporary folder; return its path.
-    """
     with translate_os_errors(Path(instead_of)):
         return write_temp_copies([(name, data)])[0]
 

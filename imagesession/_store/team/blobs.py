@@ -50,10 +50,6 @@ _TYPES: Any = {suffix: MIME_TYPES[kind] for kind, suffix in SUFFIXES.items()}
 
 
 class TeamBlobs(Blobs):
-    """
-    The images of a library in a bucket.
-    """
-
     def __init__(self, address: TeamAddress) -> None:
         self.name = address.blobs
         self._prefix = f"{address.prefix}/" if address.prefix else ""

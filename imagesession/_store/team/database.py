@@ -51,10 +51,6 @@ Values: TypeAlias = Mapping[str, object] | None
 
 
 class Database:
-    """
-    The database of one library.
-    """
-
     def __init__(self, address: TeamAddress) -> None:
         self.name = address.public
 

@@ -42,10 +42,6 @@ _MANY = 500
 
 
 class TeamFacts(Facts):
-    """
-    The records of a library in PostgreSQL; what they promise is said in `Facts`.
-    """
-
     def __init__(self, database: Database) -> None:
         self._database = database
         self._clock = threading.Lock()

@@ -28,10 +28,6 @@ _LOCATION = (images.c.id, images.c.turn, images.c.session, images.c.position)
 
 
 class TeamIndex(Index):
-    """
-    The index of a library in PostgreSQL; what it promises is said in `Index`.
-    """
-
     def __init__(self, database: Database, owner: str | None = None) -> None:
         self._database = database
         self._owner = owner

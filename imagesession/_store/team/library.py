@@ -203,9 +203,6 @@ _FORMAT = sa.text("SELECT format, min_reader FROM format")
 
 
 def _format(connection: sa.Connection) -> int:
-    """
-    Return the format of a database; 0 if it is empty.
-    """
     if not connection.scalar(_HAS_FORMAT):
         return 0
     (found,) = connection.execute(_FORMAT)

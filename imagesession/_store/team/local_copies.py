@@ -18,18 +18,11 @@ _TMP = "tmp"
 
 
 class LocalCopies:
-    """
-    The copies of one library.
-    """
-
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._until_sweep = 0
 
     def path_of(self, key: str, fetch: Callable[[], bytes]) -> str:
-        """
-        Return the path of a copy, which is fetched if there is none.
-        """
         path = self._file(key)
         if path.exists():
             with contextlib.suppress(OSError):  # the folder may be read-only
