@@ -23,10 +23,10 @@ from .batches import BatchStore
 from .images import ImageStore
 from .marks import MarkStore
 from .ports import Key
+from .providers import UploadStore
 from .records import read_turn, turn_key
 from .sessions import SessionStore
 from .strict_reader import parse_object
-from .uploads import UploadStore
 from .view import StorePart, View
 
 

@@ -14,13 +14,12 @@ from .images import ImageStore
 from .intents import IntentStore
 from .marks import MarkStore
 from .ports import Ports
-from .providers import ProviderStore
+from .providers import ProviderStore, UploadStore
 from .removals import RemovalStore
 from .repair import RepairStore
 from .sessions import SessionStore
 from .targets import TargetStore
 from .turns import TurnStore
-from .uploads import UploadStore
 from .view import ProcessState, View
 
 

@@ -148,7 +148,7 @@ def to_intent(data: bytes, where: str) -> Intent:
 
 def _absent_since(members: dict[str, Any], where: str) -> dt.datetime | None:
     with contextlib.suppress(StorageError):  # without it, only more time passes
-        return StrictReader(members, where).optional_time("absent_since")
+        return StrictReader(members, where).time("absent_since")
     return None
 
 

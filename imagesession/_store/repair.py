@@ -94,7 +94,11 @@ class RepairStore(StorePart):
         images or from these, and where renamed files are; say which.
         """
         described = read_descriptions(self.blobs, tuple(self.blobs.keys()))
-        restored = [turn.id for turn in described.turns if self._restore_turn(turn)]
+        restored = [
+            turn.id
+            for turn in described.turns
+            if self._put_back(turn_key(turn), codec.dump_turn(turn), codec.read_turn)
+        ]
         sessions = [
             session
             for session, (name, owner) in described.sessions.items()
@@ -177,9 +181,6 @@ class RepairStore(StorePart):
             yield from page
             turn, position = page[-1]
             query = attrs.evolve(query, before=turn.images[position].id)
-
-    def _restore_turn(self, turn: Turn) -> bool:
-        return self._put_back(turn_key(turn), codec.dump_turn(turn), codec.read_turn)
 
     def _restore(self, session_id: str, name: str | None, owner: str | None) -> bool:
         """

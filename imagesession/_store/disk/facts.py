@@ -76,9 +76,9 @@ class DiskFacts(Facts):
                     write_lines(files)
                     written.extend(files)
                     return
-                for key, (file, data) in zip(facts, files.items(), strict=True):
+                for file, data in files.items():
                     if kind == "session":
-                        self._index.session_index.create(key.id, data)
+                        self._index.session_index.create(file, data)
                     else:
                         ensure_dir(file.parent, self._layout.folder_mode)
                         create_durable(file, data, self._layout.tmp)
@@ -107,10 +107,8 @@ class DiskFacts(Facts):
         """
         file = self._file(key)
         with translate_os_errors(file):
-            if key.kind == "session":
-                self._index.session_index.replace(key.id, data)
-            elif key.kind == "marks":
-                self._index.session_index.replace_marks(key.id, data)
+            if key.kind in {"session", "marks"}:
+                self._index.session_index.replace(file, data)
             elif key.kind == "turn":
                 self._index.replace_turn(codec.read_turn(data, str(file)), data)
             elif key.kind in _DISPOSABLE:
@@ -150,7 +148,7 @@ class DiskFacts(Facts):
         file = self._file(key)
         with translate_os_errors(file):
             if key.kind == "marks":
-                self._index.session_index.drop_marks(key.id)
+                self._index.session_index.drop_marks(file)
             else:
                 file.unlink(missing_ok=True)
 

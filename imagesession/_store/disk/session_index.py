@@ -22,6 +22,7 @@ from typing import TypeVar
 
 import attrs
 
+from imagesession._domain.marks import Marks
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn, is_id
 from imagesession._store import codec
@@ -49,12 +50,13 @@ class _NewSession:
 
     record: SessionRecord
     unfinished: Path
+    file: Path
     is_named: bool = False
     error: Exception | None = None
 
-    def name(self, file: Path) -> None:
+    def name(self) -> None:
         try:
-            link_into_place(self.unfinished, file)
+            link_into_place(self.unfinished, self.file)
             self.is_named = True
         except OSError as error:
             self.error = error
@@ -103,19 +105,18 @@ class SessionIndex:
                 break
         return self._query_pending(work, pending)
 
-    def create(self, session_id: str, data: bytes) -> None:
+    def create(self, file: Path, data: bytes) -> None:
         """
         Write the record of a new session durably, and its row. If several threads add sessions at
         the same time, the first of them names all.
         """
-        file = self._record_file(session_id)
         record = codec.read_session(data, str(file))
         with write_temp(data, self.layout.tmp) as unfinished:
             if self.index.is_locked_here:  # the group may wait for this thread
                 self._write(file.name, record, lambda: link_into_place(unfinished, file))
                 return
             group = _groups.setdefault(self.layout.sessions, _Group())
-            new = _NewSession(record, unfinished)
+            new = _NewSession(record, unfinished, file)
             group.waiting.append(new)
             with group.lock:
                 if new in group.waiting:
@@ -123,18 +124,11 @@ class SessionIndex:
             if new.error is not None:
                 raise new.error
 
-    def replace(self, session_id: str, data: bytes) -> None:
-        file = self._record_file(session_id)
-        record = codec.read_session(data, str(file))
-        self._write(file.name, record, lambda: replace_durable(file, data, self.layout.tmp))
+    def replace(self, file: Path, data: bytes) -> None:
+        content = _parse(file, data)
+        self._write(file.name, content, lambda: replace_durable(file, data, self.layout.tmp))
 
-    def replace_marks(self, owner: str, data: bytes) -> None:
-        file = self.layout.marks_file(owner)
-        marks = codec.read_marks(data, str(file))
-        self._write(file.name, marks, lambda: replace_durable(file, data, self.layout.tmp))
-
-    def drop_marks(self, owner: str) -> None:
-        file = self.layout.marks_file(owner)
+    def drop_marks(self, file: Path) -> None:
         self._write(file.name, {}, lambda: file.unlink(missing_ok=True))
 
     def _add_all(self, group: _Group) -> None:
@@ -146,12 +140,8 @@ class SessionIndex:
                 # has read it.
                 new = [item for item in added if not item.is_named]
                 for item in new:
-                    item.name(self._record_file(item.record.id))
-                named = {
-                    self._record_file(item.record.id).name: item.record
-                    for item in new
-                    if item.is_named
-                }
+                    item.name()
+                named = {item.file.name: item.record for item in new if item.is_named}
                 self._record_written(connection, named)
         except (StorageIOError, OSError) as error:
             for item in added:
@@ -234,13 +224,9 @@ class SessionIndex:
 
     def _read(self, name: str) -> Content:
         file = self.layout.sessions / name
-        read = codec.read_marks if file.suffix == ".marks" else codec.read_session
         with contextlib.suppress(StorageError, OSError):
-            return read(file.read_bytes(), str(file))
+            return _parse(file, file.read_bytes())
         return None
-
-    def _record_file(self, session_id: str) -> Path:
-        return self.layout.session_file(session_id)
 
     def _modified_ns(self) -> int:
         return self.layout.sessions.stat().st_mtime_ns
@@ -255,6 +241,11 @@ class SessionIndex:
         with contextlib.suppress(OSError):
             os.utime(self.layout.sessions, ns=(stamp, stamp))
         return self._modified_ns()
+
+
+def _parse(file: Path, data: bytes) -> SessionRecord | Marks:
+    read = codec.read_marks if file.suffix == ".marks" else codec.read_session
+    return read(data, str(file))
 
 
 def _identity(status: os.stat_result) -> str:
