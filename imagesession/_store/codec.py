@@ -67,15 +67,12 @@ def dump_batch(record: BatchRecord) -> bytes:
 
 
 def dump_marks(marks: Marks) -> bytes:
-    return _dump(_record("marks", {"marks": marks_to_dict(marks)}))
-
-
-def marks_to_dict(marks: Marks) -> dict[str, Any]:
     plain = {
         marked_id: {name: value for name, value in _plain(mark).items() if value}
         for marked_id, mark in marks.items()
     }
-    return {marked_id: members for marked_id, members in plain.items() if members}
+    written = {marked_id: members for marked_id, members in plain.items() if members}
+    return _dump(_record("marks", {"marks": written}))
 
 
 def dump_removal(removal: Removal) -> bytes:

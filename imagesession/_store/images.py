@@ -5,7 +5,7 @@ Images in a library: find them, read them and their metadata, and sum their cost
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -26,6 +26,7 @@ from .records import read_marks, read_turn, session_name
 from .sessions import HINTS
 from .view import StorePart
 
+_PAGE = 500
 _LONGEST_URL = 604_800  # seconds; S3 signs no longer
 
 
@@ -138,6 +139,16 @@ class ImageStore(StorePart):
             self.index.rebuild()
             found = [read(row) for row in self.index.page(query)]
         return tuple(item for item in found if item is not None)
+
+    def each(self, query: ImageQuery) -> Iterator[tuple[Turn, int]]:
+        """
+        Yield all images that a query asks for, which are read in pages.
+        """
+        query = attrs.evolve(query, limit=_PAGE)
+        while page := self.list(query):
+            yield from page
+            turn, position = page[-1]
+            query = attrs.evolve(query, before=turn.images[position].id)
 
     def find(self, image_id: str) -> tuple[Turn, int]:
         """

@@ -29,8 +29,6 @@ from .ports import Key
 from .records import is_open
 from .view import StorePart, View
 
-_PAGE = 500
-
 
 class RemovalStore(StorePart):
     def __init__(self, view: View) -> None:
@@ -192,12 +190,8 @@ class RemovalStore(StorePart):
         Return the files of images that are not deleted, as far as several images may have them:
         promotions, and what they were made from.
         """
-        files: set[str] = set()
-        query = ImageQuery(kind="promotion", limit=_PAGE)
-        while page := self._images.list(query):
-            for turn, position in page:
-                files.add(turn.images[position].file)
-                query = attrs.evolve(query, before=turn.images[position].id)
+        promoted = self._images.each(ImageQuery(kind="promotion"))
+        files = {turn.images[position].file for turn, position in promoted}
         for owner, ids in targets.items():
             for turn in self._erasure.turns_of(owner, ids):
                 with contextlib.suppress(NotFoundError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -31,8 +31,6 @@ from .ports import Blobs, Key
 from .records import is_open, open_intents, to_intent, turn_key
 from .sessions import SessionStore
 from .view import StorePart, View
-
-_PAGE = 500
 
 
 @attrs.frozen
@@ -128,7 +126,7 @@ class RepairStore(StorePart):
         known = {
             turn.images[position].sha256
             for deleted in (False, True)
-            for turn, position in self._all_images(deleted=deleted)
+            for turn, position in self._images.each(ImageQuery(deleted=deleted))
         }
         recorded: list[str] = []
         for key in keys:
@@ -165,7 +163,7 @@ class RepairStore(StorePart):
 
     def _images_without_files(self) -> dict[str, ImageRecord]:
         missing: dict[str, ImageRecord] = {}
-        for turn, position in self._all_images():
+        for turn, position in self._images.each(ImageQuery()):
             image = turn.images[position]
             try:
                 self.blobs.version(image.file)
@@ -174,13 +172,6 @@ class RepairStore(StorePart):
             except OSError:
                 continue
         return missing
-
-    def _all_images(self, *, deleted: bool = False) -> Iterator[tuple[Turn, int]]:
-        query = ImageQuery(limit=_PAGE, deleted=deleted)
-        while page := self._images.list(query):
-            yield from page
-            turn, position = page[-1]
-            query = attrs.evolve(query, before=turn.images[position].id)
 
     def _restore(self, session_id: str, name: str | None, owner: str | None) -> bool:
         """

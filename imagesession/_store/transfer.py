@@ -22,7 +22,7 @@ from imagesession._domain.turn import ImageRecord, Turn
 from imagesession.errors import InvalidRequestError, StorageIOError
 
 from . import codec, sidecar
-from .ports import Key, Kind, Ports
+from .ports import DISPOSABLE, Key, Kind, Ports
 from .records import (
     intent_fact,
     intent_key,
@@ -36,8 +36,6 @@ from .records import (
 )
 from .strict_reader import parse_object
 
-# The provider's answers of this day, which the target learns anew.
-_DISPOSABLE: frozenset[Kind] = frozenset({"upload", "provider"})
 _HANDLED: frozenset[Kind] = frozenset({"turn", "session", "intent"})
 
 
@@ -54,7 +52,7 @@ def transfer(source: Ports, target: Ports) -> TransferReport:
     for session in (None, *copy.sessions):
         copy.turns(session)
     for kind in get_args(Kind):
-        if kind not in _DISPOSABLE | _HANDLED:
+        if kind not in DISPOSABLE | _HANDLED:  # the target learns the disposable ones anew
             copy.facts(kind)
     copy.intents()
     copy.facts("session")

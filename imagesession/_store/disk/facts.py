@@ -32,6 +32,7 @@ from imagesession._store.files.atomic_write import (
     write_lines,
 )
 from imagesession._store.ports import (
+    DISPOSABLE,
     EXTENDED,
     FactExistsError,
     Facts,
@@ -45,8 +46,6 @@ from imagesession.errors import StorageIOError
 
 from .index import DiskIndex
 from .layout import Layout
-
-_DISPOSABLE = frozenset({"upload", "provider"})
 
 
 class DiskFacts(Facts):
@@ -111,7 +110,7 @@ class DiskFacts(Facts):
                 self._index.session_index.replace(file, data)
             elif key.kind == "turn":
                 self._index.replace_turn(codec.read_turn(data, str(file)), data)
-            elif key.kind in _DISPOSABLE:
+            elif key.kind in DISPOSABLE:
                 write_atomic(file, data, self._layout.tmp)
             else:
                 replace_durable(file, data, self._layout.tmp)

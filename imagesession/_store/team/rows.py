@@ -83,7 +83,7 @@ def put(connection: sa.Connection, key: Key, data: bytes, *, is_new: bool = Fals
         if not is_new:
             drop(connection, key)
         with contextlib.suppress(StorageError):
-            _add_turn(connection, codec.read_turn(data, key.id))
+            connection.execute(ADD_ROWS, settling(codec.read_turn(data, key.id)))
     elif key.kind == "session":
         _put_session(connection, key, data)
     elif key.kind == "marks":
@@ -145,10 +145,6 @@ def settling(turn: Turn) -> dict[str, Any]:
         "words": [plain(search_text(turn, image)) for image in turn.images],
         **cost_columns(turn),
     }
-
-
-def _add_turn(connection: sa.Connection, turn: Turn) -> None:
-    connection.execute(ADD_ROWS, settling(turn))
 
 
 def _add_to_totals(connection: sa.Connection, row: Mapping[str, Any], *, sign: int) -> None:
