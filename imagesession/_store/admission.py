@@ -26,21 +26,11 @@ def admit(
     ports: Ports, turns: Sequence[Turn], reservation: BudgetReservation | None
 ) -> dict[str, Turn]:
     """
-    Check that turns may be requested, within a transaction that keeps other programs from doing so.
+    Check that turns of one owner may be requested, within a transaction that keeps other programs
+    from doing so. `reservation` is the estimated cost of all of them.
 
-    Args:
-        ports: What the library is kept on.
-        turns: The turns of one owner that are about to be requested, each with its reserved amount.
-        reservation: The budget and the estimated cost of all of them.
-
-    Returns:
-        The turns that were completed under the same idempotency keys before, by the ids of the
-        new turns.
-
-    Raises:
-        BudgetExceededError: The turns may cost more than is left.
-        OutcomeUnknownError: A request with one of the keys is not settled, or its outcome is
-            unknown.
+    Return the turns that were completed under the same idempotency keys before, by the ids of the
+    new turns.
     """
     # Read before the index is asked: a turn that is settled meanwhile is found there, or here.
     pending = [intent.turn for _, intent in open_intents(ports.facts)]
@@ -77,13 +67,6 @@ def _completed_before(
 
 
 def completed_under_key(idempotency_key: str, settled: Iterable[Turn]) -> Turn | None:
-    """
-    Return the completed turn among those that were settled under an idempotency key.
-
-    Raises:
-        OutcomeUnknownError: None was completed, and the outcome of one of them is unknown.
-        KeyReusedError: It is in the bin.
-    """
     turns = list(settled)
     completed = next((turn for turn in turns if turn.has_image), None)
     unknown = next((turn for turn in turns if turn.is_outcome_unknown), None)

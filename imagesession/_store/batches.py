@@ -37,31 +37,14 @@ _MAX_LISTED = 5
 
 
 class BatchStore(StorePart):
-    """
-    The part of a library that stores batches.
-    """
-
     def begin(
         self, record: BatchRecord, turns: Sequence[Turn], reservation: BudgetReservation | None
     ) -> BatchIntent:
         """
         Write a batch and its intents durably, if the budget allows it.
 
-        Args:
-            record: The batch, with an item for each turn.
-            turns: The batch's turns, in order.
-            reservation: The budget and the estimated cost of all turns.
-
-        Returns:
-            The batch and its lease, without turns whose idempotency keys were completed before;
-            or the identical batch that was submitted under the same name before.
-
-        Raises:
-            StorageIOError: The library cannot be written, or its disk is nearly full.
-            BudgetExceededError: The batch may cost more than is left.
-            InvalidRequestError: A different batch has the same name.
-            OutcomeUnknownError: A request with the idempotency key of one of the turns is not
-                settled, or its outcome is unknown.
+        Return the batch and its lease, without turns whose idempotency keys were completed before;
+        or the identical batch that was submitted under the same name before.
         """
         self.blobs.check_room(turns, len(self.state.leases))
         with self.facts.transaction("admission"):
@@ -95,9 +78,6 @@ class BatchStore(StorePart):
         """
         Return the batch that was submitted under a name with the same requests before, unless it
         was not executed. Each owner has names of its own.
-
-        Raises:
-            InvalidRequestError: The batch of that name has other requests.
         """
         from imagesession._domain.batch import NOT_EXECUTED  # noqa: PLC0415 - hardly ever needed
 
@@ -135,16 +115,6 @@ class BatchStore(StorePart):
         self.facts.drop(Key("batch", record.id))
 
     def find(self, wanted: str, *, deleted: bool = False) -> BatchRecord:
-        """
-        Return a batch by its id, its name or the provider's id; the latest, if several match.
-
-        Args:
-            wanted: What it is known by.
-            deleted: Whether it may be in the bin.
-
-        Raises:
-            NotFoundError: There is none, or it is in the bin; the error lists some that exist.
-        """
         batch = self.read(wanted) if is_id(wanted) else None
         if batch is not None and not deleted and self._is_deleted(batch.id):
             raise NotFoundError(
@@ -169,10 +139,8 @@ class BatchStore(StorePart):
 
     def list(self, *, deleted: bool = False) -> tuple[BatchRecord, ...]:
         """
-        Return all batches, the latest first.
-
-        Args:
-            deleted: Those in the bin, in place of those that are not deleted.
+        Return all batches, the latest first: those that are not deleted, or in their place those in
+        the bin.
         """
         return tuple(item for item in self._read_batches() if self._is_deleted(item.id) == deleted)
 
@@ -187,9 +155,6 @@ class BatchStore(StorePart):
         return read_current_turn(self.facts, key) if self.facts.has(key) else None
 
     def _read_batches(self) -> Iterator[BatchRecord]:
-        """
-        Read all batches, the latest first; damaged ones are skipped.
-        """
         for key in sorted(self.facts.scan("batch"), reverse=True):
             with contextlib.suppress(StorageError):
                 batch = self.read(key.id)
@@ -197,9 +162,6 @@ class BatchStore(StorePart):
                     yield batch
 
     def read(self, batch_id: str) -> BatchRecord | None:
-        """
-        Return a batch; None if there is none of that id, or if it is another owner's.
-        """
         key = Key("batch", batch_id)
         data = self.facts.get(key)
         if data is None:

@@ -28,6 +28,7 @@ from imagesession._domain.batch import BatchRecord
 from imagesession._domain.cost import Cost
 from imagesession._domain.marks import Mark, Marks
 from imagesession._domain.options import GenerateOptions
+from imagesession._domain.removal import Removal
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession.errors import (
@@ -48,60 +49,39 @@ ReadMember: TypeAlias = Callable[[StrictReader, str], object]
 
 
 def dump_turn(turn: Turn) -> bytes:
-    """
-    Write a turn as JSON.
-    """
     return _dump(turn_to_dict(turn))
 
 
 def turn_to_dict(turn: Turn) -> dict[str, Any]:
-    """
-    Return a turn as a dictionary for JSON.
-    """
     return _record("turn", {**_plain(turn), "options": turn.options.changed()})
 
 
 def dump_session(record: SessionRecord) -> bytes:
-    """
-    Write a session's record as JSON.
-    """
     return _dump(_record("session", _plain(record)))
 
 
 def dump_batch(record: BatchRecord) -> bytes:
-    """
-    Write a batch as JSON, without `running`, which is not stored.
-    """
     facts = _plain(record)
     del facts["running"]
     return _dump(_record("batch", facts))
 
 
 def dump_marks(marks: Marks) -> bytes:
-    """
-    Write the marks of an owner as JSON, without those that say nothing.
-    """
-    return _dump(_record("marks", {"marks": marks_to_dict(marks)}))
-
-
-def marks_to_dict(marks: Marks) -> dict[str, Any]:
-    """
-    Return marks as a dictionary for JSON.
-    """
     plain = {
         marked_id: {name: value for name, value in _plain(mark).items() if value}
         for marked_id, mark in marks.items()
     }
-    return {marked_id: members for marked_id, members in plain.items() if members}
+    written = {marked_id: members for marked_id, members in plain.items() if members}
+    return _dump(_record("marks", {"marks": written}))
+
+
+def dump_removal(removal: Removal) -> bytes:
+    return _dump(_plain(removal))
 
 
 def read_turn(data: bytes, where: str) -> Turn:
     """
-    Read a turn's record.
-
-    Args:
-        data: The record.
-        where: Its path, for errors.
+    Read a turn's record; `where` is its path, for errors.
 
     Raises:
         CorruptRecordError: It is damaged.
@@ -111,62 +91,32 @@ def read_turn(data: bytes, where: str) -> Turn:
 
 
 def to_turn(members: dict[str, Any], where: str) -> Turn:
-    """
-    Read a turn's record that is parsed; see `read_turn`.
-    """
     return _read(Turn, _open(members, where, "turn"))
 
 
 def read_images(facts: dict[str, Any], where: str) -> tuple[ImageRecord, ...]:
-    """
-    Read the staged images of an intent.
-
-    Raises:
-        CorruptRecordError: They are damaged.
-    """
     if facts.get("staged") is None:
         return ()
     return StrictReader(facts, where).each("staged", _read_image)
 
 
 def read_session(data: bytes, where: str) -> SessionRecord:
-    """
-    Read a session's record.
-
-    Args:
-        data: The record.
-        where: Its path, for errors.
-
-    Raises:
-        CorruptRecordError: It is damaged.
-        UnsupportedFormatVersionError: A newer imagesession wrote it.
-    """
     record = _open(_parse(data, where), where, "session")
     _read_options(record.inner("choices"))
     return _read(SessionRecord, record)
 
 
 def read_marks(data: bytes, where: str) -> Marks:
-    """
-    Read the marks of an owner; raises as `read_turn`.
-    """
     marks = _open(_parse(data, where), where, "marks").inner("marks")
-    return _read_each(Mark, marks)
+    return {marked_id: _read(Mark, marks.inner(marked_id)) for marked_id in marks.data}
 
 
 def read_batch(data: bytes, where: str) -> BatchRecord:
-    """
-    Read a batch.
-
-    Args:
-        data: The record, with the updates since.
-        where: Its path, for errors.
-
-    Raises:
-        CorruptRecordError: It is damaged.
-        UnsupportedFormatVersionError: A newer imagesession wrote it.
-    """
     return _read(BatchRecord, _open(_parse(data, where), where, "batch"))
+
+
+def read_removal(data: bytes, where: str) -> Removal:
+    return _read(Removal, StrictReader(parse_object(data), where))
 
 
 # --- writing ----------------------------------------------------------------------------------
@@ -258,6 +208,7 @@ _OPTIONAL: Mapping[str, str] = {
     "Mark": "erased starred tags",
     "BatchRecord": "running",
     "CostEstimate": "assumptions",
+    "Removal": "shared forgets_owner",
 }
 # Members that are ids of this library.
 _IDS: Mapping[str, str] = {
@@ -289,9 +240,6 @@ def _read(kind: type[T], record: StrictReader) -> T:
 
 
 def _read_fields(kind: type[T], record: StrictReader) -> T:
-    """
-    Read an object by the types of its class's fields.
-    """
     return kind(
         **{
             name: read(record, name)
@@ -303,9 +251,6 @@ def _read_fields(kind: type[T], record: StrictReader) -> T:
 
 @functools.cache
 def _fields(kind: object) -> tuple[tuple[str, ReadMember, bool], ...]:
-    """
-    Return the name and the reader of each field, and whether it is optional.
-    """
     names = vars(turn_module)  # where `Turn` is from, whatever it says
     if kind is BatchRecord:
         from imagesession._domain.estimate import CostEstimate  # noqa: PLC0415 - hardly ever needed
@@ -321,9 +266,6 @@ def _fields(kind: object) -> tuple[tuple[str, ReadMember, bool], ...]:
 
 
 def _reader(hint: object, *, is_id: bool) -> ReadMember:
-    """
-    Return the reader for a field's type.
-    """
     origin, args = get_origin(hint), get_args(hint)
     if origin in {Union, types.UnionType}:
         read = _reader(args[0], is_id=is_id)
@@ -335,11 +277,12 @@ def _reader(hint: object, *, is_id: bool) -> ReadMember:
     if origin is tuple and args[0] is not str:
         return lambda record, name: record.each(name, functools.partial(_read, args[0]))
     if origin is Mapping and args[1] is not Any:
-        return lambda record, name: _read_each(args[1], record.inner(name))
+        return functools.partial(_read_each, _reader(args[1], is_id=False))
     if (simple := _SIMPLE.get(origin or hint)) is not None:
         return simple
     return lambda record, name: _read(cast("type[object]", hint), record.inner(name))
 
 
-def _read_each(kind: type[T], items: StrictReader) -> dict[str, T]:
-    return {name: _read(kind, items.inner(name)) for name in items.data}
+def _read_each(read: ReadMember, record: StrictReader, name: str) -> dict[str, object]:
+    items = record.inner(name)
+    return {key: read(items, key) for key in items.data}

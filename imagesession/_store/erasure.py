@@ -23,42 +23,21 @@ from .batches import BatchStore
 from .images import ImageStore
 from .marks import MarkStore
 from .ports import Key
+from .providers import UploadStore
 from .records import read_turn, turn_key
 from .sessions import SessionStore
 from .strict_reader import parse_object
-from .uploads import UploadStore
 from .view import StorePart, View
 
 
 class ErasureStore(StorePart):
-    """
-    The part of a library that erases.
-
-    Args:
-        view: The library, and who sees it.
-        sessions: Its sessions.
-        images: Its images.
-        batches: Its batches.
-        marks: Its marks.
-        uploads: Its uploads.
-    """
-
-    def __init__(
-        self,
-        view: View,
-        *,
-        sessions: SessionStore,
-        images: ImageStore,
-        batches: BatchStore,
-        marks: MarkStore,
-        uploads: UploadStore,
-    ) -> None:
+    def __init__(self, view: View) -> None:
         super().__init__(view)
-        self._sessions = sessions
-        self._images = images
-        self._batches = batches
-        self._marks = marks
-        self._uploads = uploads
+        self._sessions = SessionStore(view)
+        self._images = ImageStore(view)
+        self._batches = BatchStore(view)
+        self._marks = MarkStore(view)
+        self._uploads = UploadStore(view)
 
     def turns_of(self, owner: str, ids: Collection[str]) -> Iterator[Turn]:
         """
@@ -77,9 +56,6 @@ class ErasureStore(StorePart):
                 yield read_turn(self.facts, key)
 
     def images_of(self, targets: Targets) -> Iterator[ImageRecord]:
-        """
-        Yield the recorded images that are targets.
-        """
         for owner, ids in targets.items():
             for turn in self.turns_of(owner, ids):
                 for image in turn.images:
@@ -87,9 +63,6 @@ class ErasureStore(StorePart):
                         yield image
 
     def find_copies(self, targets: Targets) -> Iterator[ProviderCopy]:
-        """
-        Yield what providers keep of something that is about to be erased, each copy once.
-        """
         yield from dict.fromkeys(
             copy for owner, ids in targets.items() for copy in self._find_copies(owner, ids)
         )
@@ -115,26 +88,17 @@ class ErasureStore(StorePart):
                     yield ProviderCopy(provider=turn.provider, kind="file", id=upload.file_id)
 
     def _is_whole(self, turn: Turn, ids: Collection[str]) -> bool:
-        """
-        Tell whether nothing of a turn is left when some ids are erased.
-        """
         return bool({turn.session, turn.id} & set(ids)) or (
             bool(turn.images) and all(image.id in ids for image in turn.images)
         )
 
     def _other_turns(self, session: str, gone: Collection[str]) -> Iterator[Turn]:
-        """
-        Yield a session's turns but for some.
-        """
         for key in self.facts.scan("turn", session):
             if key.id not in gone:
                 with contextlib.suppress(StorageError):
                     yield read_turn(self.facts, key)
 
     def erase(self, removal: Removal) -> None:
-        """
-        Put what may stay in place of the records of what is erased.
-        """
         for owner, ids in removal.targets.items():
             for turn in self.turns_of(owner, ids):
                 self._erase_turn(turn, ids, removal)
@@ -167,9 +131,6 @@ class ErasureStore(StorePart):
             self.blobs.annotate(image.file, self._images.metadata(erased, position))
 
     def _remainder(self, turn: Turn, ids: Collection[str], at: dt.datetime) -> Turn:
-        """
-        Return a turn without some of its images, or what stays of it if it is erased as a whole.
-        """
         if self._is_whole(turn, ids):
             return to_tombstone(turn, at)
         left = tuple(image for image in turn.images if image.id not in ids)

@@ -40,7 +40,16 @@ from .files.archive_files import (
 from .files.modes import library_mode
 from .images import ImageStore
 from .ports import Blobs, Key
-from .records import intent_fact, intent_key, read_marks, read_session, read_turn, turn_key
+from .records import (
+    intent_fact,
+    intent_key,
+    read_marks,
+    read_session,
+    read_turn,
+    to_received,
+    turn_key,
+    without_files,
+)
 from .sessions import SessionStore
 from .view import StorePart, View
 
@@ -49,30 +58,15 @@ _MISSING = "missing"
 
 
 class SessionExport(StorePart):
-    """
-    The part of a library that exports and imports sessions.
-
-    Args:
-        view: The library, and who sees it.
-        sessions: Its sessions.
-        images: Its images.
-    """
-
-    def __init__(self, view: View, sessions: SessionStore, images: ImageStore) -> None:
+    def __init__(self, view: View) -> None:
         super().__init__(view)
-        self._sessions = sessions
-        self._images = images
+        self._sessions = SessionStore(view)
+        self._images = ImageStore(view)
 
     def export_session(self, session_id: str, path: object) -> tuple[str, tuple[str, ...]]:
         """
-        Write a session with all its images into a new folder or zip.
-
-        Returns:
-            Its path, and the names of images whose files are missing in it.
-
-        Raises:
-            InvalidRequestError: The path is invalid, or the session is too large for a zip.
-            StorageIOError: The path exists, or cannot be written.
+        Write a session with all its images into a new folder or zip; return its path, and the names
+        of images whose files are missing in it.
         """
         target = resolve_path(path)
         record = attrs.evolve(self._sessions.find(session_id), owner=None)
@@ -90,9 +84,6 @@ class SessionExport(StorePart):
     def _find_board(
         self, record: SessionRecord, tree: Tree
     ) -> Iterator[tuple[Reference, ImageRecord]]:
-        """
-        Find the images of the session's reference board that are no images of the session.
-        """
         own = {image.id for turn in tree.turns.values() for image in turn.images}
         for reference in record.references:
             if reference.image_id not in own:
@@ -104,20 +95,12 @@ class SessionExport(StorePart):
     def import_session(self, path: object) -> SessionRecord:
         """
         Import an exported session unchanged; it becomes visible once it is complete.
-
-        Raises:
-            InvalidRequestError: It is not an export, or this library has that session.
-            UnsupportedFormatVersionError: A newer imagesession wrote it.
-            CorruptRecordError: It is damaged, or was changed since it was written.
-            StorageIOError: The library cannot be written.
         """
         with open_archive_reader(resolve_path(path)) as archive:
             exported = export_format.read_export(archive)
             record, turns = self._import_all(exported.given_to(self.owner))
         for turn in turns:
-            name = record.name if turn.session else None
-            for position, image in enumerate(turn.images if turn.kind != "promotion" else ()):
-                self.blobs.annotate(image.file, sidecar.to_dict(turn, position, name))
+            sidecar.write_beside(self.blobs, turn, record.name if turn.session else None)
         return record
 
     def _import_all(self, exported: ExportedSession) -> tuple[SessionRecord, tuple[Turn, ...]]:
@@ -143,9 +126,6 @@ class SessionExport(StorePart):
     def _import_board(
         self, exported: ExportedSession, turns: Sequence[Turn], written: list[str]
     ) -> tuple[SessionRecord, list[Turn]]:
-        """
-        Write the images of the reference board that this library does not have, each as an import.
-        """
         own = {image.id for turn in turns for image in turn.images}
         imported: dict[str | None, Turn] = {}
         for reference in exported.record.references:
@@ -190,18 +170,12 @@ class SessionExport(StorePart):
             )
 
     def _check_ids(self, turns: Sequence[Turn], session: str) -> None:
-        """
-        Refuse ids that another session or a standalone image of this library has.
-        """
         ids = [new for turn in turns for new in (turn.id, *(image.id for image in turn.images))]
         for used_id, owner in self.ports.index.sessions_of(ids).items():
             if owner != session:
                 raise _id_in_use(used_id)
 
     def _write_images(self, turn: Turn, exported: ExportedSession, written: list[str]) -> Turn:
-        """
-        Write a turn's images under free names in this library.
-        """
         existing = self._find_unfinished(turn)
         if existing is not None:
             return existing
@@ -210,31 +184,22 @@ class SessionExport(StorePart):
             data = exported.read_image(image)
             file = f"{_MISSING}/{image.id}{SUFFIXES[image.format]}"
             if data is not None:
-                file = self._import_image(turn, image, data)
+                at = (turn.finished or turn.started).astimezone(dt.UTC)
+                file = self.blobs.put_new(turn, at, to_received(image, data))
                 written.append(file)
             images.append(attrs.evolve(image, file=file))
         return attrs.evolve(turn, images=tuple(images))
-
-    def _import_image(self, turn: Turn, image: ImageRecord, data: bytes) -> str:
-        facts = ImageHeader(
-            format=image.format, width=image.width, height=image.height, alpha=False
-        )
-        at = (turn.finished or turn.started).astimezone(dt.UTC)
-        return self.blobs.put_new(turn, at, ReceivedImage(data=data, facts=facts))
 
     def _find_unfinished(self, turn: Turn) -> Turn | None:
         """
         Return a turn that an interrupted import, or a session whose record was lost, left here
         with all its images; None if there is none.
-
-        Raises:
-            InvalidRequestError: Another turn has that id.
         """
         try:
             existing = read_turn(self.facts, turn_key(turn))
         except StorageError:
             return None
-        if _portable_turn(existing) != _portable_turn(turn):
+        if without_files(existing) != without_files(turn):
             raise _id_in_use(turn.id)
         try:
             complete = all(
@@ -263,10 +228,6 @@ class SessionExport(StorePart):
 
 @attrs.frozen
 class _ExportWriter:
-    """
-    Writes files, and adds them to the manifest.
-    """
-
     blobs: Blobs
     add_file: AddFile
     manifest: Manifest
@@ -298,9 +259,6 @@ class _ExportWriter:
         self.add_file(export_format.MANIFEST, self.manifest.dump())
 
     def _write_image(self, image: ImageRecord, name: str) -> None:
-        """
-        Write an image's bytes unchanged; note in the manifest if they are missing or damaged.
-        """
         try:
             data = self.blobs.get(image.file)
         except FileNotFoundError:
@@ -319,9 +277,6 @@ class _ExportWriter:
 
 
 def _check_size(tree: Tree, target: PurePath) -> None:
-    """
-    Refuse a session that could be written as a zip, but is too large to be imported again.
-    """
     images = [image for turn in tree.turns.values() for image in turn.images]
     size = sum(image.bytes for image in images)
     files = len(tree.turns) + 2 * len(images)
@@ -332,13 +287,6 @@ def _check_size(tree: Tree, target: PurePath) -> None:
             "for a zip that can be imported again. "
             f"Export it to a folder: session.export({str(target.with_suffix(''))!r})."
         )
-
-
-def _portable_turn(turn: Turn) -> Turn:
-    """
-    Return a turn without what differs between libraries: the paths of its images.
-    """
-    return attrs.evolve(turn, images=tuple(attrs.evolve(image, file="") for image in turn.images))
 
 
 def _id_in_use(used_id: str) -> InvalidRequestError:

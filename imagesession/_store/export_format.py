@@ -49,12 +49,6 @@ _EARLIEST = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 class Manifest:
     """
     The list of an export's files.
-
-    Attributes:
-        session: The session's id.
-        files: The SHA-256 of each file, in hexadecimal, by its name.
-        missing: The images whose files were missing when they were exported.
-        damaged: The images whose bytes did not match their records when they were exported.
     """
 
     session: str
@@ -63,9 +57,6 @@ class Manifest:
     damaged: list[str] = attrs.field(factory=list[str])
 
     def dump(self) -> bytes:
-        """
-        Return the manifest as JSON.
-        """
         facts = {
             "export": _KIND,
             "format": FORMAT,
@@ -98,37 +89,22 @@ def with_export_names(turns: Iterable[Turn]) -> tuple[Turn, ...]:
 
 
 def turn_name(turn_id: str) -> str:
-    """
-    Return the name of a turn's record in an export.
-    """
     return f"{_TURNS}{turn_id}.json"
 
 
 def board_name(reference: Reference, suffix: str = "") -> str:
-    """
-    Return the name in an export of an image of the session's reference board.
-    """
     return f"{_IMAGES}reference_{reference.image_id}{suffix}"
 
 
 def digest(data: bytes) -> str:
-    """
-    Return the SHA-256 of a file, in hexadecimal.
-    """
     return hashlib.sha256(data).hexdigest()
 
 
 @attrs.frozen(kw_only=True)
 class ExportedSession:
     """
-    An exported session that was read and checked.
-
-    Attributes:
-        record: The session.
-        turns: Its turns, whose images have their names in the export.
-        manifest: The list of its files.
-        archive: Reads its images.
-        marks: Stars and tags of its images.
+    An exported session that was read and checked; the images of its turns have their names in the
+    export.
     """
 
     record: SessionRecord
@@ -138,19 +114,10 @@ class ExportedSession:
     marks: Marks = attrs.field(factory=dict[str, Mark])
 
     def given_to(self, owner: str | None) -> ExportedSession:
-        """
-        Return the session as an owner's.
-        """
         turns = tuple(attrs.evolve(turn, owner=owner) for turn in self.turns)
         return attrs.evolve(self, record=attrs.evolve(self.record, owner=owner), turns=turns)
 
     def read_image(self, image: ImageRecord) -> bytes | None:
-        """
-        Return an image's bytes; None if its file was missing when it was exported.
-
-        Raises:
-            CorruptRecordError: They are not those that were exported, or not of that format.
-        """
         if image.file in self.manifest.missing:
             return None
         data = _read_listed(self.archive, image.file, self.manifest, _MAX_IMAGE)
@@ -163,12 +130,6 @@ class ExportedSession:
         return data
 
     def read_board_image(self, reference: Reference) -> tuple[bytes, ImageHeader] | None:
-        """
-        Return an image of the session's reference board that is in the export; None if it is not.
-
-        Raises:
-            CorruptRecordError: Its bytes are not those that were exported.
-        """
         stem = f"{board_name(reference)}."
         name = next((name for name in self.manifest.files if name.startswith(stem)), None)
         if name is None:
@@ -185,11 +146,6 @@ class ExportedSession:
 def read_export(archive: ArchiveReader) -> ExportedSession:
     """
     Read everything but the images, and check that it is consistent.
-
-    Raises:
-        InvalidRequestError: It is not an export of a session.
-        UnsupportedFormatVersionError: A newer imagesession wrote it.
-        CorruptRecordError: It is damaged, or was changed since it was written.
     """
     where = archive.path
     manifest = _read_manifest(archive)
@@ -215,9 +171,6 @@ def read_export(archive: ArchiveReader) -> ExportedSession:
 
 
 def _read_marks(archive: ArchiveReader, manifest: Manifest, images: Collection[str]) -> Marks:
-    """
-    Read the stars and tags of an export's images; older exports have none.
-    """
     if MARKS not in manifest.files:
         return {}
     where = f"{archive.path}/{MARKS}"

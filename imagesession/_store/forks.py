@@ -36,10 +36,8 @@ if hasattr(os, "register_at_fork"):
 
 def abandoned_in_forks(abandon: Callable[[T], object]) -> WeakSet[T]:
     """
-    Return a set of objects that each forked process abandons.
-
-    Args:
-        abandon: Makes an object forget what belongs to the parent process.
+    Return a set of objects that each forked process abandons: `abandon` makes one forget what
+    belongs to the parent process.
     """
     known: WeakSet[T] = WeakSet()
 

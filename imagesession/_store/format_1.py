@@ -38,9 +38,6 @@ _ERRORS = {
 
 
 def upgrade_record(record: dict[str, Any]) -> dict[str, Any]:
-    """
-    Return a record with the current names of its members, options and errors.
-    """
     new = _rename_keys(record, _KEYS)
     for name in ("options", "choices"):
         if isinstance(new.get(name), dict):

@@ -32,9 +32,6 @@ class UlidFactory:
     """
     Makes ids that grow with every call in this process, and with time across processes; no two
     processes make the same one.
-
-    Args:
-        clock: Returns the time in UTC; by default, that of this machine.
     """
 
     def __init__(self, clock: Callable[[], dt.datetime] | None = None) -> None:
@@ -43,10 +40,8 @@ class UlidFactory:
 
     def new(self, after: str = "") -> str:
         """
-        Return an id greater than all before, even if the clock was set back.
-
-        Args:
-            after: Another id that it must be greater than, maybe from another machine's clock.
+        Return an id greater than all before and than `after`, which may be from another machine's
+        clock, even if the clock was set back.
         """
         # What this machine's clock is behind the library's.
         behind = 0.0 if self._clock is None else self._clock().timestamp() - time.time()
@@ -68,9 +63,6 @@ def first_id(moment: dt.datetime) -> str:
 
 
 def timestamp_of(text: str) -> dt.datetime:
-    """
-    Return the time in UTC at which an id was made.
-    """
     return dt.datetime.fromtimestamp((_parse(text) >> _RANDOM_BITS) / 1000, dt.UTC)
 
 

@@ -29,20 +29,6 @@ _FORMATS = {
 def write_copy(root: str, image: ImageRecord, data: bytes, path: object, *, overwrite: bool) -> str:
     """
     Write a copy of an image: its own bytes, or converted to the format of the path's suffix.
-
-    Args:
-        root: The library's folder, or its URL.
-        image: The image's record.
-        data: The bytes of its file.
-        path: The file to write.
-        overwrite: Whether a file that exists is replaced.
-
-    Returns:
-        The absolute path.
-
-    Raises:
-        InvalidRequestError: It is not a path, or its suffix names no format that can be written.
-        StorageIOError: Something is there already, or it cannot be written.
     """
     target = resolve_path(path)
     wanted = _FORMATS.get(target.suffix.lower())

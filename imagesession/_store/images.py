@@ -5,7 +5,7 @@ Images in a library: find them, read them and their metadata, and sum their cost
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -26,21 +26,15 @@ from .records import read_marks, read_turn, session_name
 from .sessions import HINTS
 from .view import StorePart
 
+_PAGE = 500
 _LONGEST_URL = 604_800  # seconds; S3 signs no longer
 
 
 class ImageStore(StorePart):
-    """
-    The part of a library that stores images.
-    """
-
     def read(self, image: ImageRecord) -> bytes:
         """
         Return an image's bytes, as they were recorded. They are compared with the record's digest
         once for each state of the file, which takes a millisecond for each megabyte.
-
-        Raises:
-            InvalidImageError: Its file is missing, is a link, or has other bytes.
         """
         try:
             state = self.blobs.version(image.file)
@@ -63,9 +57,6 @@ class ImageStore(StorePart):
     def read_received(self, image: ImageRecord) -> bytes:
         """
         Return an image's bytes as they were received, without what was written into its file.
-
-        Raises:
-            InvalidImageError: Its file is missing, is a link, or has other bytes.
         """
         data = self.read(image)
         if image.received_sha256 is None:
@@ -75,9 +66,6 @@ class ImageStore(StorePart):
         return without_embedded(data, image.received_sha256) or data
 
     def _missing(self, image: ImageRecord) -> InvalidImageError:
-        """
-        Build the error for an image whose file was removed, or renamed, in a file manager.
-        """
         moved = self.blobs.find_moved((image,)).get(image.id)
         if moved is not None:
             return InvalidImageError(
@@ -94,24 +82,12 @@ class ImageStore(StorePart):
         return self.blobs.address(image.file)
 
     def local_file(self, image: ImageRecord) -> str:
-        """
-        Return the path of an image's file, or of a copy if it is kept elsewhere.
-
-        Raises:
-            InvalidImageError: It cannot be fetched.
-        """
         try:
             return self.blobs.local_file(image.file)
         except OSError as error:
             raise self._unreadable(image, error) from error
 
     def url(self, image: ImageRecord, seconds: float) -> str:
-        """
-        Return a URL under which an image can be read for some seconds.
-
-        Raises:
-            InvalidRequestError: It is no time that a URL can be valid.
-        """
         if not 1 <= seconds <= _LONGEST_URL:
             raise InvalidRequestError(
                 f"expires={quote(seconds)} is not a number of seconds from 1 to {_LONGEST_URL:,}."
@@ -128,9 +104,6 @@ class ImageStore(StorePart):
         return sidecar.to_dict(turn, position, session_name(self.facts, turn))
 
     def new_import(self, origin: ImportOrigin, prompt: str = "") -> Turn:
-        """
-        Return the turn of an image that is imported, still without it.
-        """
         new = self.view.new_id()
         return Turn(
             id=new.id,
@@ -147,15 +120,6 @@ class ImageStore(StorePart):
         )
 
     def with_imported(self, turn: Turn, file: str, data: bytes, header: ImageHeader) -> Turn:
-        """
-        Return the turn of an import with its image.
-
-        Args:
-            turn: The turn.
-            file: The key of the image's file.
-            data: The image.
-            header: What the image's bytes say.
-        """
         image = ImageRecord(
             id=self.ids.new(),
             file=file,
@@ -176,15 +140,20 @@ class ImageStore(StorePart):
             found = [read(row) for row in self.index.page(query)]
         return tuple(item for item in found if item is not None)
 
+    def each(self, query: ImageQuery) -> Iterator[tuple[Turn, int]]:
+        """
+        Yield all images that a query asks for, which are read in pages.
+        """
+        query = attrs.evolve(query, limit=_PAGE)
+        while page := self.list(query):
+            yield from page
+            turn, position = page[-1]
+            query = attrs.evolve(query, before=turn.images[position].id)
+
     def find(self, image_id: str) -> tuple[Turn, int]:
         """
-        Return the turn of an image, and its position there.
-
-        Args:
-            image_id: Its id, or eight or more of the last characters of it, in any case.
-
-        Raises:
-            NotFoundError: There is no such image, or it was deleted.
+        Return the turn of an image, and its position there. Eight or more of the last characters of
+        its id will do, in any case.
         """
         turn, position = self.find_recorded(image_id)
         found = self._find_current(turn, turn.images[position].id)
@@ -225,9 +194,6 @@ class ImageStore(StorePart):
         return None if row is None else self._read_location(row)
 
     def _read_current(self, row: ImageLocation) -> tuple[Turn, int] | None:
-        """
-        Read the turn of an image without what was deleted; None if the index is wrong.
-        """
         recorded = self._read_location(row)
         return None if recorded is None else self._find_current(recorded[0], row.image)
 

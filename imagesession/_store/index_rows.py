@@ -25,9 +25,6 @@ def budget_cost(turn: Turn) -> float:
 
 
 def cost_columns(turn: Turn) -> dict[str, object]:
-    """
-    Return what sums of costs need of a turn.
-    """
     return {
         "images": count_made(turn.images) + turn.erased_images,
         "cost": turn.cost.known if turn.cost else 0.0,
@@ -39,16 +36,10 @@ def cost_columns(turn: Turn) -> dict[str, object]:
 
 
 def day_of(turn: Turn) -> dt.date:
-    """
-    Return the day (UTC) to which a turn's costs belong.
-    """
     return turn.started.astimezone(dt.UTC).date()
 
 
 def search_text(turn: Turn, image: ImageRecord) -> str:
-    """
-    Return the text by which an image is searched.
-    """
     return utf8(fold("\n".join((turn.prompt, image.revised_prompt or "", turn.label))))
 
 
@@ -68,7 +59,4 @@ def utf8(text: str) -> str:
 
 
 def utf8_or_none(text: str | None) -> str | None:
-    """
-    Same as `utf8`, of a text that may be missing.
-    """
     return None if text is None else utf8(text)

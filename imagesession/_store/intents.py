@@ -39,27 +39,14 @@ _A_DAY = 86_400.0
 
 
 class IntentStore(StorePart):
-    """
-    The part of a library that knows the unsettled requests.
-    """
-
     def __init__(self, view: View) -> None:
         super().__init__(view)
         self._orphans_listed = False
 
     def write(self, turn: Turn, reservation: BudgetReservation | None = None) -> Turn | IntentLease:
         """
-        Write an intent durably, if there is room for its images and the budget allows it.
-
-        Returns:
-            The intent's lease; or the turn that was completed under its idempotency key before.
-
-        Raises:
-            StorageIOError: The library cannot be written, or has no room: this is checked before
-                anything is paid for.
-            BudgetExceededError: The turn may cost more than is left.
-            OutcomeUnknownError: A request with the same key is not settled, or its outcome is
-                unknown.
+        Write an intent durably, if there is room for its images and the budget allows it; or return
+        the turn that was completed under its idempotency key before.
         """
         self.blobs.check_room((turn,), len(self.state.leases))
         if reservation is None and turn.idempotency_key is None:
@@ -88,9 +75,6 @@ class IntentStore(StorePart):
         return lease
 
     def _check_session(self, turn: Turn) -> None:
-        """
-        Drop an intent if its session was deleted.
-        """
         session = turn.session or ""
         if session and is_deleted(read_marks(self.facts, session), session):
             self.discard(turn)
@@ -162,10 +146,8 @@ class IntentStore(StorePart):
 
     def reopen(self, turn: Turn) -> IntentLease | None:
         """
-        Make a failed turn pending again, because it was carried out after all.
-
-        Args:
-            turn: The turn as it was when its request was sent.
+        Make a failed turn pending again, because it was carried out after all. The turn is as it
+        was when its request was sent.
         """
         lease = self._lease(turn)
         if lease is None:
@@ -178,22 +160,12 @@ class IntentStore(StorePart):
         return lease
 
     def completed_under(self, idempotency_key: str) -> Turn | None:
-        """
-        Return the turn that was completed under an idempotency key.
-
-        Raises:
-            OutcomeUnknownError: None was completed, and the outcome of a request is unknown.
-        """
         settled = self._settled_under(idempotency_key)
         return admission.completed_under_key(
             idempotency_key, (read_current_turn(self.facts, key) for key in settled)
         )
 
     def last_under(self, idempotency_key: str) -> Turn | None:
-        """
-        Return the turn that was settled under an idempotency key: the one with an image if there is
-        one, else the latest.
-        """
         turns = [read_turn(self.facts, key) for key in self._settled_under(idempotency_key)]
         return next((turn for turn in turns if turn.has_image), next(iter(turns), None))
 
@@ -202,19 +174,14 @@ class IntentStore(StorePart):
 
     def record_response_id(self, turn: Turn, response_id: str) -> None:
         """
-        Record the provider's response id durably.
-
-        Raises:
-            StorageIOError: It cannot be written; this is tried again when the intent is released.
+        Record the provider's response id durably. If it cannot be written, this is tried again when
+        the intent is released.
         """
         self.state.late_response_ids[turn.id] = response_id
         self.facts.extend(intent_key(turn), _ids(turn, response_id))
         del self.state.late_response_ids[turn.id]
 
     def _write_late_response_id(self, turn: Turn) -> None:
-        """
-        Try once more to record a response id that could not be written.
-        """
         response_id = self.state.late_response_ids.get(turn.id)
         if response_id is not None:
             with contextlib.suppress(StorageError):

@@ -9,32 +9,23 @@ from imagesession._engine.store import IdAndTime
 from imagesession.errors import InvalidRequestError
 
 from .batches import BatchStore
-from .erasure import ErasureStore
 from .export import SessionExport
 from .images import ImageStore
 from .intents import IntentStore
 from .marks import MarkStore
 from .ports import Ports
-from .providers import ProviderStore
+from .providers import ProviderStore, UploadStore
 from .removals import RemovalStore
 from .repair import RepairStore
 from .sessions import SessionStore
 from .targets import TargetStore
 from .turns import TurnStore
-from .uploads import UploadStore
 from .view import ProcessState, View
 
 
 class LibraryStore:
     """
     Images and their records, as somebody sees them.
-
-    Args:
-        ports: What they are kept on.
-        view: Who sees them; everything by default.
-
-    Attributes:
-        state: What this process remembers of the library, and how it keeps images.
     """
 
     def __init__(self, ports: Ports, view: View | None = None) -> None:
@@ -42,37 +33,18 @@ class LibraryStore:
         self._view = view = view or View(ports)
         self.state: ProcessState = view.state
         self.intents = IntentStore(view)
-        self.turns = TurnStore(view, self.intents)
+        self.turns = TurnStore(view)
         self.sessions = SessionStore(view)
         self.images = ImageStore(view)
         self.batches = BatchStore(view)
-        self.marks = MarkStore(view, self.sessions, self.batches)
+        self.marks = MarkStore(view)
         self.uploads = UploadStore(view)
         self.providers = ProviderStore(view)
-        self.exports = SessionExport(view, self.sessions, self.images)
-        self.repairs = RepairStore(view, self.sessions, self.images)
-        self.targets = TargetStore(
-            view,
-            sessions=self.sessions,
-            images=self.images,
-            batches=self.batches,
-            marks=self.marks,
-        )
+        self.exports = SessionExport(view)
+        self.repairs = RepairStore(view)
+        self.targets = TargetStore(view)
         # What others have of the same files and conversations decides what may go.
-        self.removals: RemovalStore = (
-            self._make_removals() if view.owner is None else self.seen_by(None).removals
-        )
-
-    def _make_removals(self) -> RemovalStore:
-        erasure = ErasureStore(
-            self._view,
-            sessions=self.sessions,
-            images=self.images,
-            batches=self.batches,
-            marks=self.marks,
-            uploads=self.uploads,
-        )
-        return RemovalStore(self._view, erasure, self.images, self.marks)
+        self.removals = RemovalStore(view.seen_by(None))
 
     @property
     def owner(self) -> str | None:
@@ -86,28 +58,15 @@ class LibraryStore:
         return self._view.new_id(after)
 
     def sees(self, owner: str | None) -> bool:
-        """
-        Tell whether what belongs to an owner is there.
-        """
         return self._view.sees(owner)
 
     def seen_by(self, owner: str | None) -> LibraryStore:
-        """
-        Return this store as an owner sees it; None for everything.
-        """
         return self if owner == self.owner else LibraryStore(self.ports, self._view.seen_by(owner))
 
     def check_health(self, *, verify: bool, repair: bool = False) -> tuple[HealthCheck, ...]:
         """
-        Check the library.
-
-        Args:
-            verify: Whether to read every image and compare it with its record.
-            repair: Whether to bring records back before. Otherwise, records and images are not
-                changed.
-
-        Raises:
-            InvalidRequestError: The studio is an owner's, and the library is everybody's.
+        Check the library. Records and images are changed only to `repair`, which brings records
+        back before.
         """
         if self.owner is not None:
             raise InvalidRequestError(

@@ -19,27 +19,15 @@ from .view import StorePart, View
 
 
 class MarkStore(StorePart):
-    """
-    The part of a library that stores marks.
-
-    Args:
-        view: The library, and who sees it.
-        sessions: Its sessions.
-        batches: Its batches.
-    """
-
-    def __init__(self, view: View, sessions: SessionStore, batches: BatchStore) -> None:
+    def __init__(self, view: View) -> None:
         super().__init__(view)
-        self._sessions = sessions
-        self._batches = batches
+        self._sessions = SessionStore(view)
+        self._batches = BatchStore(view)
 
     def of(self, owner: str) -> Marks:
         return read_marks(self.facts, owner)
 
     def all(self) -> dict[str, Marks]:
-        """
-        Return the marks of all that is seen and has any, by session, batch or standalone turn.
-        """
         found: dict[str, Marks] = {}
         for key in self.facts.scan("marks"):
             with contextlib.suppress(StorageError):
@@ -56,11 +44,6 @@ class MarkStore(StorePart):
     def change(self, owner: str, ids: Iterable[str], change: Callable[[Mark], Mark]) -> None:
         """
         Change marks of one owner durably, all at once and without interference by other programs.
-
-        Args:
-            owner: The session, the batch, or the turn of a standalone image.
-            ids: What is marked: images, turns without images, or the owner itself.
-            change: Returns the new mark.
         """
         with self.facts.transaction(f"marks {owner}"):
             known = self.of(owner)

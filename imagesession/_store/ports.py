@@ -29,12 +29,11 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal[
     "session", "turn", "intent", "batch", "marks", "removal", "upload", "provider", "quarantine"
 ]
-"""
-What a fact is about. Marks have the id of their session, batch or standalone turn. Uploads and
-providers are disposable: losing them costs a request.
-"""
+"""What a fact is about. Marks have the id of their session, batch or standalone turn."""
 EXTENDED: frozenset[Kind] = frozenset({"intent", "batch"})
 """The kinds of facts that are extended: implementations may keep them as lines that are merged."""
+DISPOSABLE: frozenset[Kind] = frozenset({"upload", "provider"})
+"""The kinds of facts whose loss costs a request at most."""
 
 
 @attrs.frozen(order=True)

@@ -8,22 +8,21 @@ import contextlib
 import datetime as dt
 import json
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
+from imagesession._domain.image_header import ImageHeader
 from imagesession._domain.marks import Marks, without_deleted
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.coerce import as_id
+from imagesession._engine.http import ReceivedImage
 from imagesession.errors import CorruptRecordError, StorageError, StorageIOError
 
 from . import codec
 from .ports import Facts, Key
 from .strict_reader import StrictReader, parse_object
-
-if TYPE_CHECKING:
-    pass
 
 # Facts of a turn that become known while its request is under way.
 _LATER = ("conversation", "request_id")
@@ -32,13 +31,8 @@ _LATER = ("conversation", "request_id")
 @attrs.frozen(kw_only=True)
 class Intent:
     """
-    The content of an intent.
-
-    Attributes:
-        turn: The pending turn.
-        response_id: The provider's id, if it is known.
-        staged: The staged images.
-        absent_since: When the provider first showed nothing of it, by its own clock.
+    The content of an intent. `absent_since` is when the provider first showed nothing of it, by its
+    own clock.
     """
 
     turn: Turn
@@ -48,9 +42,6 @@ class Intent:
 
 
 def turn_key(turn: Turn) -> Key:
-    """
-    Return the key of a turn's record.
-    """
     return Key("turn", turn.id, turn.session)
 
 
@@ -80,13 +71,22 @@ def read_turns(facts: Facts, keys: Iterable[Key]) -> Iterator[Turn]:
 def read_marks(facts: Facts, owner: str) -> Marks:
     """
     Read the marks of a session, of a batch, or of a standalone image by its turn's id.
-
-    Raises:
-        CorruptRecordError: They are damaged.
     """
     key = Key("marks", owner)
     data = facts.get(key)
     return {} if data is None else codec.read_marks(data, facts.describe(key))
+
+
+def without_files(turn: Turn) -> Turn:
+    """
+    Return a turn without what differs between libraries: the paths of its images.
+    """
+    return attrs.evolve(turn, images=tuple(attrs.evolve(image, file="") for image in turn.images))
+
+
+def to_received(image: ImageRecord, data: bytes) -> ReceivedImage:
+    header = ImageHeader(format=image.format, width=image.width, height=image.height, alpha=False)
+    return ReceivedImage(data=data, facts=header)
 
 
 def read_current_turn(facts: Facts, key: Key) -> Turn:
@@ -99,9 +99,6 @@ def read_current_turn(facts: Facts, key: Key) -> Turn:
 def read_session(facts: Facts, session_id: str) -> SessionRecord | None:
     """
     Read a session, whoever's it is; None if there is none.
-
-    Raises:
-        CorruptRecordError: Its record is damaged.
     """
     key = Key("session", session_id)
     data = facts.get(key)
@@ -109,9 +106,6 @@ def read_session(facts: Facts, session_id: str) -> SessionRecord | None:
 
 
 def session_name(facts: Facts, turn: Turn) -> str | None:
-    """
-    Return the name of a turn's session, if it has one.
-    """
     with contextlib.suppress(StorageError):
         record = read_session(facts, turn.session) if turn.session else None
         return None if record is None else record.name
@@ -119,30 +113,18 @@ def session_name(facts: Facts, turn: Turn) -> str | None:
 
 
 def intent_key(turn: Turn) -> Key:
-    """
-    Return the key of a turn's intent.
-    """
     return Key("intent", turn.id, turn.session)
 
 
 def intent_fact(turn: Turn) -> tuple[Key, bytes]:
-    """
-    Return a turn's intent, as it is written first.
-    """
     return intent_key(turn), json.dumps({"turn": codec.turn_to_dict(turn)}).encode("ascii")
 
 
 def staged_fact(images: Iterable[ImageRecord]) -> dict[str, Any]:
-    """
-    Return what an intent is extended by when images are staged.
-    """
     return {"staged": [attrs.asdict(image) for image in images]}
 
 
 def read_intent(facts: Facts, key: Key) -> Intent | None:
-    """
-    Read an intent; None if it is missing or damaged.
-    """
     try:
         return to_intent(facts.get(key) or b"{}", facts.describe(key))
     except StorageError:
@@ -150,17 +132,6 @@ def read_intent(facts: Facts, key: Key) -> Intent | None:
 
 
 def to_intent(data: bytes, where: str) -> Intent:
-    """
-    Read an intent.
-
-    Args:
-        data: The intent, with the members that were added.
-        where: Its path, for errors.
-
-    Raises:
-        CorruptRecordError: It is damaged.
-        UnsupportedFormatVersionError: A newer imagesession wrote it.
-    """
     try:
         members = parse_object(data)
         changed = {name: members[name] for name in _LATER if name in members}
@@ -177,21 +148,15 @@ def to_intent(data: bytes, where: str) -> Intent:
 
 def _absent_since(members: dict[str, Any], where: str) -> dt.datetime | None:
     with contextlib.suppress(StorageError):  # without it, only more time passes
-        return StrictReader(members, where).optional_time("absent_since")
+        return StrictReader(members, where).time("absent_since")
     return None
 
 
 def is_open(facts: Facts, key: Key) -> bool:
-    """
-    Tell whether there is an intent whose turn is not settled.
-    """
     return facts.has(key) and not facts.has(Key("turn", key.id, key.session))
 
 
 def open_intents(facts: Facts) -> Iterator[tuple[Key, Intent]]:
-    """
-    Yield the intents whose turns are not settled, the oldest first.
-    """
     for key, data in facts.unsettled():
         with contextlib.suppress(StorageError):
             yield key, to_intent(data, facts.describe(key))

@@ -9,89 +9,51 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import json
 from collections.abc import Collection, Iterable, Iterator
-from typing import get_args
 
 import attrs
 
 from imagesession._domain.health import HealthCheck
 from imagesession._domain.marks import Mark
-from imagesession._domain.removal import CopyKind, ProviderCopy, Removal, Targets, Verb
+from imagesession._domain.removal import ProviderCopy, Removal, Targets, Verb
 from imagesession._domain.turn import ImageRecord
 from imagesession._domain.wording import list_some
 from imagesession._engine.image_store import ImageQuery
 from imagesession.errors import InvalidRequestError, NotFoundError, StorageError
 
+from . import codec
 from .erasure import ErasureStore
 from .images import ImageStore
 from .marks import MarkStore
 from .ports import Key
 from .records import is_open
-from .strict_reader import StrictReader, parse_object
 from .view import StorePart, View
-
-_PAGE = 500
 
 
 class RemovalStore(StorePart):
-    """
-    The part of a library that deletes, restores and erases.
-
-    Args:
-        view: The whole library.
-        erasure: Its part that erases.
-        images: Its images.
-        marks: Its marks.
-    """
-
-    def __init__(
-        self, view: View, erasure: ErasureStore, images: ImageStore, marks: MarkStore
-    ) -> None:
+    def __init__(self, view: View) -> None:
         super().__init__(view)
-        self._erasure = erasure
-        self._images = images
-        self._marks = marks
+        self._erasure = ErasureStore(view)
+        self._images = ImageStore(view)
+        self._marks = MarkStore(view)
 
     def begin(self, verb: Verb, targets: Targets, *, forgets_owner: bool = False) -> Removal:
         """
-        Record a removal durably and carry it out in the library, the whole of it or nothing.
-
-        Args:
-            verb: What is done.
-            targets: What it is done to.
-            forgets_owner: Whether what stays of erased turns does not say whose they were.
-
-        Returns:
-            The removal, with the provider's copies that are still to be erased.
-
-        Raises:
-            StorageIOError: The library cannot be written, or a file has the place of a restored
-                image.
-            InvalidRequestError: A request is under way in a session that is to be removed.
+        Record a removal durably and carry it out in the library, the whole of it or nothing; return
+        it with the provider's copies that are still to be erased.
         """
-        return self._begin(
-            Removal(
-                id=self.ids.new(),
-                verb=verb,
-                at=self.facts.now(),
-                targets=targets,
-                forgets_owner=forgets_owner,
-            )
+        begun = Removal(
+            id=self.ids.new(),
+            verb=verb,
+            at=self.facts.now(),
+            targets=targets,
+            forgets_owner=forgets_owner,
         )
-
-    def drop_queues(self, owner: str) -> None:
-        """
-        Remove the queued requests of an owner.
-        """
-        self.ports.drop_queues(owner)
-
-    def _begin(self, begun: Removal) -> Removal:
-        if begun.verb == "erase":
-            begun = attrs.evolve(begun, copies=tuple(self._erasure.find_copies(begun.targets)))
+        if verb == "erase":
+            begun = attrs.evolve(begun, copies=tuple(self._erasure.find_copies(targets)))
         right = self.rights.hold(_right(begun.id))
         try:
-            self.facts.put_new({Key("removal", begun.id): _dump(begun)})
+            self.facts.put_new({Key("removal", begun.id): codec.dump_removal(begun)})
             try:
                 self._start(begun)
             except (StorageError, InvalidRequestError):
@@ -102,12 +64,13 @@ class RemovalStore(StorePart):
             if right is not None:
                 right.release()
 
+    def drop_queues(self, owner: str) -> None:
+        self.ports.drop_queues(owner)
+
     def finish_all(self) -> tuple[Removal, ...]:
         """
-        Finish the removals of programs that were stopped, whoever's they are.
-
-        Returns:
-            The erasures of which the provider still has copies.
+        Finish the removals of programs that were stopped, whoever's they are; return the erasures
+        of which the provider still has copies.
         """
         return tuple(self._finish_each())
 
@@ -119,7 +82,7 @@ class RemovalStore(StorePart):
             try:
                 data = self.facts.get(key)
                 if data is not None:
-                    removal = self._finish(_read(data, self.facts.describe(key)))
+                    removal = self._finish(codec.read_removal(data, self.facts.describe(key)))
                     if removal.copies:
                         yield removal
             finally:
@@ -132,19 +95,16 @@ class RemovalStore(StorePart):
         left = tuple(copy for copy in removal.copies if copy not in copies)
         remaining, key = attrs.evolve(removal, copies=left), Key("removal", removal.id)
         if left:
-            self.facts.replace(key, _dump(remaining))
+            self.facts.replace(key, codec.dump_removal(remaining))
         else:
             self.facts.drop(key)
         return remaining
 
     def check(self) -> HealthCheck:
-        """
-        Tell which removals are not finished.
-        """
         left: list[str] = []
         for key in self.facts.scan("removal"):
             with contextlib.suppress(StorageError, ValueError, TypeError):
-                removal = _read(self.facts.get(key) or b"{}", self.facts.describe(key))
+                removal = codec.read_removal(self.facts.get(key) or b"{}", self.facts.describe(key))
                 left += list(map(str, removal.copies)) or [f"{removal.verb} {removal.id}"]
         if not left:
             return HealthCheck(name="erasures", message="nothing is left to be erased.")
@@ -168,9 +128,6 @@ class RemovalStore(StorePart):
                 self._check_idle(owner)
 
     def _restore_files(self, images: Iterable[ImageRecord]) -> None:
-        """
-        Put images back, all of them or none.
-        """
         done: list[str] = []
         try:
             for image in images:
@@ -182,9 +139,6 @@ class RemovalStore(StorePart):
             raise
 
     def _undo(self, removal: Removal) -> None:
-        """
-        Undo what `_start` did, as far as the library can be written.
-        """
         with contextlib.suppress(StorageError):
             if removal.verb != "restore":
                 for owner, ids in removal.targets.items():
@@ -236,12 +190,8 @@ class RemovalStore(StorePart):
         Return the files of images that are not deleted, as far as several images may have them:
         promotions, and what they were made from.
         """
-        files: set[str] = set()
-        query = ImageQuery(kind="promotion", limit=_PAGE)
-        while page := self._images.list(query):
-            for turn, position in page:
-                files.add(turn.images[position].file)
-                query = attrs.evolve(query, before=turn.images[position].id)
+        promoted = self._images.each(ImageQuery(kind="promotion"))
+        files = {turn.images[position].file for turn, position in promoted}
         for owner, ids in targets.items():
             for turn in self._erasure.turns_of(owner, ids):
                 with contextlib.suppress(NotFoundError):
@@ -257,30 +207,3 @@ def _unmarked(mark: Mark, at: dt.datetime) -> Mark:
 
 def _right(removal_id: str) -> str:
     return f"removal {removal_id}"
-
-
-def _dump(removal: Removal) -> bytes:
-    members = {**attrs.asdict(removal), "at": removal.at.isoformat()}
-    return json.dumps(members).encode("ascii")
-
-
-def _read(data: bytes, where: str) -> Removal:
-    record = StrictReader(parse_object(data), where)
-    targets = record.inner("targets")
-    return Removal(
-        id=record.text("id"),
-        verb=record.choice("verb", get_args(Verb)),
-        at=record.time("at"),
-        targets={owner: targets.texts(owner) for owner in targets.data},
-        copies=record.each("copies", _read_copy),
-        forgets_owner="forgets_owner" in record.data and record.required("forgets_owner", bool),
-    )
-
-
-def _read_copy(record: StrictReader) -> ProviderCopy:
-    return ProviderCopy(
-        provider=record.text("provider"),
-        kind=record.choice("kind", get_args(CopyKind)),
-        id=record.text("id"),
-        items=record.texts("items"),
-    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -32,8 +32,6 @@ from .records import is_open, open_intents, to_intent, turn_key
 from .sessions import SessionStore
 from .view import StorePart, View
 
-_PAGE = 500
-
 
 @attrs.frozen
 class Described:
@@ -52,13 +50,6 @@ class Described:
 
 
 def read_descriptions(blobs: Blobs, keys: Iterable[str]) -> Described:
-    """
-    Read the metadata beside images.
-
-    Args:
-        blobs: The images.
-        keys: The keys of those to read.
-    """
     beside: dict[object, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
     unknown: list[str] = []
     for key in keys:
@@ -90,30 +81,22 @@ def _position(item: tuple[str, Mapping[str, Any]]) -> int:
 
 
 class RepairStore(StorePart):
-    """
-    The part of a library that brings records back.
-
-    Args:
-        view: The library, and who sees it.
-        sessions: Its sessions.
-        images: Its images.
-    """
-
-    def __init__(self, view: View, sessions: SessionStore, images: ImageStore) -> None:
+    def __init__(self, view: View) -> None:
         super().__init__(view)
-        self._sessions = sessions
-        self._images = images
+        self._sessions = SessionStore(view)
+        self._images = ImageStore(view)
 
     def repair(self) -> HealthCheck:
         """
         Write the records that are missing or damaged and can be made from the metadata beside
         images or from these, and where renamed files are; say which.
-
-        Raises:
-            StorageIOError: The library cannot be written.
         """
         described = read_descriptions(self.blobs, tuple(self.blobs.keys()))
-        restored = [turn.id for turn in described.turns if self._restore_turn(turn)]
+        restored = [
+            turn.id
+            for turn in described.turns
+            if self._put_back(turn_key(turn), codec.dump_turn(turn), codec.read_turn)
+        ]
         sessions = [
             session
             for session, (name, owner) in described.sessions.items()
@@ -143,7 +126,7 @@ class RepairStore(StorePart):
         known = {
             turn.images[position].sha256
             for deleted in (False, True)
-            for turn, position in self._all_images(deleted=deleted)
+            for turn, position in self._images.each(ImageQuery(deleted=deleted))
         }
         recorded: list[str] = []
         for key in keys:
@@ -165,9 +148,6 @@ class RepairStore(StorePart):
         return turn.images[0].id
 
     def _record_moved_files(self) -> list[str]:
-        """
-        Record where the files of images are that a person moved or renamed; return the images' ids.
-        """
         images = self._images_without_files()
         moved = self.blobs.find_moved(images.values())
         for image_id, file in moved.items():
@@ -183,7 +163,7 @@ class RepairStore(StorePart):
 
     def _images_without_files(self) -> dict[str, ImageRecord]:
         missing: dict[str, ImageRecord] = {}
-        for turn, position in self._all_images():
+        for turn, position in self._images.each(ImageQuery()):
             image = turn.images[position]
             try:
                 self.blobs.version(image.file)
@@ -192,16 +172,6 @@ class RepairStore(StorePart):
             except OSError:
                 continue
         return missing
-
-    def _all_images(self, *, deleted: bool = False) -> Iterator[tuple[Turn, int]]:
-        query = ImageQuery(limit=_PAGE, deleted=deleted)
-        while page := self._images.list(query):
-            yield from page
-            turn, position = page[-1]
-            query = attrs.evolve(query, before=turn.images[position].id)
-
-    def _restore_turn(self, turn: Turn) -> bool:
-        return self._put_back(turn_key(turn), codec.dump_turn(turn), codec.read_turn)
 
     def _restore(self, session_id: str, name: str | None, owner: str | None) -> bool:
         """
@@ -221,9 +191,6 @@ class RepairStore(StorePart):
         )
 
     def _put_back(self, key: Key, data: bytes, read: codec.Reader) -> bool:
-        """
-        Write a fact if there is none that can be read; tell whether it was written.
-        """
         present = self.facts.get(key)
         if present is None:
             self.facts.put_new({key: data})

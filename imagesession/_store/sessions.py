@@ -29,10 +29,6 @@ HINTS = 5
 
 
 class SessionStore(StorePart):
-    """
-    The part of a library that stores sessions.
-    """
-
     def save(self, record: SessionRecord) -> None:
         stamped = attrs.evolve(record, version=__version__)
         self.facts.put_new({Key("session", record.id): codec.dump_session(stamped)})
@@ -40,12 +36,6 @@ class SessionStore(StorePart):
     def update(
         self, session_id: str, change: Callable[[SessionRecord], SessionRecord]
     ) -> SessionRecord:
-        """
-        Change a session's record durably, without interference by other programs.
-
-        Raises:
-            NotFoundError: There is no such session.
-        """
         with self.facts.transaction(f"session {session_id}"):
             known = self.read(session_id)
             if known is not None:
@@ -55,18 +45,12 @@ class SessionStore(StorePart):
         raise self._not_found(session_id)
 
     def read(self, session_id: str) -> SessionRecord | None:
-        """
-        Return a session; None if there is none of that id, or if it is another owner's.
-        """
         record = read_session(self.facts, session_id)
         return record if record is not None and self.sees(record.owner) else None
 
     def find(self, wanted: str) -> SessionRecord:
         """
         Return a session by its id, or by a name that only one session has.
-
-        Raises:
-            NotFoundError: There is no such session, or more than one, or it was deleted.
         """
         record = self.read(wanted) if is_id(wanted) else None
         if record is not None:
@@ -86,12 +70,8 @@ class SessionStore(StorePart):
         self, limit: int | None = None, before: str | None = None, *, deleted: bool = False
     ) -> tuple[SessionRecord, ...]:
         """
-        Return the latest sessions, the latest first.
-
-        Args:
-            limit: The largest number of sessions; None for all.
-            before: Only those older than the session of this id.
-            deleted: Those in the bin, in place of those that are not deleted.
+        Return the latest sessions, the latest first, that are older than the session `before`:
+        those that are not deleted, or in their place those in the bin.
         """
         found: list[SessionRecord] = []
         while limit is None or len(found) < limit:
@@ -145,15 +125,9 @@ class SessionStore(StorePart):
         return Tree(moves=record.moves).with_turn(without_deleted(turn, marks) for turn in turns)
 
     def forget_turn(self, turn: Turn) -> None:
-        """
-        Forget a turn whose record was replaced.
-        """
         self.state.turns.get(turn.session or "", {}).pop(turn.id, None)
 
     def check_present(self, record: SessionRecord) -> None:
-        """
-        Raise a `NotFoundError` if a session was deleted.
-        """
         mark = read_marks(self.facts, record.id).get(record.id, UNMARKED)
         if mark.erased:
             raise NotFoundError(f"Session {record.id} was erased.", record.id)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from imagesession._engine.http import ReceivedImage
     from imagesession._imaging.embedding import Description
 
+    from .ports import Blobs
+
 SIDECAR_VERSION = 1
 # Members of a record that have another name here, by their names there.
 _RENAMED = {
@@ -41,14 +43,6 @@ _DEFAULTS = {"text": "", "label": "", "masked": False, "status": "completed", "c
 
 
 def to_dict(turn: Turn, position: int, session_name: str | None) -> dict[str, Any]:
-    """
-    Return all recorded metadata of an image.
-
-    Args:
-        turn: The image's turn.
-        position: Its position among the turn's images, from 0.
-        session_name: Its session's name.
-    """
     record = codec.turn_to_dict(turn)
     return {
         "format_version": SIDECAR_VERSION,
@@ -70,15 +64,20 @@ def to_dict(turn: Turn, position: int, session_name: str | None) -> dict[str, An
     }
 
 
+def write_beside(blobs: Blobs, turn: Turn, session_name: str | None) -> None:
+    """
+    Put the metadata of a turn's images beside them; those of a promotion are another turn's.
+    """
+    for position, image in enumerate(turn.images if turn.kind != "promotion" else ()):
+        blobs.annotate(image.file, to_dict(turn, position, session_name))
+
+
 def _image_to_dict(image: ImageRecord) -> dict[str, Any]:
     record = attrs.asdict(image)
     return {_IMAGE_RENAMED.get(name, name): value for name, value in record.items()}
 
 
 def to_description(turn: Turn, received: ReceivedImage) -> Description:
-    """
-    Return what is written into the file of an image, as far as it is known before its turn ends.
-    """
     from imagesession._imaging.embedding import Description  # noqa: PLC0415 - rarely needed
 
     options = turn.options
@@ -102,13 +101,6 @@ def to_turn(sidecars: Collection[Mapping[str, Any]], where: str) -> Turn:
     Make the record of a turn from the sidecars of its images.
 
     Sidecars of older releases lack the turn's parent; there, the turn starts anew.
-
-    Args:
-        sidecars: The sidecars, in the order of the images.
-        where: The path of the first one, for errors.
-
-    Raises:
-        CorruptRecordError: They do not hold what a record needs.
     """
     first = next(iter(sidecars))
     record = {**_DEFAULTS, **first, "record": "turn", "format": codec.RECORD_VERSION}

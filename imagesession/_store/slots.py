@@ -27,10 +27,6 @@ _PASS_ON_SECONDS = 1.0
 class ConcurrencySlot:
     """
     A slot that this process holds.
-
-    Attributes:
-        lease: The right to it.
-        acquired_at: When this process acquired it, by `time.monotonic`.
     """
 
     lease: Lease
@@ -41,73 +37,42 @@ class ConcurrencySlot:
 class QueuedSlot:
     """
     A call's place in the queue for a slot, and then the slot.
-
-    Attributes:
-        rights: The rights of the library, as the call knows it.
     """
 
-    _queue: SlotQueue = attrs.field(alias="queue", repr=False)
+    queue: SlotQueue = attrs.field(repr=False)
     rights: Rights = attrs.field(repr=False)
-    _slot: ConcurrencySlot | None = attrs.field(default=None, init=False)
-    _signal: Future[None] = attrs.field(factory=Future[None], init=False, repr=False)
+    slot: ConcurrencySlot | None = attrs.field(default=None, init=False)
+    signalled: Future[None] = attrs.field(factory=Future[None], init=False, repr=False)
 
     @property
     def is_held(self) -> bool:
-        """
-        Tell whether the call has a slot.
-        """
-        return self._slot is not None
+        return self.slot is not None
 
     @property
     def is_first(self) -> bool:
-        """
-        Tell whether the call is the first in the queue, which is the one that asks for a slot.
-        """
-        return self._queue.is_first(self)
+        return self.queue.is_first(self)
 
     @property
     def may_try(self) -> bool:
-        """
-        Tell whether this call should ask for a slot, and one may be free.
-        """
-        return self._queue.may_try(self)
+        return self.queue.may_try(self)
 
     def try_acquire(self) -> bool:
-        """
-        Ask for a slot; tell whether the call has one now.
-
-        Raises:
-            StorageIOError: The library cannot be used.
-        """
-        self._queue.try_acquire(self)
+        self.queue.try_acquire(self)
         return self.is_held
 
     def signal(self) -> Future[None]:
         """
         Return a future that is done once the call gets a slot or becomes the first in the queue.
         """
-        self._signal = Future()
-        return self._signal
+        self.signalled = Future()
+        return self.signalled
 
     def release(self) -> None:
-        """
-        Leave the queue, or pass the slot to another call.
-        """
-        self._queue.leave(self)
+        self.queue.leave(self)
 
     def notify(self) -> None:
-        """
-        Wake the call up.
-        """
-        if not self._signal.done():
-            self._signal.set_result(None)
-
-    def pass_on(self, slot: ConcurrencySlot | None) -> ConcurrencySlot | None:
-        """
-        Replace the call's slot, and return the previous one.
-        """
-        previous, self._slot = self._slot, slot
-        return previous
+        if not self.signalled.done():
+            self.signalled.set_result(None)
 
     def __del__(self) -> None:
         self.release()
@@ -116,10 +81,6 @@ class QueuedSlot:
 class SlotQueue:
     """
     The calls of this process that wait for a slot.
-
-    Args:
-        name: What the slots are for.
-        count: The number of slots.
     """
 
     def __init__(self, name: str, count: int) -> None:
@@ -132,18 +93,12 @@ class SlotQueue:
         self._lock = threading.RLock()
 
     def join(self, rights: Rights) -> QueuedSlot:
-        """
-        Queue another call.
-        """
         call = QueuedSlot(self, rights)
         with self._lock:
             self._waiting.append(ref(call))
         return call
 
     def is_first(self, call: QueuedSlot) -> bool:
-        """
-        Tell whether a call is the first.
-        """
         with self._lock:
             return self._first() is call
 
@@ -155,9 +110,6 @@ class SlotQueue:
             return self.is_first(call) and self._held < self._count
 
     def try_acquire(self, call: QueuedSlot) -> None:
-        """
-        Acquire a free slot for a call, if there is one.
-        """
         lease = call.rights.hold(self._name, self._count)
         if lease is None:
             return
@@ -175,7 +127,7 @@ class SlotQueue:
         Remove a call; pass its slot to the first in the queue, if it had one.
         """
         with self._lock:
-            slot = call.pass_on(None)
+            slot, call.slot = call.slot, None
             if slot is None:
                 self._remove(call)
                 return
@@ -203,10 +155,7 @@ class SlotQueue:
         return None
 
     def _pass_to_first(self, first: QueuedSlot, slot: ConcurrencySlot) -> None:
-        """
-        Give the first in the queue a slot.
-        """
-        first.pass_on(slot)
+        first.slot = slot
         first.notify()
         self._remove(first)
 
@@ -227,16 +176,10 @@ _queues: dict[tuple[str, str, int], SlotQueue] = {}
 
 
 def queue(library: str, name: str, count: int) -> SlotQueue:
-    """
-    Return the queue of this process for some slots of a library.
-    """
     return _queues.setdefault((library, name, count), SlotQueue(name, count))
 
 
 def _abandon_all() -> None:
-    """
-    Forget the parent's queues in a fork.
-    """
     for each in _queues.values():
         each.abandon()
     _queues.clear()

@@ -126,9 +126,6 @@ class StrictReader:
             raise CorruptRecordError(f"{self.place(name)} is a time without a time zone.")
         return value
 
-    def optional_time(self, name: str) -> dt.datetime | None:
-        return None if self.data.get(name) is None else self.time(name)
-
     def amount(self, name: str) -> float:
         value = self.data.get(name)
         if isinstance(value, bool) or not isinstance(value, (int, float)):

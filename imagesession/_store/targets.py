@@ -25,31 +25,12 @@ from .view import StorePart, View
 
 
 class TargetStore(StorePart):
-    """
-    The part of a library that finds what is to be removed.
-
-    Args:
-        view: The library, and who sees it.
-        sessions: Its sessions.
-        images: Its images.
-        batches: Its batches.
-        marks: Its marks.
-    """
-
-    def __init__(
-        self,
-        view: View,
-        *,
-        sessions: SessionStore,
-        images: ImageStore,
-        batches: BatchStore,
-        marks: MarkStore,
-    ) -> None:
+    def __init__(self, view: View) -> None:
         super().__init__(view)
-        self._sessions = sessions
-        self._images = images
-        self._batches = batches
-        self._marks = marks
+        self._sessions = SessionStore(view)
+        self._images = ImageStore(view)
+        self._batches = BatchStore(view)
+        self._marks = MarkStore(view)
 
     def find(
         self,
@@ -58,19 +39,6 @@ class TargetStore(StorePart):
         sessions: Iterable[str] = (),
         batches: Iterable[str] = (),
     ) -> Targets:
-        """
-        Find what is to be removed.
-
-        Args:
-            verb: What is to be done to it.
-            images: The ids of images and turns.
-            sessions: The ids or names of sessions.
-            batches: The ids or names of batches.
-
-        Raises:
-            NotFoundError: There is no such thing.
-            InvalidRequestError: It is in the bin already, or not in there, or under way.
-        """
         found: dict[str, list[str]] = defaultdict(list)
         for wanted in images:
             turn, ids = self._find_turn(wanted)
@@ -85,12 +53,6 @@ class TargetStore(StorePart):
         return {owner: tuple(dict.fromkeys(ids)) for owner, ids in found.items() if ids}
 
     def in_bin(self, before: dt.datetime | None) -> Targets:
-        """
-        Return what is in the bin.
-
-        Args:
-            before: Only what was deleted before this time; None for all.
-        """
         content = {
             owner: tuple(
                 marked_id
@@ -106,10 +68,6 @@ class TargetStore(StorePart):
     def of_owner(self, owner: str) -> Targets:
         """
         Return all that belongs to an owner and what is left of it, whatever its state.
-
-        Raises:
-            NotFoundError: This store is another owner's.
-            InvalidRequestError: A request of the owner is under way.
         """
         if not self.sees(owner):
             raise NotFoundError("A studio with owner= erases that owner and no other.", owner)
@@ -170,9 +128,6 @@ class TargetStore(StorePart):
                 yield batch.id
 
     def _find_turn(self, wanted: str) -> tuple[Turn, tuple[str, ...]]:
-        """
-        Find an image, or a turn, and return the turn as it is recorded, with the ids to mark.
-        """
         sessions = self.index.sessions_of((wanted,)) if is_id(wanted) else {}
         key = Key("turn", wanted, sessions.get(wanted))
         if wanted in sessions and self.facts.has(key):
@@ -182,9 +137,6 @@ class TargetStore(StorePart):
         return turn, (turn.images[position].id,)
 
     def _check_removable(self, verb: Verb, turn: Turn) -> None:
-        """
-        Refuse to delete or restore a part of a session that is deleted as a whole.
-        """
         session = turn.session or ""
         if verb != "erase" and is_deleted(self._marks.of(session) if session else {}, session):
             record = self._sessions.read(session)
@@ -194,12 +146,6 @@ class TargetStore(StorePart):
     def _in_state(
         self, verb: Verb, turn: Turn, ids: tuple[str, ...], wanted: str
     ) -> tuple[str, ...]:
-        """
-        Return those ids to which a removal makes a difference.
-
-        Raises:
-            InvalidRequestError: There are none.
-        """
         marks = self._marks.of(turn.session or turn.id)
         found = tuple(item for item in ids if _is_next(verb, marks.get(item, UNMARKED)))
         if turn.deleted is None and found:
@@ -233,9 +179,6 @@ class TargetStore(StorePart):
         raise AssertionError(verb)
 
     def _batch_targets(self, verb: Verb, wanted: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """
-        Yield a batch, then its images, each with its owner.
-        """
         record = self._batches.find(wanted, deleted=verb != "delete")
         if not record.settled:
             raise InvalidRequestError(
@@ -267,9 +210,6 @@ def _is_next(verb: Verb, mark: Mark) -> bool:
 
 
 def _without_star(turn: Turn, marks: Marks) -> Collection[str]:
-    """
-    Return the ids of a turn's images that have no star, or of a turn without images its own.
-    """
     if not turn.images:
         return (turn.id,)
     return [image.id for image in turn.images if not marks.get(image.id, UNMARKED).starred]

@@ -8,7 +8,6 @@ again: what is there is not written twice.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
@@ -16,25 +15,27 @@ from typing import Any, get_args
 
 import attrs
 
-from imagesession._domain.image_header import SUFFIXES, ImageHeader
+from imagesession._domain.image_header import SUFFIXES
 from imagesession._domain.marks import is_deleted
 from imagesession._domain.reports import TransferReport
 from imagesession._domain.turn import ImageRecord, Turn
-from imagesession._engine.http import ReceivedImage
-from imagesession.errors import (
-    CorruptRecordError,
-    InvalidRequestError,
-    StorageError,
-    StorageIOError,
-)
+from imagesession.errors import InvalidRequestError, StorageIOError
 
 from . import codec, sidecar
-from .ports import Key, Kind, Ports
-from .records import intent_fact, intent_key, read_marks, read_turn, staged_fact, turn_key
+from .ports import DISPOSABLE, Key, Kind, Ports
+from .records import (
+    intent_fact,
+    intent_key,
+    read_marks,
+    read_turn,
+    session_name,
+    staged_fact,
+    to_received,
+    turn_key,
+    without_files,
+)
 from .strict_reader import parse_object
 
-# The provider's answers of this day, which the target learns anew.
-_DISPOSABLE: frozenset[Kind] = frozenset({"upload", "provider"})
 _HANDLED: frozenset[Kind] = frozenset({"turn", "session", "intent"})
 
 
@@ -45,18 +46,13 @@ def transfer(source: Ports, target: Ports) -> TransferReport:
     Args:
         source: The library to read; nothing in it is changed.
         target: An empty library, or one into which this source was transferred before.
-
-    Raises:
-        InvalidRequestError: The target has what the source lacks; nothing was copied.
-        StorageIOError: A program works on a request of the source, or an image cannot be written
-            as it is.
     """
     copy = _Copy(source, target)
     copy.check()
     for session in (None, *copy.sessions):
         copy.turns(session)
     for kind in get_args(Kind):
-        if kind not in _DISPOSABLE | _HANDLED:
+        if kind not in DISPOSABLE | _HANDLED:  # the target learns the disposable ones anew
             copy.facts(kind)
     copy.intents()
     copy.facts("session")
@@ -72,10 +68,6 @@ def transfer(source: Ports, target: Ports) -> TransferReport:
 
 @attrs.define(eq=False)
 class _Copy:
-    """
-    One transfer, and what it has done so far.
-    """
-
     source: Ports
     target: Ports
     sessions: tuple[str, ...] = ()
@@ -86,9 +78,6 @@ class _Copy:
     damaged: list[str] = attrs.field(factory=list[str])
 
     def check(self) -> None:
-        """
-        Refuse a target with sessions or turns that the source lacks, and requests under way.
-        """
         if self.source.address == self.target.address:
             raise InvalidRequestError("A library cannot be transferred into itself.")
         self.sessions = tuple(key.id for key in self.source.facts.scan("session"))
@@ -114,9 +103,6 @@ class _Copy:
     # --- turns ------------------------------------------------------------------------------------
 
     def turns(self, session: str | None) -> None:
-        """
-        Copy the turns of a session, or those of standalone images.
-        """
         keys = tuple(self.source.facts.scan("turn", session))
         present = set(self.target.facts.scan("turn", session))
         recorded = {
@@ -132,7 +118,7 @@ class _Copy:
                 self._copy_turn(turn, recorded)
 
     def _compare(self, turn: Turn, copy: Turn) -> None:
-        if _portable(turn) != _portable(copy):
+        if without_files(turn) != without_files(copy):
             raise InvalidRequestError(
                 f"Turn {turn.id} was changed since it was copied into {self.target.address}. "
                 "Transfer into an empty library."
@@ -144,9 +130,8 @@ class _Copy:
         facts = {turn_key(copy): codec.dump_turn(copy)}
         intents = {} if self.target.facts.has(intent_key(copy)) else dict([intent_fact(copy)])
         self.target.facts.put_new({**facts, **intents})
-        name = self._name(turn.session)
-        for position, image in enumerate(copy.images if turn.kind != "promotion" else ()):
-            self.target.blobs.annotate(image.file, sidecar.to_dict(copy, position, name))
+        name = session_name(self.source.facts, turn)
+        sidecar.write_beside(self.target.blobs, copy, name)
         marks = read_marks(self.source.facts, turn.session or turn.id)
         is_in_bin = turn.session is not None and is_deleted(marks, turn.session)
         for image in copy.images:
@@ -162,9 +147,6 @@ class _Copy:
             yield attrs.evolve(image, file=file)
 
     def _copy_image(self, turn: Turn, image: ImageRecord, recorded: set[str]) -> str:
-        """
-        Write an image's bytes as they are, and compare what was written.
-        """
         try:
             data = self.source.blobs.get(image.file)
         except FileNotFoundError:
@@ -177,11 +159,8 @@ class _Copy:
             ) from error
         if _digest(data) != image.sha256:
             self.damaged.append(image.id)
-        header = ImageHeader(
-            format=image.format, width=image.width, height=image.height, alpha=False
-        )
         at = turn.finished or turn.started
-        file = self.target.blobs.put_new(turn, at, ReceivedImage(data=data, facts=header), recorded)
+        file = self.target.blobs.put_new(turn, at, to_received(image, data), recorded)
         if _digest(self.target.blobs.get(file)) != _digest(data):
             raise StorageIOError(
                 f"Image {image.id} is not what was written to "
@@ -190,18 +169,9 @@ class _Copy:
         self.copied += 1
         return file
 
-    def _name(self, session: str | None) -> str | None:
-        with contextlib.suppress(StorageError, CorruptRecordError):
-            data = self.source.facts.get(Key("session", session)) if session else None
-            return None if data is None else codec.read_session(data, session or "").name
-        return None
-
     # --- other facts ------------------------------------------------------------------------------
 
     def facts(self, kind: Kind) -> None:
-        """
-        Copy the facts of a kind as they are; those that have changed since are replaced.
-        """
         for key in tuple(self.source.facts.scan(kind)):
             data = self.source.facts.get(key)
             known = self.target.facts.get(key)
@@ -211,9 +181,6 @@ class _Copy:
                 self.target.facts.replace(key, data)
 
     def intents(self) -> None:
-        """
-        Copy the requests that are not settled, with their staged images.
-        """
         for key, data in self.source.facts.unsettled():
             if not self.target.facts.has(key):
                 self.target.facts.put_new({key: self._with_staged(key, data)})
@@ -226,10 +193,6 @@ class _Copy:
             turn = codec.to_turn(members["turn"], where)
             members |= staged_fact(self._copy_images(turn, staged, set()))
         return json.dumps(members).encode("ascii")
-
-
-def _portable(turn: Turn) -> Turn:
-    return attrs.evolve(turn, images=tuple(attrs.evolve(image, file="") for image in turn.images))
 
 
 def _digest(data: bytes) -> str:

@@ -29,35 +29,17 @@ _THREAD_MIN_BYTES = 1_000_000
 
 
 class TurnStore(StorePart):
-    """
-    The part of a library that settles requests.
-
-    Args:
-        view: The library, and who sees it.
-        intents: Its unsettled requests.
-    """
-
-    def __init__(self, view: View, intents: IntentStore) -> None:
+    def __init__(self, view: View) -> None:
         super().__init__(view)
-        self._intents = intents
+        self._intents = IntentStore(view)
 
     def commit(
         self, turn: Turn, pictures: tuple[ReceivedImage, ...], copies: tuple[ImageRecord, ...] = ()
     ) -> Turn:
         """
-        Store a settled turn: its images, then the record that lists them.
-
-        Args:
-            turn: The settled turn.
-            pictures: The images to write.
-            copies: Images of the library that this turn has too, each under a new id.
-
-        Returns:
-            The turn as it was recorded, with its images.
-
-        Raises:
-            StorageIOError: It cannot be stored; the intent stays in the journal, and paid images
-                are saved elsewhere.
+        Store a settled turn: its images, then the record that lists them. `copies` are images of
+        the library that this turn has too, each under a new id. If it cannot be stored, the intent
+        stays in the journal, and paid images are saved elsewhere.
         """
         try:
             with self._import_intent(turn):
@@ -66,9 +48,7 @@ class TurnStore(StorePart):
             if not pictures or turn.kind in _NOT_REQUESTED or turn.id in self.state.taken_over:
                 raise  # the images are still at their source
             raise save_to_fallback(turn, pictures, error) from error
-        name = session_name(self.facts, settled)
-        for position, image in enumerate(settled.images if turn.kind != "promotion" else ()):
-            self.blobs.annotate(image.file, sidecar.to_dict(settled, position, name))
+        sidecar.write_beside(self.blobs, settled, session_name(self.facts, settled))
         if self.state.on_settled is not None:
             self.state.on_settled(settled, settled.id in self.state.taken_over)
         return settled
@@ -120,9 +100,6 @@ class TurnStore(StorePart):
         """
         Write an image durably before its turn is settled, and record it in the journal; `commit`
         uses it.
-
-        Raises:
-            StorageIOError: It cannot be written.
         """
         earlier = self._staged_images(turn)
         if any(_is_same(image, staged_image) for staged_image in earlier):
@@ -139,14 +116,8 @@ class TurnStore(StorePart):
         self, turn: Turn, now: dt.datetime, received: ReceivedImage, recorded: set[str] | None
     ) -> ImageRecord:
         """
-        Write an image durably.
-
-        Args:
-            turn: The image's turn.
-            now: The time, in UTC.
-            received: The image.
-            recorded: The files that records name, if an interrupted program may have written the
-                image already; the file is added.
+        Write an image durably. `recorded` are the files that records name, if an interrupted
+        program may have written the image already; its own is added.
         """
         embedded = self._embed(turn, received)
         kept = received if embedded is None else embedded
@@ -169,9 +140,6 @@ class TurnStore(StorePart):
         )
 
     def _embed(self, turn: Turn, received: ReceivedImage) -> ReceivedImage | None:
-        """
-        Write prompt and parameters into an image that was made; None if it stays as it is.
-        """
         if not self.state.embeds_metadata or turn.kind in _NOT_REQUESTED:
             return None
         from imagesession._imaging.embedding import embed  # noqa: PLC0415 - rarely needed
@@ -216,9 +184,6 @@ class TurnStore(StorePart):
 
 
 def _is_same(received: ReceivedImage, image: ImageRecord) -> bool:
-    """
-    Tell whether a received image is the one of a record.
-    """
     if image.received_sha256 is None and len(received.data) != image.bytes:
         return False
     same_call = received.call_id is not None and received.call_id == image.call_id
@@ -227,9 +192,6 @@ def _is_same(received: ReceivedImage, image: ImageRecord) -> bool:
 
 
 def _with_later_facts(image: ImageRecord, pictures: tuple[ReceivedImage, ...]) -> ImageRecord:
-    """
-    Add facts that became known later to the record of a staged image.
-    """
     received = next((picture for picture in pictures if _is_same(picture, image)), None)
     if received is None:
         return image

@@ -22,10 +22,6 @@ from .ports import Index, Lease, Ports
 class IntentLease:
     """
     The right to work on an intent, from its writing until it is settled or released.
-
-    Attributes:
-        turn: The pending turn.
-        right: The right to it, which ends when this is garbage-collected.
     """
 
     turn: Turn
@@ -78,15 +74,8 @@ class ProcessState:
 @attrs.frozen(eq=False)
 class View:
     """
-    A library as somebody sees it.
-
-    Attributes:
-        ports: What it is kept on.
-        owner: Who sees it: only what belongs to this owner is there. None for those who see
-            everything; what they make is nobody's.
-        ids: Makes new ids.
-        state: What this process remembers.
-        index: The index of what is seen.
+    A library as an owner sees it: only what belongs to that owner is there. None sees everything;
+    what it makes is nobody's.
     """
 
     ports: Ports
@@ -101,21 +90,12 @@ class View:
     )
 
     def seen_by(self, owner: str | None) -> View:
-        """
-        Return the library as an owner sees it; None for everything.
-        """
         return attrs.evolve(self, owner=owner)
 
     def sees(self, owner: str | None) -> bool:
-        """
-        Tell whether what belongs to an owner is there.
-        """
         return self.owner is None or self.owner == owner
 
     def new_id(self, after: str = "") -> IdAndTime:
-        """
-        Return the time, a new id, greater than `after`, and whose the view is.
-        """
         return IdAndTime(id=self.ids.new(after), at=self.ports.facts.now(), owner=self.owner)
 
 
@@ -126,9 +106,6 @@ def _index_of(ports: Ports, owner: str | None) -> Index:
 class StorePart:
     """
     A part of a library's rules.
-
-    Args:
-        view: The library, and who sees it.
     """
 
     def __init__(self, view: View) -> None:

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.reports import Grouping
 from imagesession._domain.turn import ImageRecord, Turn, count_made
-from imagesession._engine.image_store import ImageQuery, SpendingQuery
+from imagesession._engine.image_store import CostTotals, ImageQuery, SpendingQuery
 from imagesession._store.disk import index_schema, session_index_schema
 from imagesession._store.disk.database import INDEX_VERSION, Database
 from imagesession._store.disk.index_schema import find_intent, tally
@@ -66,6 +66,13 @@ def page(index: Database, query: ImageQuery) -> list[ImageLocation]:
     Return the images that a query asks for.
     """
     return index.query(lambda connection: index_schema.page(connection, query), ())
+
+
+def sum_costs(index: Database, query: SpendingQuery) -> list[CostTotals]:
+    """
+    Sum the costs of turns by group.
+    """
+    return index.query(lambda connection: tally(connection, query), ())
 
 
 def _nothing() -> tuple[Turn, ...]:
@@ -161,7 +168,7 @@ def test_cost_totals_match_the_turns(
         if first <= turn.started.date() <= last and session in {None, turn.session}
     ]
     with tempfile.TemporaryDirectory() as folder:
-        tallies = indexed(turns, Path(folder)).sum_costs(query)
+        tallies = sum_costs(indexed(turns, Path(folder)), query)
     assert len({totals.group for totals in tallies}) == len(tallies)
     assert sum(totals.turns for totals in tallies) == len(matching)
     assert sum(totals.images for totals in tallies) == sum(
@@ -184,9 +191,9 @@ def test_indexing_twice_changes_nothing(turns: tuple[Turn, ...]) -> None:
     """
     with tempfile.TemporaryDirectory() as folder:
         index = indexed(turns, Path(folder))
-        before = index.sum_costs(SpendingQuery()), page(index, ImageQuery(limit=100))
+        before = sum_costs(index, SpendingQuery()), page(index, ImageQuery(limit=100))
         index.add(turns, always)
-        assert (index.sum_costs(SpendingQuery()), page(index, ImageQuery(limit=100))) == before
+        assert (sum_costs(index, SpendingQuery()), page(index, ImageQuery(limit=100))) == before
 
 
 PROMPTS = ("Straße nach 50% off", "ΟΔΟΣ under_score", "Ein Café, rot\n[a-z]*")
@@ -255,7 +262,7 @@ def test_an_owners_sessions_have_their_own_indexes() -> None:
         index_schema.create_tables(connection)
         connection.set_trace_callback(asked.append)
         index_schema.page(connection, ImageQuery(session="one", text="heron"), "ann")
-        session_index_schema.find_by_name(connection, "tea", "ann")
+        session_index_schema.page(connection, None, None, "ann", name="tea")
         connection.set_trace_callback(None)
         plans = [str(connection.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()) for sql in asked]
     assert "images_of_session" in plans[0]
@@ -307,7 +314,7 @@ def test_index_of_another_version_is_rebuilt(tmp_path: Path, version: int) -> No
     connection.close()
     index = Database(path, lambda: TURNS)
     assert len(page(index, ImageQuery())) == 3
-    assert sum(totals.turns for totals in index.sum_costs(SpendingQuery())) == 3
+    assert sum(totals.turns for totals in sum_costs(index, SpendingQuery())) == 3
     index.add([known("new", 4)], always)
     assert len(page(index, ImageQuery())) == 4
 
@@ -325,7 +332,7 @@ def test_failure_under_the_lock_is_rolled_back(tmp_path: Path) -> None:
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert sum(totals.turns for totals in index.sum_costs(SpendingQuery())) == 3
+    assert sum(totals.turns for totals in sum_costs(index, SpendingQuery())) == 3
 
 
 def test_error_after_a_rollback_is_kept(tmp_path: Path) -> None:
@@ -442,7 +449,7 @@ def test_lock_serializes_changes(
             connection.execute("UPDATE turns SET images = ?", (count + 1,))
 
     in_threads([add_one] * 12)
-    assert {totals.images for totals in index.sum_costs(SpendingQuery(by="session"))} == {3 * 13}
+    assert {totals.images for totals in sum_costs(index, SpendingQuery(by="session"))} == {3 * 13}
 
 
 def test_unusable_path_is_named(tmp_path: Path) -> None:

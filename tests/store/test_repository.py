@@ -27,7 +27,7 @@ from imagesession._store import codec
 from imagesession._store.disk import index_schema
 from imagesession._store.disk.database import Database
 from imagesession._store.disk.index import MAX_PENDING_IN_LOOKUPS, DiskIndex
-from imagesession._store.disk.index_schema import page
+from imagesession._store.disk.index_schema import page, tally
 from imagesession._store.disk.layout import Layout
 from imagesession._store.disk.library import open_library
 from imagesession._store.files import atomic_write
@@ -478,7 +478,8 @@ def test_turn_indexed_during_a_lookup_counts_once(library: LibraryStore) -> None
     for pending in ([], [turn]):
         found = index.query(lambda connection: page(connection, ImageQuery()), pending)
         assert [row.turn for row in found] == [turn.id]
-        assert [totals.images for totals in index.sum_costs(SpendingQuery(), pending)] == [1]
+        costs = index.query(lambda connection: tally(connection, SpendingQuery()), pending)
+        assert [totals.images for totals in costs] == [1]
 
 
 def test_lookup_does_not_wait_for_a_writer(library: LibraryStore) -> None:

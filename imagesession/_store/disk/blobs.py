@@ -47,9 +47,6 @@ _MAX_NUMBER = 9_999
 class DiskBlobs(Blobs):
     """
     The image files of a library on disk; their keys are paths within it, with slashes.
-
-    Attributes:
-        layout: The library's folders.
     """
 
     layout: Layout
@@ -128,9 +125,6 @@ class DiskBlobs(Blobs):
         return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
     def open(self, key: str) -> contextlib.AbstractContextManager[int]:
-        """
-        Open an image's file for reading, in its folder or in the bin; see `open_within`.
-        """
         return open_within(self.layout.root, self._place(key))
 
     def drop(self, key: str) -> None:
@@ -140,25 +134,16 @@ class DiskBlobs(Blobs):
                     (self.layout.root / name).unlink(missing_ok=True)
 
     def set_aside(self, key: str) -> None:
-        """
-        Move an image into the bin, with the metadata beside it.
-        """
         with translate_os_errors(self.layout.root / key):
             for name in (key, _sidecar(key)):
                 self._move(name, f"{BIN}/{name}")
 
     def put_back(self, key: str) -> None:
-        """
-        Move an image out of the bin, with the metadata beside it.
-        """
         with translate_os_errors(self.layout.root / key):
             for name in (key, _sidecar(key)):
                 self._move(f"{BIN}/{name}", name)
 
     def _move(self, source: str, target: str) -> None:
-        """
-        Move a file within the library, if it is there, in place of none.
-        """
         root = self.layout.root
         if not name_exists(root / source):
             return
@@ -173,9 +158,6 @@ class DiskBlobs(Blobs):
         (root / source).unlink(missing_ok=True)
 
     def find_moved(self, images: Iterable[ImageRecord]) -> dict[str, str]:
-        """
-        Look through all files that people see, except those that are in their own places.
-        """
         wanted = {(image.bytes, image.sha256): image.id for image in images}
         sizes = {size for size, _ in wanted}
         found: dict[str, str] = {}
@@ -188,9 +170,6 @@ class DiskBlobs(Blobs):
         return found
 
     def _files(self) -> Iterator[tuple[str, int]]:
-        """
-        Yield the files that may be an image's, each with its size in bytes.
-        """
         for folder, folders, names in os.walk(self.layout.root):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
@@ -204,9 +183,6 @@ class DiskBlobs(Blobs):
         return str(self.layout.root / self._place(key))
 
     def _place(self, key: str) -> str:
-        """
-        Return where an image's file is within the library: in its folder, or in the bin.
-        """
         aside = f"{BIN}/{key}"
         is_aside = not name_exists(self.layout.root / key) and name_exists(self.layout.root / aside)
         return aside if is_aside else key
@@ -218,9 +194,6 @@ class DiskBlobs(Blobs):
         return (self.layout.root / key).as_uri()
 
     def annotate(self, key: str, metadata: Mapping[str, Any]) -> None:
-        """
-        Write an image's metadata into a file beside it.
-        """
         path = (self.layout.root / key).with_suffix(".json")
         data = json.dumps(metadata, indent=1).encode("ascii")
         folder_name = key.rpartition("/")[0]
@@ -236,9 +209,6 @@ class DiskBlobs(Blobs):
         return None
 
     def keys(self) -> Iterator[str]:
-        """
-        Yield the images that have such a name as this library gives, or metadata beside them.
-        """
         suffixes = {*SUFFIXES.values()}
         for folder in IMAGE_FOLDERS:
             for path in sorted((self.layout.root / folder).rglob("*")):

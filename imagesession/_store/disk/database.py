@@ -18,11 +18,9 @@ from typing import TypeVar
 
 import attrs
 
-from imagesession._domain.turn import Turn, is_id
-from imagesession._engine.image_store import CostTotals, SpendingQuery
+from imagesession._domain.turn import Turn
 from imagesession._store.files.atomic_write import check_writable
 from imagesession._store.files.modes import mode_within
-from imagesession._store.ports import ImageLocation
 from imagesession.errors import StorageIOError
 
 from . import index_schema
@@ -32,7 +30,6 @@ INDEX_VERSION = 8
 BUSY_SECONDS = 30.0
 _MAX_ATTEMPTS = 5
 T = TypeVar("T")
-_BY_ENDING = "WHERE substr(id, -8) = substr(?1, -8) AND substr(id, -length(?1)) = ?1"
 FULL_CHECK_MAX_BYTES = 8_000_000
 """The largest index in bytes that is checked in full, which takes 75 ms."""
 # Errors of the environment, not of the index itself: https://sqlite.org/rescode.html.
@@ -77,30 +74,16 @@ class Database:
     )
 
     def open_or_rebuild(self) -> None:
-        """
-        Make sure that there is a usable index.
-        """
         self._run(lambda _: None)
 
     def force_rebuild(self) -> None:
-        """
-        Rebuild the index, because it contradicts the records.
-        """
-
-        def invalidate(connection: sqlite3.Connection) -> None:
-            connection.execute("PRAGMA user_version = 0")
-
-        self._run(invalidate)
+        self._run(lambda connection: connection.execute("PRAGMA user_version = 0"))
         self.open_or_rebuild()
 
     def add(self, turns: Sequence[Turn], is_unindexed: Callable[[Turn], bool]) -> None:
         """
-        Add turns and their images.
-
-        Args:
-            turns: The turns.
-            is_unindexed: Tells, within the lock, whether a turn has not been added by another
-                program, which may have replaced its record since.
+        Add turns and their images, but for those that another program has added, which may have
+        replaced their records since: `is_unindexed` is asked within the lock.
         """
 
         def insert(connection: sqlite3.Connection) -> None:
@@ -111,38 +94,8 @@ class Database:
         with _thread_lock(self.path):
             self._run(insert)
 
-    def find(
-        self, image_id: str, pending: Sequence[Turn] = (), owner: str | None = None
-    ) -> ImageLocation | None:
-        """
-        Return where an image's record is; None if there is none, or if several ids end so.
-
-        Args:
-            image_id: The image's id, or at least the last eight characters of it.
-            pending: Settled turns that are not indexed yet; they are included.
-            owner: Only among the images of this owner; None for all.
-        """
-        clause = "WHERE id = ?1" if is_id(image_id) else _BY_ENDING
-        clause += " AND (?2 IS NULL OR owner = ?2) LIMIT 2"
-        found = self.query(
-            lambda connection: index_schema.locations(connection, clause, (image_id, owner)),
-            pending,
-        )
-        return found[0] if len(found) == 1 else None
-
-    def sum_costs(
-        self, query: SpendingQuery, pending: Sequence[Turn] = (), owner: str | None = None
-    ) -> list[CostTotals]:
-        """
-        Sum the costs of turns by group: those of an owner, or all.
-        """
-        return self.query(lambda connection: index_schema.tally(connection, query, owner), pending)
-
     @property
     def is_locked_here(self) -> bool:
-        """
-        Whether this thread has locked the library.
-        """
         return self._locked_by_thread() is not None
 
     def _locked_by_thread(self) -> sqlite3.Connection | None:
@@ -153,12 +106,6 @@ class Database:
         """
         Lock the library against changes by all other threads and processes. Within the block, this
         thread may lock it again.
-
-        Args:
-            waits: Whether to wait for others that have locked it; otherwise that is an error.
-
-        Raises:
-            StorageIOError: It cannot be locked.
         """
         outer = self._locked_by_thread()
         if outer is not None:
@@ -193,10 +140,6 @@ class Database:
         """
         Query the index and turns that are not indexed yet. Nothing is written, so this does not
         wait for a lock; indexing them would flush the disk four times.
-
-        Args:
-            work: Queries the index through its connection.
-            pending: The turns that are not indexed yet.
         """
 
         def query_all(connection: sqlite3.Connection) -> T:

@@ -32,6 +32,7 @@ from imagesession._store.files.atomic_write import (
     write_lines,
 )
 from imagesession._store.ports import (
+    DISPOSABLE,
     EXTENDED,
     FactExistsError,
     Facts,
@@ -46,18 +47,8 @@ from imagesession.errors import StorageIOError
 from .index import DiskIndex
 from .layout import Layout
 
-_DISPOSABLE = frozenset({"upload", "provider"})
-
 
 class DiskFacts(Facts):
-    """
-    The records of a library on disk; what they promise is said in `Facts`.
-
-    Args:
-        layout: The library's folders.
-        index: Its index.
-    """
-
     def __init__(self, layout: Layout, index: DiskIndex) -> None:
         self._layout = layout
         self._index = index
@@ -76,9 +67,6 @@ class DiskFacts(Facts):
             raise
 
     def _create(self, facts: Mapping[Key, bytes], written: list[Path]) -> None:
-        """
-        Write new facts of one kind, and add their files to those that were written.
-        """
         files = {self._file(key): data for key, data in facts.items()}
         kind = next(iter(facts)).kind
         try:
@@ -87,9 +75,9 @@ class DiskFacts(Facts):
                     write_lines(files)
                     written.extend(files)
                     return
-                for key, (file, data) in zip(facts, files.items(), strict=True):
+                for file, data in files.items():
                     if kind == "session":
-                        self._index.session_index.create(key.id, data)
+                        self._index.session_index.create(file, data)
                     else:
                         ensure_dir(file.parent, self._layout.folder_mode)
                         create_durable(file, data, self._layout.tmp)
@@ -118,21 +106,16 @@ class DiskFacts(Facts):
         """
         file = self._file(key)
         with translate_os_errors(file):
-            if key.kind == "session":
-                self._index.session_index.replace(key.id, data)
-            elif key.kind == "marks":
-                self._index.session_index.replace_marks(key.id, data)
+            if key.kind in {"session", "marks"}:
+                self._index.session_index.replace(file, data)
             elif key.kind == "turn":
                 self._index.replace_turn(codec.read_turn(data, str(file)), data)
-            elif key.kind in _DISPOSABLE:
+            elif key.kind in DISPOSABLE:
                 write_atomic(file, data, self._layout.tmp)
             else:
                 replace_durable(file, data, self._layout.tmp)
 
     def extend(self, key: Key, news: Mapping[str, Any]) -> None:
-        """
-        Append a line to an intent or batch durably.
-        """
         file = self._file(key)
         with translate_os_errors(file):
             append_line(file, json.dumps(news).encode("ascii"), new=False)
@@ -164,7 +147,7 @@ class DiskFacts(Facts):
         file = self._file(key)
         with translate_os_errors(file):
             if key.kind == "marks":
-                self._index.session_index.drop_marks(key.id)
+                self._index.session_index.drop_marks(file)
             else:
                 file.unlink(missing_ok=True)
 
@@ -181,9 +164,6 @@ class DiskFacts(Facts):
 
     @contextlib.contextmanager
     def transaction(self, name: str) -> Generator[None, None, None]:  # noqa: ARG002 - one lock for all
-        """
-        Keep all other threads and programs out of transactions, of whatever name.
-        """
         is_done = False
         try:
             with translate_os_errors(self._layout.index):
@@ -224,7 +204,7 @@ class DiskFacts(Facts):
             case "intent":
                 return layout.journal_file(key.id, key.session)
             case "batch":
-                return layout.batch_file(key.id)
+                return layout.batches / f"{key.id}.jsonl"
             case "marks":
                 return layout.marks_file(key.id)
             case "removal":

@@ -85,27 +85,12 @@ def _check_name(template: str) -> None:
 
 @attrs.frozen
 class FileNames:
-    """
-    The names of image files.
-
-    Attributes:
-        template: The name without its suffix, with fields in braces; see `Studio`.
-
-    Raises:
-        InvalidRequestError: It is no such template.
-    """
-
     template: str = attrs.field(default=DEFAULT_FILENAME, validator=_check)
 
     def render(self, turn: Turn, at: dt.datetime, number: int) -> str:
         """
-        Return the name of an image without its suffix.
-
-        Args:
-            turn: Its turn.
-            at: The time in UTC that the name may have.
-            number: The number of the attempt to find a free name, from 1. It is the field `n`; a
-                template without that gets it appended from 2 on.
+        Return the name of an image without its suffix. `number` counts the attempts to find a free
+        name, from 1: it is the field `n`, and a template without that gets it appended from 2 on.
         """
         times = {"date": f"{at:%Y%m%d}", "time": f"{at:%Y%m%dT%H%M%SZ}"}
         name = self.template.format_map({**_words(turn), **times, "n": number})
@@ -114,9 +99,6 @@ class FileNames:
         return f"_{name}" if RESERVED.match(name) else name
 
     def matches(self, name: str, turn: Turn | None = None) -> bool:
-        """
-        Tell whether a file may have been named by this template, for a turn if one is given.
-        """
         known = {} if turn is None else {key: re.escape(word) for key, word in _words(turn).items()}
         pattern = "".join(
             re.escape(literal) + ({**_FIELDS, **known}[field] if field else "")
@@ -130,10 +112,6 @@ class FileNames:
 
 
 def _parse(template: str) -> list[tuple[str, str | None, str]]:
-    """
-    Split a template into texts, each with the field behind it and its format; none if it is
-    damaged.
-    """
     try:
         parts = list(string.Formatter().parse(template))
     except ValueError:

@@ -58,13 +58,7 @@ def run_checks(
     verify: bool,
 ) -> tuple[HealthCheck, ...]:
     """
-    Run all checks of a library.
-
-    Args:
-        layout: Its folders.
-        index: Its index, which is up to date with the journal.
-        pending: Returns the requests that are not settled.
-        verify: Whether to read every image and compare it with its record.
+    Run all checks of a library, whose index is up to date with its journal.
     """
     records = _Records(layout, index)
     checks: dict[str, Callable[[], Finding]] = {
@@ -83,9 +77,6 @@ def run_checks(
 
 
 def _run(name: str, check: Callable[[], Finding]) -> HealthCheck:
-    """
-    Run one check; an error is a finding too.
-    """
     try:
         state, message, remedy = check()
     except (StorageError, OSError, sqlite3.Error) as error:
@@ -147,10 +138,6 @@ def _check_format(layout: Layout) -> Finding:
 
 @attrs.define
 class _Records:
-    """
-    The records of a library, once they were read, compared with each other and with the images.
-    """
-
     layout: Layout
     index: DiskIndex
     turns: dict[str, Turn] = attrs.field(factory=dict[str, Turn])
@@ -159,9 +146,6 @@ class _Records:
     deleted: set[str] = attrs.field(factory=set[str])
 
     def check(self) -> Finding:
-        """
-        Read all records.
-        """
         blobs, facts = DiskBlobs(self.layout), DiskFacts(self.layout, self.index)
         # Images, then intents, then records: so what is settled meanwhile is not missed.
         files = tuple(blobs.keys())
@@ -199,12 +183,13 @@ class _Records:
                 marks = codec.read_marks(file.read_bytes(), str(file))
                 self.deleted.update(item for item in marks if is_deleted(marks, item))
         for folder in sorted(self.layout.turns.iterdir()):
-            self._read_turns(folder, self.layout)
+            self._read_turns(folder)
         return f"sessions: {len(sessions):,}, turns: {len(self.turns):,}"
 
-    def _read_turns(self, folder: Path, layout: Layout) -> None:
+    def _read_turns(self, folder: Path) -> None:
         files = sorted(folder.glob("*.json"))
-        if files and folder.name != STANDALONE and not layout.session_file(folder.name).exists():
+        has_record = folder.name == STANDALONE or self.layout.session_file(folder.name).exists()
+        if files and not has_record:
             self.orphans.append(folder.name)
         for file in files:
             with self._noting_damage(file):
@@ -316,9 +301,6 @@ def _digest(descriptor: int) -> str:
 def _check_requests(
     layout: Layout, index: DiskIndex, pending: tuple[PendingRequest, ...]
 ) -> Finding:
-    """
-    Count the requests of running programs, those of batches, and interrupted ones.
-    """
     damaged = _unreadable_entries(layout, index, {item.turn.id for item in pending})
     running = sum(item.running for item in pending)
     waiting = sum(item.turn.batch is not None for item in pending)
@@ -341,9 +323,6 @@ def _check_requests(
 
 
 def _unreadable_entries(layout: Layout, index: DiskIndex, known: set[str]) -> list[str]:
-    """
-    Return the names of the journal's files that are neither settled nor pending.
-    """
     unreadable: list[str] = []
     for key in index.entries():
         file = layout.journal_file(key.id, key.session)

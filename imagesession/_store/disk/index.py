@@ -27,7 +27,7 @@ from imagesession._store.index_rows import budget_cost
 from imagesession._store.ports import ImageLocation, Index, Key
 from imagesession.errors import StorageError
 
-from . import index_schema
+from . import index_schema, session_index_schema
 from .database import Database
 from .layout import STANDALONE, Layout
 from .session_index import SessionIndex
@@ -39,13 +39,6 @@ Query: TypeAlias = Callable[[sqlite3.Connection], T]
 
 
 class DiskIndex(Index):
-    """
-    The index of a library on disk; what it promises is said in `Index`.
-
-    Args:
-        layout: The library's folders.
-    """
-
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self.database = Database(layout.index, self._scan, layout.turns)
@@ -61,15 +54,25 @@ class DiskIndex(Index):
 
     def find(self, image_id: str) -> ImageLocation | None:
         with self._errors():
-            return self.database.find(image_id, self.refresh(), self._owner)
+            return self.database.query(
+                lambda connection: index_schema.find(connection, image_id, self._owner),
+                self.refresh(),
+            )
 
     def page(self, query: ImageQuery) -> list[ImageLocation]:
         with self._errors():
-            return self.session_index.page_images(query, self.refresh(), self._owner)
+            return self.session_index.query(
+                lambda connection: index_schema.page(connection, query, self._owner),
+                self.refresh(),
+                waits=False,
+            )
 
     def tally(self, query: SpendingQuery) -> list[CostTotals]:
         with self._errors():
-            return self.database.sum_costs(query, self.refresh(), self._owner)
+            return self.database.query(
+                lambda connection: index_schema.tally(connection, query, self._owner),
+                self.refresh(),
+            )
 
     def spent(
         self,
@@ -140,17 +143,24 @@ class DiskIndex(Index):
         deleted: bool = False,
     ) -> list[str]:
         with translate_os_errors(self._layout.sessions):
-            if name is not None:
-                return self.session_index.find_by_name(name, self._owner)
-            return self.session_index.page(limit, before, self._owner, deleted=deleted)
+            return self.session_index.query(
+                lambda connection: session_index_schema.page(
+                    connection, limit, before, self._owner, name=name, deleted=deleted
+                )
+            )
 
     def count_sessions(self) -> int:
         with translate_os_errors(self._layout.sessions):
-            return self.session_index.count(self._owner)
+            return self.session_index.query(
+                lambda connection: session_index_schema.count(connection, self._owner)
+            )
 
     def active(self, since: str) -> list[tuple[str, str]]:
         with translate_os_errors(self._layout.sessions):
-            return self.session_index.active(since, self.refresh(), self._owner)
+            return self.session_index.query(
+                lambda connection: session_index_schema.active(connection, since, self._owner),
+                self.refresh(),
+            )
 
     def rebuild(self) -> None:
         with self._errors():
@@ -159,9 +169,6 @@ class DiskIndex(Index):
     # --- turns that are not indexed ---------------------------------------------------------------
 
     def settled(self, turn: Turn) -> None:
-        """
-        Remember a turn whose record was just written.
-        """
         if turn.has_image:  # any other may be carried out after all, as another program finds
             self._settled[turn.id] = turn
         self._unindexed += 1
@@ -186,13 +193,9 @@ class DiskIndex(Index):
 
     def refresh(self, *, max_pending: int = MAX_PENDING_IN_LOOKUPS) -> tuple[Turn, ...]:
         """
-        Index the turns that any process has settled since, and remove their intents.
-
-        Args:
-            max_pending: Up to this many turns may stay unindexed, so that lookups need not wait.
-
-        Returns:
-            The settled turns that were not indexed; lookups have to include them.
+        Index the turns that any process has settled since, and remove their intents; return those
+        that lookups have to include. Up to `max_pending` may stay unindexed, so that lookups need
+        not wait.
         """
         settled = tuple(self._unindexed_turns())
         if self.database.is_locked_here or 0 < len(settled) <= max_pending:
@@ -209,9 +212,6 @@ class DiskIndex(Index):
         return ()
 
     def entries(self) -> Iterator[Key]:
-        """
-        Yield the keys of the intents in the journal, without reading them.
-        """
         for name in sorted(os.listdir(self._layout.journal)):  # noqa: PTH208 - names will do
             turn_id, _, remainder = name.partition(".")
             session, _, suffix = remainder.partition(".")
@@ -236,9 +236,6 @@ class DiskIndex(Index):
                 yield turn
 
     def _with_unindexed(self, query: Query[T]) -> tuple[T, list[Turn]]:
-        """
-        Query the database, and return the turns that it does not know beside the result.
-        """
         unindexed = self.refresh()
 
         def work(connection: sqlite3.Connection) -> tuple[T, list[Turn]]:

@@ -9,7 +9,7 @@ import datetime as dt
 import sqlite3
 from collections.abc import Collection, Iterable
 
-from imagesession._domain.turn import Turn
+from imagesession._domain.turn import Turn, is_id
 from imagesession._domain.wording import fold
 from imagesession._engine.image_store import CostTotals, ImageQuery, SpendingQuery
 from imagesession._store.ids import first_id
@@ -142,13 +142,11 @@ CREATE TEMP VIEW totals AS
 _IS_DELETED = """EXISTS (
     SELECT 1 FROM marks WHERE marks.id IN (images.id, images.session) AND deleted = 1
 ) = ?"""
+_BY_ENDING = "WHERE substr(id, -8) = substr(?1, -8) AND substr(id, -length(?1)) = ?1"
 _HAS_TAG = "EXISTS (SELECT 1 FROM marks WHERE marks.id = images.id AND instr(tags, ?))"
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
-    """
-    Create empty tables, and drop whatever tables there are.
-    """
     tables = connection.execute(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     ).fetchall()
@@ -166,12 +164,19 @@ def attach_pending(connection: sqlite3.Connection, turns: Iterable[Turn]) -> Non
     insert(connection, turns, "more_")
 
 
+def find(connection: sqlite3.Connection, image_id: str, owner: str | None) -> ImageLocation | None:
+    """
+    Return where an image's record is; None if there is none, or if several ids end so.
+    """
+    clause = "WHERE id = ?1" if is_id(image_id) else _BY_ENDING
+    clause += " AND (?2 IS NULL OR owner = ?2) LIMIT 2"
+    found = _locations(connection, clause, (image_id, owner))
+    return found[0] if len(found) == 1 else None
+
+
 def page(
     connection: sqlite3.Connection, query: ImageQuery, owner: str | None = None
 ) -> list[ImageLocation]:
-    """
-    Return the latest images that a query asks for, the newest first: those of an owner, or all.
-    """
     # Without statistics, SQLite would go through all of an owner's; "+" keeps it from that index.
     is_own = "owner = ?" if query.session is None else "+owner = ?"
     conditions: tuple[tuple[str, object], ...] = (
@@ -187,17 +192,14 @@ def page(
         *((_HAS_TAG, f"\n{utf8(fold(tag))}\n") for tag in query.tags),
     )
     condition, values = where(conditions)
-    return locations(
+    return _locations(
         connection, f"WHERE {condition} ORDER BY id DESC LIMIT ?", (*values, query.limit)
     )
 
 
-def locations(
+def _locations(
     connection: sqlite3.Connection, clause: str, values: tuple[object, ...]
 ) -> list[ImageLocation]:
-    """
-    Return where the images are that a clause selects.
-    """
     sql = f"SELECT id, turn, session, position FROM images {clause}"  # noqa: S608 - clauses are ours
     return [ImageLocation(*row) for row in connection.execute(sql, values)]
 
@@ -205,9 +207,6 @@ def locations(
 def tally(
     connection: sqlite3.Connection, query: SpendingQuery, owner: str | None = None
 ) -> list[CostTotals]:
-    """
-    Sum the costs of turns by group: those of an owner, or all.
-    """
     optional = (
         ("day >= ?", query.since.isoformat() if query.since else None),
         ("day <= ?", query.until.isoformat() if query.until else None),
@@ -229,10 +228,6 @@ def tally(
 def find_intent(
     connection: sqlite3.Connection, idempotency_key: str, owner: str | None
 ) -> list[tuple[str | None, str]]:
-    """
-    Return the session ids and turn ids of all turns that an owner, or nobody, has settled under an
-    idempotency key, the latest first.
-    """
     sql = "SELECT session, id FROM turns WHERE intent = ? AND owner IS ? ORDER BY id DESC"
     return list(connection.execute(sql, (utf8(idempotency_key), owner)))
 
@@ -240,10 +235,6 @@ def find_intent(
 def turns(
     connection: sqlite3.Connection, before: str | None, owner: str | None
 ) -> list[tuple[str | None, str]]:
-    """
-    Return the session ids and turn ids of all turns, or of those older than an id that are not
-    erased.
-    """
     optional = (("id < ?", before), ("erased = ?", None if before is None else 0))
     condition, values = where((*optional, ("owner = ?", owner)))
     sql = f"SELECT session, id FROM turns WHERE {condition} ORDER BY id"  # noqa: S608 - conditions are ours
@@ -251,9 +242,6 @@ def turns(
 
 
 def has_turn(connection: sqlite3.Connection, turn_id: str) -> bool:
-    """
-    Tell whether a turn is indexed.
-    """
     return connection.execute("SELECT 1 FROM turns WHERE id = ?", (turn_id,)).fetchone() is not None
 
 
@@ -264,17 +252,6 @@ def spent(
     owner: str | None,
     without: Collection[str],
 ) -> tuple[float, float, float]:
-    """
-    Return what budgets count for the turns of a day, for those of a session, and for those of an
-    owner on that day.
-
-    Args:
-        connection: The index.
-        day: The day (UTC).
-        session: The session; None for 0.
-        owner: The owner; None for 0.
-        without: Turns that are not counted.
-    """
     totals = [
         sum(each.spent for each in tally(connection, query, whose))
         for query, whose in (
@@ -298,9 +275,6 @@ def spent(
 def sessions_of(
     connection: sqlite3.Connection, ids: Iterable[str], owner: str | None
 ) -> dict[str, str | None]:
-    """
-    Return the sessions of those ids that turns or images have: those of an owner, or all.
-    """
     found: dict[str, str | None] = {}
     for used_id in ids:
         for table in ("turns", "images"):
@@ -313,23 +287,12 @@ def sessions_of(
 def where(optional: Iterable[tuple[str, object]]) -> tuple[str, list[object]]:
     """
     Combine conditions with AND, and leave out those whose value is None.
-
-    Args:
-        optional: Conditions in SQL, each with its value.
     """
     conditions = [(sql, value) for sql, value in optional if value is not None]
     return " AND ".join(sql for sql, _ in conditions) or "TRUE", [v for _, v in conditions]
 
 
 def insert(connection: sqlite3.Connection, turns: Iterable[Turn], prefix: str = "") -> None:
-    """
-    Insert or replace the rows of turns and their images.
-
-    Args:
-        connection: The index.
-        turns: The turns.
-        prefix: The prefix of the tables' names.
-    """
     for turn in turns:
         # Deleted rather than replaced, so that the sums follow.
         connection.execute(f"DELETE FROM {prefix}turns WHERE id = ?", (turn.id,))  # noqa: S608 - prefixes are ours

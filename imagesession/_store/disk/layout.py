@@ -68,9 +68,6 @@ _PLURALS = {
 
 
 def _within(name: str) -> Path:
-    """
-    Make a field for a file or folder that is in `.imagesession`.
-    """
     default = attrs.Factory(lambda layout: layout.root / ".imagesession" / name, takes_self=True)
     field: Path = attrs.field(default=default, init=False, repr=False)
     return field
@@ -78,16 +75,6 @@ def _within(name: str) -> Path:
 
 @attrs.frozen
 class Layout:
-    """
-    The paths of one library.
-
-    Attributes:
-        root: The folder that people see.
-        names: The names of image files.
-        inner: The folder of everything but images and their sidecars. The others are in it, as
-            listed above.
-    """
-
     root: Path
     names: FileNames = attrs.field(factory=FileNames)
     inner: Path = _within("")
@@ -106,15 +93,9 @@ class Layout:
 
     @property
     def folder_mode(self) -> int:
-        """
-        The mode of new folders, which is that of the folder of records.
-        """
         return folder_mode(library_mode(str(self.root)))
 
     def folders(self) -> tuple[Path, ...]:
-        """
-        Return the folders that a library has from the start.
-        """
         return (
             self.inner,
             self.tmp,
@@ -132,28 +113,13 @@ class Layout:
         )
 
     def session_file(self, session_id: str) -> Path:
-        """
-        Return the path of a session's record.
-        """
         return self.sessions / f"{session_id}.json"
 
     def turn_file(self, session_id: str | None, turn_id: str) -> Path:
-        """
-        Return the path of a turn's record.
-        """
         return self.turns.joinpath(session_id or STANDALONE, f"{turn_id}.json")
 
     def marks_file(self, owner: str) -> Path:
-        """
-        Return the path of the marks of a session, batch or standalone turn.
-        """
         return self.sessions / f"{owner}.marks"
-
-    def batch_file(self, batch_id: str) -> Path:
-        """
-        Return the path of a batch's record.
-        """
-        return self.batches / f"{batch_id}.jsonl"
 
     def journal_file(self, turn_id: str, session_id: str | None) -> Path:
         """
@@ -162,23 +128,14 @@ class Layout:
         return self.journal / f"{turn_id}.{session_id or STANDALONE}.jsonl"
 
     def image_file(self, turn: Turn, at: dt.datetime, number: int, format: ImageFormat) -> str:
-        """
-        Return an image's path within the library, the `number`th that may be free.
-        """
         return f"{image_dir(turn)}/{self.names.render(turn, at, number)}{SUFFIXES[format]}"
 
     def may_be_of(self, file: str, turn: Turn) -> bool:
-        """
-        Tell whether a file may be an image of a turn, by its folder and name.
-        """
         folder, _, name = file.rpartition("/")
         return folder == image_dir(turn) and self.names.matches(name.rpartition(".")[0], turn)
 
 
 def image_dir(turn: Turn) -> str:
-    """
-    Return the folder within the library that holds a turn's images.
-    """
     folder = _FOLDERS.get(turn.kind, "general")
     if turn.kind == "product":
         return f"{folder}/{slugify(turn.label)}"

@@ -52,17 +52,6 @@ def open_library(
 ) -> LibraryStore:
     """
     Open the library in a folder, which is created if it is missing.
-
-    Args:
-        root: The folder.
-        filename: The template of images' names.
-        embed_metadata: Whether prompt and parameters are written into the files of images.
-        mode: The mode of files that are written; None for what the library has, or 0o600.
-
-    Raises:
-        InvalidRequestError: An argument is not valid.
-        StorageIOError: The folder cannot be used.
-        UnsupportedFormatVersionError: A newer imagesession wrote it.
     """
     store = LibraryStore(DiskLibrary(root, filename, mode))
     store.state.embeds_metadata = bool(embed_metadata)
@@ -71,23 +60,8 @@ def open_library(
 
 class DiskLibrary:
     """
-    The ports of a library in a folder.
-
-    Args:
-        root: The folder; created if it is missing.
-        filename: The template of images' names.
-        mode: The mode of files that are written; None for what the library has, or 0o600.
-
-    Attributes:
-        layout: Its folders.
-        facts: Its records.
-        rights: Who works on what.
-        blobs: Its images.
-        index: Its index.
-
-    Raises:
-        StorageIOError: The folder cannot be used.
-        UnsupportedFormatVersionError: A newer imagesession wrote it.
+    The ports of a library in a folder, which is created if it is missing. Files that are written
+    get `mode`: None for what the library has, or 0o600.
     """
 
     def __init__(
@@ -139,9 +113,6 @@ class DiskLibrary:
 def _check_mode(mode: object) -> None:
     """
     Refuse a mode that shuts out its owner, or makes images programs.
-
-    Raises:
-        InvalidRequestError: It is such a mode, or none.
     """
     allowed = PRIVATE_FILE | PUBLIC_FILE
     is_mode = type(mode) is int and mode & PRIVATE_FILE == PRIVATE_FILE and not mode & ~allowed
@@ -174,9 +145,6 @@ def _change_mode(path: Path, mode: int) -> None:
 
 
 def _expand(root: Path) -> Path:
-    """
-    Return a path in full: where the program's working directory leads to now.
-    """
     try:
         return root.expanduser().absolute()
     except (RuntimeError, OSError) as error:  # no home, or the working directory is gone

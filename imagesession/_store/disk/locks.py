@@ -53,9 +53,6 @@ def shared(file: Path) -> Generator[None, None, None]:
 
 
 def _lock_with_timeout(descriptor: int, *, shared: bool) -> bool | None:
-    """
-    Try to lock a file for 5 seconds; see `try_lock`.
-    """
     end = time.monotonic() + _TIMEOUT
     while (locked := try_lock(descriptor, shared=shared)) is False and time.monotonic() < end:
         time.sleep(_PAUSE)
@@ -64,14 +61,8 @@ def _lock_with_timeout(descriptor: int, *, shared: bool) -> bool | None:
 
 def try_lock(descriptor: int, *, shared: bool = False) -> bool | None:
     """
-    Lock a file for as long as it is open.
-
-    Args:
-        descriptor: The file.
-        shared: Whether other shared holders are allowed.
-
-    Returns:
-        Whether the lock was acquired; None if the file system has no such locks.
+    Lock a file for as long as it is open; tell whether the lock was acquired, and return None if
+    the file system has no such locks.
     """
     try:
         if sys.platform == "win32":
@@ -110,9 +101,6 @@ class ForkGate:
 
     @contextlib.contextmanager
     def calling(self) -> Generator[None, None, None]:
-        """
-        Keep forks by other threads out of a block.
-        """
         self._count(1)
         try:
             yield

@@ -52,11 +52,6 @@ class DiskLease:
 
     If a call is interrupted before it receives its lease, nothing can release it. So it is released
     when it is garbage-collected, too.
-
-    Attributes:
-        rights: The rights of the library.
-        file: The name of the lease's file.
-        fence: The number of this lease.
     """
 
     rights: DiskRights = attrs.field(repr=False)
@@ -65,15 +60,9 @@ class DiskLease:
 
     @property
     def is_held(self) -> bool:
-        """
-        Whether the right is still held.
-        """
         return self.rights.is_valid(self)
 
     def release(self) -> None:
-        """
-        Give the right back.
-        """
         self.rights.release(self)
 
     def __del__(self) -> None:
@@ -81,13 +70,6 @@ class DiskLease:
 
 
 class DiskRights(Rights):
-    """
-    The rights that this process holds or asks for in a library; see `Rights`.
-
-    Args:
-        layout: The library's folders.
-    """
-
     def __init__(self, layout: Layout) -> None:
         self._folder = layout.locks
         self._limits = layout.limits
@@ -141,9 +123,6 @@ class DiskRights(Rights):
             return file in self._claims or self._state(self._folder / file) is not False
 
     def is_valid(self, lease: DiskLease) -> bool:
-        """
-        Tell whether a lease was not released.
-        """
         return self._claims.get(lease.file, (None,))[0] == lease.fence
 
     def release(self, lease: DiskLease) -> None:
@@ -162,9 +141,6 @@ class DiskRights(Rights):
         self._claims.pop(lease.file, None)
 
     def close(self) -> None:
-        """
-        Give up this process's own file, unless a lease is held.
-        """
         with self._lock:
             own, descriptor = self._own, self._descriptor
             if self._claims or own is None:
@@ -265,9 +241,6 @@ class DiskRights(Rights):
         raise OSError(errno.EAGAIN, f"files in {self._folder} disappear")
 
     def _remove_dead(self) -> None:
-        """
-        Remove the files and leases of dead libraries.
-        """
         with exclusive(self._folder / _MUTEX) as alone, contextlib.suppress(OSError):
             for name in os.listdir(self._folder) if alone else ():  # noqa: PTH208 - names will do
                 path = self._folder / name
@@ -319,9 +292,6 @@ def _digest(name: str) -> str:
 
 
 def _remaining(file: Path) -> float:
-    """
-    Return the seconds until the time in a file; if it is damaged, none.
-    """
     try:
         limit = parse_object(file.read_bytes())
         until, written = float(limit["until"]), float(limit["written"])

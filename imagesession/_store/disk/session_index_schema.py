@@ -35,33 +35,21 @@ _NOT_DELETED = _IS_DELETED.replace("?", "1", 1).replace("?", "0", 1)
 
 
 def stamp(connection: sqlite3.Connection) -> int | None:
-    """
-    Return the stamp of the records' folder when the rows were up to date; None if they are not.
-    """
     row = connection.execute("SELECT stamp FROM sessions_folder").fetchone()
     return None if row is None else int(row[0])
 
 
 def set_stamp(connection: sqlite3.Connection, stamp: int | None) -> None:
-    """
-    Store the stamp of the folder; None if some records may have no rows.
-    """
     connection.execute("DELETE FROM sessions_folder")
     if stamp is not None:
         connection.execute("INSERT INTO sessions_folder VALUES (?)", (stamp,))
 
 
 def attach_pending(connection: sqlite3.Connection) -> None:
-    """
-    Replace the tables of sessions and marks by empty temporary ones, for this connection only.
-    """
     connection.executescript(_TEMP_SCHEMA)
 
 
 def files(connection: sqlite3.Connection) -> dict[str, str]:
-    """
-    Return the identity of the file that rows were read from, by the file's name.
-    """
     sql = """
         SELECT id || '.json', file FROM sessions
         UNION ALL SELECT owner || '.marks', file FROM marks_files
@@ -70,15 +58,6 @@ def files(connection: sqlite3.Connection) -> dict[str, str]:
 
 
 def put(connection: sqlite3.Connection, name: str, content: Content, file: str) -> None:
-    """
-    Insert the rows of a file.
-
-    Args:
-        connection: The index.
-        name: The file's name.
-        content: What it holds.
-        file: Its identity.
-    """
     owner, _, suffix = name.partition(".")
     if isinstance(content, SessionRecord) or suffix == "json":
         record = content if isinstance(content, SessionRecord) else None
@@ -114,9 +93,6 @@ def _put_session(
 
 
 def drop(connection: sqlite3.Connection, names: Iterable[str]) -> None:
-    """
-    Remove the rows of some files.
-    """
     tables = {
         "json": (("sessions", "id"),),
         "marks": (("marks", "owner"), ("marks_files", "owner")),
@@ -127,37 +103,19 @@ def drop(connection: sqlite3.Connection, names: Iterable[str]) -> None:
             connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (owner,))  # noqa: S608 - names of tables
 
 
-def find_by_name(connection: sqlite3.Connection, name: str, owner: str | None) -> list[str]:
-    """
-    Return the ids of the sessions that may have a name, the latest first: those of an owner, or
-    all.
-    """
-    named = "(name = ? OR name IS NULL)"
-    # "+" keeps SQLite from the index of owners, and so at that of names.
-    condition, values = where(((named, utf8(fold(name))), ("+owner = ?", owner)))
-    sql = f"SELECT id FROM sessions WHERE {condition} AND {_NOT_DELETED} ORDER BY id DESC"  # noqa: S608 - conditions are ours
-    return [row[0] for row in connection.execute(sql, values)]
-
-
 def page(
     connection: sqlite3.Connection,
     limit: int | None,
     before: str | None,
     owner: str | None,
     *,
-    deleted: bool,
+    name: str | None = None,
+    deleted: bool = False,
 ) -> list[str]:
-    """
-    Return the ids of the latest sessions, the latest first.
-
-    Args:
-        connection: The index.
-        limit: The largest number of sessions; None for all.
-        before: Only those older than the session of this id.
-        owner: Only those of this owner; None for all.
-        deleted: Those in the bin, in place of those that are not deleted.
-    """
-    condition, values = where((("id < ?", before), ("owner = ?", owner)))
+    # "+" keeps SQLite from the index of owners, and so at that of names.
+    is_own = "owner = ?" if name is None else "+owner = ?"
+    named = ("(name = ? OR name IS NULL)", None if name is None else utf8(fold(name)))
+    condition, values = where((named, ("id < ?", before), (is_own, owner)))
     condition += f" AND {_IS_DELETED}"
     values += [int(not deleted), int(deleted)]
     sql = f"SELECT id FROM sessions WHERE {condition} ORDER BY id DESC LIMIT ?"  # noqa: S608 - conditions are ours
@@ -166,9 +124,6 @@ def page(
 
 
 def count(connection: sqlite3.Connection, owner: str | None) -> int:
-    """
-    Return how many sessions are not deleted: those of an owner, or all.
-    """
     condition, values = where((("owner = ?", owner),))
     sql = f"SELECT count(*) FROM sessions WHERE {condition}"  # noqa: S608 - conditions are ours
     # Hardly any are deleted, so those are counted and not all are looked up.
@@ -178,10 +133,6 @@ def count(connection: sqlite3.Connection, owner: str | None) -> int:
 
 
 def active(connection: sqlite3.Connection, since: str, owner: str | None) -> list[tuple[str, str]]:
-    """
-    Return the open sessions, not deleted, with a turn or move since an id, each with the id of the
-    latest.
-    """
     sql = f"""
         WITH recent (id) AS (
             SELECT id FROM sessions WHERE open = 1 AND touched >= :since

@@ -55,19 +55,10 @@ _NOT_A_FILE = frozenset({errno.ELOOP, errno.EMLINK, errno.EINVAL, errno.ENOTDIR,
 
 
 def is_zip(path: Path) -> bool:
-    """
-    Tell whether a path names a zip.
-    """
     return path.suffix.lower() == ".zip"
 
 
 def resolve_path(path: object) -> Path:
-    """
-    Return the absolute path.
-
-    Raises:
-        InvalidRequestError: It is not a path.
-    """
     text, shown = "", quote(path)
     if isinstance(path, (str, os.PathLike)):
         text = os.fsdecode(cast("str | os.PathLike[str]", path))
@@ -96,14 +87,6 @@ def is_safe(name: str) -> bool:
 def open_archive_writer(path: Path, at: dt.datetime, mode: int) -> Generator[AddFile, None, None]:
     """
     Write files into a new folder or zip, which gets its name only when it is complete.
-
-    Args:
-        path: The folder or zip.
-        at: The modification time of the files in a zip.
-        mode: The mode of what is written.
-
-    Raises:
-        StorageIOError: The name is in use, or the archive cannot be written.
     """
     unfinished = path.with_name(f".{uuid.uuid4().hex}.part")
     with translate_os_errors(path):
@@ -168,9 +151,6 @@ def _zip_writer(path: Path, at: dt.datetime, mode: int) -> Generator[AddFile, No
 
 
 def _zip_header(name: str, time: dt.datetime, mode: int) -> zipfile.ZipInfo:
-    """
-    Return the header of a file in a zip, the same on every system.
-    """
     member = zipfile.ZipInfo(name, time.timetuple()[:6])
     member.create_system = _UNIX
     member.external_attr = (stat.S_IFREG | mode) << 16
@@ -184,27 +164,10 @@ def _zip_header(name: str, time: dt.datetime, mode: int) -> zipfile.ZipInfo:
 
 @attrs.frozen
 class ArchiveReader:
-    """
-    The files of an archive, in a folder or a zip.
-
-    Attributes:
-        path: The folder or zip.
-    """
-
     path: Path
     _open: Callable[[str], AbstractContextManager[tuple[IO[bytes], int]]]
 
     def read(self, name: str, max_bytes: int) -> bytes | None:
-        """
-        Return a file's bytes; None if there is no such file.
-
-        Args:
-            name: The file's name, with forward slashes.
-            max_bytes: The largest size that is read.
-
-        Raises:
-            CorruptRecordError: The file is larger, damaged, or a link.
-        """
         try:
             with self._open(name) as (file, size):
                 if size > max_bytes:
@@ -273,9 +236,6 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
 
 
 def _members(path: Path, archive: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
-    """
-    List the members of a zip, and refuse one that cannot be an export.
-    """
     listed = archive.infolist()
     total = sum(member.file_size for member in listed)
     if len(listed) > MAX_MEMBERS or total > MAX_TOTAL:

@@ -54,10 +54,6 @@ def translate_os_errors(path: Path) -> Generator[None, None, None]:
 def ensure_dir(path: Path, mode: int = PRIVATE_FOLDER) -> None:
     """
     Make a folder with its parents, and make its name durable.
-
-    Args:
-        path: The folder.
-        mode: The mode of the folders that are made.
     """
     if path.is_dir():
         return
@@ -70,15 +66,8 @@ def ensure_dir(path: Path, mode: int = PRIVATE_FOLDER) -> None:
 
 def create_durable(path: Path, data: bytes, scratch: Path) -> None:
     """
-    Write a file that must not exist yet, whole or not at all.
-
-    Args:
-        path: The file's path.
-        data: The file's content.
-        scratch: A folder for unfinished files, on the same disk, whose mode the file follows.
-
-    Raises:
-        FileExistsError: The name is in use.
+    Write a file that must not exist yet, whole or not at all. `scratch` is a folder for unfinished
+    files on the same disk, whose mode the file follows.
     """
     with write_temp(data, scratch) as unfinished:
         link_into_place(unfinished, path)
@@ -99,16 +88,8 @@ def write_temp(data: bytes, scratch: Path) -> Generator[Path, None, None]:
 
 def link_into_place(unfinished: Path, path: Path, folder: int | None = None) -> None:
     """
-    Give a finished file its name, durably, without replacing another file.
-
-    Args:
-        unfinished: The file's temporary path.
-        path: The file's final path.
-        folder: The descriptor of the target folder, if that is open; only the last part of
-            `path` is used then.
-
-    Raises:
-        FileExistsError: The name is in use.
+    Give a finished file its name, durably, without replacing another file. If the descriptor of the
+    target folder is given, only the last part of `path` is used.
     """
     _link(unfinished, path, folder)
     if folder is None:
@@ -120,10 +101,6 @@ def link_into_place(unfinished: Path, path: Path, folder: int | None = None) -> 
 def unlink_unused(path: Path, folder: int | None = None) -> None:
     """
     Remove a file's name again, before anything refers to it.
-
-    Args:
-        path: The file's path.
-        folder: The descriptor of its folder, if that is open.
     """
     os.unlink(_name(path, folder), dir_fd=folder)
 
@@ -131,10 +108,6 @@ def unlink_unused(path: Path, folder: int | None = None) -> None:
 def name_exists(path: Path, folder: int | None = None) -> bool:
     """
     Tell whether a name is in use, even by a broken link.
-
-    Args:
-        path: The path.
-        folder: The descriptor of its folder, if that is open.
     """
     try:
         os.stat(_name(path, folder), dir_fd=folder, follow_symlinks=False)
@@ -145,15 +118,8 @@ def name_exists(path: Path, folder: int | None = None) -> bool:
 
 def check_writable(path: Path, folder: int | None = None) -> None:
     """
-    Refuse a folder in which no file can be created.
-
-    Args:
-        path: The folder.
-        folder: Its descriptor, if that is open.
-
-    Raises:
-        OSError: No file can be created there; its number tells a read-only disk from a permission
-            that is missing.
+    Refuse a folder in which no file can be created, by an error whose number tells a read-only disk
+    from a permission that is missing.
     """
     target = path if folder is None else "."
     if not os.access(target, os.W_OK | os.X_OK, dir_fd=folder):
@@ -197,12 +163,6 @@ def write_lines(lines: Mapping[Path, bytes]) -> None:
     Write many new files of one folder durably, each with one line; all of them, or none.
 
     They are flushed together after all were written: often the first flush writes all of them.
-
-    Args:
-        lines: The lines by the files' paths.
-
-    Raises:
-        FileExistsError: One of the files exists already.
     """
     written: list[Path] = []
     try:
@@ -227,13 +187,6 @@ def write_atomic(
 ) -> None:
     """
     Write a file that can be rebuilt from others: whole or not at all, but not flushed.
-
-    Args:
-        path: The file's path.
-        data: The file's content.
-        scratch: A folder for unfinished files, on the same disk.
-        folder: The descriptor of the target folder, if that is open.
-        mode: The file's mode; None for that of files in `scratch`.
     """
     unfinished = scratch / uuid.uuid4().hex
     try:
@@ -246,15 +199,6 @@ def write_atomic(
 def write_public(path: Path, data: bytes, unfinished: Path, *, replace: bool) -> None:
     """
     Write a file outside of the library, whole or not at all, as readable as the user's other files.
-
-    Args:
-        path: The file's path.
-        data: The file's content.
-        unfinished: Its path while it is not finished, in the same folder.
-        replace: Whether a file of that name is replaced.
-
-    Raises:
-        FileExistsError: The name is in use.
     """
     try:
         with open(unfinished, "xb", opener=_open_public) as file:
@@ -269,9 +213,6 @@ def write_public(path: Path, data: bytes, unfinished: Path, *, replace: bool) ->
 
 
 def remove_stale_temps(scratch: Path) -> None:
-    """
-    Remove unfinished files that were last written more than an hour ago.
-    """
     with contextlib.suppress(OSError):  # on a read-only disk they stay
         is_stale = stale_test(scratch)
         for leftover in scratch.iterdir():
@@ -283,10 +224,8 @@ def remove_stale_temps(scratch: Path) -> None:
 def stale_test(folder: Path) -> Callable[[Path], bool]:
     """
     Return the function that tells whether a file was last written more than an hour ago, by the
-    clock of its disk: that of this machine, or of another one that shares it, may be wrong.
-
-    Args:
-        folder: A folder on the same disk that can be written; it is touched.
+    clock of its disk: that of this machine, or of another one that shares it, may be wrong. A
+    folder on that disk is touched.
     """
     os.utime(folder)
     now = folder.stat().st_mtime
@@ -294,9 +233,6 @@ def stale_test(folder: Path) -> Callable[[Path], bool]:
 
 
 def fsync_dir(path: Path) -> None:
-    """
-    Make the names in a folder durable, where the system can.
-    """
     if sys.platform == "win32":
         return
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -344,9 +280,6 @@ def _opened(path: Path, flags: int, mode: int | None = None) -> Generator[int, N
 
 
 def _lacks_newline(descriptor: int) -> bool:
-    """
-    Tell whether the last line of a file lacks its end.
-    """
     if not os.lseek(descriptor, 0, os.SEEK_END):
         return False
     os.lseek(descriptor, -1, os.SEEK_END)

@@ -21,15 +21,8 @@ def save_to_fallback(
     turn: Turn, images: Iterable[ReceivedImage], error: StorageError
 ) -> StorageIOError:
     """
-    Save images outside of the library, unchanged.
-
-    Args:
-        turn: The images' turn.
-        images: The images that the library could not store.
-        error: Why it could not.
-
-    Returns:
-        The error to raise, which says why and where the images are.
+    Save images outside of the library, unchanged; return the error to raise, which says why, and
+    where they are.
     """
     files = [
         (f"{turn.id}_{number:02}{SUFFIXES[image.facts.format]}", image.data)
@@ -57,13 +50,8 @@ def save_to_fallback(
 
 def write_temp_copies(files: Iterable[tuple[str, bytes]]) -> tuple[str, ...]:
     """
-    Write files durably into a new private folder within the system's temporary folder.
-
-    Returns:
-        Their paths.
-
-    Raises:
-        OSError: They cannot be written.
+    Write files durably into a new private folder within the system's temporary folder; return their
+    paths.
     """
     folder = Path(tempfile.mkdtemp(prefix="imagesession-"))
     try:
@@ -76,17 +64,6 @@ def write_temp_copies(files: Iterable[tuple[str, bytes]]) -> tuple[str, ...]:
 
 
 def save_reply(name: str, data: bytes, instead_of: str) -> str:
-    """
-    Write a paid reply into the system's temporary folder; return its path.
-
-    Args:
-        name: The file's name.
-        data: The reply.
-        instead_of: Where it could not be written.
-
-    Raises:
-        StorageIOError: It cannot be written there either.
-    """
     with translate_os_errors(Path(instead_of)):
         return write_temp_copies([(name, data)])[0]
 

@@ -41,12 +41,8 @@ def library_mode(address: str) -> int:
 
 def make_dir(path: Path | str, mode: int, within: int | None = None) -> None:
     """
-    Make a folder with exactly this mode, whatever the umask is.
-
-    Args:
-        path: The folder.
-        mode: Its mode; what a folder above hands down, such as its group, is kept.
-        within: The descriptor of the folder above, if that is open.
+    Make a folder with exactly this mode, whatever the umask is; but keep what a folder above hands
+    down, such as its group.
     """
     os.mkdir(path, mode, dir_fd=within)
     if mode != PRIVATE_FOLDER:
@@ -56,15 +52,8 @@ def make_dir(path: Path | str, mode: int, within: int | None = None) -> None:
 
 def open_file(path: Path, flags: int, mode: int | None = None) -> int:
     """
-    Open a file; a new one gets its mode whatever the umask is.
-
-    Args:
-        path: The file.
-        flags: The flags of `os.open`.
-        mode: The mode of a new file; None for that of files in its folder.
-
-    Returns:
-        Its descriptor.
+    Open a file; a new one gets its mode whatever the umask is: by default, that of files in its
+    folder.
     """
     wanted = mode_within(path.parent) if mode is None and flags & os.O_CREAT else mode
     descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0), wanted or PRIVATE_FILE)

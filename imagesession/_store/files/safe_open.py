@@ -41,11 +41,7 @@ HAS_DIR_FD = bool(_NO_LINK) and os.supports_dir_fd >= _WITHIN
 
 def read_within(root: Path, relative: str) -> bytes:
     """
-    Read a file within a folder.
-
-    Args:
-        root: The folder.
-        relative: The file's path within it, with slashes.
+    Read a file within a folder, by its path with slashes.
 
     Raises:
         OSError: It is missing, cannot be read, is not a regular file, or is reached by a link.
@@ -59,18 +55,8 @@ def open_within(
     root: Path, relative: str, *, walk: bool = HAS_DIR_FD
 ) -> Generator[int, None, None]:
     """
-    Open a file within a folder for reading, and close it afterwards.
-
-    Args:
-        root: The folder.
-        relative: The file's path within it, with slashes.
-        walk: Whether to walk the path; otherwise the true path is checked after opening.
-
-    Yields:
-        The file's descriptor.
-
-    Raises:
-        OSError: It is missing, cannot be read, is not a regular file, or is reached by a link.
+    Open a file within a folder for reading, and close it afterwards; raises as `read_within`. If
+    the path is not walked, the true path is checked after opening.
     """
     parts = _parts(relative)
     descriptor = _open_by_walking(root, parts) if walk else _open_and_compare(root, parts)
@@ -87,21 +73,10 @@ def open_dir_within(
     root: Path, relative: str, *, make: int | None = None, walk: bool = HAS_DIR_FD
 ) -> Generator[int | None, None, None]:
     """
-    Open a folder within a folder, so that files can be named in it even if its path changes.
-
-    Args:
-        root: The outer folder.
-        relative: The folder's path within it, with slashes.
-        make: The mode with which to create it, durably, if it is missing; None not to.
-        walk: Whether to walk the path; otherwise it is only checked, and a link that is put there
-            between the check and the use is followed.
-
-    Yields:
-        Its descriptor, for the functions of `atomic_write`; None on systems without descriptors of
-        folders.
-
-    Raises:
-        OSError: It is missing, cannot be used, or is reached by a link.
+    Open a folder within a folder, so that files can be named in it even if its path changes; yield
+    None on systems without descriptors of folders. With the mode `make`, it is created durably if
+    it is missing. If the path is not walked, it is only checked, and a link that is put there
+    between the check and the use is followed.
     """
     parts = _parts(relative)
     if not walk:
@@ -146,9 +121,6 @@ def _open_by_walking(root: Path, parts: tuple[str, ...]) -> int:
 
 
 def _walk_to_folder(root: Path, parts: tuple[str, ...], *, make: int | None) -> int:
-    """
-    Walk to a folder, and return its descriptor.
-    """
     folder = os.open(root, _DIRECTORY)
     for depth, part in enumerate(parts, 1):
         try:
@@ -192,9 +164,6 @@ def _is_link(part: str, folder: int) -> bool:
 
 
 def _open_and_compare(root: Path, parts: tuple[str, ...]) -> int:
-    """
-    Open a file by its path, and refuse it if its true path is another.
-    """
     descriptor = os.open(root.joinpath(*parts), _FILE)
     try:
         _check_true_path(descriptor, root, parts)

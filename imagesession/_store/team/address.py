@@ -54,33 +54,20 @@ class TeamAddress:
 
     @property
     def blobs(self) -> str:
-        """
-        The address of the images.
-        """
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
     def connection(self) -> dict[str, Any]:
-        """
-        Return the parameters of a connection.
-        """
         secret = {} if self.password.value is None else {"password": self.password.value}
         return {"connect_timeout": "10", **self.settings, **secret}
 
 
 def is_team_address(library: object) -> bool:
-    """
-    Tell whether a library's address is that of a database.
-    """
     return isinstance(library, str) and library.startswith(SCHEMES)
 
 
 def parse_address(url: str) -> TeamAddress:
     """
-    Parse the address of a library.
-
-    Raises:
-        InvalidRequestError: It is none, or says nothing of the images. The message does not repeat
-            it, as it may hold a password.
+    Parse the address of a library. Errors do not repeat it, as it may hold a password.
     """
     try:
         parts = urlsplit(url)

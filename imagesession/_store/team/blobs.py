@@ -50,13 +50,6 @@ _TYPES: Any = {suffix: MIME_TYPES[kind] for kind, suffix in SUFFIXES.items()}
 
 
 class TeamBlobs(Blobs):
-    """
-    The images of a library in a bucket.
-
-    Args:
-        address: Where it is.
-    """
-
     def __init__(self, address: TeamAddress) -> None:
         self.name = address.blobs
         self._prefix = f"{address.prefix}/" if address.prefix else ""
@@ -147,9 +140,6 @@ class TeamBlobs(Blobs):
             _unfinished[name] = _writers.submit(write)
 
     def finish(self, key: str | None = None) -> None:
-        """
-        Wait until the metadata of an image, or of all, is written.
-        """
         names = list(_unfinished) if key is None else [self.address(key)]
         futures = [_unfinished.get(name) for name in names]
         wait([future for future in futures if future is not None])
@@ -166,9 +156,6 @@ class TeamBlobs(Blobs):
                 yield key
 
     def objects(self) -> Iterator[tuple[str, int, dt.datetime]]:
-        """
-        Yield name, size in bytes and time of all objects that belong to images.
-        """
         self.finish()
         with self._storage_errors():
             for chunk in obstore.list(self._store, IMAGES, chunk_size=1000):  # pyright: ignore[reportUnknownMemberType] - of another overload
@@ -176,12 +163,6 @@ class TeamBlobs(Blobs):
                     yield item["path"], item["size"], item["last_modified"]
 
     def write(self, name: str, data: bytes, media_type: str = "application/octet-stream") -> None:
-        """
-        Write an object, whether or not there is one.
-
-        Raises:
-            StorageIOError: It cannot be written.
-        """
         with self._storage_errors():
             for pause in _PAUSES:
                 try:
@@ -194,9 +175,6 @@ class TeamBlobs(Blobs):
                     return
 
     def owner(self) -> str | None:
-        """
-        Return the id of the library to which the prefix belongs; None if it belongs to none.
-        """
         try:
             with _os_errors():
                 return obstore.get(self._store, f"{_INNER}library").bytes().to_bytes().decode()
@@ -208,15 +186,9 @@ class TeamBlobs(Blobs):
             raise self._failed(error) from error
 
     def set_owner(self, library: str) -> None:
-        """
-        Mark the prefix as that of a library.
-        """
         self.write(f"{_INNER}library", library.encode(), "text/plain")
 
     def honours_conditions(self) -> bool:
-        """
-        Tell whether the server refuses to replace an object when it is asked to.
-        """
         name = f"{_INNER}probe/{uuid.uuid4().hex}"
         with self._storage_errors():
             try:
@@ -265,9 +237,6 @@ class TeamBlobs(Blobs):
 
 @contextlib.contextmanager
 def _os_errors() -> Generator[None, None, None]:
-    """
-    Turn errors of the client into those of the operating system.
-    """
     try:
         yield
     except FileNotFoundError as error:
@@ -277,9 +246,6 @@ def _os_errors() -> Generator[None, None, None]:
 
 
 def _reason(error: Exception) -> str:
-    """
-    Return what a server said, without the whole document.
-    """
     text = str(error)
     code = _CODE.search(text)
     if code is not None:

@@ -51,13 +51,6 @@ Values: TypeAlias = Mapping[str, object] | None
 
 
 class Database:
-    """
-    The database of one library.
-
-    Args:
-        address: Where it is.
-    """
-
     def __init__(self, address: TeamAddress) -> None:
         self.name = address.public
 
@@ -154,9 +147,6 @@ class Database:
         pool.dispose()  # what came back meanwhile
 
     def abandon(self) -> None:
-        """
-        Forget all connections, in a fork: they belong to the parent.
-        """
         self._engine.dispose(close=False)
         self._thread = threading.local()
         self._one_at_a_time = threading.RLock()

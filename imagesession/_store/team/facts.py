@@ -42,13 +42,6 @@ _MANY = 500
 
 
 class TeamFacts(Facts):
-    """
-    The records of a library in PostgreSQL; what they promise is said in `Facts`.
-
-    Args:
-        database: Its database.
-    """
-
     def __init__(self, database: Database) -> None:
         self._database = database
         self._clock = threading.Lock()
@@ -131,9 +124,7 @@ class TeamFacts(Facts):
     def _read(self, names: Sequence[tuple[str, str, str]]) -> Iterator[tuple[Key, bytes]]:
         name = sa.tuple_(table.c.kind, table.c.session, table.c.id)
         statement = sa.select(table).where(name.in_(names))
-        return map(
-            _fact, self._database.run(lambda connection: connection.execute(statement).all())
-        )
+        return map(_fact, self._database.all(statement))
 
     def unsettled(self) -> Iterator[tuple[Key, bytes]]:
         turn = table.alias()
@@ -143,9 +134,7 @@ class TeamFacts(Facts):
         statement = (
             sa.select(table).where(table.c.kind == "intent", ~is_settled).order_by(table.c.id)
         )
-        return map(
-            _fact, self._database.run(lambda connection: connection.execute(statement).all())
-        )
+        return map(_fact, self._database.all(statement))
 
     def has(self, key: Key) -> bool:
         statement = sa.select(sa.exists().where(_is(key)))

@@ -42,15 +42,6 @@ def run_checks(
     *,
     verify: bool,
 ) -> tuple[HealthCheck, ...]:
-    """
-    Run all checks of a library.
-
-    Args:
-        database: Its database.
-        blobs: Its images.
-        pending: Returns the requests that are not settled.
-        verify: Whether to read every image and compare it with its record.
-    """
     checks: dict[str, Callable[[], Finding]] = {
         "library": lambda: _check_writable(database),
         "bucket": lambda: _check_bucket(blobs),

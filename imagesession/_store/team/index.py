@@ -28,14 +28,6 @@ _LOCATION = (images.c.id, images.c.turn, images.c.session, images.c.position)
 
 
 class TeamIndex(Index):
-    """
-    The index of a library in PostgreSQL; what it promises is said in `Index`.
-
-    Args:
-        database: Its database.
-        owner: Whose answers it gives; None for those about everything.
-    """
-
     def __init__(self, database: Database, owner: str | None = None) -> None:
         self._database = database
         self._owner = owner
@@ -183,10 +175,6 @@ class TeamIndex(Index):
         return [(row[0], row[1]) for row in self._database.all(statement)]
 
     def rebuild(self) -> None:
-        """
-        Make all rows again from the facts, in one transaction.
-        """
-
         def work(connection: sa.Connection) -> None:
             rows.clear(connection)
             which = facts.c.kind.in_(sorted(rows.INDEXED))
@@ -208,9 +196,6 @@ def _has_tag(image_id: sa.ColumnElement[str], tag: str) -> sa.ColumnElement[bool
 
 
 def _described(query: ImageQuery) -> list[sa.ColumnElement[bool]]:
-    """
-    Return the conditions of a query on rows of images, but for its text.
-    """
     own = images.c
     conditions = (
         (own.session.__eq__, query.session),
@@ -223,9 +208,6 @@ def _described(query: ImageQuery) -> list[sa.ColumnElement[bool]]:
 
 
 def _marked(table: sa.FromClause, query: ImageQuery) -> list[sa.ColumnElement[bool]]:
-    """
-    Return the conditions of a query on the marks of images.
-    """
     own = table.c
     wanted = [_is_marked("deleted", own.id, own.session) == query.deleted]
     wanted += [_has_tag(own.id, tag) for tag in query.tags]

@@ -29,10 +29,6 @@ _SETUP = "imagesession queue"
 def opened(ports: Ports) -> Generator[procrastinate.App]:
     """
     Open Procrastinate's app for a library, and make its tables if they are missing.
-
-    Raises:
-        InvalidRequestError: The library is not on PostgreSQL.
-        StorageIOError: The database cannot be used.
     """
     if not isinstance(ports, TeamLibrary):
         raise InvalidRequestError(
@@ -60,10 +56,6 @@ def opened(ports: Ports) -> Generator[procrastinate.App]:
 def create(library: LibraryStore, name: str, jobs: Sequence[Mapping[str, Any]]) -> None:
     """
     Queue jobs under a name, once. Each owner has names of its own.
-
-    Raises:
-        InvalidRequestError: The name has other jobs.
-        StorageIOError: The database cannot be used.
     """
     queue = _queue_name(library, name)
     new = [{**job, "owner": library.owner} for job in jobs]
@@ -82,10 +74,6 @@ def find(library: LibraryStore, name: str) -> dict[str, str]:
     """
     Return the states of a queue's jobs by their keys, in order: "todo", "doing", "succeeded",
     "failed" or "cancelled".
-
-    Raises:
-        NotFoundError: There is no such queue.
-        StorageIOError: The database cannot be used.
     """
     with opened(library.ports) as app:
         jobs = app.job_manager.list_jobs(queue=_queue_name(library, name))
@@ -95,9 +83,6 @@ def find(library: LibraryStore, name: str) -> dict[str, str]:
 
 
 def cancel(library: LibraryStore, name: str) -> None:
-    """
-    Cancel the jobs of a queue that no worker has begun.
-    """
     queue = _queue_name(library, name)
     with opened(library.ports) as app:
         for job in app.job_manager.list_jobs(queue=queue, status="todo"):

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
-import attrs
 import sqlalchemy as sa
 
 from imagesession._domain.health import HealthCheck
@@ -39,19 +38,11 @@ _SWEEP = "sweep"
 def open_library(url: str) -> LibraryStore:
     """
     Open the library in a database and a bucket, and make its tables if they are missing.
-
-    Raises:
-        InvalidRequestError: The address is malformed.
-        StorageIOError: The database or the bucket cannot be used, or belong to other libraries.
-        UnsupportedFormatVersionError: A newer imagesession wrote it.
     """
     return LibraryStore(TeamLibrary(url))
 
 
 def queue_prefix(owner: str | None) -> str:
-    """
-    Return how the names of an owner's queues begin.
-    """
     return "imagesession:" if owner is None else f"imagesession/{quote(owner, safe='')}:"
 
 
@@ -62,25 +53,13 @@ class TeamLibrary:
     Args:
         url: `postgresql://user:password@host/database?blobs=s3://bucket/prefix`, and `&lease=` with
             the seconds for which a right lasts without being renewed, if not 15.
-
-    Attributes:
-        parsed: Its address, with the password.
-        facts: Its records.
-        rights: Who works on what.
-        blobs: Its images.
-        index: Its index.
-
-    Raises:
-        InvalidRequestError: The address is malformed.
-        StorageIOError: The database or the bucket cannot be used, or belong to other libraries.
-        UnsupportedFormatVersionError: A newer imagesession wrote it.
     """
 
     def __init__(self, url: str) -> None:
         address = parse_address(url)
         self.address, self.parsed = address.public, address
-        self._shared = _share(address)
-        self.database, self.rights = self._shared.database, self._shared.rights
+        self.rights = _share(address)
+        self.database = self.rights.database
         self.facts = TeamFacts(self.database)
         self.blobs = TeamBlobs(address)
         self.index = TeamIndex(self.database)
@@ -178,10 +157,6 @@ class TeamLibrary:
     # --- images that no fact names ----------------------------------------------------------------
 
     def _sweep_daily(self) -> None:
-        """
-        Sweep in the background, if no program has done so within a day.
-        """
-
         def work() -> None:
             with contextlib.suppress(StorageError):
                 self.sweep()
@@ -228,12 +203,6 @@ _FORMAT = sa.text("SELECT format, min_reader FROM format")
 
 
 def _format(connection: sa.Connection) -> int:
-    """
-    Return the format of a database; 0 if it is empty.
-
-    Raises:
-        UnsupportedFormatVersionError: This program cannot use it.
-    """
     if not connection.scalar(_HAS_FORMAT):
         return 0
     (found,) = connection.execute(_FORMAT)
@@ -245,26 +214,16 @@ def _format(connection: sa.Connection) -> int:
     return int(found.format)
 
 
-@attrs.frozen(eq=False)
-class _Shared:
-    """
-    What all studios of this process on one library share: its connections, and the thread that
-    renews leases.
-    """
-
-    database: Database
-    rights: TeamRights
-
-
-_open: WeakValueDictionary[tuple[str, str | None], _Shared] = WeakValueDictionary()
+# What all studios of this process on one library share: the thread that renews leases, and the
+# connections of its database.
+_open: WeakValueDictionary[tuple[str, str | None], TeamRights] = WeakValueDictionary()
 _opening = threading.Lock()
 
 
-def _share(address: TeamAddress) -> _Shared:
+def _share(address: TeamAddress) -> TeamRights:
     with _opening:
         key = address.public, address.password.value
         found = _open.get(key)
         if found is None:
-            database = Database(address)
-            found = _open[key] = _Shared(database, TeamRights(database, address.lease))
+            found = _open[key] = TeamRights(Database(address), address.lease)
         return found

@@ -18,25 +18,11 @@ _TMP = "tmp"
 
 
 class LocalCopies:
-    """
-    The copies of one library.
-
-    Args:
-        folder: Their folder.
-    """
-
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._until_sweep = 0
 
     def path_of(self, key: str, fetch: Callable[[], bytes]) -> str:
-        """
-        Return the path of a copy, which is fetched if there is none.
-
-        Raises:
-            OSError: It cannot be fetched.
-            StorageIOError: There is no room for it.
-        """
         path = self._file(key)
         if path.exists():
             with contextlib.suppress(OSError):  # the folder may be read-only
@@ -53,9 +39,6 @@ class LocalCopies:
         return str(path)
 
     def drop(self, key: str) -> None:
-        """
-        Remove a copy, if there is one.
-        """
         with contextlib.suppress(OSError):
             self._file(key).unlink(missing_ok=True)
 
@@ -63,9 +46,6 @@ class LocalCopies:
         return self._folder / key.replace("/", "_")
 
     def _sweep(self, latest: Path) -> None:
-        """
-        Remove those that were not used for the longest time, but not the latest one.
-        """
         copies: list[tuple[float, int, Path]] = []
         for path in self._folder.glob("*.*"):
             with contextlib.suppress(OSError):  # another program has removed it

@@ -20,18 +20,12 @@ _VERSION_TABLE = "schema_steps"
 
 
 def upgrade(connection: sa.Connection) -> None:
-    """
-    Run the steps that a database lacks, within the connection's transaction.
-    """
     _run(None, connection=connection)
 
 
 def print_upgrade(first: int = 0) -> str:
     """
-    Return the steps as SQL, for those who may not change tables from a program.
-
-    Args:
-        first: The format that the database has; 0 if it is empty.
+    Return the steps from a format on as SQL, for those who may not change tables from a program.
     """
     text = io.StringIO()
     _run(str(first) if first else None, as_sql=True, dialect_name="postgresql", output_buffer=text)

@@ -37,156 +37,30 @@ class TeamLease:
 
     If a call is interrupted before it receives its lease, nothing can release it. So it is released
     when it is garbage-collected, too.
-
-    Attributes:
-        keeper: What renews it.
-        name: The digest of the right's name.
-        place: The number of its place.
-        fence: The number of this lease.
     """
 
-    keeper: Keeper = attrs.field(repr=False)
-    name: str
-    place: int
+    rights: TeamRights = attrs.field(repr=False)
     fence: int
 
     @property
     def is_held(self) -> bool:
-        """
-        Whether it was renewed in time, and not released.
-        """
-        return self.keeper.is_held(self.fence)
+        return self.rights.is_renewed(self.fence)
 
     def release(self) -> None:
         """
         Give the right back; if the database cannot be reached, it ends by itself.
         """
-        if self.keeper.forget(self.fence):
+        if self.rights.forget(self.fence):
             with contextlib.suppress(StorageError):
-                self.keeper.delete((self.fence,))
+                self.rights.delete((self.fence,))
 
     def __del__(self) -> None:
-        self.keeper.abandon(self.fence)
-
-
-class Keeper:
-    """
-    Renews the leases of this process in a library.
-
-    Args:
-        database: The library's database.
-        seconds: How long a lease lasts.
-    """
-
-    def __init__(self, database: Database, seconds: float) -> None:
-        self.seconds = seconds
-        self._database = database
-        self._reset()
-        _keepers.add(self)
-
-    def _reset(self) -> None:
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        # Until when each lease is held at least, by this machine's steady clock.
-        self._until: dict[int, float] = {}
-        self._abandoned: deque[int] = deque()
-
-    def add(self, fence: int, since: float) -> None:
-        """
-        Renew a lease from now on.
-
-        Args:
-            fence: Its number.
-            since: When it was asked for, by the steady clock.
-        """
-        with self._lock:
-            self._until[fence] = since + self.seconds
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
-                self._thread.start()
-
-    def is_held(self, fence: int) -> bool:
-        """
-        Tell whether a lease was renewed in time.
-        """
-        return self._until.get(fence, 0.0) > time.monotonic()
-
-    def forget(self, fence: int) -> bool:
-        """
-        Renew a lease no longer; tell whether it was renewed until now.
-        """
-        return self._until.pop(fence, None) is not None
-
-    def abandon(self, fence: int) -> None:
-        """
-        Forget a lease, and delete it later: garbage may be collected in the midst of anything, so
-        no lock is taken here.
-        """
-        if self.forget(fence):
-            self._abandoned.append(fence)
-
-    def collect(self) -> None:
-        """
-        Delete the leases that were abandoned.
-        """
-        abandoned: list[int] = []
-        with contextlib.suppress(IndexError):
-            while True:
-                abandoned.append(self._abandoned.popleft())
-        if abandoned:
-            self.delete(abandoned)
-
-    def delete(self, fences: Collection[int]) -> None:
-        """
-        Delete leases from the database.
-        """
-        values = {"fences": list(fences)}
-        self._database.run(lambda connection: connection.execute(_DELETE, values), apart=True)
-
-    def close(self) -> None:
-        """
-        Delete what was abandoned.
-        """
-        with contextlib.suppress(StorageError):
-            self.collect()
-
-    def abandon_all(self) -> None:
-        """
-        Forget all leases, in a fork: they belong to the parent.
-        """
-        self._reset()
-
-    def _run(self) -> None:
-        while True:
-            time.sleep(self.seconds / 5)
-            with contextlib.suppress(StorageError):
-                self.collect()
-                self._renew()
-            with self._lock:
-                if not self._until and not self._abandoned:
-                    self._thread = None
-                    return
-
-    def _renew(self) -> None:
-        """
-        Renew all leases; those that another program has taken over are lost.
-        """
-        asked, fences = time.monotonic(), list(self._until)
-        if not fences:
-            return
-        values = {"fences": fences, "seconds": self.seconds}
-        rows = self._database.all(_RENEW, values, patience=0.0, apart=True)
-        renewed = {row[0] for row in rows}
-        for fence in fences:
-            if fence not in renewed:
-                self.forget(fence)
-            elif fence in self._until:
-                self._until[fence] = asked + self.seconds
+        self.rights.abandon(self.fence)
 
 
 class TeamRights(Rights):
     """
-    The rights that this process holds or asks for in a library; see `Rights`.
+    The rights that this process holds or asks for in a library, and what renews them.
 
     Args:
         database: The library's database.
@@ -194,19 +68,30 @@ class TeamRights(Rights):
     """
 
     def __init__(self, database: Database, seconds: float) -> None:
-        self._database = database
-        self._keeper = Keeper(database, seconds)
+        self.database = database
+        self._seconds = seconds
+        self.forget_all()
+        _instances.add(self)
+
+    def forget_all(self) -> None:
+        """
+        Know of no lease: at the beginning, and in a fork, as they belong to the parent.
+        """
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        # Until when each lease is held at least, by this machine's steady clock.
+        self._until: dict[int, float] = {}
+        self._abandoned: deque[int] = deque()
 
     def hold(self, name: str, places: int = 1) -> TeamLease | None:
-        self._keeper.collect()
-        digest, fence, seconds = _digest(name), secrets.randbits(63), self._keeper.seconds
-        values = {"name": digest, "places": places, "fence": fence, "seconds": seconds}
+        self._collect()
+        fence = secrets.randbits(63)
+        values = {"name": _digest(name), "places": places, "fence": fence, "seconds": self._seconds}
         while True:
             asked = time.monotonic()
-            place = self._scalar(_HOLD, values)
-            if place is not None:
-                lease = TeamLease(self._keeper, digest, place, fence)
-                self._keeper.add(fence, asked)
+            if self._scalar(_HOLD, values) is not None:
+                lease = TeamLease(self, fence)
+                self._renew_from(fence, asked)
                 return lease
             if self._scalar(_COUNT, values) >= places:
                 return None  # otherwise another program took the place that was tried
@@ -232,16 +117,91 @@ class TeamRights(Rights):
         """
         Delete the rows of leases that ended days ago, which nobody will renew.
         """
-        self._database.run(lambda connection: connection.execute(_FORGET), apart=True)
+        self.database.run(lambda connection: connection.execute(_FORGET), apart=True)
 
     def close(self) -> None:
         """
         Delete the leases that were abandoned.
         """
-        self._keeper.close()
+        with contextlib.suppress(StorageError):
+            self._collect()
+
+    # --- leases that are held ---------------------------------------------------------------------
+
+    def _renew_from(self, fence: int, since: float) -> None:
+        """
+        Renew a lease from now on, which was asked for at a time of the steady clock.
+        """
+        with self._lock:
+            self._until[fence] = since + self._seconds
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+                self._thread.start()
+
+    def is_renewed(self, fence: int) -> bool:
+        """
+        Tell whether a lease was renewed in time, and not released.
+        """
+        return self._until.get(fence, 0.0) > time.monotonic()
+
+    def forget(self, fence: int) -> bool:
+        """
+        Renew a lease no longer; tell whether it was renewed until now.
+        """
+        return self._until.pop(fence, None) is not None
+
+    def abandon(self, fence: int) -> None:
+        """
+        Forget a lease, and delete it later: garbage may be collected in the midst of anything, so
+        no lock is taken here.
+        """
+        if self.forget(fence):
+            self._abandoned.append(fence)
+
+    def delete(self, fences: Collection[int]) -> None:
+        values = {"fences": list(fences)}
+        self.database.run(lambda connection: connection.execute(_DELETE, values), apart=True)
+
+    def _collect(self) -> None:
+        """
+        Delete the leases that were abandoned.
+        """
+        abandoned: list[int] = []
+        with contextlib.suppress(IndexError):
+            while True:
+                abandoned.append(self._abandoned.popleft())
+        if abandoned:
+            self.delete(abandoned)
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(self._seconds / 5)
+            with contextlib.suppress(StorageError):
+                self._collect()
+                self._renew()
+            with self._lock:
+                if not self._until and not self._abandoned:
+                    self._thread = None
+                    return
+
+    def _renew(self) -> None:
+        """
+        Renew all leases; those that another program has taken over are lost.
+        """
+        asked, fences = time.monotonic(), list(self._until)
+        if not fences:
+            return
+        values = {"fences": fences, "seconds": self._seconds}
+        rows = self.database.all(_RENEW, values, patience=0.0, apart=True)
+        renewed = {row[0] for row in rows}
+        for fence in fences:
+            if fence not in renewed:
+                self.forget(fence)
+            elif fence in self._until:
+                self._until[fence] = asked + self._seconds
 
     def _scalar(self, statement: sa.TextClause, values: Mapping[str, object]) -> Any:  # noqa: ANN401 - a column
-        rows = self._database.all(statement, values, apart=True)
+        rows = self.database.all(statement, values, apart=True)
         return rows[0][0] if rows else None
 
 
@@ -301,4 +261,4 @@ def _digest(name: str) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-_keepers = abandoned_in_forks(Keeper.abandon_all)
+_instances = abandoned_in_forks(TeamRights.forget_all)

@@ -76,19 +76,14 @@ the turn is new."""
 
 def put(connection: sa.Connection, key: Key, data: bytes, *, is_new: bool = False) -> None:
     """
-    Write the rows of a fact, in place of those that it had.
-
-    Args:
-        connection: The transaction in which the fact was written.
-        key: Its key.
-        data: Its content; if that cannot be read, a turn has no rows, and a session no name.
-        is_new: Whether there was none before.
+    Write the rows of a fact in the transaction that wrote it, in place of those that it had. If it
+    cannot be read, a turn has no rows, and a session no name.
     """
     if key.kind == "turn":
         if not is_new:
             drop(connection, key)
         with contextlib.suppress(StorageError):
-            _add_turn(connection, codec.read_turn(data, key.id))
+            connection.execute(ADD_ROWS, settling(codec.read_turn(data, key.id)))
     elif key.kind == "session":
         _put_session(connection, key, data)
     elif key.kind == "marks":
@@ -97,9 +92,6 @@ def put(connection: sa.Connection, key: Key, data: bytes, *, is_new: bool = Fals
 
 
 def drop(connection: sa.Connection, key: Key) -> None:
-    """
-    Remove the rows of a fact that was dropped.
-    """
     if key.kind == "session":
         connection.execute(sa.delete(sessions).where(sessions.c.id == key.id))
     if key.kind == "marks":
@@ -136,9 +128,6 @@ def plain(text: str) -> str:
 
 
 def settling(turn: Turn) -> dict[str, Any]:
-    """
-    Return the values of a turn for `SETTLE`, but for its record and fence.
-    """
     key = turn.idempotency_key
     return {
         "id": turn.id,
@@ -156,10 +145,6 @@ def settling(turn: Turn) -> dict[str, Any]:
         "words": [plain(search_text(turn, image)) for image in turn.images],
         **cost_columns(turn),
     }
-
-
-def _add_turn(connection: sa.Connection, turn: Turn) -> None:
-    connection.execute(ADD_ROWS, settling(turn))
 
 
 def _add_to_totals(connection: sa.Connection, row: Mapping[str, Any], *, sign: int) -> None:
