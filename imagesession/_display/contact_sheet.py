@@ -16,9 +16,9 @@ from imagesession._domain.turn import ImageRecord, Turn, short_id
 from imagesession._domain.wording import quote
 from imagesession._engine.store import Store
 from imagesession._imaging.thumbnails import load_small
-from imagesession._store.files.archive_files import resolve_path
 from imagesession._store.files.atomic_write import translate_os_errors, write_atomic
 from imagesession._store.files.modes import library_mode
+from imagesession._store.files.paths import resolve_path
 from imagesession.errors import ImageSessionError, InvalidRequestError
 
 from . import formatting

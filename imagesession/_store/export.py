@@ -35,9 +35,9 @@ from .files.archive_files import (
     is_zip,
     open_archive_reader,
     open_archive_writer,
-    resolve_path,
 )
 from .files.modes import library_mode
+from .files.paths import resolve_path
 from .images import ImageStore
 from .ports import Blobs, Key
 from .records import (

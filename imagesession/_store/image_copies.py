@@ -12,8 +12,8 @@ from imagesession._domain.turn import ImageRecord
 from imagesession._domain.wording import quote
 from imagesession.errors import InvalidRequestError, StorageIOError
 
-from .files.archive_files import resolve_path
 from .files.atomic_write import translate_os_errors, write_public
+from .files.paths import resolve_path
 
 # Besides those of the formats that the provider makes.
 _FORMATS = {

@@ -24,9 +24,9 @@ from imagesession._domain.cost import Cost
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.wording import show_path
 from imagesession._engine.store import Store
-from imagesession._store.files.archive_files import resolve_path
 from imagesession._store.files.atomic_write import ensure_dir, translate_os_errors, write_atomic
 from imagesession._store.files.modes import folder_mode, library_mode
+from imagesession._store.files.paths import resolve_path
 from imagesession._version import __version__
 from imagesession.errors import InvalidRequestError
 

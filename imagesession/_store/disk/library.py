@@ -13,7 +13,7 @@ from pathlib import Path
 
 from imagesession._domain.health import HealthCheck
 from imagesession._domain.reports import PendingRequest
-from imagesession._domain.wording import quote, show_path
+from imagesession._domain.wording import quote
 from imagesession._store.files.atomic_write import (
     create_durable,
     ensure_dir,
@@ -22,6 +22,7 @@ from imagesession._store.files.atomic_write import (
     translate_os_errors,
 )
 from imagesession._store.files.modes import PRIVATE_FILE, PUBLIC_FILE, folder_mode
+from imagesession._store.files.paths import resolve_path
 from imagesession._store.library import LibraryStore
 from imagesession._store.strict_reader import parse_object
 from imagesession.errors import (
@@ -67,7 +68,7 @@ class DiskLibrary:
     def __init__(
         self, root: Path, filename: str = DEFAULT_FILENAME, mode: int | None = None
     ) -> None:
-        self.layout = Layout(_expand(root), FileNames(filename))
+        self.layout = Layout(resolve_path(root), FileNames(filename))
         _check_mode(mode)
         self.index = DiskIndex(self.layout)
         self.facts = DiskFacts(self.layout, self.index)
@@ -142,15 +143,6 @@ def _change_mode(path: Path, mode: int) -> None:
     with contextlib.suppress(OSError):  # another user's, or gone meanwhile
         if not path.is_symlink():
             path.chmod(path.stat().st_mode & 0o7000 | mode)
-
-
-def _expand(root: Path) -> Path:
-    try:
-        return root.expanduser().absolute()
-    except (RuntimeError, OSError) as error:  # no home, or the working directory is gone
-        raise StorageIOError(
-            f"The library cannot use {show_path(root)}: {error}. Write the path in full."
-        ) from error
 
 
 def _check_format(layout: Layout) -> int | None:

@@ -17,11 +17,10 @@ import zlib
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, TypeAlias, cast
+from typing import IO, TypeAlias
 
 import attrs
 
-from imagesession._domain.wording import quote
 from imagesession.errors import CorruptRecordError, InvalidRequestError, StorageIOError
 
 from .atomic_write import (
@@ -56,20 +55,6 @@ _NOT_A_FILE = frozenset({errno.ELOOP, errno.EMLINK, errno.EINVAL, errno.ENOTDIR,
 
 def is_zip(path: Path) -> bool:
     return path.suffix.lower() == ".zip"
-
-
-def resolve_path(path: object) -> Path:
-    text, shown = "", quote(path)
-    if isinstance(path, (str, os.PathLike)):
-        text = os.fsdecode(cast("str | os.PathLike[str]", path))
-    if not text or "\0" in text:
-        raise InvalidRequestError(f"The path is {shown}; give it as text or as a Path.")
-    try:
-        return Path(text).expanduser().absolute()
-    except RuntimeError as error:
-        raise InvalidRequestError(
-            f"The path {text} cannot be found: {error}. Write it in full."
-        ) from error
 
 
 def is_safe(name: str) -> bool:
