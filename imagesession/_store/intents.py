@@ -179,7 +179,8 @@ class IntentStore(StorePart):
         """
         self.state.late_response_ids[turn.id] = response_id
         self.facts.extend(intent_key(turn), _ids(turn, response_id))
-        del self.state.late_response_ids[turn.id]
+        # A cancelled call may have recorded it meanwhile.
+        self.state.late_response_ids.pop(turn.id, None)
 
     def _write_late_response_id(self, turn: Turn) -> None:
         response_id = self.state.late_response_ids.get(turn.id)
@@ -187,7 +188,7 @@ class IntentStore(StorePart):
             with contextlib.suppress(StorageError):
                 if is_open(self.facts, intent_key(turn)):
                     self.facts.extend(intent_key(turn), _ids(turn, response_id))
-                del self.state.late_response_ids[turn.id]
+                self.state.late_response_ids.pop(turn.id, None)
 
     def record_conversation(self, turn: Turn, conversation: str | None) -> None:
         self.facts.extend(intent_key(turn), {"conversation": conversation})
