@@ -5,6 +5,7 @@ record with the keys of older tools, and more; a record that is lost can be made
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,15 @@ _RENAMED = {
 }
 _IMAGE_RENAMED = {"id": "image_id", "file": "image_path", "call_id": "generation_call_id"}
 _LEFT_OUT = {*_RENAMED, "images", "record", "format"}
+# A session is renamed, an image moved, another of its turn erased; another release has its version.
+_CHANGING = {
+    "session_name",
+    "image_path",
+    "position",
+    "erased_images",
+    "format_version",
+    "library_version",
+}
 # Members that say something only if the turn has an owner, or images of it were erased.
 _RARE = {"owner", "deleted", "erased_images"}
 # Only an image that was made has a sidecar.
@@ -62,6 +72,18 @@ def to_dict(turn: Turn, position: int, session_name: str | None) -> dict[str, An
             **turn.options.changed(),
         },
     }
+
+
+def contradicts(metadata: Mapping[str, Any], turn: Turn, position: int) -> bool:
+    """
+    Tell whether the metadata beside an image says other than its record, in what both have and
+    never changes.
+    """
+    record = json.loads(json.dumps(to_dict(turn, position, None)))
+    same = record.keys() & metadata.keys() - _CHANGING
+    return metadata.get("turn_id") == turn.id and any(
+        metadata[name] != record[name] for name in same
+    )
 
 
 def write_beside(blobs: Blobs, turn: Turn, session_name: str | None) -> None:

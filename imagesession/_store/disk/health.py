@@ -22,7 +22,7 @@ from imagesession._domain.marks import is_deleted
 from imagesession._domain.reports import PendingRequest
 from imagesession._domain.turn import ImageRecord, Turn, is_id
 from imagesession._domain.wording import list_some
-from imagesession._store import codec
+from imagesession._store import codec, sidecar
 from imagesession._store.files.atomic_write import translate_os_errors, write_temp
 from imagesession._store.files.modes import PRIVATE_FILE, library_mode
 from imagesession._store.records import open_intents, turn_key
@@ -60,7 +60,7 @@ def run_checks(
     """
     Run all checks of a library, whose index is up to date with its journal.
     """
-    records = _Records(layout, index)
+    records = _Records(layout, index, verify)
     checks: dict[str, Callable[[], Finding]] = {
         "library": lambda: _check_writable(layout),
         "disk": lambda: _check_free_space(layout),
@@ -140,6 +140,7 @@ def _check_format(layout: Layout) -> Finding:
 class _Records:
     layout: Layout
     index: DiskIndex
+    verify: bool
     turns: dict[str, Turn] = attrs.field(factory=dict[str, Turn])
     damaged: list[str] = attrs.field(factory=list[str])
     orphans: list[str] = attrs.field(factory=list[str])
@@ -160,8 +161,10 @@ class _Records:
             if not any(self.layout.may_be_of(file, turn) for turn in pending)
         ]
         parents = {turn.parent for turn in self.turns.values() if turn.parent is not None}
+        changed = self._differing(blobs) if self.verify else []
         findings = (
             (self.damaged, "{} records are damaged: {}"),
+            (changed, "{} records differ from the metadata beside their images: {}"),
             (lost, "{} records are missing, whose images are there: {}"),
             (sorted(parents - self.turns.keys()), "{} turns are missing that others continue: {}"),
             (self.orphans, "{} sessions have turns and no record: {}"),
@@ -170,8 +173,20 @@ class _Records:
         parts = [text.format(len(names), list_some(names)) for names, text in findings if names]
         if not parts:
             return _ok(f"{counts}.")
-        state: Health = "problem" if self.damaged or lost else "warning"
+        state: Health = "problem" if self.damaged or lost or changed else "warning"
         return state, f"{counts}; {'; '.join(parts)}.", _RESTORE.format(self.layout.inner)
+
+    def _differing(self, blobs: DiskBlobs) -> list[str]:
+        """
+        Return the turns of which the metadata beside an image says other than their records: one of
+        them was changed, and is no less valid for that.
+        """
+        return [
+            turn.id
+            for turn in self.turns.values()
+            for position, image in enumerate(turn.images)
+            if sidecar.contradicts(blobs.annotation(image.file) or {}, turn, position)
+        ]
 
     def _read(self) -> str:
         sessions = sorted(self.layout.sessions.glob("*.json"))
