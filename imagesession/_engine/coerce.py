@@ -5,6 +5,7 @@ Read parts of a provider's JSON safely, whatever their type.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias, cast
 
@@ -12,6 +13,7 @@ Json: TypeAlias = Mapping[str, Any]
 _EMPTY: Json = {}
 # Ids go into URLs, records and messages; OpenAI's have about 60 characters, LiteLLM's about 430.
 _LONGEST_ID = 1024
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 def as_mapping(value: object) -> Json:
@@ -30,9 +32,12 @@ def as_list(value: object) -> list[object]:
 
 def as_text(value: object) -> str:
     """
-    Return a text; an empty one for any other type.
+    Return a text; an empty one for any other type. Halves of characters, which JSON can hold and no
+    file or database, become U+FFFD.
     """
-    return value if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    return value if value.isascii() else _HALF_CHARACTER.sub("\ufffd", value)
 
 
 def as_time(value: object) -> dt.datetime | None:
@@ -52,5 +57,6 @@ def as_id(value: object) -> str | None:
     Return an id; None for other types, for control characters, and for texts that are empty or too
     long.
     """
-    text = as_text(value)
-    return text if 0 < len(text) <= _LONGEST_ID and text.isprintable() else None
+    if not isinstance(value, str):
+        return None
+    return value if 0 < len(value) <= _LONGEST_ID and value.isprintable() else None

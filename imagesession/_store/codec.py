@@ -116,7 +116,7 @@ def read_batch(data: bytes, where: str) -> BatchRecord:
 
 
 def read_removal(data: bytes, where: str) -> Removal:
-    return _read(Removal, StrictReader(parse_object(data), where))
+    return _read(Removal, StrictReader(_parse(data, where), where))
 
 
 # --- writing ----------------------------------------------------------------------------------

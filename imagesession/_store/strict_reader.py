@@ -19,20 +19,21 @@ from imagesession.errors import CorruptRecordError
 T = TypeVar("T")
 # More levels than any record has, and fewer than writing and comparing them can take.
 _MAX_DEPTH = 64
+_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 # What is safe as a part of a file's name, wherever the library is.
 _SAFE_NAME = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 
 
 def parse_object(data: bytes) -> dict[str, Any]:
     """
-    Parse a JSON object.
+    Parse a JSON object. Halves of characters, which no database takes, become U+FFFD.
 
     Raises:
         TypeError: It is JSON of another type.
         ValueError: It is no JSON, or nested more deeply than any record.
     """
     try:
-        parsed: object = json.loads(data)
+        parsed = _with_whole_characters(json.loads(data), data)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(parsed, dict):
@@ -41,6 +42,13 @@ def parse_object(data: bytes) -> dict[str, Any]:
     if data.count(b"{") + data.count(b"[") > _MAX_DEPTH and _is_deep(members):
         raise ValueError("it is nested too deeply")
     return members
+
+
+def _with_whole_characters(parsed: object, data: bytes) -> object:
+    if _HALF_CHARACTER.search(data) is None:
+        return parsed
+    text = json.dumps(parsed, ensure_ascii=False).encode("utf-16", "surrogatepass")
+    return json.loads(text.decode("utf-16", "replace"))
 
 
 def merge_lines(data: bytes) -> bytes:

@@ -161,8 +161,8 @@ def extended_facts_keep_their_members(library: Implementation) -> None:
     for key in (Key("intent", IDS.new()), Key("batch", IDS.new())):
         here.facts.put_new({key: b'{"a": 1, "b": 1}'})
         there.facts.extend(key, {"b": 2, "c": None})
-        here.facts.extend(key, {"c": "\ud800"})
-        assert json.loads(there.facts.get(key) or b"") == {"a": 1, "b": 2, "c": "\ud800"}
+        here.facts.extend(key, {"c": "é\U0001f600"})
+        assert json.loads(there.facts.get(key) or b"") == {"a": 1, "b": 2, "c": "é\U0001f600"}
 
 
 def turns_are_listed_by_session(library: Implementation) -> None:
@@ -384,8 +384,8 @@ def images_are_kept_unchanged(library: Implementation) -> None:
     assert len({here.blobs.address(key) for key in keys}) == len(contents)
     for key in keys:
         assert there.blobs.annotation(key) is None
-        here.blobs.annotate(key, {"prompt": f"\ud800 {key}"})
-        assert there.blobs.annotation(key) == {"prompt": f"\ud800 {key}"}
+        here.blobs.annotate(key, {"prompt": f"é\U0001f600 {key}"})
+        assert there.blobs.annotation(key) == {"prompt": f"é\U0001f600 {key}"}
     assert [here.blobs.get(key) for key in keys] == contents
     assert sorted(there.blobs.keys()) == sorted(keys)
 
