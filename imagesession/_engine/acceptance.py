@@ -62,9 +62,6 @@ def look_up(turn: Turn, until: float, least: float) -> Workflow[LookupResult]:
 
 
 def ancestor_turns(turn: Turn) -> Workflow[tuple[Turn, ...]]:
-    """
-    Return the turns that a turn continues, the oldest first.
-    """
     session_id = turn.session
     if session_id is None or turn.parent is None:
         return ()

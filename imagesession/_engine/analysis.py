@@ -85,15 +85,6 @@ def analyze(
     """
     Analyze an image with one request that makes no image. Its turn is recorded, and is never sent
     as context.
-
-    Args:
-        request: The image, the goals as its prompt (may be empty), and options, of which only the
-            model and its service tier are used.
-        config: The studio's configuration.
-        branch_head: The session's branch; None for a standalone image.
-
-    Raises:
-        ImageSessionError: There is no analysis, and the error says why.
     """
     if "responses" in config.server.lacks:
         raise InvalidRequestError(_NEEDS_RESPONSES)
@@ -110,9 +101,6 @@ def analyze(
 def _send_with_intent(
     prepared: PreparedRequest, reservation: BudgetReservation | None, config: StudioConfig
 ) -> Workflow[Analysis]:
-    """
-    Write the intent, then send the request.
-    """
     lease = yield from generation.write_intent(prepared.turn, reservation)
     # Without an idempotency key, no earlier turn can be returned.
     assert not isinstance(lease, Turn)  # noqa: S101 - for the type checkers
@@ -123,9 +111,6 @@ def _send_with_intent(
 
 
 def _send_and_commit(prepared: PreparedRequest, config: StudioConfig) -> Workflow[Analysis]:
-    """
-    Send the request, and commit its outcome.
-    """
     if config.provider_state != "none":
         prepared = yield from generation.upload_inputs(prepared, config)
     try:
@@ -230,16 +215,6 @@ def _request(prepared: PreparedRequest, config: StudioConfig, *, store: bool) ->
 
 
 def read_analysis(text: str, turn: Turn) -> Analysis:
-    """
-    Parse the model's analysis.
-
-    Args:
-        text: The model's answer.
-        turn: The analysis turn.
-
-    Raises:
-        InvalidResponseError: The answer does not follow the schema.
-    """
     try:
         parsed = json.loads(text)
     except (ValueError, RecursionError):
@@ -277,9 +252,6 @@ def _clean_text(value: object) -> str:
 def validate_improvement(goals: object, preserve_elements: object) -> None:
     """
     Validate the arguments of an improvement before the analysis is paid for.
-
-    Raises:
-        InvalidRequestError: An argument is not text, or longer than the provider takes.
     """
     preserved = validate_label("preserve_elements", preserve_elements)
     validate_prompt(_edit_prompt(validate_prompt(goals), (), preserved))
@@ -313,9 +285,6 @@ def _edit_prompt(goals: str, findings: Sequence[str], preserve_elements: str) ->
 def to_edit_request(
     request: GenerateRequest, analysis: Analysis, preserve_elements: str
 ) -> GenerateRequest:
-    """
-    Build the edit request from an improvement request and its analysis.
-    """
     return attrs.evolve(
         request,
         prompt=build_edit_prompt(analysis, request.prompt, preserve_elements),

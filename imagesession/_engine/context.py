@@ -76,11 +76,6 @@ def by_item_ids(
     An image item is rejected without the reasoning item before it, so an answer's items are always
     sent together.
 
-    Args:
-        past: The turns to send, the oldest first; the provider has the items of the last one.
-        prepared: The request.
-        files: The file ids of the turns' input images, by the images' digests.
-
     Source: https://developers.openai.com/api/docs/guides/conversation-state
     """
     context = yield from by_conversation(past, prepared)
@@ -161,9 +156,6 @@ def as_single_prompt(
 
     Returns:
         The text, and the input images: the one to continue from comes first.
-
-    Raises:
-        InvalidImageError: With that one, there are too many images.
     """
     paragraphs = [prepared.session_description] if prepared.session_description else []
     images = prepared.references
@@ -186,9 +178,6 @@ def as_single_prompt(
 
 
 def _messages(turn: Turn) -> tuple[Item, Item]:
-    """
-    Return a turn's prompt and answer as messages.
-    """
     if turn.kind in {"import", "promotion"} and not turn.prompt:
         return user_message("[I bring a picture.]"), _assistant("[I see it.]")
     return user_message(sent_prompt(turn)), _answer(turn)

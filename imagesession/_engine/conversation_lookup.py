@@ -50,15 +50,6 @@ def find_outcome(
 ) -> Workflow[LookupResult]:
     """
     Poll a turn's conversation until it shows the turn's outcome. This is free.
-
-    Args:
-        turn: The turn whose response id is not known.
-        past: The turns that it may continue.
-        until: When to stop, by the clock of `MonotonicTime`; there is at least one poll.
-        least: Seconds that a poll may take even if it ends after `until`.
-
-    Returns:
-        The result of the last poll.
     """
     start = yield from MonotonicTime()
     silence = silence_timeout(until - start)
@@ -76,12 +67,6 @@ def _read_conversation(
 ) -> Workflow[LookupResult]:
     """
     Read a conversation once, from the latest item back to where the turn begins.
-
-    Args:
-        turn: The turn whose answer is wanted.
-        past: The turns that it may continue.
-        end: When to stop, by the clock of `MonotonicTime`.
-        silence: Seconds without a byte after which a reply counts as lost.
     """
     calls = (image.call_id for earlier in past for image in earlier.images)
     window = _ConversationWindow(known=frozenset(calls))
@@ -155,12 +140,6 @@ class _ConversationWindow:
     date: dt.datetime | None = None
 
     def with_page(self, reply: HttpResponse) -> _ConversationWindow:
-        """
-        Return the window with a page of earlier items.
-
-        Raises:
-            InvalidResponseError: The page cannot be read.
-        """
         page = parse_json_object(reply)
         if not isinstance(page.get("data"), list):
             raise InvalidResponseError("The provider's reply is not a list of items.")
@@ -177,15 +156,9 @@ class _ConversationWindow:
         )
 
     def is_bounded(self, *, begins_here: bool) -> bool:
-        """
-        Return whether the items reach back to where a turn begins.
-        """
         return any(map(_is_prompt, self.items)) and (begins_here or self.contains_known_image())
 
     def contains_known_image(self, items: Iterable[Json] | None = None) -> bool:
-        """
-        Return whether a known image is among the items; by default, among all of them.
-        """
         return any(map(self._is_known, self.items if items is None else items))
 
     def latest_answer(self) -> tuple[Json, ...]:

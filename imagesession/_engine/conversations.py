@@ -40,15 +40,6 @@ def assign_conversation(
 ) -> Workflow[PreparedRequest]:
     """
     Assign a conversation to a prepared request: the one that it continues, or a new one.
-
-    Args:
-        prepared: The request.
-        past: The turns that it continues, the oldest first.
-        config: How long to retry.
-        deadline: When to stop, by the clock of `MonotonicTime`.
-
-    Raises:
-        TransientError: The provider rejected the request for a conversation.
     """
     if past and past[-1].provider == prepared.turn.provider:
         head = past[-1]
@@ -77,9 +68,6 @@ def return_conversation(turn: Turn, past: tuple[Turn, ...]) -> Workflow[None]:
 
 
 def is_continuation(turn: Turn, past: tuple[Turn, ...]) -> bool:
-    """
-    Return whether a turn continues the conversation of the one before.
-    """
     previous = past[-1].conversation if past else None
     return previous is not None and previous == turn.conversation
 

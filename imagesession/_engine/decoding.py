@@ -41,12 +41,6 @@ def decode_image(encoded: object) -> tuple[bytes, ImageHeader]:
 
     Whitespace anywhere, the URL-safe alphabet, missing padding, and an SVG that is not encoded at
     all are accepted.
-
-    Args:
-        encoded: The text, or a view of it in the response's body.
-
-    Raises:
-        InvalidResponseError: It is not base64, not a whole image, or an image's URL.
     """
     data = _decode(_encoded_bytes(encoded))
     header = parse_header(data)
@@ -93,9 +87,6 @@ def _decode(encoded: bytes | memoryview[int]) -> bytes:
 def _decode_loosely(encoded: bytes) -> bytes:
     """
     Decode text that is not strict base64.
-
-    Raises:
-        InvalidResponseError: It is not base64 at all.
     """
     if _HTTP_URL.match(encoded):
         url = encoded[:_MAX_URL].decode("utf-8", "replace").strip()

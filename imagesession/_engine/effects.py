@@ -91,7 +91,8 @@ class NewId(Effect[IdAndTime]):
 @attrs.frozen
 class MonotonicTime(Effect[float]):
     """
-    Read the monotonic clock, in seconds; this does not block.
+    Read the monotonic clock, in seconds; this does not block. Each `deadline`, `until` and `end` of
+    a workflow is a time of this clock.
     """
 
 

@@ -105,9 +105,6 @@ class _Meaning:
     applies: Callable[[_Reported], bool] = lambda _: True
 
     def fits(self, reported: _Reported) -> bool:
-        """
-        Return whether a reported error means this.
-        """
         if not self.applies(reported):
             return False
         named = reported.reply.status in self.statuses or bool(self.codes & reported.codes)
@@ -119,10 +116,6 @@ class _Meaning:
 def find_meaning(error: Json, reply: HttpResponse = _NO_REPLY) -> ImageSessionError | None:
     """
     Return the library's error for a reported one; None if its HTTP status has to tell.
-
-    Args:
-        error: The error object.
-        reply: The reply that it came in, if that has an error status.
     """
     reported = _Reported(error=error, reply=reply)
     return next((row.error(reported) for row in _MEANINGS if row.fits(reported)), None)

@@ -68,9 +68,6 @@ class EventParser:
     _is_first: bool = attrs.field(default=True, init=False)
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """
-        Add a piece; yield the data of each event that ends in it.
-        """
         for start in range(0, len(piece), _PIECE):
             yield from self._feed(piece[start : start + _PIECE])
 
@@ -87,9 +84,6 @@ class EventParser:
                 yield from self._end_line()
 
     def pending(self) -> bytes:
-        """
-        Return the bytes of the incomplete event.
-        """
         lines = (b"data: %b\n" % line for line in self._data)
         return b"".join([*lines, *self._line])
 

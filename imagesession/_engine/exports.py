@@ -12,16 +12,6 @@ from .effects import StoreCall, Workflow
 
 
 def export_session(session_id: str, path: object) -> Workflow[str]:
-    """
-    Write a session to a folder or zip file, and return its path.
-
-    Raises:
-        InvalidRequestError: The path is invalid, or the session is too large for a zip.
-        StorageIOError: The path exists, or cannot be written.
-
-    Warns:
-        IncompleteExportWarning: Files of images are missing in the library.
-    """
     written, missing = yield from StoreCall(
         lambda store: store.exports.export_session(session_id, path)
     )

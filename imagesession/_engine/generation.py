@@ -52,14 +52,6 @@ def generate(
     """
     Generate an image: check, write the intent, send, commit the outcome, and only then return. Of
     several image models, the next one is asked only after an answer that billed nothing.
-
-    Args:
-        request: The caller's request.
-        config: The studio's configuration.
-        branch_head: The branch that it continues; None for a standalone image.
-
-    Raises:
-        ImageSessionError: There is no image, and the error says why and what to do.
     """
     try:
         models = resolve_options(request.choices, config, branch_head).image_models
@@ -92,9 +84,6 @@ def _by_model(request: GenerateRequest, name: str) -> GenerateRequest:
 def _generate_once(
     request: GenerateRequest, config: StudioConfig, branch_head: BranchHead | None
 ) -> Workflow[Turn]:
-    """
-    Generate an image by a single model.
-    """
     transaction = yield from _begin(request, config, branch_head)
     if isinstance(transaction, Turn):
         return transaction
@@ -114,14 +103,6 @@ def submit(
     """
     Submit an image that the provider makes within a completion window; return once the provider has
     accepted it. Its intent stays in the journal, from which recovery settles it.
-
-    Args:
-        request: The caller's request, with its window.
-        config: The studio's configuration.
-        branch_head: The branch that it continues; None for a standalone image.
-
-    Raises:
-        ImageSessionError: It was not accepted, and the error says why and what to do.
     """
     check_choice("within", request.within, get_args(CompletionWindow)[1:])
     transaction = yield from _begin(request, config, branch_head)
@@ -155,9 +136,6 @@ class _Transaction:
     leases: tuple[Lease, ...]
 
     def release(self) -> None:
-        """
-        Release the leases.
-        """
         for lease in self.leases:
             lease.release()
 
@@ -186,12 +164,6 @@ def _begin(
 def _begin_transaction(
     prepared: PreparedRequest, branch_head: BranchHead | None, config: StudioConfig
 ) -> Workflow[_Transaction | Turn]:
-    """
-    Wait for a concurrency slot, and write the intent.
-
-    Returns:
-        The transaction, or the turn that was made with the same idempotency key.
-    """
     slot = yield from acquire_slot(prepared.turn.provider, config)
     slots = () if slot is None else (slot,)
     admitted: Turn | Lease | None = None
@@ -211,9 +183,6 @@ def _begin_transaction(
 
 
 def _admit(delivery: Delivery) -> Workflow[tuple[Delivery, Turn | Lease]]:
-    """
-    Reserve the expected cost, and write the intent.
-    """
     try:
         prepared, reservation = reserve_budget(delivery.prepared, delivery.config, delivery.past)
         admitted = yield from write_intent(prepared.turn, reservation)
@@ -234,9 +203,6 @@ def _set_start(prepared: PreparedRequest) -> Workflow[PreparedRequest]:
 
 
 def _send(delivery: Delivery) -> Workflow[DeliveryResult]:
-    """
-    Upload the inputs of a request whose intent is written, and send it.
-    """
     turn, past = delivery.prepared.turn, delivery.past
     try:
         delivery = attrs.evolve(delivery, prepared=(yield from _upload_inputs(delivery)))
@@ -262,18 +228,12 @@ def write_intent(turn: Turn, reservation: BudgetReservation | None) -> Workflow[
 
 
 def _upload_inputs(delivery: Delivery) -> Workflow[PreparedRequest]:
-    """
-    Upload the input images, if the provider takes uploads and may keep them.
-    """
     if delivery.strategy.name == "images_api" or not delivery.supports("files", "store"):
         return delivery.prepared
     return (yield from upload_inputs(delivery.prepared, delivery.config))
 
 
 def upload_inputs(prepared: PreparedRequest, config: StudioConfig) -> Workflow[PreparedRequest]:
-    """
-    Upload the input images of a prepared request.
-    """
     images = (*prepared.references, *(() if prepared.mask is None else (prepared.mask,)))
     turn = prepared.turn
     files = yield from ensure_uploaded(images, turn.provider, turn.started, config.server)
@@ -283,9 +243,6 @@ def upload_inputs(prepared: PreparedRequest, config: StudioConfig) -> Workflow[P
 def _commit_outcome(
     result: DeliveryResult, request: GenerateRequest, delivery: Delivery
 ) -> Workflow[Turn]:
-    """
-    Commit the outcome: images, or the failure.
-    """
     prepared, outcome = result.prepared, result.outcome
     turn = apply_response(prepared, outcome, delivery.config, delivery.past)
     if outcome.error is not None:
@@ -324,9 +281,6 @@ def apply_response(
     config: StudioConfig,
     past: tuple[Turn, ...] = (),
 ) -> Turn:
-    """
-    Add its reply's text, ids, usage and cost to a turn that continues others.
-    """
     model = (outcome.model or prepared.mainline) if outcome.used_mainline else None
     # A reply may name a snapshot that the catalogue does not know.
     priced = prepared.mainline if model and not config.catalogue.find(model) else model
@@ -385,9 +339,6 @@ def finalize_failed(turn: Turn, error: ImageSessionError) -> Workflow[None]:
 
 
 def _was_not_accepted(error: ImageSessionError) -> bool:
-    """
-    Return whether an error means that the request was not sent or not accepted.
-    """
     return isinstance(error, _NOT_ACCEPTED) and not isinstance(error, BadRequestError)
 
 
@@ -405,9 +356,6 @@ def commit_failure(turn: Turn, error: ImageSessionError) -> Workflow[Turn]:
 
 
 def commit_turn(turn: Turn, images: tuple[ReceivedImage, ...]) -> Workflow[Turn]:
-    """
-    Commit a settled turn with its images.
-    """
     yield from ReportProgress("saving", turn_id=turn.id)
     committed = yield from StoreCall(lambda store: store.turns.commit(turn, images))
     ids = ", ".join(image.id for image in committed.images) or "no image"

@@ -99,9 +99,6 @@ class HttpResponse:
 
     @property
     def date(self) -> dt.datetime | None:
-        """
-        When the provider sent it, by the provider's own clock.
-        """
         return parse_date(self.headers.get("date", ""))
 
 
@@ -113,9 +110,6 @@ def to_path(*parts: str) -> str:
 
 
 def parse_date(text: str) -> dt.datetime | None:
-    """
-    Parse the date of an HTTP header; None if it is none.
-    """
     try:
         date = email.utils.parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError):

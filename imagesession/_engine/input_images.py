@@ -36,9 +36,6 @@ class InputImages:
 
 
 def load_input_image(source: Source, *, keep_exif: bool = False) -> Workflow[InputImage]:
-    """
-    Load an image in a format that the API takes.
-    """
     if isinstance(source, NamedSource):
         validate_role(source.role)
         image = yield from load_input_image(source.source, keep_exif=keep_exif)
@@ -86,9 +83,6 @@ def _with_board(
 ) -> Workflow[tuple[InputImage, ...]]:
     """
     Add the images of the session's reference board that are not among the others.
-
-    Raises:
-        InvalidImageError: One of them is gone, or there are too many.
     """
     board = branch_head.record.references if branch_head else ()
     everything = [*images]

@@ -78,9 +78,6 @@ class ResponseOutcome:
 
     @property
     def all_unreadable(self) -> bool:
-        """
-        Whether there are images, but none can be read.
-        """
         return self.unreadable > 0 and not self.images
 
     @property
@@ -97,9 +94,6 @@ def parse_response_object(response: Json) -> ResponseOutcome:
 
     Relies on `status` or `output`, and `result` in an image item. It does not rely on an item's
     own status, as completed replies may still have "generating" beside a whole image.
-
-    Raises:
-        InvalidResponseError: It is not a response object.
     """
     status = as_text(response.get("status"))
     if not status and "output" not in response:
@@ -178,9 +172,6 @@ def without_urls(outcome: ResponseOutcome) -> ResponseOutcome:
 
 
 def read_images_usage(body: Json) -> Usage:
-    """
-    Parse the usage of an Images API reply.
-    """
     usage = dict(as_mapping(body.get("usage")))
     if body.get("svg_usage"):
         usage["svg_usage"] = body["svg_usage"]
@@ -188,12 +179,6 @@ def read_images_usage(body: Json) -> Usage:
 
 
 def decode_image_item(item: Json) -> ReceivedImage:
-    """
-    Decode the image of an output item, an event, or an item of an Images API object.
-
-    Raises:
-        InvalidResponseError: It is not base64, or not an image.
-    """
     encoded = encoded_image(item)
     if isinstance(encoded, ReceivedImage):
         return encoded
@@ -207,9 +192,6 @@ def decode_image_item(item: Json) -> ReceivedImage:
 
 
 def decode_image_or_none(item: Json) -> ReceivedImage | None:
-    """
-    Same as `decode_image_item`, but returns None if the image cannot be read.
-    """
     try:
         return decode_image_item(item)
     except InvalidResponseError:
@@ -224,9 +206,6 @@ def encoded_image(item: Json) -> object:
 
 
 def is_image_call(item: Json) -> bool:
-    """
-    Return whether an output item is a call of the image tool.
-    """
     return item.get("type") == IMAGE_CALL
 
 
@@ -263,9 +242,6 @@ def _is_withheld(response: Json, items: list[Json]) -> bool:
 
 
 def _text_parts(item: Json) -> Iterator[str]:
-    """
-    Yield the texts of a message item.
-    """
     if item.get("type") == "message":
         for part in as_list(item.get("content")):
             if as_mapping(part).get("type") == "output_text":

@@ -61,18 +61,12 @@ class OutputItem:
         self.fields.pop("result", None)
 
     def absorb(self, other: OutputItem) -> None:
-        """
-        Merge an earlier item with the same image into this one.
-        """
         self.fields = {**other.fields, **self.fields}
         self.done = self.done or other.done
         self.id = self.id or other.id
         self.index = other.index if self.index is None else self.index
 
     def to_json(self) -> Json:
-        """
-        Return the item with its decoded image.
-        """
         if self.image is None:
             return self.fields
         revised_prompt = as_text(self.fields.get("revised_prompt")) or self.image.revised_prompt
@@ -93,9 +87,6 @@ class OutputItems:
 
     @property
     def has_image(self) -> bool:
-        """
-        Whether there is an image.
-        """
         return bool(self._with_image)
 
     def add(
@@ -130,9 +121,6 @@ class OutputItems:
 
         Items that the last response leaves out are added if they were done. Those without an id
         are added only if they hold an image, as they might be duplicates.
-
-        Args:
-            unfinished: Whether to include items that were only started.
         """
         listed = any(item.final for item in self._items)
         items = [item for item in self._items if _is_included(item, listed=listed)]

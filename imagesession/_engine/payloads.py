@@ -98,15 +98,6 @@ def create_response(
     """
     Build the paid request.
 
-    Args:
-        prepared: The request.
-        context: How the model knows the earlier turns.
-        mode: How the response is delivered.
-        server: The server's profile.
-        store: Whether the provider may keep the response.
-        cache_key: Whether the turns of a session name it, so that its earlier turns are more often
-            read from the cache, at a fraction of the price.
-
     Source: https://developers.openai.com/api/reference/resources/responses/methods/create and
     https://developers.openai.com/api/docs/guides/prompt-caching
     """
@@ -152,6 +143,7 @@ def _session_params(prepared: PreparedRequest, *, cache_key: bool) -> Item:
     if options.service_tier != "auto":
         params["service_tier"] = options.service_tier
     if session is not None and cache_key:
+        # Its earlier turns are then more often read from the cache, at a fraction of the price.
         params["prompt_cache_key"] = session
     if session is not None and options.compact_threshold is not None:
         # https://developers.openai.com/api/docs/guides/compaction
@@ -175,14 +167,6 @@ def _delivery_params(mode: Mode, window: CompletionWindow) -> Item:
 def retrieve_response(
     response_id: str, timeout: float = 30.0, silence: float | None = None
 ) -> HttpRequest:
-    """
-    Build the free request that polls a response.
-
-    Args:
-        response_id: The response's id.
-        timeout: Seconds in all.
-        silence: Seconds without a byte.
-    """
     path = to_path("responses", response_id)
     return HttpRequest(method="GET", path=path, timeout=timeout, silence=silence)
 
@@ -190,11 +174,6 @@ def retrieve_response(
 def resume(response_id: str, after: int | None, timeout: float) -> HttpRequest:
     """
     Build the free request that resumes the stream of a background response.
-
-    Args:
-        response_id: The response's id.
-        after: The sequence number of the last event received; None to replay all of them.
-        timeout: Seconds in all.
 
     Source: https://developers.openai.com/api/docs/guides/background (streaming a background
     response)
@@ -236,32 +215,20 @@ def with_roles(prepared: PreparedRequest) -> str:
 
 
 def user_message(text: str, images: Iterable[Item] = ()) -> Item:
-    """
-    Build a user message: images first, then the text.
-    """
     return {"role": "user", "content": [*images, {"type": "input_text", "text": text}]}
 
 
 def input_image(image: InputImage, files: Mapping[str, str]) -> Item:
-    """
-    Build an image part of a message: by its file id if it is uploaded, else with its bytes.
-    """
     return {"type": "input_image", **image_reference(image, files)}
 
 
 def image_reference(image: InputImage, files: Mapping[str, str]) -> Item:
-    """
-    Refer to an image by its file id if it is uploaded, else by a data URL.
-    """
     if image.sha256 in files:
         return {"file_id": files[image.sha256]}
     return {"image_url": data_url(image)}
 
 
 def data_url(image: InputImage) -> str:
-    """
-    Encode an image as a data URL.
-    """
     encoded = pybase64.b64encode(image.data).decode("ascii")
     return f"data:{MIME_TYPES[image.facts.format]};base64,{encoded}"
 
@@ -279,9 +246,6 @@ def _tool(prepared: PreparedRequest, context: ConversationContext) -> Item:
 
 
 def image_tool_params(options: GenerateOptions) -> Item:
-    """
-    Return the options that differ from the defaults, by the API's names.
-    """
     params: Item = {
         "model": None if options.image_model == "auto" else options.image_model,
         "size": _unless_auto(options.size),

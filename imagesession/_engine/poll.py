@@ -65,10 +65,6 @@ def poll_delay(elapsed: float, longest: float = _LONGEST_DELAY) -> float:
 
     It is a twentieth of the time gone by: a caller waits hardly longer than the image took, and a
     slow response is not polled a thousand times.
-
-    Args:
-        elapsed: Seconds since the request was sent.
-        longest: The most seconds to wait.
     """
     return min(max(_SHORTEST_DELAY, elapsed / _DELAY_DIVISOR), longest)
 
@@ -77,9 +73,6 @@ def silence_timeout(left: float) -> float:
     """
     Return after how many seconds without a byte a poll counts as lost, so that there is time for
     more polls.
-
-    Args:
-        left: Seconds that are left for all polls.
     """
     return max(MIN_REQUEST_TIMEOUT, min(IMAGE_POLL_TIMEOUT, left / 4))
 
@@ -159,9 +152,6 @@ def with_image(
     """
     Return a finished outcome with its image. If the response holds no image bytes, its events are
     replayed from the start; a replay that breaks off proves nothing, and is retried.
-
-    Raises:
-        OutcomeUnknownError: The image was made and billed, and nothing contains its bytes.
     """
     if not outcome.withheld:
         return outcome
@@ -340,9 +330,6 @@ def record_response_id(turn: Turn, response_id: str | None) -> Workflow[None]:
 
 
 def report_status(turn: Turn, status: str | None) -> Workflow[None]:
-    """
-    Report a response's status.
-    """
     if status == "queued":
         yield from ReportProgress("queued", "by the provider", turn.id)
     elif status == "in_progress":
@@ -386,9 +373,6 @@ def _is_transient(reply: HttpResponse) -> bool:
 
 
 def _raise_if_final(reply: HttpResponse, elapsed: float, turn: Turn, response_id: str) -> None:
-    """
-    Raise an error if polling again is useless.
-    """
     missing = reply.status == _NOT_FOUND
     if _is_transient(reply) or (missing and elapsed <= _NOT_FOUND_GRACE):
         return

@@ -42,12 +42,6 @@ if TYPE_CHECKING:
 def prepare_request(
     request: GenerateRequest, config: StudioConfig, new: IdAndTime, branch_head: BranchHead | None
 ) -> Workflow[PreparedRequest]:
-    """
-    Validate a request, load its images, and build the prepared request.
-
-    Raises:
-        InvalidRequestError: The request is invalid; nothing was sent.
-    """
     prompt = validate_prompt(request.prompt)
     validate_reference_count(len(request.references) + (request.image is not None))
     validate_partial_images(request.partial_images)
@@ -95,9 +89,6 @@ def _requested_size(
     config: StudioConfig,
     branch_head: BranchHead | None,
 ) -> dict[str, str]:
-    """
-    Return the size as it was requested, if another one is made for it.
-    """
     requested = _requested_options(request.choices, config, branch_head).size
     return {} if requested == options.size else {"requested_size": requested}
 
@@ -109,9 +100,6 @@ def new_turn(
     options: GenerateOptions,
     images: Iterable[InputImage],
 ) -> Workflow[Turn]:
-    """
-    Build a turn at a branch's head, or a standalone one.
-    """
     head = branch_head.head if branch_head else None
     return Turn(
         id=new.id,
@@ -134,9 +122,6 @@ def new_turn(
 def _resolve_and_validate_options(
     request: GenerateRequest, config: StudioConfig, new: IdAndTime, branch_head: BranchHead | None
 ) -> tuple[GenerateOptions, str]:
-    """
-    Return the validated options and the name of the mainline model.
-    """
     options = resolve_options(request.choices, config, branch_head)
     options = attrs.evolve(options, image_model=options.image_models[0])
     mainline = validate_options(
@@ -160,9 +145,6 @@ def resolve_options(
 ) -> GenerateOptions:
     """
     Return the options of a call, which override its session's, which override the studio's.
-
-    Raises:
-        InvalidOptionError: An option is unknown, or has an invalid value.
     """
     options = _requested_options(choices, config, branch_head)
     model = config.catalogue.find(image_model(options, config))
@@ -183,15 +165,6 @@ def reserve_budget(
     *,
     draws: bool = True,
 ) -> tuple[PreparedRequest, BudgetReservation | None]:
-    """
-    Reserve what a prepared request may cost, if there is a budget.
-
-    Args:
-        prepared: The request.
-        config: The studio's configuration with the budget.
-        past: The turns that are sent as context.
-        draws: Whether an image is requested, and not only text.
-    """
     if config.budget is None:
         return prepared, None
     estimated = estimate_prepared(prepared, config, past, draws=draws)
@@ -209,16 +182,6 @@ def estimate_prepared(
     draws: bool = True,
     batch: bool = False,
 ) -> CostEstimate:
-    """
-    Estimate what a prepared request costs.
-
-    Args:
-        prepared: The request.
-        config: The studio's configuration.
-        past: The turns that are sent as context.
-        draws: Whether an image is requested, and not only text.
-        batch: Whether it is a line of a batch.
-    """
     from imagesession._domain.estimate import estimate  # noqa: PLC0415 - hardly ever needed
 
     direct = batch or prepared.markup is not None or (draws and config.uses_images_api)
@@ -246,20 +209,6 @@ def estimate_request(
     batch: bool = False,
     within: CompletionWindow = "soonest",
 ) -> Workflow[CostEstimate]:
-    """
-    Estimate what a request costs, without calling the provider.
-
-    Args:
-        request: The request; its prompt may be empty.
-        config: The studio's configuration.
-        count: How many such images.
-        branch_head: The branch that it continues; None for a standalone image.
-        batch: Whether it is made in a batch.
-        within: The completion window.
-
-    Raises:
-        InvalidRequestError: The request is invalid.
-    """
     if type(count) is not int or count < 1:
         raise InvalidOptionError(
             f"n={quote(count)} is not a whole number, 1 or more.", "n", count, ("1",)
@@ -287,9 +236,6 @@ def estimate_request(
 
 
 def _remembered(past: tuple[Turn, ...], config: StudioConfig) -> tuple[Turn, ...]:
-    """
-    Return the turns that the model may know.
-    """
     return past if config.remember is None else past[-config.remember :]
 
 
@@ -298,9 +244,6 @@ def _sizes(images: tuple[InputImage, ...]) -> list[tuple[int, int]]:
 
 
 def _last_image_size(past: tuple[Turn, ...]) -> list[tuple[int, int]]:
-    """
-    Return the size of the session's last image, if there is one.
-    """
     return [(turn.images[-1].width, turn.images[-1].height) for turn in past[-1:]]
 
 

@@ -28,21 +28,6 @@ def create_session_from_image(
     choices: Mapping[str, object],
     config: StudioConfig,
 ) -> Workflow[SessionRecord]:
-    """
-    Start a session from an image.
-
-    Args:
-        library_image: The image's turn and its position there, if it is in the library.
-        source: The image, if it is not.
-        description: What the session is about; if empty, the image's prompt.
-        name: The session's label.
-        choices: The default options of its turns.
-        config: The studio's configuration.
-
-    Raises:
-        InvalidImageError: It is not an image.
-        TooManySessionsError: `max_active_sessions` are active already.
-    """
     validate_label("The description", description)
     imported = None if library_image else (yield from fetch_original(source))
     prompt = library_image[0].prompt if library_image else imported.prompt if imported else ""

@@ -22,18 +22,6 @@ from .validate import validate_reference_count, validate_role
 def keep_references(
     sources: tuple[Source, ...], board: tuple[Reference, ...] = (), owner: str | None = None
 ) -> Workflow[tuple[Reference, ...]]:
-    """
-    Import the images of a reference board that are not in the library yet.
-
-    Args:
-        sources: The images; those without a role are numbered.
-        board: The present board, whose images are not imported again.
-        owner: Whose the imported images are; None for the caller's.
-
-    Raises:
-        InvalidImageError: There are too many, or one of them is no image; none was imported.
-        NotFoundError: The library has no such image.
-    """
     validate_reference_count(len(sources))
     named = [
         source if isinstance(source, NamedSource) else NamedSource(f"reference {number}", source)
@@ -76,9 +64,6 @@ def _keep(
 def find_references(session_id: str) -> Workflow[dict[str, tuple[Turn, int]]]:
     """
     Find the images of a session's reference board: each by its role, as its turn and position.
-
-    Raises:
-        InvalidImageError: One of them is not in the library any more.
     """
     record: SessionRecord = yield from StoreCall(lambda store: store.sessions.find(session_id))
     found: dict[str, tuple[Turn, int]] = {}
@@ -88,12 +73,6 @@ def find_references(session_id: str) -> Workflow[dict[str, tuple[Turn, int]]]:
 
 
 def find_reference(reference: Reference) -> Workflow[tuple[Turn, int]]:
-    """
-    Find an image of a reference board.
-
-    Raises:
-        InvalidImageError: It is not in the library any more.
-    """
     image_id = reference.image_id or ""
     try:
         return (yield from find_image(image_id))

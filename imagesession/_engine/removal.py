@@ -38,23 +38,6 @@ def remove(
     sessions: Iterable[str] = (),
     batches: Iterable[str] = (),
 ) -> Workflow[ErasureReport]:
-    """
-    Delete, restore or erase.
-
-    Args:
-        verb: Which of them.
-        images: The ids of images and turns.
-        sessions: The ids or names of sessions.
-        batches: The ids or names of batches.
-
-    Returns:
-        What was erased, and which copies of it remain.
-
-    Raises:
-        NotFoundError: There is no such thing.
-        InvalidRequestError: It is in the bin already, or not in there, or under way.
-        StorageIOError: The library cannot be written; nothing was done.
-    """
     wanted = [tuple(_valid(ids)) for ids in (images, sessions, batches)]
     yield from StoreCall(lambda store: store.removals.finish_all())
     targets = yield from StoreCall(lambda store: store.targets.find(verb, *wanted))
@@ -62,12 +45,6 @@ def remove(
 
 
 def remove_from_session(session_id: str, images: Iterable[str]) -> Workflow[ErasureReport]:
-    """
-    Delete images and turns of a session; see `remove`.
-
-    Raises:
-        NotFoundError: The session has no such image or turn.
-    """
     targets = yield from StoreCall(lambda store: store.targets.find("delete", images))
     others = [wanted for owner, ids in targets.items() if owner != session_id for wanted in ids]
     if others:
@@ -84,16 +61,6 @@ def _valid(ids: Iterable[str]) -> Iterable[str]:
 
 
 def empty_bin(older_than: object) -> Workflow[ErasureReport]:
-    """
-    Erase what is in the bin.
-
-    Args:
-        older_than: Only what was deleted longer ago than this; None for all.
-
-    Raises:
-        InvalidRequestError: `older_than` is not a duration.
-        StorageIOError: The library cannot be written.
-    """
     before = None if older_than is None else (yield from _ago(older_than))
     yield from StoreCall(lambda store: store.removals.finish_all())
     targets = yield from StoreCall(lambda store: store.targets.in_bin(before))
@@ -103,11 +70,6 @@ def empty_bin(older_than: object) -> Workflow[ErasureReport]:
 def erase_owner(owner: str) -> Workflow[ErasureReport]:
     """
     Erase all that belongs to an owner, and whose what stays of it was.
-
-    Raises:
-        NotFoundError: The studio is another owner's.
-        InvalidRequestError: It is no name, or a request of the owner is under way.
-        StorageIOError: The library cannot be written.
     """
     validate_owner(owner)
     yield from StoreCall(lambda store: store.removals.finish_all())
@@ -117,17 +79,6 @@ def erase_owner(owner: str) -> Workflow[ErasureReport]:
 
 
 def prune(older_than: object, *, dry_run: bool) -> Workflow[ErasureReport]:
-    """
-    Erase what is older than an age and has no star.
-
-    Args:
-        older_than: The age.
-        dry_run: Whether to return what would be erased, and leave it there.
-
-    Raises:
-        InvalidRequestError: `older_than` is not a duration.
-        StorageIOError: The library cannot be written.
-    """
     before = yield from _ago(older_than)
     if not dry_run:
         yield from StoreCall(lambda store: store.removals.finish_all())
@@ -138,12 +89,6 @@ def prune(older_than: object, *, dry_run: bool) -> Workflow[ErasureReport]:
 
 
 def _ago(duration: object) -> Workflow[dt.datetime]:
-    """
-    Return the time that is so long ago.
-
-    Raises:
-        InvalidRequestError: It is not a duration.
-    """
     if not isinstance(duration, dt.timedelta) or duration < dt.timedelta(0):
         raise InvalidRequestError(
             f"older_than={quote(duration)} is not a duration; write datetime.timedelta(days=30)."
@@ -206,12 +151,6 @@ def _erase_copies(removal: Removal) -> Workflow[dict[str, str]]:
 
 
 def _erase_copy(copy: ProviderCopy, provider: str) -> Workflow[str]:
-    """
-    Erase a copy; return why it remains, or an empty text.
-
-    Raises:
-        TransportError: The provider cannot be reached.
-    """
     if copy.provider != provider:
         return f"it is at {copy.provider}, not at {provider}"
     if copy.kind == "conversation" and (reason := (yield from _erase_items(copy))):
@@ -293,10 +232,6 @@ class _Item:
 def _items_of_turn(items: Sequence[_Item], answer: Collection[str]) -> list[str]:
     """
     Return the ids of the items of a turn: its answer, and what was sent before that.
-
-    Args:
-        items: All items of its conversation, the oldest first.
-        answer: The ids of its answer's items; empty if the whole conversation is its own.
     """
     turns: list[list[str]] = [[]]
     was_prompt = True

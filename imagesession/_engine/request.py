@@ -111,9 +111,6 @@ class StudioConfig:
     extra_body: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
 
     def for_call(self, settings: CallSettings) -> StudioConfig:
-        """
-        Return the configuration of one call.
-        """
         return attrs.evolve(
             self,
             timeout=self.timeout if settings.timeout is None else settings.timeout,
@@ -123,9 +120,6 @@ class StudioConfig:
 
     @property
     def takes_several(self) -> bool:
-        """
-        Whether one request may make several images.
-        """
         return self.api == "images" and "n" not in self.server.refuses
 
     @property
@@ -138,7 +132,4 @@ class StudioConfig:
 
 
 def image_model(options: GenerateOptions, config: StudioConfig) -> str:
-    """
-    Return the name of the image model.
-    """
     return config.catalogue.resolve("image", options.image_models[0])

@@ -63,9 +63,6 @@ class Delivery:
 
     @property
     def state(self) -> ProviderState:
-        """
-        What the provider keeps of this turn.
-        """
         if not self.supports("store"):
             return "none"
         return "responses" if self.prepared.turn.conversation is None else "conversation"
@@ -82,9 +79,6 @@ class Delivery:
 
     @property
     def mode(self) -> Mode:
-        """
-        How the response is delivered.
-        """
         if self.prepared.turn.within != "soonest":
             return "background"
         waiting: tuple[Mode, ...] = ("background stream", "stream", "plain")
@@ -92,9 +86,6 @@ class Delivery:
 
     @property
     def strategy(self) -> Strategy:
-        """
-        The first strategy that can be tried.
-        """
         return next(strategy for strategy in STRATEGIES if self._can_try(strategy))
 
     def _can_try(self, strategy: Strategy) -> bool:
@@ -105,9 +96,6 @@ class Delivery:
         )
 
     def used(self, strategy: Strategy) -> frozenset[Feature]:
-        """
-        Return the features that a request uses.
-        """
         if strategy.name == "images_api":
             return frozenset()
         files: tuple[Feature, ...] = ("files",) if self.prepared.files else ()
@@ -122,9 +110,6 @@ class Delivery:
 
     @property
     def recent(self) -> tuple[Turn, ...]:
-        """
-        The turns that are sent if history is sent.
-        """
         return self.past[max(0, len(self.past) - self.history_turns) :]
 
 

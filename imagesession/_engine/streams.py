@@ -44,12 +44,6 @@ _MIN_SEARCH_BYTES = 512
 
 
 def read_events(body: bytes) -> ResponseOutcome:
-    """
-    Read a body that is a stream of events.
-
-    Raises:
-        ImageSessionError: An event is an error, or the events hold no response.
-    """
     accumulator = StreamAccumulator()
     first_error: ImageSessionError | None = None
     for data in iter_events(body):
@@ -97,9 +91,6 @@ class StreamAccumulator:
 
     @property
     def has_image(self) -> bool:
-        """
-        Whether a finished image was received.
-        """
         return self._items.has_image
 
     def feed(self, data: bytes) -> Iterator[PartialImage | ReceivedImage]:
@@ -205,9 +196,6 @@ class StreamAccumulator:
             yield image
 
     def _read_call(self, event: Json) -> Iterator[ReceivedImage]:
-        """
-        Read the image of an event about a call instead of an item.
-        """
         item = {
             "type": IMAGE_CALL,
             "id": event.get("item_id") or event.get("id"),
@@ -249,9 +237,6 @@ class StreamAccumulator:
     # --- outcome --------------------------------------------------------------------------------
 
     def _conclude(self) -> None:
-        """
-        Update the outcome, if the stream has ended.
-        """
         if self._final is not None:
             self.outcome = self._read(self._final, self._items.to_list())
         elif self._failed:

@@ -64,9 +64,6 @@ def send(
 
 
 def _with_extras(request: HttpRequest, config: StudioConfig) -> HttpRequest:
-    """
-    Add the caller's own headers and fields to a paid request.
-    """
     body = {**(request.body or {}), **config.extra_body}
     return attrs.evolve(request, headers={**config.extra_headers, **request.headers}, body=body)
 
@@ -141,9 +138,6 @@ def with_request_id(
 def _conclude(
     turn: Turn, reply: HttpResponse, deadline: float, *, wait: bool = True
 ) -> Workflow[ResponseOutcome]:
-    """
-    Read the reply to a paid request, and poll if it is not final and the caller waits.
-    """
     require_responses_api(reply)
     if (yield from answers_another_turn(reply.body, turn)):
         raise OutcomeUnknownError(
@@ -171,12 +165,6 @@ def _conclude(
 def poll_accepted(
     turn: Turn, response_id: str | None, deadline: float
 ) -> Workflow[ResponseOutcome]:
-    """
-    Poll for the outcome of a request that the provider has accepted.
-
-    Raises:
-        OutcomeUnknownError: It gave no id, or the response is not finished in time.
-    """
     if response_id is None:
         raise OutcomeUnknownError(
             "The provider accepted the request, but gave no id to poll for its outcome.", turn.id
@@ -209,20 +197,6 @@ def parse_paid(
 def stream(
     turn: Turn, request: HttpRequest, config: StudioConfig, deadline: float, *, resumable: bool
 ) -> Workflow[ResponseOutcome]:
-    """
-    Send a request whose reply is a stream of events, and read it.
-
-    Args:
-        turn: The turn that the request is for.
-        request: The request.
-        config: How long to retry.
-        deadline: When to stop, by the clock of `MonotonicTime`.
-        resumable: Whether the provider goes on in the background if the stream is cut.
-
-    Raises:
-        StreamInterruptedError: The stream ended before the image, and its outcome is unknown.
-        ImageSessionError: There is no image, and the error says why.
-    """
     sent = yield from MonotonicTime()
     attempt = functools.partial(_open_stream, turn, _with_extras(request, config), deadline)
     reply = yield from retry(attempt, turn, config, deadline)
@@ -234,9 +208,6 @@ def stream(
 
 
 def _read_stream(opened: _OpenStream) -> Workflow[ResponseOutcome]:
-    """
-    Read a stream to its end, or to where it is cut.
-    """
     turn, events = opened.turn, opened.events
     reason, rest = "the connection was closed", b""
     try:
@@ -283,9 +254,6 @@ class _OpenStream:
 
     @property
     def resumable_id(self) -> str | None:
-        """
-        The response's id, if the response can be polled by it.
-        """
         return self.events.response_id if self.resumable else None
 
 
@@ -378,10 +346,6 @@ def with_usage(
 def _recover_reply(turn: Turn, error: TransportError) -> Workflow[HttpResponse]:
     """
     Return the reply to a paid request whose connection broke, if enough of the body arrived.
-
-    Raises:
-        ProviderUnavailableError: Nothing was sent.
-        OutcomeUnknownError: It was sent, and its answer was lost.
     """
     reply = recover_complete_body(error.body)
     if reply is not None:

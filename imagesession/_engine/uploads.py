@@ -37,12 +37,6 @@ def ensure_uploaded(
     """
     Upload images that have no unexpired file at the provider.
 
-    Args:
-        images: The input images of a request.
-        provider: The provider's name.
-        at: The time now.
-        server: The server's profile.
-
     Returns:
         The file ids by the images' digests; images that are missing have to be sent in full.
     """
@@ -58,16 +52,6 @@ def ensure_uploaded(
 
 
 def find_uploaded(past: Iterable[Turn], turn: Turn) -> Workflow[dict[str, str]]:
-    """
-    Find the unexpired files of the input images of earlier turns.
-
-    Args:
-        past: The earlier turns.
-        turn: The turn that is about to be sent.
-
-    Returns:
-        The file ids by the images' digests.
-    """
     files: dict[str, str] = {}
     for digest in {reference.sha256 for earlier in past for reference in earlier.references}:
         upload = yield from _find(digest, turn.provider, turn.started)
@@ -77,9 +61,6 @@ def find_uploaded(past: Iterable[Turn], turn: Turn) -> Workflow[dict[str, str]]:
 
 
 def invalidate_uploads(files: Iterable[str], provider: str) -> Workflow[None]:
-    """
-    Forget files that have expired at the provider.
-    """
     for digest in files:
         yield from _invalidate(digest, provider)
 
@@ -146,12 +127,6 @@ def _request(image: InputImage) -> HttpRequest:
 def upload_request(part: FilePart, purpose: str, life: dt.timedelta, seconds: float) -> HttpRequest:
     """
     Build the free request that uploads a file.
-
-    Args:
-        part: The file.
-        purpose: The purpose of the file, as the API names it.
-        life: How long the provider keeps it.
-        seconds: How long the request may take.
 
     Source: https://developers.openai.com/api/reference/resources/files/methods/create
     """

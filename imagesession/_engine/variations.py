@@ -13,12 +13,6 @@ VARIATION_PROMPT = "Make a variation of this picture: the same subject and style
 
 
 def validate_count(name: str, count: object) -> int:
-    """
-    Return a number of variations if it is valid.
-
-    Raises:
-        InvalidOptionError: It is not a whole number from 1 to 10.
-    """
     if type(count) is int and 1 <= count <= MAX_VARIATIONS:
         return count
     raise InvalidOptionError(

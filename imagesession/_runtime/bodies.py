@@ -40,9 +40,6 @@ class Body:
     _size: int = attrs.field(default=0, init=False)
 
     def add(self, chunk: bytes) -> None:
-        """
-        Add a chunk.
-        """
         self.chunks.append(chunk)
         self._size += len(chunk)
         if self.events is None:
@@ -51,15 +48,9 @@ class Body:
 
     @property
     def is_full(self) -> bool:
-        """
-        Whether more than `max_bytes` were received.
-        """
         return self._size > self.max_bytes
 
     def join(self) -> bytes:
-        """
-        Return the received bytes.
-        """
         return b"".join(self.chunks)
 
     def is_event_stream(self, response: httpx2.Response) -> bool:
@@ -108,12 +99,6 @@ class EventStream:
     _received: int = attrs.field(default=0, init=False)
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """
-        Add a chunk; return the data of each event that ends in it.
-
-        Raises:
-            ReadError: The chunks before exceeded a limit.
-        """
         for part, size, limit in (
             ("an event of the stream", self._parser.size, self.max_bytes),
             ("the stream", self._received, self.max_stream_bytes),
@@ -132,17 +117,11 @@ class EventStream:
         return self._parser.size > _LARGE_BYTES
 
     def pending(self) -> bytes:
-        """
-        Return the received bytes of the incomplete last event.
-        """
         return self._parser.pending()
 
     def end(self) -> list[bytes]:
         """
         Return the data of a last event that is complete except for its blank line.
-
-        Raises:
-            RemoteProtocolError: The stream ended within an event.
         """
         data = self._parser.last()
         if data is None or not data.strip():
@@ -168,15 +147,9 @@ class RowStream:
     is_large = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """
-        Add a chunk; return the lines that end in it.
-        """
         return [redact(row, self.request) for row in self.rows.feed(chunk)]
 
     def pending(self) -> bytes:
-        """
-        Return the received bytes of the incomplete last line.
-        """
         return self.rows.pending()
 
     def end(self) -> list[bytes]:

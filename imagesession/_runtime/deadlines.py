@@ -69,7 +69,4 @@ class DeadlineStream(httpx2.SyncByteStream):
             yield chunk
 
     def close(self) -> None:
-        """
-        Release the connection.
-        """
         self._inner.close()

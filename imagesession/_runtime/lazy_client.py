@@ -126,12 +126,6 @@ class Credentials:
     base_url: str | None = attrs.field(default=None, repr=False)
 
     def key(self) -> str:
-        """
-        Return the key.
-
-        Raises:
-            AuthenticationError: There is no key, or it contains invalid characters.
-        """
         key = (self.api_key or "").strip()
         if not key:
             raise AuthenticationError(_NO_KEY)

@@ -42,9 +42,6 @@ class LineReader:
             yield row
 
     def pending(self) -> bytes:
-        """
-        Return the received bytes of the incomplete line.
-        """
         return b"".join(self._parts)
 
     def _add(self, part: bytes) -> None:

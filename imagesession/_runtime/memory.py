@@ -26,15 +26,9 @@ class ProcessMemory:
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
 
     def has_accepted(self, provider: str) -> bool:
-        """
-        Tell whether a provider has accepted a request.
-        """
         return provider in self._accepted_by
 
     def mark_accepted(self, provider: str) -> None:
-        """
-        Remember that a provider has accepted a request.
-        """
         self._accepted_by.add(provider)
 
     def acquire_conversation(self, head: Turn) -> str | None:
@@ -50,9 +44,6 @@ class ProcessMemory:
         return conversation
 
     def release_conversation(self, turn: Turn) -> None:
-        """
-        Remember that a turn is the last one of its conversation.
-        """
         if turn.conversation is not None:
             with self._lock:
                 self._heads[turn.conversation] = _head_key(turn)

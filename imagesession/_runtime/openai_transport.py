@@ -54,9 +54,6 @@ def install_deadline_backend(client: object) -> None:
 
     There is no public hook for this. If the client's internals are not the known ones, the deadline
     is only checked between the chunks of a response.
-
-    Args:
-        client: An `openai.OpenAI`, or its HTTP client.
     """
     http_client = getattr(client, "_client", client)
     mounted: dict[Any, Any] = getattr(http_client, "_mounts", {})
@@ -69,10 +66,6 @@ def install_deadline_backend(client: object) -> None:
 
 
 class OpenAITransport:
-    """
-    Sends requests through an `openai.OpenAI` client.
-    """
-
     def __init__(self, client: openai.OpenAI, *, owned: bool) -> None:
         install_deadline_backend(client)
         self._client = client.with_options(max_retries=0)
@@ -86,15 +79,9 @@ class OpenAITransport:
         return _address(self._client.base_url)
 
     def base_url(self) -> str:
-        """
-        Return the provider's base URL, without user name and password.
-        """
         return str(self._client.base_url.copy_with(userinfo=b""))
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        """
-        Send a request and read the whole response.
-        """
         body, trace, deadline = _body(), RequestTrace(), start_deadline(request)
         with (
             transport_errors(body.join, trace),
@@ -162,9 +149,6 @@ class OpenAITransport:
         return response
 
     def close(self) -> None:
-        """
-        Close the client's connections, if the client is not the caller's.
-        """
         if self.owned:
             self._client.close()
 
@@ -198,21 +182,12 @@ class AsyncOpenAITransport:
         return self._clients[loop]
 
     def provider(self) -> str:
-        """
-        Return the provider's address; its ids are valid there only.
-        """
         return _address(self._base_url)
 
     def base_url(self) -> str:
-        """
-        Return the provider's base URL, without user name and password.
-        """
         return str(self._base_url.copy_with(userinfo=b""))
 
     async def send(self, request: HttpRequest) -> HttpResponse:
-        """
-        Send a request and read the whole response.
-        """
         body, trace, deadline = _body(), RequestTrace(), start_deadline(request)
         with transport_errors(body.join, trace), anyio.fail_after(request.timeout + _GRACE):
             opened = contextlib.aclosing(await self._open(request, deadline, trace))
@@ -279,9 +254,6 @@ class AsyncOpenAITransport:
         return response
 
     async def close(self) -> None:
-        """
-        Close the connections of this event loop, if the client is not the caller's.
-        """
         if self.owned:
             await self._client().close()
 

@@ -29,12 +29,6 @@ HEARTBEAT_SECONDS = 0.5
 
 
 def observers(on_progress: object, total: int = 1) -> list[ProgressObserver]:
-    """
-    Make an observer for each of several workflows that share a callback.
-
-    Raises:
-        InvalidRequestError: The callback is not callable, or is a coroutine function.
-    """
     guard = CallbackGuard(_validate_callback(on_progress))
     return [ProgressObserver(guard, position, total) for position in range(total)]
 
@@ -64,9 +58,6 @@ class CallbackGuard:
     _lock: threading.RLock = attrs.field(factory=threading.RLock, init=False, repr=False)
 
     def call(self, progress: ProgressEvent) -> None:
-        """
-        Call the callback.
-        """
         with self._lock:
             if self._broken:
                 return
@@ -79,10 +70,6 @@ class CallbackGuard:
 
 @attrs.define
 class ProgressObserver:
-    """
-    Reports the progress of one workflow to a callback.
-    """
-
     _guard: CallbackGuard
     _position: int
     _total: int
@@ -95,9 +82,6 @@ class ProgressObserver:
     _cost: float = attrs.field(default=0.0, init=False)
 
     def on_start(self) -> None:
-        """
-        Report that the workflow starts.
-        """
         self._start = time.monotonic()
         self._notify()
 
@@ -113,34 +97,22 @@ class ProgressObserver:
         self._notify()
 
     def on_partial(self) -> None:
-        """
-        Report that a partial image arrived.
-        """
         self._partials += 1
         self._stage, self._message = "partial_image", ""
         self._notify()
 
     def on_end(self, error: ImageSessionError | None) -> None:
-        """
-        Report the end of the workflow.
-        """
         self._stage = "completed" if error is None else "failed"
         self._message = "" if error is None else str(error)
         self._notify()
 
     def on_heartbeat(self) -> None:
-        """
-        Report that the workflow is still running.
-        """
         if self._stage == "partial_image":
             self._stage = "generating"
         self._notify()
 
     @property
     def until_heartbeat(self) -> float:
-        """
-        The seconds until the next heartbeat.
-        """
         return max(0.0, self._reported_at + HEARTBEAT_SECONDS - time.monotonic())
 
     def _notify(self) -> None:

@@ -59,9 +59,6 @@ class Reporting:
     def call(
         self, effect: StoreCall[Any] | MemoryCall[Any] | PixelCall[Any], connect: LazyTransport[Any]
     ) -> object:
-        """
-        Call the store, ask the memory, or work on pixels.
-        """
         if isinstance(effect, StoreCall):
             return effect.do(self.store)
         if isinstance(effect, MemoryCall):
@@ -90,9 +87,6 @@ class Reporting:
 
 
 def log_effect(effect: Effect[Any], result: object) -> None:
-    """
-    Log an effect and its result.
-    """
     if log.isEnabledFor(logging.DEBUG) and not isinstance(effect, (MonotonicTime, NextEvent)):
         log.debug("%s: %s", _describe_effect(effect), _describe_answer(result))
 

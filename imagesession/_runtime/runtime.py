@@ -65,9 +65,6 @@ class _RuntimeBase:
         on_progress: OnProgress | None,
         total: int = 1,
     ) -> list[ProgressObserver]:
-        """
-        Return the observers of as many workflows, if there is a callback.
-        """
         if on_progress is None or on_progress is False:
             return []
         from .progress import observers  # noqa: PLC0415 - only needed with a callback
@@ -103,16 +100,6 @@ class Runtime(_RuntimeBase):
     connect: LazyTransport[Transport]
 
     def run(self, workflow: Workflow[T], on_progress: OnProgress | None = None) -> T:
-        """
-        Run a workflow and return its result.
-
-        Args:
-            workflow: The workflow.
-            on_progress: Called with progress events; True for a line that renews itself.
-
-        Raises:
-            InvalidRequestError: `on_progress` is not a plain callable.
-        """
         try:
             return run_workflow(workflow, self.library, self.connect, *self._observers(on_progress))
         except InvalidRequestError as error:
@@ -178,9 +165,6 @@ class AsyncRuntime(_RuntimeBase):
     connect: LazyTransport[AsyncTransport]
 
     async def run(self, workflow: Workflow[T], on_progress: OnProgress | None = None) -> T:
-        """
-        Same as `Runtime.run`, but awaits.
-        """
         try:
             return await run_workflow_async(
                 workflow, self.library, self.connect, *self._observers(on_progress)
@@ -189,9 +173,6 @@ class AsyncRuntime(_RuntimeBase):
             raise _without_traceback(error) from error.__cause__
 
     async def call_store(self, do: Callable[[Store], T]) -> T:
-        """
-        Call the library, such as `call_store(lambda store: store.sessions.list())`.
-        """
         return await self.run(iter(StoreCall(do)))
 
     async def gather(
@@ -203,10 +184,6 @@ class AsyncRuntime(_RuntimeBase):
         free: Collection[int] = (),
         on_progress: OnProgress | None = None,
     ) -> list[T | ImageSessionError]:
-        """
-        Same as `Runtime.gather`, but awaits.
-        """
-
         async def run(observed: _Observed[T]) -> T:
             workflow, *observers = observed
             return await run_workflow_async(workflow, self.library, self.connect, *observers)
@@ -222,9 +199,6 @@ class AsyncRuntime(_RuntimeBase):
         show: Callable[[T], View],
         on_progress: OnProgress | None = None,
     ) -> AsyncGenerator[PartialImage | View, None]:
-        """
-        Same as `Runtime.stream`, but iterated with `async for`.
-        """
         running = iter_workflow_async(
             workflow, self.library, self.connect, *self._observers(on_progress)
         )

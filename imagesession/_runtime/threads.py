@@ -44,9 +44,6 @@ class FetchGate:
     _passed: asyncio.Semaphore | None = attrs.field(default=None, init=False)
 
     async def enter(self) -> None:
-        """
-        Wait until this task may have an image in memory.
-        """
         if self._passed is None:
             loop = asyncio.get_running_loop()
             gate = _gates.setdefault(loop, asyncio.Semaphore(_FETCHED_AT_ONCE))

@@ -47,17 +47,11 @@ _NOT_STARTED = frozenset({"batch_expired", "batch_cancelled"})
 
 
 def line(turn_id: str, endpoint: str, body: Item) -> bytes:
-    """
-    Build a line of a batch's file.
-    """
     request = {"custom_id": turn_id, "method": "POST", "url": endpoint, "body": body}
     return json.dumps(request, ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def upload(record: BatchRecord, lines: bytes) -> HttpRequest:
-    """
-    Build the free request that uploads a batch's file.
-    """
     part = FilePart(
         field="file", name=f"batch_{record.id}.jsonl", mime="application/jsonl", data=lines
     )
@@ -65,9 +59,6 @@ def upload(record: BatchRecord, lines: bytes) -> HttpRequest:
 
 
 def create(record: BatchRecord) -> HttpRequest:
-    """
-    Build the paid request.
-    """
     body = {
         "input_file_id": record.file_id,
         "endpoint": record.endpoint,
@@ -79,36 +70,21 @@ def create(record: BatchRecord) -> HttpRequest:
 
 
 def retrieve(provider_id: str) -> HttpRequest:
-    """
-    Build the free request that polls a batch.
-    """
     return HttpRequest(method="GET", path=to_path("batches", provider_id), timeout=_REQUEST_TIMEOUT)
 
 
 def cancel(provider_id: str) -> HttpRequest:
-    """
-    Build the free request that cancels a batch.
-    """
     path = to_path("batches", provider_id, "cancel")
     return HttpRequest(method="POST", path=path, body={}, timeout=_REQUEST_TIMEOUT)
 
 
 def list_page(after: str) -> HttpRequest:
-    """
-    Build the free request that lists batches, the latest first.
-
-    Args:
-        after: The provider's id of the last batch on the page before; empty for the first page.
-    """
     query = {"limit": _PAGE_SIZE, **({"after": after} if after else {})}
     path = f"/batches?{urllib.parse.urlencode(query, errors='replace')}"
     return HttpRequest(method="GET", path=path, timeout=_REQUEST_TIMEOUT)
 
 
 def retrieve_file(file_id: str) -> HttpRequest:
-    """
-    Build the free request for a file's metadata.
-    """
     return HttpRequest(method="GET", path=to_path("files", file_id), timeout=_REQUEST_TIMEOUT)
 
 
@@ -131,9 +107,6 @@ def file_content(file_id: str) -> HttpRequest:
 def parse_batch(batch: Json) -> BatchUpdate:
     """
     Parse a batch object. Relies on `id` and `status`.
-
-    Raises:
-        InvalidResponseError: It is not a batch object.
     """
     provider_id, state = as_text(batch.get("id")), as_text(batch.get("status"))
     if not provider_id or not state:
@@ -162,9 +135,6 @@ def matches_record(batch: Json, record: BatchRecord) -> bool:
 
 
 def batch_failed_error(record: BatchRecord) -> ImageSessionError:
-    """
-    Return the error for each image of a batch that failed as a whole.
-    """
     text = f"The provider did not carry the batch out; nothing was billed. {record.problem}"
     if _QUEUE_FULL in record.problem:
         return RateLimitError(f"{text} Submit it again when other batches have ended.")
@@ -172,9 +142,6 @@ def batch_failed_error(record: BatchRecord) -> ImageSessionError:
 
 
 def not_started_error(record: BatchRecord) -> ProviderUnavailableError:
-    """
-    Return the error for an image that was not started before its batch ended.
-    """
     how = "was cancelled" if record.state == "cancelled" else "expired after 24 hours"
     return ProviderUnavailableError(
         f"The batch {how} before this image was made; it was not billed. Submit it again."
@@ -190,9 +157,6 @@ def _problem(batch: Json) -> str:
 
 
 def _error_texts(batch: Json) -> Iterator[str]:
-    """
-    Yield the messages of a batch's first errors.
-    """
     errors = [as_mapping(error) for error in as_list(as_mapping(batch.get("errors")).get("data"))]
     for error in errors[:3]:
         number = error.get("line")

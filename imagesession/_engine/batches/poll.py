@@ -47,14 +47,6 @@ def reload_batch(record: BatchRecord) -> Workflow[BatchRecord]:
 
 
 def batch_status(record: BatchRecord, config: StudioConfig, *, live: bool) -> Workflow[BatchStatus]:
-    """
-    Return a batch's status.
-
-    Args:
-        record: The batch.
-        config: The studio's configuration.
-        live: Whether to poll the provider, and settle finished items.
-    """
     record = yield from reload_batch(record)
     if live:
         record = yield from reconcile_batch(record, config)
@@ -64,12 +56,6 @@ def batch_status(record: BatchRecord, config: StudioConfig, *, live: bool) -> Wo
 def collect_results(
     record: BatchRecord, config: StudioConfig
 ) -> Workflow[tuple[BatchRecord, tuple[Turn | None, ...]]]:
-    """
-    Collect a batch that has ended.
-
-    Raises:
-        BatchNotReadyError: It has not ended.
-    """
     record = yield from reconcile_batch((yield from reload_batch(record)), config)
     if not record.ended:
         batch_status = yield from status(record, config)
@@ -83,18 +69,6 @@ def collect_results(
 def poll_batch(
     record: BatchRecord, config: StudioConfig, seconds: float | None, notify: OnStatus
 ) -> Workflow[None]:
-    """
-    Poll a batch until it has ended, and settle it.
-
-    Args:
-        record: The batch.
-        config: The studio's configuration.
-        seconds: How long to poll; None for no limit.
-        notify: Called with the status after every poll.
-
-    Raises:
-        BatchNotReadyError: It has not ended in that time.
-    """
     start = now = yield from MonotonicTime()
     end = None if seconds is None else start + seconds
     for due in poll_delays():
@@ -135,12 +109,6 @@ def poll_delays() -> Iterator[float]:
 
 
 def cancel_batch(record: BatchRecord, config: StudioConfig) -> Workflow[BatchStatus]:
-    """
-    Cancel a batch at the provider, and settle finished items.
-
-    Raises:
-        OutcomeUnknownError: The batch's provider id is not known.
-    """
     record = yield from reconcile_batch((yield from reload_batch(record)), config)
     if not record.ended and record.state != "cancelling":
         if record.provider_id is None:
@@ -162,10 +130,6 @@ def reconcile_all(
 ) -> Workflow[list[SettledOrReason]]:
     """
     Settle the items of all batches that have ended, and discard unsubmitted batches.
-
-    Args:
-        intents: The pending intents.
-        config: The studio's configuration.
     """
     yield from discard_unsubmitted()
     waiting: dict[str, list[Turn]] = {}
@@ -184,9 +148,6 @@ def _find_or_restore(
     """
     Return a batch, for which one with its unsettled turns is recorded if its own record is gone; so
     the provider's list is searched for it. None if it was just discarded together with its intents.
-
-    Raises:
-        NotFoundError: It is in the bin.
     """
     try:
         return (yield from find_batch(batch_id))

@@ -57,16 +57,6 @@ class _ReadProgress:
 
 
 def reconcile_batch(record: BatchRecord, config: StudioConfig) -> Workflow[BatchRecord]:
-    """
-    Poll a batch, and settle finished items.
-
-    Returns:
-        The updated batch.
-
-    Raises:
-        StorageError: An image cannot be written; it stays at the provider.
-        ImageSessionError: The provider cannot be reached, or returns an error.
-    """
     if record.settled:
         return record
     if (yield from discard_if_unsent(record)):
@@ -94,9 +84,6 @@ def _wait_for_busy(record: BatchRecord, busy: frozenset[str]) -> Workflow[dict[s
 
 
 def _pending_turns(record: BatchRecord) -> Workflow[dict[str, Turn]]:
-    """
-    Return the pending turns of a batch.
-    """
     turn_ids = frozenset(record.asked)
     turns = yield from StoreCall(lambda store: store.intents.unsettled(turn_ids))
     return {turn.id: turn for turn in turns}
@@ -239,16 +226,10 @@ def _settle_line(
 
 
 def finished_items(record: BatchRecord) -> Workflow[FinishedItems]:
-    """
-    Return the outcome of a batch's items.
-    """
     return (yield from StoreCall(lambda store: store.batches.turns(record)))
 
 
 def status(record: BatchRecord, config: StudioConfig) -> Workflow[BatchStatus]:
-    """
-    Return a batch's status, as recorded in the library.
-    """
     turns = yield from finished_items(record)
     turn_ids = frozenset(record.asked)
     costs = [turn.cost for turn in turns if turn and turn.id in turn_ids and turn.cost]
@@ -271,9 +252,6 @@ def status(record: BatchRecord, config: StudioConfig) -> Workflow[BatchStatus]:
 
 
 def item_result(turn: Turn | None, record: BatchRecord) -> Turn | ImageSessionError:
-    """
-    Return the outcome of an item: its turn, or an error.
-    """
     if turn is None and record.state == "unsent":
         return ProviderUnavailableError(
             "The program was stopped before it submitted the batch; nothing was billed. Submit "
@@ -294,9 +272,6 @@ def item_result(turn: Turn | None, record: BatchRecord) -> Turn | ImageSessionEr
 
 
 def rebuild_error(failure: Failure | None) -> ImageSessionError:
-    """
-    Rebuild the error from a turn's recorded failure.
-    """
     if failure is None:
         return InvalidResponseError("The turn has no image.")
     kind: object = getattr(errors, failure.error, None)

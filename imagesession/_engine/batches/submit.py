@@ -58,18 +58,8 @@ def submit(
     """
     Submit many requests at once, to be collected later.
 
-    Args:
-        requests: The requests with the caller's keys.
-        name: The caller's name for the batch.
-        config: The studio's configuration.
-
     Returns:
         The batch; if the same requests were submitted with this name before, that batch.
-
-    Raises:
-        InvalidRequestError: A request is invalid, or there are too many; nothing was sent.
-        BudgetExceededError: It may cost more than is left; nothing was sent.
-        OutcomeUnknownError: It may have been accepted; it is not sent again.
     """
     yield from discard_unsubmitted()
     digest = _digest(requests, config)
@@ -91,9 +81,6 @@ def submit(
 
 
 def validate_count(requests: Sequence[object]) -> None:
-    """
-    Check that there are requests, and no more than a batch takes.
-    """
     if not requests:
         raise InvalidRequestError("There are no prompts; pass some to batches.create().")
     if len(requests) > MAX_LINES:
@@ -241,9 +228,6 @@ def _create_batch(
 
     Returns:
         The provider's answer; or an error if the outcome is unknown.
-
-    Raises:
-        ImageSessionError: The batch was not accepted.
     """
     request = payloads.create(record)
 
@@ -278,18 +262,6 @@ def _record_provider_id(
 
 
 def _send_or_reject(request: HttpRequest, *, free: bool) -> Workflow[HttpResponse]:
-    """
-    Send a request; return its reply if it was accepted.
-
-    Args:
-        request: The request.
-        free: Whether it is free, so that it may be sent again after any failure.
-
-    Raises:
-        ProviderUnavailableError: It was not accepted, or it is free.
-        OutcomeUnknownError: It may have been accepted.
-        ImageSessionError: It was rejected, and the error says why.
-    """
     try:
         reply = yield from Send(request, paid=not free)
     except TransportError as error:
