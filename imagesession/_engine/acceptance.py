@@ -34,12 +34,7 @@ _A_MOMENT = dt.timedelta(seconds=1)
 def absence_left(turn: Turn, date: dt.datetime | None, timeout: float) -> Workflow[dt.timedelta]:
     """
     Return how much longer the provider has to show nothing of a request until it counts as not
-    accepted; 0 if it does.
-
-    Args:
-        turn: The request's turn.
-        date: The date of the reply that shows nothing; without it, that proves nothing.
-        timeout: Seconds that a request may take, as configured.
+    accepted; 0 if it does. Without the date of the reply that shows nothing, that proves nothing.
     """
     longest = ACCEPTANCE_TIMEOUT * max(1.0, min(timeout, _LONGEST_TIMEOUT) / _USUAL_TIMEOUT)
     if date is None:

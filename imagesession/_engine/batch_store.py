@@ -22,7 +22,6 @@ class BatchIntent:
     A recorded batch.
 
     Attributes:
-        record: The batch.
         lease: The right to submit it; None if it was submitted before.
     """
 

@@ -33,7 +33,6 @@ class LookupResult:
     What a conversation shows of a turn.
 
     Attributes:
-        outcome: The turn's outcome; None if the conversation shows none.
         is_complete: Whether enough was read, so that no outcome means that there is none yet.
         is_missing: Whether the provider does not know the conversation.
         date: When the provider said so, by its own clock.
@@ -125,10 +124,7 @@ class _ConversationWindow:
 
     Attributes:
         known: The image calls of earlier turns.
-        items: The items, the latest first.
-        has_more: Whether there are earlier items.
         after: The item after which the next page starts; empty if it has no id.
-        bodies: The bodies of the pages.
         date: When the last page was sent, by the provider's own clock.
     """
 

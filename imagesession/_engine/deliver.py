@@ -63,7 +63,6 @@ class DeliveryResult:
     Attributes:
         prepared: The request as it was finally sent. Its turn records how the model knew the
             earlier turns, and what the provider keeps.
-        outcome: The provider's response.
     """
 
     prepared: PreparedRequest

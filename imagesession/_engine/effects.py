@@ -49,7 +49,6 @@ class StoreCall(Effect[Answer]):
     Call the store, as in `StoreCall(lambda store: store.turns.commit(turn, images))`.
 
     Attributes:
-        do: The call.
         blocks: Whether it may wait for what the library is kept on.
     """
 
@@ -116,7 +115,6 @@ class Send(Effect[HttpResponse]):
     Send a request and read its whole reply.
 
     Attributes:
-        request: What to send.
         paid: Whether it is a paid request. A cancellation then waits a while for its reply, which
             holds the id to look up the outcome by.
     """
@@ -134,7 +132,6 @@ class OpenStream(Effect[HttpResponse]):
     stream.
 
     Attributes:
-        request: What to send.
         paid: Whether it is a paid request. A cancellation then waits a while for the first event,
             which holds the response's id.
     """
@@ -171,10 +168,6 @@ class Sleep(Effect[None]):
 class WaitFor(Effect[None]):
     """
     Wait for a signal within this process.
-
-    Attributes:
-        signal: The future to wait for.
-        seconds: How long to wait at most.
     """
 
     signal: Future[None]
@@ -197,10 +190,7 @@ class ReportProgress(Effect[None]):
 
     Attributes:
         stage: The stage that begins now; None if only the log gets something.
-        message: Details, such as why it waits.
-        turn_id: The turn that it is about, once there is one.
         log: A line for the log, without prompts and secrets; empty for none.
-        warns: Whether that line is a warning.
         cost: US dollars that were spent since the last report, as far as they are known.
     """
 

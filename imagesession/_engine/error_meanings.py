@@ -56,7 +56,6 @@ class _Reported:
     A reported error.
 
     Attributes:
-        error: The error object.
         reply: The reply that it came in; an empty one if it came inside a successful reply.
     """
 
@@ -91,9 +90,6 @@ class _Meaning:
     A row of the table.
 
     Attributes:
-        error: Makes the library's error.
-        codes: The codes and types, without symbols.
-        statuses: The HTTP statuses.
         words: What the message says, if no code or status tells.
         applies: Whether it can be meant at all; it decides alone if nothing else is given.
     """

@@ -126,10 +126,6 @@ def _as_settled(turn: Turn) -> PendingRequest:
 class _Transaction:
     """
     A written intent, and the leases to release when it is settled.
-
-    Attributes:
-        delivery: The request to send.
-        leases: The intent's lease and its concurrency slot.
     """
 
     delivery: Delivery

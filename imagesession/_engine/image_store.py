@@ -23,12 +23,9 @@ class ImageQuery:
     Which images to list, the latest first.
 
     Attributes:
-        session: Only images of this session; None for all.
-        kind: Only images of this kind.
         text: Only images whose prompt, revised prompt or label contains it, ignoring case.
         since: Only images made at this time or later.
         until: Only images made before this time.
-        limit: The maximum number.
         before: Only images older than the one with this id.
         starred: Only images with a star, or without one; None for both.
         tags: Only images that have all of these tags, ignoring case.
@@ -54,9 +51,6 @@ class SpendingQuery:
 
     Attributes:
         by: The property of a turn to group by.
-        since: Only turns of this day (UTC) or later.
-        until: Only turns of this day or earlier.
-        session: Only turns of this session.
     """
 
     by: Literal["day", "session", "model", "kind", "provider", "owner"] = "day"
@@ -74,9 +68,6 @@ class CostTotals:
         group: The value that they share; empty for turns without one.
         cost: US dollars, as far as the prices are known.
         spent: US dollars that a budget counts: the reservation where a price is not known.
-        uncertain: The number of turns with an unknown price.
-        images: The number of images.
-        turns: The number of turns.
         context: US dollars for input that earlier turns took again.
         context_tokens: How many input tokens that were.
     """

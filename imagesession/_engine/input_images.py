@@ -24,8 +24,6 @@ class InputImages:
 
     Attributes:
         images: All references; the one to edit comes first.
-        edits_first_image: Whether the one to edit is among them.
-        mask: The area that may change.
         markup: A drawing that lies over the first image.
     """
 

@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 class BudgetReservation:
     """
     A paid request's budget and its expected cost.
-
-    Attributes:
-        budget: The limits.
-        estimate: The expected cost.
     """
 
     budget: Budget

@@ -41,22 +41,14 @@ class ResponseOutcome:
     The outcome of a turn, as a reply states it.
 
     Attributes:
-        response_id: The provider's id, if it gave one.
-        request_id: The provider's id of the request, if it gave one.
-        finished: Whether there is nothing more to come.
         images: All images of the reply that can be read, in its order.
         urls: Where images are that the reply does not hold, and that were not fetched yet.
         unreadable: How many images cannot be read.
         withheld: Whether an image was completed, but the reply does not hold its bytes.
         error: Why there is no image, if it is finished without one and not withheld.
         status: The response's status, in the provider's words; empty if there is none.
-        text: The model's text beside the images.
-        model: The mainline model that answered.
         used_mainline: Whether a mainline model was used; else the image model alone.
-        item_ids: The ids of all output items, in their order.
         unexplained: Whether there is an error for which the provider gave no reason.
-        usage: The usage, in the provider's words.
-        stored: Whether the provider keeps the response, as far as it says.
     """
 
     response_id: str | None

@@ -22,8 +22,6 @@ class OutputItem:
     An output item, as events have described it so far.
 
     Attributes:
-        id: Its id, once an event has it.
-        index: Its position in the output.
         fields: Its fields except the image.
         done: Whether an event marked it as done.
         final: Whether it is in the response that ended the stream.
@@ -93,17 +91,9 @@ class OutputItems:
         self, item: Json, index: int | None, *, done: bool, final: bool = False
     ) -> ReceivedImage | None:
         """
-        Merge an event's description of an item.
-
-        Args:
-            item: The item as the event has it.
-            index: The position in the output, if the event has one.
-            done: Whether the item is done.
-            final: Whether this is the response that ends the stream.
-
-        Returns:
-            The item's image, if it is now complete for the first time. One that cannot be read
-            counts as unreadable, unless it is sent again.
+        Merge an event's description of an item, which is final in the response that ends the
+        stream. Return the item's image, if it is now complete for the first time; one that cannot
+        be read counts as unreadable, unless it is sent again.
         """
         existing = self._find(item, index)
         existing.add(item, done=done)

@@ -37,10 +37,8 @@ class ConversationContext:
     How the model knows the earlier turns: by an id, or by messages that are sent again.
 
     Attributes:
-        conversation: The conversation in which the request is made.
         previous_response_id: The response that is continued; not within a conversation.
         provider_has_image: Whether the provider knows the last image by such an id.
-        messages: The earlier messages.
         image: The last image, to put before the new prompt.
     """
 
@@ -57,17 +55,11 @@ class PreparedRequest:
     A request for an image whose options and inputs were checked.
 
     Attributes:
-        turn: The turn that it is for, with its prompt and options.
-        mainline: The name of the mainline model.
         image_model: The name of the image model, if the API needs one.
-        session_description: The session's description.
         references: The input images; the one to edit comes first.
         edits_first_reference: Whether the first of them is the one to edit; otherwise that is the
             last image of the conversation, if there is one.
-        mask: The area that may change.
         markup: A drawing that lies over the first image.
-        edits: Whether an image is edited instead of a new one made.
-        partial_images: How many partial images are requested.
         count: How many images are requested; more than one of the Images API only.
         files: The provider's file ids, by the images' digests.
     """

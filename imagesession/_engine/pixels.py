@@ -35,9 +35,7 @@ class InputImage:
 
     Attributes:
         data: Its bytes, in a format that the API takes.
-        facts: Its parsed header.
         sha256: The digest of its bytes, in hexadecimal.
-        image_id: Its id, if it is in the library.
         coverage: For a mask, the fraction of the image that may change.
         role: For a reference, what it is to the image in words; may be empty.
     """
@@ -56,12 +54,8 @@ class ImportedImage:
     An image from outside the library, unchanged, with the metadata of its sidecar file.
 
     Attributes:
-        data: Its bytes.
-        facts: Its parsed header.
         file: The name of its file, if it had one.
-        prompt: Its prompt, if known.
         revised_prompt: The prompt that the image model received, if known.
-        model: The mainline model, if known.
     """
 
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")

@@ -91,13 +91,8 @@ def poll_response(
 
     If a finished response does not hold its image, its events are replayed from the start.
 
-    Args:
-        turn: The response's turn.
-        response_id: The provider's id.
-        deadline: When to stop, by the clock of `MonotonicTime`; there is at least one poll.
-        since: When the request was sent, by the clock of `MonotonicTime`; by default, now.
-        age: Seconds that the response is older than `since`.
-        least: Seconds from now within which polls may end even after the deadline.
+    There is at least one poll, and polls may end for `least` seconds from now even after the
+    deadline. The request was sent at `since`, by default now, or `age` seconds before.
 
     Raises:
         OutcomeUnknownError: It is not finished in time, or the provider does not send its image.

@@ -104,9 +104,6 @@ class RequestNotProcessedError(Exception):
 class FeatureUnsupportedError(RequestNotProcessedError):
     """
     The provider does not support a feature of the protocol.
-
-    Attributes:
-        feature: The feature.
     """
 
     def __init__(self, feature: Feature, message: str) -> None:

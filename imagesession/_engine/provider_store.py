@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 class Upload:
     """
     An image that was uploaded to a provider.
-
-    Attributes:
-        file_id: Its file id.
-        expires: When it expires.
     """
 
     file_id: str

@@ -99,11 +99,8 @@ def reconcile_each(
     Reconcile intents, each on its own: what is wrong with one of them is its reason to stay
     pending.
 
-    Args:
-        intents: The intents.
-        config: The studio's configuration.
-        end: When to stop, by the clock of `MonotonicTime`. Then all together may take
-            `IMAGE_POLL_TIMEOUT` more: each gets half of what is left, and so leaves some to others.
+    After `end` all together may take `IMAGE_POLL_TIMEOUT` more: each gets half of what is left, and
+    so leaves some to others.
     """
     settled: list[RecoveredIntent] = []
     for pending in intents:

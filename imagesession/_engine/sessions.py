@@ -33,11 +33,6 @@ from .validate import validate_api, validate_label, validate_memory, validate_mo
 class BranchHead:
     """
     The end of a session's branch, on which the next turn grows.
-
-    Attributes:
-        record: The session.
-        tree: Its turns.
-        branch: The branch's name.
     """
 
     record: SessionRecord
@@ -80,11 +75,7 @@ class SessionSettings:
     A session's name and the settings of its turns; None keeps the present value, or the studio's.
 
     Attributes:
-        name: A label for people.
-        options: The options of its turns.
-        provider_state: What the provider keeps of its turns.
         remember: How many earlier turns are sent as context at most.
-        api: The API that makes the images of its turns.
         references: The images of its reference board; none to empty it.
     """
 

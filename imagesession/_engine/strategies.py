@@ -40,15 +40,10 @@ class Delivery:
     A request on its way to the provider, and what is known of the provider so far.
 
     Attributes:
-        prepared: The request.
         past: The turns that it continues, the oldest first.
-        config: How long to retry, and what the provider may keep.
-        deadline: When to stop, by the clock of `MonotonicTime`.
-        known_unsupported: The features that the provider is known to lack.
         found_unsupported: The features that it rejected in this call.
         expired: The strategies whose ids have expired at the provider.
         history_turns: How many turns are sent if history is sent.
-        lock_retries: How often the conversation was locked.
     """
 
     prepared: PreparedRequest
@@ -131,12 +126,9 @@ class Strategy:
     One way in which the model knows the earlier turns.
 
     Attributes:
-        name: Its name.
-        required: The features that the provider has to support.
         applies: Whether it can be used for a delivery.
         context: Builds the context to send.
         turns_sent: How many earlier turns the model knows by it.
-        context_mode: The turn's context mode, if there are earlier turns.
     """
 
     name: Name

@@ -239,11 +239,7 @@ class _OpenStream:
     An open stream and the events received so far.
 
     Attributes:
-        turn: The turn that the request is for.
-        sent: When the request was sent, by the clock of `MonotonicTime`.
-        deadline: When to stop, by the clock of `MonotonicTime`.
         resumable: Whether the provider goes on in the background if the stream is cut.
-        events: The accumulated events.
     """
 
     turn: Turn

@@ -27,10 +27,8 @@ class Body:
     The received chunks of a body, and whether it is a stream of events.
 
     Attributes:
-        max_bytes: How many bytes of it are kept.
         events: Whether it is a stream of events, judged by its first bytes and not by its content
             type; None while too few bytes have arrived.
-        chunks: The received chunks.
     """
 
     max_bytes: int
@@ -88,8 +86,6 @@ class EventStream:
 
     Attributes:
         request: The request, whose credentials are removed from the events.
-        max_bytes: How many bytes one event may have.
-        max_stream_bytes: How many bytes the stream may have.
     """
 
     request: httpx2.Request
@@ -139,7 +135,6 @@ class RowStream:
 
     Attributes:
         request: The request, whose credentials are removed from the lines.
-        rows: The reader that assembles the lines.
     """
 
     request: httpx2.Request

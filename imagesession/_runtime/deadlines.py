@@ -52,10 +52,6 @@ class RemainingTimeout(float):
 class DeadlineStream(httpx2.SyncByteStream):
     """
     A response's byte stream that ends at the deadline.
-
-    Args:
-        inner: The original stream.
-        timeout: The timeout with the deadline.
     """
 
     def __init__(self, inner: httpx2.SyncByteStream, timeout: RemainingTimeout) -> None:

@@ -62,10 +62,6 @@ class LazyClient(Generic[AnyTransport]):
     """
     Makes a transport on first use, from any thread; and another one in a forked process, which must
     not write into its parent's connections.
-
-    Attributes:
-        made: The transport, once it was made.
-        memory: What this program remembers about the provider.
     """
 
     def __init__(self, make: Callable[[], AnyTransport]) -> None:

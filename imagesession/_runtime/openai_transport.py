@@ -161,7 +161,6 @@ class AsyncOpenAITransport:
     client: `asyncio.run` may be called more than once.
 
     Args:
-        make: Makes a client, or returns the caller's.
         owned: Whether this transport closes the clients.
     """
 

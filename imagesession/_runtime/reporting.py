@@ -39,8 +39,6 @@ class Reporting:
     The part of both interpreters that reports to the observer and to the log.
 
     Attributes:
-        store: The library's store.
-        observer: Receives progress reports.
         stream_deadline: When the open stream has to end; None before one is opened.
     """
 

@@ -44,9 +44,6 @@ _Observed: TypeAlias = "tuple[Workflow[T]] | tuple[Workflow[T], ProgressObserver
 class _RuntimeBase:
     """
     Attributes:
-        library: The library on disk.
-        config: The configuration of all requests.
-        provider: A description of the provider.
         reopen: The function that opens it again in another process, and its arguments.
         show_progress: Returns a callback that shows the progress of a call.
         whole: Of an owner's view: the runtime of the studio that it is a view of, which so stays

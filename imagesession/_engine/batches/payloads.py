@@ -178,9 +178,6 @@ class OutputLine:
     The answer to a line of a batch.
 
     Attributes:
-        turn_id: The turn's id.
-        outcome: The outcome; None if it failed.
-        error: Why it failed.
         not_started: Whether it was not started because the batch ended.
     """
 

@@ -33,11 +33,6 @@ class PreparedItem:
     A prepared item of a batch.
 
     Attributes:
-        turn: Its turn.
-        request: The caller's request.
-        model: The image model.
-        endpoint: Its line's endpoint.
-        expected: Its estimated cost.
         line: Its line; None if it has input images, which have to be uploaded first.
     """
 

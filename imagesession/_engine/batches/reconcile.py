@@ -46,10 +46,6 @@ FinishedItems = tuple[Turn | None, ...]
 class _ReadProgress:
     """
     The progress of reading a batch's files.
-
-    Attributes:
-        output: How many lines of the output file could be read.
-        busy: The turns that another program holds.
     """
 
     output: int = 0
