@@ -19,7 +19,7 @@ from imagesession.errors import InvalidOptionError, InvalidRequestError
 
 from .effects import StoreCall, Workflow
 from .find_session import find_session
-from .image_store import ImageQuery, SpendingQuery
+from .image_queries import ImageQuery, SpendingQuery
 from .validate import validate_label
 
 Choice = TypeVar("Choice", bound=str)

@@ -26,12 +26,11 @@ from .coerce import as_list, as_mapping, as_text
 from .effects import NewId, StoreCall, Workflow
 from .free_requests import read_object, send_free
 from .http import HttpRequest
-from .image_store import SpendingQuery
+from .image_queries import SpendingQuery
 from .queries import check_choice, with_session_id
 from .request import StudioConfig
-from .session_store import SessionActivity
 from .sessions import BranchHead
-from .store import Store
+from .store import SessionActivity, Store
 from .validate import validate_label
 
 _RECENT = 5

@@ -18,8 +18,8 @@ from .coerce import as_text, as_time
 from .effects import Send, Sleep, StoreCall, Workflow
 from .http import FilePart, HttpRequest, HttpResponse, TransportError
 from .pixels import InputImage
-from .provider_store import Upload
 from .responses import is_success, parse_json_object
+from .store import Upload
 
 # The provider's longest lifetime of a file: 30 days.
 # https://developers.openai.com/api/reference/resources/files/methods/create (expires_after)

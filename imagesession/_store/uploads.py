@@ -12,7 +12,7 @@ import hashlib
 import json
 
 from imagesession._engine.coerce import as_id
-from imagesession._engine.provider_store import Upload
+from imagesession._engine.store import Upload
 from imagesession.errors import StorageError
 
 from .ports import Key, Lease

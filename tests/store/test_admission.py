@@ -22,7 +22,7 @@ from imagesession._domain.image_header import ImageHeader
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import Turn
 from imagesession._engine.http import ReceivedImage
-from imagesession._engine.image_store import SpendingQuery
+from imagesession._engine.image_queries import SpendingQuery
 from imagesession._engine.leases import BudgetReservation
 from imagesession._store.disk.layout import Layout
 from imagesession._store.disk.library import open_library

@@ -19,7 +19,7 @@ from typing import TypeVar
 import attrs
 
 from imagesession._domain.turn import Turn, is_id
-from imagesession._engine.image_store import CostTotals, SpendingQuery
+from imagesession._engine.image_queries import CostTotals, SpendingQuery
 from imagesession._store.files.atomic_write import check_writable
 from imagesession._store.files.modes import mode_within
 from imagesession._store.ports import ImageLocation

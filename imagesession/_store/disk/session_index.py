@@ -24,7 +24,7 @@ import attrs
 
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn, is_id
-from imagesession._engine.image_store import ImageQuery
+from imagesession._engine.image_queries import ImageQuery
 from imagesession._store import codec
 from imagesession._store.files.atomic_write import link_into_place, replace_durable, write_temp
 from imagesession._store.ports import ImageLocation
