@@ -44,9 +44,6 @@ def absence_left(turn: Turn, date: dt.datetime | None, timeout: float) -> Workfl
 
 
 def look_up(turn: Turn, until: float, least: float) -> Workflow[LookupResult]:
-    """
-    Look for a turn's outcome in its conversation; see `find_outcome`.
-    """
     if turn.conversation is None:
         return LookupResult()
     try:

@@ -22,7 +22,7 @@ from imagesession.errors import (
 
 from . import generation, uploads
 from .coerce import as_list, as_mapping, as_text
-from .effects import MonotonicTime, NewId, Workflow
+from .effects import MonotonicTime, NewId, StoreCall, Workflow
 from .http import HttpRequest
 from .input_images import load_input_image
 from .leases import BudgetReservation
@@ -101,7 +101,7 @@ def analyze(
 def _send_with_intent(
     prepared: PreparedRequest, reservation: BudgetReservation | None, config: StudioConfig
 ) -> Workflow[Analysis]:
-    lease = yield from generation.write_intent(prepared.turn, reservation)
+    lease = yield from StoreCall(lambda store: store.intents.write(prepared.turn, reservation))
     # Without an idempotency key, no earlier turn can be returned.
     assert not isinstance(lease, Turn)  # noqa: S101 - for the type checkers
     try:

@@ -78,9 +78,6 @@ def keys(jobs: KeyedJobs) -> tuple[str, ...]:
 def annotate_error(
     error: InvalidRequestError, number: int, count: int, key: str | None
 ) -> InvalidRequestError:
-    """
-    Add to an error which of many jobs it is about.
-    """
     label = f" ({quote(key)})" if key is not None else ""
     message = f"Image {number} of {count}{label}: {error.message} Nothing was sent."
     return attrs.evolve(error, message=message)

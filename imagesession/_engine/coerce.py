@@ -22,16 +22,10 @@ def as_mapping(value: object) -> Json:
 
 
 def as_list(value: object) -> list[object]:
-    """
-    Return a list; an empty one for any other type.
-    """
     return cast("list[object]", value) if isinstance(value, list) else []
 
 
 def as_text(value: object) -> str:
-    """
-    Return a text; an empty one for any other type.
-    """
     return value if isinstance(value, str) else ""
 
 

@@ -16,12 +16,12 @@ from .payloads import (
     Item,
     PreparedRequest,
     input_image,
+    sent_prompt,
     user_message,
     with_roles,
 )
 from .pixels import InputImage
 from .validate import validate_reference_count
-from .variations import sent_prompt
 
 
 def previous_response_id(past: tuple[Turn, ...], provider: str) -> str | None:
@@ -95,9 +95,6 @@ def by_item_ids(
 
 
 def _messages_with_items(turn: Turn, provider: str, files: Mapping[str, str]) -> tuple[Item, ...]:
-    """
-    Return a turn's messages, with item references for the answer if the provider has its items.
-    """
     if not has_items(turn, provider):
         return _messages(turn)
     file_ids = (
@@ -191,9 +188,6 @@ def _answer(turn: Turn) -> Item:
 
 
 def _separate_image(last_image: InputImage | None) -> tuple[Item, ...]:
-    """
-    Return the last image as a message of its own, before a message about another image.
-    """
     if last_image is None:
         return (_image_note(None),)
     message = user_message("[This is the last picture.]", [input_image(last_image, {})])

@@ -47,9 +47,6 @@ class LookupResult:
 def find_outcome(
     turn: Turn, past: tuple[Turn, ...], until: float, *, least: float = MIN_REQUEST_TIMEOUT
 ) -> Workflow[LookupResult]:
-    """
-    Poll a turn's conversation until it shows the turn's outcome. This is free.
-    """
     start = yield from MonotonicTime()
     silence = silence_timeout(until - start)
     while True:
@@ -64,9 +61,6 @@ def find_outcome(
 def _read_conversation(
     turn: Turn, past: tuple[Turn, ...], end: float, silence: float
 ) -> Workflow[LookupResult]:
-    """
-    Read a conversation once, from the latest item back to where the turn begins.
-    """
     calls = (image.call_id for earlier in past for image in earlier.images)
     window = _ConversationWindow(known=frozenset(calls))
     limit = _PAGE_SIZE

@@ -53,9 +53,6 @@ def decode_image(encoded: object) -> tuple[bytes, ImageHeader]:
 
 
 def image_url(encoded: object) -> str | None:
-    """
-    Return the URL from which an image has to be fetched, if that is what a server sent.
-    """
     text = encoded
     if isinstance(encoded, memoryview):
         text = bytes(cast("memoryview[int]", encoded)[: _MAX_URL + 1])
@@ -85,9 +82,6 @@ def _decode(encoded: bytes | memoryview[int]) -> bytes:
 
 
 def _decode_loosely(encoded: bytes) -> bytes:
-    """
-    Decode text that is not strict base64.
-    """
     if _HTTP_URL.match(encoded):
         url = encoded[:_MAX_URL].decode("utf-8", "replace").strip()
         raise InvalidResponseError(
@@ -152,9 +146,6 @@ def _unescape_text(body: bytes, start: int, end: int) -> bytes:
 
 
 def _is_partial(body: bytes, start: int, end: int) -> bool:
-    """
-    Return whether the object around an image marks it as unfinished.
-    """
     before = body[max(0, start - _MAX_DISTANCE) : start].rpartition(b"}")[2]
     after = body[end : end + _MAX_DISTANCE].partition(b"}")[0] if end >= 0 else b""
     return _PARTIAL.search(before + after) is not None
@@ -167,8 +158,5 @@ def _unescape(escape: re.Match[bytes]) -> bytes:
 
 
 def _find_call_id(body: bytes, end: int) -> str | None:
-    """
-    Return the id of an image's call, if it precedes the image.
-    """
     ids = _CALL_ID.findall(body, max(0, end - _MAX_DISTANCE), end)
     return as_id(ids[-1].decode("utf-8", "replace")) if ids else None

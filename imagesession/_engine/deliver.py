@@ -140,7 +140,10 @@ def deliver(delivery: Delivery) -> Workflow[DeliveryResult]:
     while True:
         strategy = delivery.strategy
         try:
-            outcome = yield from _SENDERS.get(strategy.name, _send_response)(delivery, strategy)
+            if strategy.name == "images_api":
+                outcome = yield from _send_to_images_api(delivery)
+            else:
+                outcome = yield from _send_response(delivery, strategy)
         except RequestNotProcessedError as error:
             delivery = yield from _fall_back(delivery, strategy, error)
         except BadRequestError as error:
@@ -205,7 +208,7 @@ def _send_response(delivery: Delivery, strategy: Strategy) -> Workflow[ResponseO
         return result.outcome
 
 
-def _send_to_images_api(delivery: Delivery, _: Strategy) -> Workflow[ResponseOutcome]:
+def _send_to_images_api(delivery: Delivery) -> Workflow[ResponseOutcome]:
     """
     Send a request to the Images API, which keeps no context: the earlier turns are sent along.
     """
@@ -225,9 +228,6 @@ def _read_images_reply(delivery: Delivery, reply: HttpResponse) -> Workflow[Resp
         return (yield from poll_accepted(turn, outcome.response_id, delivery.deadline))
     outcome = yield from fetch_images(turn, outcome, delivery.config.server, delivery.deadline)
     return (yield from quarantine_if_unreadable(turn, outcome, reply.body))
-
-
-_SENDERS: Final = {"images_api": _send_to_images_api}
 
 
 # --- fallbacks ----------------------------------------------------------------------------------
@@ -279,9 +279,6 @@ def _without_mainline(
 def _without_strategy(
     delivery: Delivery, strategy: Strategy, _: RequestNotProcessedError
 ) -> Workflow[Delivery | None]:
-    """
-    Drop a strategy whose ids have expired at the provider.
-    """
     yield from ()
     if strategy.name not in _BY_ID:
         return None
@@ -291,9 +288,6 @@ def _without_strategy(
 def _leave_conversation(
     delivery: Delivery, _strategy: Strategy, _: RequestNotProcessedError
 ) -> Workflow[Delivery | None]:
-    """
-    Replace a conversation that is gone or stays locked by a new one, else by none.
-    """
     prepared, deadline = delivery.prepared, delivery.deadline
     if prepared.turn.conversation is None:
         return None
@@ -318,9 +312,6 @@ def _wait_until_unlocked(
 def _without_files(
     delivery: Delivery, strategy: Strategy, _: RequestNotProcessedError
 ) -> Workflow[Delivery | None]:
-    """
-    Send the bytes of files that have expired at the provider.
-    """
     prepared, turn = delivery.prepared, delivery.prepared.turn
     before = (yield from find_uploaded(delivery.past, turn)) if strategy.name == "item_ids" else {}
     if not prepared.files and not before:

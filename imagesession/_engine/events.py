@@ -88,9 +88,6 @@ class EventParser:
         return b"".join([*lines, *self._line])
 
     def last(self) -> bytes | None:
-        """
-        Return the data of the incomplete event, as if the stream ended here.
-        """
         return next(EventParser().feed(self.pending() + b"\n\n"), None)
 
     def _end_line(self) -> Iterator[bytes]:
@@ -103,9 +100,6 @@ class EventParser:
             self._data.append(value)
 
     def _pop_field(self) -> tuple[bytes | None, bytes]:
-        """
-        Return the field and the value of the line that has ended; None for an empty line.
-        """
         parts, self._line = self._line, []
         head = parts[0]
         if self._is_first or head.find(b":", 0, len(head) - 1) < 0:

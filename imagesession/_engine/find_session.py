@@ -28,9 +28,6 @@ def find_session(wanted: str) -> Workflow[SessionRecord]:
 
 
 def latest_of(wanted: str, found: Sequence[SessionRecord]) -> SessionRecord:
-    """
-    Return the latest of the sessions that a text may mean, which comes first.
-    """
     latest, *others = found
     if others:
         ids = ", ".join(record.id for record in others[:_LISTED])

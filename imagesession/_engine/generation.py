@@ -31,10 +31,9 @@ from .deliver import DeliveryResult, deliver, plan_delivery
 from .effects import MonotonicTime, NewId, PixelCall, ReportProgress, StoreCall, Workflow
 from .http import ReceivedImage
 from .idempotency import find_by_idempotency_key, same_request_or_error
-from .leases import BudgetReservation, Lease
+from .leases import Lease
 from .outcomes import ResponseOutcome
 from .payloads import PreparedRequest
-from .pixels import InputImage
 from .prepare import prepare_request, reserve_budget, resolve_options
 from .queries import check_choice
 from .request import GenerateRequest, StudioConfig
@@ -165,9 +164,9 @@ def _begin_transaction(
     admitted: Turn | Lease | None = None
     try:
         deadline = (yield from MonotonicTime()) + config.timeout
-        delivery = yield from plan_delivery(
-            (yield from _set_start(prepared)), branch_head, config, deadline
-        )
+        now = (yield from NewId(after=prepared.turn.id)).at  # the slot may have taken long
+        prepared = attrs.evolve(prepared, turn=attrs.evolve(prepared.turn, started=now))
+        delivery = yield from plan_delivery(prepared, branch_head, config, deadline)
         delivery, admitted = yield from _admit(delivery)
         return (
             admitted if isinstance(admitted, Turn) else _Transaction(delivery, (admitted, *slots))
@@ -181,21 +180,15 @@ def _begin_transaction(
 def _admit(delivery: Delivery) -> Workflow[tuple[Delivery, Turn | Lease]]:
     try:
         prepared, reservation = reserve_budget(delivery.prepared, delivery.config, delivery.past)
-        admitted = yield from write_intent(prepared.turn, reservation)
+        admitted = yield from StoreCall(
+            lambda store: store.intents.write(prepared.turn, reservation)
+        )
     except ImageSessionError:  # a workflow that is closed can yield no more
         yield from return_conversation(delivery.prepared.turn, delivery.past)
         raise
     if isinstance(admitted, Turn):
         yield from return_conversation(delivery.prepared.turn, delivery.past)
     return attrs.evolve(delivery, prepared=prepared), admitted
-
-
-def _set_start(prepared: PreparedRequest) -> Workflow[PreparedRequest]:
-    """
-    Set a prepared request's start to now, as it may have waited long for a slot.
-    """
-    now = (yield from NewId(after=prepared.turn.id)).at
-    return attrs.evolve(prepared, turn=attrs.evolve(prepared.turn, started=now))
 
 
 def _send(delivery: Delivery) -> Workflow[DeliveryResult]:
@@ -214,13 +207,6 @@ def _send(delivery: Delivery) -> Workflow[DeliveryResult]:
         if _was_not_accepted(error):
             yield from return_conversation(turn, past)
         raise
-
-
-def write_intent(turn: Turn, reservation: BudgetReservation | None) -> Workflow[Turn | Lease]:
-    """
-    Write the intent; return its lease, or the turn that was made with the same idempotency key.
-    """
-    return (yield from StoreCall(lambda store: store.intents.write(turn, reservation)))
 
 
 def _upload_inputs(delivery: Delivery) -> Workflow[PreparedRequest]:
@@ -247,13 +233,12 @@ def _commit_outcome(
         raise outcome.error
     settled = attrs.evolve(turn, status="completed")
     problem = None
-    images = outcome.images
-    if request.preserve_unmasked and prepared.mask is not None:
+    images, mask = outcome.images, prepared.mask
+    if request.preserve_unmasked and mask is not None:
+        original, reply = prepared.references[0], images[-1].data
         try:
-            images = (
-                *images,
-                (yield from _composite(prepared.references[0], prepared.mask, images[-1])),
-            )
+            composite = yield from PixelCall(lambda pixels: pixels.composite(original, mask, reply))
+            images = (*images, composite)
         except InvalidImageError as error:
             problem = error
     committed = yield from commit_turn(settled, images)
@@ -263,12 +248,6 @@ def _commit_outcome(
             f"original: {problem.message}"
         ) from problem
     return committed
-
-
-def _composite(
-    original: InputImage, mask: InputImage, reply: ReceivedImage
-) -> Workflow[ReceivedImage]:
-    return (yield from PixelCall(lambda pixels: pixels.composite(original, mask, reply.data)))
 
 
 def apply_response(
@@ -309,9 +288,6 @@ def commit_answer(
     config: StudioConfig,
     past: tuple[Turn, ...] = (),
 ) -> Workflow[Turn]:
-    """
-    Commit what a reply that was looked up says: images, or the failure.
-    """
     answered = apply_response(prepared, outcome, config, past)
     if outcome.error is not None:
         return (yield from commit_failure(answered, outcome.error))
@@ -339,9 +315,6 @@ def _was_not_accepted(error: ImageSessionError) -> bool:
 
 
 def commit_failure(turn: Turn, error: ImageSessionError) -> Workflow[Turn]:
-    """
-    Commit a turn that ended without an image.
-    """
     failed = attrs.evolve(
         turn,
         request_id=turn.request_id or error.request_id,

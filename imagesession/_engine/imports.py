@@ -19,17 +19,13 @@ EXTERNAL_PROVIDER = "elsewhere"
 def import_image(source: Source, prompt: str | None) -> Workflow[Turn]:
     if prompt is not None:
         validate_label("The prompt", prompt)
-    imported = yield from fetch_original(source)
+    imported = yield from PixelCall(lambda pixels: pixels.load_original(source))
     words = imported.prompt if prompt is None else prompt
     return (yield from commit_import((yield from NewId()), imported, words))
 
 
 def find_image(image_id: str) -> Workflow[tuple[Turn, int]]:
     return (yield from StoreCall(lambda store: store.images.find(image_id)))
-
-
-def fetch_original(source: Source) -> Workflow[ImportedImage]:
-    return (yield from PixelCall(lambda pixels: pixels.load_original(source)))
 
 
 def commit_import(

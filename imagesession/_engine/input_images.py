@@ -67,11 +67,16 @@ def load_input_images(
             "that has one."
         )
     mask = markup = None
+    resize = request.resize_mask
     if request.mask is not None:
-        mask = yield from _load_mask(request.mask, images[0], request)
+        mask = yield from PixelCall(
+            lambda pixels: pixels.mask(request.mask, images[0], resize_mask=resize)
+        )
     if request.markup is not None:
         _check_markup(request, options, config)
-        markup = yield from _load_markup(request.markup, images[0], request)
+        markup = yield from PixelCall(
+            lambda pixels: pixels.markup(request.markup, images[0], resize_mask=resize)
+        )
     everything = yield from _with_board(images, branch_head)
     return InputImages(images=everything, edits_first_image=True, mask=mask, markup=markup)
 
@@ -149,21 +154,3 @@ def _check_markup(request: GenerateRequest, options: GenerateOptions, config: St
             model.id,
             (config.catalogue.image,),
         )
-
-
-def _load_mask(source: Source, image: InputImage, request: GenerateRequest) -> Workflow[InputImage]:
-    return (
-        yield from PixelCall(
-            lambda pixels: pixels.mask(source, image, resize_mask=request.resize_mask)
-        )
-    )
-
-
-def _load_markup(
-    source: Source, image: InputImage, request: GenerateRequest
-) -> Workflow[InputImage]:
-    return (
-        yield from PixelCall(
-            lambda pixels: pixels.markup(source, image, resize_mask=request.resize_mask)
-        )
-    )

@@ -27,12 +27,11 @@ class BudgetReservation:
 
 class Lease(Protocol):
     """
-    The right to work on something that is done once: an intent, an upload or a batch.
+    The right to work on something that is done once: an intent, an upload or a batch. Once it is
+    released, another program may take over what is unfinished.
     """
 
-    def release(self) -> None:
-        """Release it; unfinished work may then be taken over by another program."""
-        ...
+    def release(self) -> None: ...
 
 
 class SlotLease(Lease, Protocol):
@@ -42,24 +41,14 @@ class SlotLease(Lease, Protocol):
     """
 
     @property
-    def is_held(self) -> bool:
-        """Return whether the call has a slot."""
-        ...
-
+    def is_held(self) -> bool: ...
+    # Whether the call is the first in the queue.
     @property
-    def is_first(self) -> bool:
-        """Return whether the call is the first in the queue, which may try to get a slot."""
-        ...
-
+    def is_first(self) -> bool: ...
+    # Whether it is, and a slot may be free.
     @property
-    def may_try(self) -> bool:
-        """Return whether the call is the first in the queue, and a slot may be free."""
-        ...
-
-    def try_acquire(self) -> bool:
-        """Try to get a slot from the disk; return whether the call has one now."""
-        ...
-
-    def signal(self) -> Future[None]:
-        """Return a future that is done once the call has a slot, or is the first in the queue."""
-        ...
+    def may_try(self) -> bool: ...
+    # To get a slot from the disk; returns whether the call has one now.
+    def try_acquire(self) -> bool: ...
+    # Done once the call has a slot, or is the first in the queue.
+    def signal(self) -> Future[None]: ...

@@ -14,21 +14,11 @@ class Memory(Protocol):
     A studio's memory.
     """
 
-    def has_accepted(self, provider: str) -> bool:
-        """Return whether a provider has accepted a request of this program."""
-        ...
-
-    def mark_accepted(self, provider: str) -> None:
-        """Remember that a provider has accepted a request."""
-        ...
-
-    def acquire_conversation(self, head: Turn) -> str | None:
-        """
-        Claim the conversation in which this turn is the last; None if another program added it,
-        or another call has claimed it.
-        """
-        ...
-
-    def release_conversation(self, turn: Turn) -> None:
-        """Remember that this turn is the last in its conversation, which may be claimed again."""
-        ...
+    # Whether a provider has accepted a request of this program.
+    def has_accepted(self, provider: str) -> bool: ...
+    def mark_accepted(self, provider: str) -> None: ...
+    # The conversation in which this turn is the last; None if another program added it, or another
+    # call has claimed it.
+    def acquire_conversation(self, head: Turn) -> str | None: ...
+    # The turn is the last in its conversation, which may be claimed again.
+    def release_conversation(self, turn: Turn) -> None: ...

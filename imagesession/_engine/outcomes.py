@@ -91,7 +91,7 @@ def parse_response_object(response: Json) -> ResponseOutcome:
     if not status and "output" not in response:
         raise InvalidResponseError("The provider's reply is not a response object. Check base_url.")
     items = _items(response)
-    images, problems = _decode_calls(items)
+    images, problems = _decode_each([i for i in items if is_image_call(i) and encoded_image(i)])
     text = "\n".join(filter(None, (part for item in items for part in _text_parts(item))))
     finished = bool(images or problems) or status in FINISHED or not status
     withheld = finished and not (images or problems) and _is_withheld(response, items)
@@ -201,12 +201,6 @@ def is_image_call(item: Json) -> bool:
     return item.get("type") == IMAGE_CALL
 
 
-def _decode_calls(
-    items: list[Json],
-) -> tuple[tuple[ReceivedImage, ...], list[InvalidResponseError]]:
-    return _decode_each([item for item in items if is_image_call(item) and encoded_image(item)])
-
-
 def _decode_each(items: list[Json]) -> tuple[tuple[ReceivedImage, ...], list[InvalidResponseError]]:
     """
     Decode all images; an unreadable one does not affect the others.
@@ -246,9 +240,6 @@ def _refusal(items: list[Json]) -> str:
 
 
 def _missing_image_error(response: Json, items: list[Json], text: str) -> ImageSessionError | None:
-    """
-    Return the reason why a finished reply has no image; None if it gives none.
-    """
     errors = (_error_in(holder) for holder in (response, *items))
     error: Json = next(filter(None, errors), as_mapping(None))
     refusal = _refusal(items)
@@ -270,9 +261,6 @@ def _missing_image_error(response: Json, items: list[Json], text: str) -> ImageS
 
 
 def _incomplete_error(response: Json) -> ImageSessionError:
-    """
-    Return the error for a reply that was stopped, by a filter or another limit.
-    """
     reason = as_text(as_mapping(response.get("incomplete_details")).get("reason")) or "no reason"
     message = f"The reply is incomplete ({reason}) and has no image."
     filters = response.get("content_filters")

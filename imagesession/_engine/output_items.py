@@ -4,7 +4,6 @@ Collect the output items of a response from events that name them more than once
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -119,9 +118,6 @@ class OutputItems:
         return [item.to_json() for item in items if unfinished or item.done or item.image]
 
     def _find(self, item: Json, index: int | None) -> OutputItem:
-        """
-        Find an event's item by its id, or by its position if the event has no id.
-        """
         item_id = as_id(item.get("id"))
         existing = None if item_id is None else self._by_id.get(item_id)
         if existing is None and index is not None:
@@ -149,7 +145,8 @@ class OutputItems:
         Set an item's image; return whether the image is new. Some gateways give an item another id
         each time they send it.
         """
-        duplicate = next(self._items_with(image), None)
+        same = (item for item in self._with_image if item.image and item.image.data == image.data)
+        duplicate = next(same, None)
         item.set_image(image)
         self._with_image.append(item)
         if duplicate is None:
@@ -161,11 +158,6 @@ class OutputItems:
         item.absorb(duplicate)
         self._register(item)
         return False
-
-    def _items_with(self, image: ReceivedImage) -> Iterator[OutputItem]:
-        for item in self._with_image:
-            if item.image is not None and item.image.data == image.data:
-                yield item
 
 
 def _is_included(item: OutputItem, *, listed: bool) -> bool:

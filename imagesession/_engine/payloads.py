@@ -11,14 +11,12 @@ import attrs
 import pybase64
 
 from imagesession._domain.image_header import MIME_TYPES
-from imagesession._domain.model_catalog import CompletionWindow
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.servers import ServerProfile
 from imagesession._domain.turn import Turn
 
 from .http import HttpRequest, to_path
 from .pixels import InputImage
-from .variations import sent_prompt
 
 Item = dict[str, Any]
 Mode = Literal["background stream", "stream", "plain", "background"]
@@ -103,10 +101,7 @@ def create_response(
         "store": store,
         # Lets a person match a stored response to its turn.
         "metadata": {"imagesession_turn": prepared.turn.id},
-        **_context_params(context),
-        **caller_params(prepared.turn.options),
-        **_session_params(prepared, cache_key=cache_key),
-        **_delivery_params(mode, prepared.turn.within),
+        **_optional_params(prepared, context, mode, cache_key=cache_key),
     }
     headers = dict(server.headers)
     if server.model_header is not None and prepared.turn.options.image_model != "auto":
@@ -118,42 +113,32 @@ def create_response(
     )
 
 
-def _context_params(context: ConversationContext) -> Item:
-    params = {
+def _optional_params(
+    prepared: PreparedRequest, context: ConversationContext, mode: Mode, *, cache_key: bool
+) -> Item:
+    options, session = prepared.turn.options, prepared.turn.session
+    effort, threshold = options.reasoning_effort, options.compact_threshold
+    compaction = [{"type": "compaction", "compact_threshold": threshold}]
+    params: Item = {
         "conversation": context.conversation,
         "previous_response_id": context.previous_response_id,
-    }
-    return {name: value for name, value in params.items() if value is not None}
-
-
-def _session_params(prepared: PreparedRequest, *, cache_key: bool) -> Item:
-    options, session = prepared.turn.options, prepared.turn.session
-    params: Item = {}
-    if prepared.session_description:
-        # Neither carries instructions over, so they are sent with every turn.
-        params["instructions"] = prepared.session_description
-    if options.service_tier != "auto":
-        params["service_tier"] = options.service_tier
-    if session is not None and cache_key:
-        # Its earlier turns are then more often read from the cache, at a fraction of the price.
-        params["prompt_cache_key"] = session
-    if session is not None and options.compact_threshold is not None:
+        "safety_identifier": options.safety_identifier,
+        "reasoning": None if effort is None else {"effort": effort},
+        # Neither of the first two carries instructions over, so they are sent with every turn.
+        "instructions": prepared.session_description or None,
+        "service_tier": _unless_auto(options.service_tier),
+        # Earlier turns are then more often read from the cache, at a fraction of the price.
+        "prompt_cache_key": session if cache_key else None,
         # https://developers.openai.com/api/docs/guides/compaction
-        compaction = {"type": "compaction", "compact_threshold": options.compact_threshold}
-        params["context_management"] = [compaction]
-    return params
-
-
-def _delivery_params(mode: Mode, window: CompletionWindow) -> Item:
-    params: Item = {}
-    if mode in {"background stream", "background"}:
-        params["background"] = True
-    if mode in {"background stream", "stream"}:
-        params["stream"] = True
-    if mode == "background":
+        "context_management": None if session is None or threshold is None else compaction,
+        "background": mode in {"background stream", "background"} or None,
+        "stream": mode in {"background stream", "stream"} or None,
         # https://developers.openai.com/api/docs/guides/background
-        params["background_options"] = {"completion_window": window}
-    return params
+        "background_options": (
+            {"completion_window": prepared.turn.within} if mode == "background" else None
+        ),
+    }
+    return _given(params)
 
 
 def retrieve_response(
@@ -206,6 +191,20 @@ def with_roles(prepared: PreparedRequest) -> str:
     return f"{prompt}\n\nThe {which} to go by, not to change: {'; '.join(roles)}."
 
 
+def sent_prompt(turn: Turn) -> str:
+    """
+    Return a turn's prompt as the model gets it: that of a variation says which one it is. The
+    turn's own prompt is what the caller wrote.
+    """
+    number, count = turn.parameters.get("take"), turn.parameters.get("takes")
+    if not (isinstance(number, int) and isinstance(count, int) and count > 1):
+        return turn.prompt
+    return (
+        f"{turn.prompt}\nThis is take {number} of {count}: keep to all of the above, and differ "
+        "from the other takes in what it leaves open."
+    )
+
+
 def user_message(text: str, images: Iterable[Item] = ()) -> Item:
     return {"role": "user", "content": [*images, {"type": "input_text", "text": text}]}
 
@@ -252,16 +251,10 @@ def image_tool_params(options: GenerateOptions) -> Item:
         "frame_duration_ms": options.frame_ms,
         "svg": None if options.svg_model is None else {"model": options.svg_model},
     }
-    return {name: value for name, value in params.items() if value is not None}
+    return _given(params)
 
 
-def caller_params(options: GenerateOptions) -> Item:
-    """
-    Return the options that are about a whole response, by the API's names.
-    """
-    params: Item = {"safety_identifier": options.safety_identifier}
-    if options.reasoning_effort is not None:
-        params["reasoning"] = {"effort": options.reasoning_effort}
+def _given(params: Item) -> Item:
     return {name: value for name, value in params.items() if value is not None}
 
 

@@ -19,7 +19,7 @@ from imagesession.errors import InvalidOptionError
 from .effects import GetProviderName, NewId, Workflow
 from .input_images import load_input_images
 from .leases import BudgetReservation
-from .payloads import PreparedRequest
+from .payloads import PreparedRequest, sent_prompt
 from .pixels import InputImage
 from .queries import check_choice
 from .request import GenerateRequest, StudioConfig, image_model
@@ -33,7 +33,6 @@ from .validate import (
     validate_prompt,
     validate_reference_count,
 )
-from .variations import sent_prompt
 
 if TYPE_CHECKING:
     from imagesession._domain.estimate import CostEstimate
@@ -248,9 +247,6 @@ def _last_image_size(past: tuple[Turn, ...]) -> list[tuple[int, int]]:
 
 
 def _parents(images: tuple[InputImage, ...], branch_head: BranchHead | None) -> list[str]:
-    """
-    Return the ids of the library's images that a turn is made from, each once.
-    """
     head = [branch_head.head.images[-1].id] if branch_head and branch_head.head else []
     sent = [image.image_id for image in images if image.image_id is not None]
     return list(dict.fromkeys([*head, *sent]))

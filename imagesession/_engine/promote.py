@@ -11,8 +11,8 @@ from imagesession._domain.turn import ImportOrigin, Turn
 from imagesession.errors import InvalidRequestError
 
 from . import sessions
-from .effects import NewId, StoreCall, Workflow
-from .imports import commit_import, fetch_original
+from .effects import NewId, PixelCall, StoreCall, Workflow
+from .imports import commit_import
 from .pixels import Source
 from .request import StudioConfig
 from .store import IdAndTime
@@ -29,7 +29,9 @@ def create_session_from_image(
     config: StudioConfig,
 ) -> Workflow[SessionRecord]:
     validate_label("The description", description)
-    imported = None if library_image else (yield from fetch_original(source))
+    imported = None
+    if library_image is None:
+        imported = yield from PixelCall(lambda pixels: pixels.load_original(source))
     prompt = library_image[0].prompt if library_image else imported.prompt if imported else ""
     session_description = description if description.strip() else prompt
     settings = sessions.SessionSettings(name=name, options=choices)

@@ -148,9 +148,6 @@ class ContextLengthExceededError(RequestNotProcessedError):
 
 
 def map_error_object(error: Json) -> ImageSessionError:
-    """
-    Map an error object inside a successful reply to one of the library's errors.
-    """
     meant = find_meaning(error)
     if meant is not None:
         return meant

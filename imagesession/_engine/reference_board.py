@@ -14,7 +14,7 @@ from imagesession._domain.wording import quote
 from imagesession.errors import InvalidImageError, NotFoundError
 
 from .effects import NewId, PixelCall, StoreCall, Workflow
-from .imports import commit_import, fetch_original, find_image
+from .imports import commit_import, find_image
 from .pixels import NamedSource, Source
 from .validate import validate_reference_count, validate_role
 
@@ -49,7 +49,7 @@ def _keep(
     if isinstance(known, str) and is_id(known):
         turn, position = yield from find_image(known)
         return turn.images[position]
-    imported = yield from fetch_original(source)
+    imported = yield from PixelCall(lambda pixels: pixels.load_original(source))
     digest = hashlib.sha256(imported.data).hexdigest()
     for reference in board:
         if reference.sha256 == digest:
@@ -62,9 +62,6 @@ def _keep(
 
 
 def find_references(session_id: str) -> Workflow[dict[str, tuple[Turn, int]]]:
-    """
-    Find the images of a session's reference board: each by its role, as its turn and position.
-    """
     record: SessionRecord = yield from StoreCall(lambda store: store.sessions.find(session_id))
     found: dict[str, tuple[Turn, int]] = {}
     for reference in record.references:

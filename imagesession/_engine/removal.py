@@ -11,8 +11,6 @@ import datetime as dt
 import urllib.parse
 from collections.abc import Collection, Iterable, Sequence
 
-import attrs
-
 from imagesession._domain.removal import ErasureReport, ProviderCopy, Removal, Targets, Verb
 from imagesession._domain.wording import quote
 from imagesession.errors import ImageSessionError, InvalidRequestError, NotFoundError
@@ -116,10 +114,6 @@ def _remove(
 
 
 def finish_removals() -> Workflow[ErasureReport]:
-    """
-    Finish the removals of programs that were stopped, and try again to erase the provider's copies
-    that remain.
-    """
     removals = yield from StoreCall(lambda store: store.removals.finish_all())
     remaining: dict[str, str] = {}
     for removal in removals:
@@ -128,9 +122,6 @@ def finish_removals() -> Workflow[ErasureReport]:
 
 
 def _erase_copies(removal: Removal) -> Workflow[dict[str, str]]:
-    """
-    Erase the provider's copies, each of which is attempted once; return why others remain.
-    """
     if not removal.copies:
         return {}
     remaining: dict[ProviderCopy, str] = {}
@@ -180,14 +171,14 @@ def _erase_items(copy: ProviderCopy) -> Workflow[str]:
     Returns:
         Why some remain; `_OTHERS_LEFT` if there are others; an empty text if none is left.
     """
-    items: list[_Item] = []
+    items: list[Json] = []
     has_more = True
     while has_more:
-        reply = yield from _list_items(copy.id, items[-1].id if items else "")
+        reply = yield from _list_items(copy.id, as_text(items[-1].get("id")) if items else "")
         if not is_success(reply):
             return _reason(reply)
         page = parse_json_object(reply)
-        new = [_Item.read(as_mapping(item)) for item in as_list(page.get("data"))]
+        new = [as_mapping(item) for item in as_list(page.get("data"))]
         items += new
         has_more = page.get("has_more") is True and bool(new)
     erased = _items_of_turn(items, copy.items)
@@ -211,44 +202,24 @@ def _list_items(conversation: str, after: str) -> Workflow[HttpResponse]:
     return (yield from Send(request))
 
 
-@attrs.frozen
-class _Item:
-    """
-    An item of a conversation.
-
-    Attributes:
-        id: The provider's id for it.
-        is_prompt: Whether it is part of what was sent, and not of an answer.
-    """
-
-    id: str
-    is_prompt: bool
-
-    @classmethod
-    def read(cls, item: Json) -> _Item:
-        return cls(as_text(item.get("id")), item.get("role") in {"user", "developer", "system"})
-
-
-def _items_of_turn(items: Sequence[_Item], answer: Collection[str]) -> list[str]:
+def _items_of_turn(items: Sequence[Json], answer: Collection[str]) -> list[str]:
     """
     Return the ids of the items of a turn: its answer, and what was sent before that.
     """
     turns: list[list[str]] = [[]]
     was_prompt = True
     for item in items:
-        if item.is_prompt and not was_prompt:
+        is_prompt = item.get("role") in {"user", "developer", "system"}
+        if is_prompt and not was_prompt:
             turns.append([])
-        was_prompt = item.is_prompt
-        turns[-1].append(item.id)
+        was_prompt = is_prompt
+        turns[-1].append(as_text(item.get("id")))
     return [
         item for turn in turns if not answer or not set(turn).isdisjoint(answer) for item in turn
     ]
 
 
 def _reason(reply: HttpResponse) -> str:
-    """
-    Return why a reply means that a copy remains; an empty text if it is gone.
-    """
     if is_success(reply) or reply.status in _GONE:
         return ""
     return str(map_error_response(reply))

@@ -145,9 +145,6 @@ def other_turn(body: bytes, turn_id: str) -> str | None:
 
 
 def parse_text_response(reply: HttpResponse) -> ResponseOutcome:
-    """
-    Parse a reply to a request for text: a text that would be a refusal elsewhere is the answer.
-    """
     outcome = parse_response(reply)
     error = outcome.error
     # An explicit refusal has a text of its own, which differs from the answer's.

@@ -5,6 +5,7 @@ Create, find and change sessions; none of it calls the provider.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Callable, Mapping
 
 import attrs
@@ -39,11 +40,11 @@ class BranchHead:
     tree: Tree
     branch: str
 
-    @property
+    @functools.cached_property
     def head(self) -> Turn | None:
         return self.tree.head(self.branch)
 
-    @property
+    @functools.cached_property
     def past(self) -> tuple[Turn, ...]:
         """
         The turns that the next one continues, the oldest first; see `Tree.context`.

@@ -210,9 +210,6 @@ class StreamAccumulator:
         yield from self._add_item(item, _index_of(event), done=False)
 
     def _read_images_event(self, event: Json) -> Iterator[ReceivedImage]:
-        """
-        Read an event of the Images API, or a whole object of it that was sent as an event.
-        """
         data = event.get("data")
         self._direct = event if isinstance(data, list) else {**event, "data": [event]}
         for item in map(as_mapping, as_list(self._direct["data"])):
@@ -301,9 +298,6 @@ def _read_partial(event: Json) -> Iterator[PartialImage]:
 
 
 def _stream_error(event: Json) -> Exception:
-    """
-    Read an error event, whose fields are in the event itself or in its `error` object.
-    """
     nested = event.get("error")
     if isinstance(nested, str):
         return map_error_object({"message": nested})

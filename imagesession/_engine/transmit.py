@@ -59,7 +59,7 @@ def send(
     """
     Send a paid request until it is accepted; once it may have been accepted, never again.
     """
-    attempt = functools.partial(_send_once, turn, _with_extras(request, config), deadline)
+    attempt = functools.partial(_send_once, Send, turn, _with_extras(request, config), deadline)
     return (yield from retry(attempt, turn, config, deadline))
 
 
@@ -68,35 +68,22 @@ def _with_extras(request: HttpRequest, config: StudioConfig) -> HttpRequest:
     return attrs.evolve(request, headers={**config.extra_headers, **request.headers}, body=body)
 
 
-def _send_once(turn: Turn, request: HttpRequest, deadline: float) -> Workflow[HttpResponse]:
-    yield from _report_sending(turn, request)
-    # The answer is the image itself, or an analysis of one.
-    yield from ReportProgress("analyzing" if turn.kind == "analysis" else "generating")
-    try:
-        reply = yield from Send((yield from _with_time_left(request, deadline)), paid=True)
-    except TransportError as error:
-        return (yield from _recover_reply(turn, error))
-    return require_accepted(reply)
-
-
-def _open_stream(turn: Turn, request: HttpRequest, deadline: float) -> Workflow[HttpResponse]:
-    yield from _report_sending(turn, request)
-    try:
-        reply = yield from OpenStream((yield from _with_time_left(request, deadline)), paid=True)
-    except TransportError as error:
-        return (yield from _recover_reply(turn, error))
-    return require_accepted(reply)
-
-
-def _report_sending(turn: Turn, request: HttpRequest) -> Workflow[None]:
+def _send_once(
+    kind: type[Send | OpenStream], turn: Turn, request: HttpRequest, deadline: float
+) -> Workflow[HttpResponse]:
     mask = "" if turn.mask_coverage is None else f"; the mask opens {turn.mask_coverage:.1%}"
     line = f"turn {turn.id}: sending ({request.method} {request.path}){mask}"
     yield from ReportProgress("sending", turn_id=turn.id, log=line)
-
-
-def _with_time_left(request: HttpRequest, deadline: float) -> Workflow[HttpRequest]:
+    if kind is Send:
+        # The answer is the image itself, or an analysis of one.
+        yield from ReportProgress("analyzing" if turn.kind == "analysis" else "generating")
     left = deadline - (yield from MonotonicTime())
-    return attrs.evolve(request, timeout=max(MIN_REQUEST_TIMEOUT, left))
+    request = attrs.evolve(request, timeout=max(MIN_REQUEST_TIMEOUT, left))
+    try:
+        reply = yield from kind(request, paid=True)
+    except TransportError as error:
+        return (yield from _recover_reply(turn, error))
+    return require_accepted(reply)
 
 
 def post(
@@ -175,9 +162,6 @@ def poll_accepted(
 def parse_paid(
     turn: Turn, reply: HttpResponse, parse: Callable[[HttpResponse], ResponseOutcome]
 ) -> Workflow[ResponseOutcome]:
-    """
-    Parse the reply to a paid request; if it cannot be read, its bytes are quarantined.
-    """
     try:
         return parse(reply)
     except InvalidResponseError as error:
@@ -198,7 +182,8 @@ def stream(
     turn: Turn, request: HttpRequest, config: StudioConfig, deadline: float, *, resumable: bool
 ) -> Workflow[ResponseOutcome]:
     sent = yield from MonotonicTime()
-    attempt = functools.partial(_open_stream, turn, _with_extras(request, config), deadline)
+    request = _with_extras(request, config)
+    attempt = functools.partial(_send_once, OpenStream, turn, request, deadline)
     reply = yield from retry(attempt, turn, config, deadline)
     turn = attrs.evolve(turn, request_id=reply.request_id)
     if not reply.opened:

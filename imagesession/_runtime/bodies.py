@@ -148,9 +148,6 @@ class RowStream:
         return self.rows.pending()
 
     def end(self) -> list[bytes]:
-        """
-        Return the last line, which needs no line end.
-        """
         return [redact(row, self.request) for row in self.rows.end()]
 
 

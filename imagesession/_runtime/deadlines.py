@@ -50,10 +50,6 @@ class RemainingTimeout(float):
 
 
 class DeadlineStream(httpx2.SyncByteStream):
-    """
-    A response's byte stream that ends at the deadline.
-    """
-
     def __init__(self, inner: httpx2.SyncByteStream, timeout: RemainingTimeout) -> None:
         self._inner = inner
         self._timeout = timeout

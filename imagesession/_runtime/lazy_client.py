@@ -27,17 +27,13 @@ _NO_KEY = (
 
 class ClosableTransport(Transport, Protocol):
     """
-    A transport that can be closed.
+    A transport that can be closed. If it is `owned`, it closes its client, and another one can be
+    made.
     """
 
     @property
-    def owned(self) -> bool:
-        """Whether it closes its client, and another one can be made."""
-        ...
-
-    def close(self) -> None:
-        """Close its connections."""
-        ...
+    def owned(self) -> bool: ...
+    def close(self) -> None: ...
 
 
 class AsyncClosableTransport(AsyncTransport, Protocol):
@@ -46,13 +42,8 @@ class AsyncClosableTransport(AsyncTransport, Protocol):
     """
 
     @property
-    def owned(self) -> bool:
-        """Whether it closes its client, and another one can be made."""
-        ...
-
-    async def close(self) -> None:
-        """Close its connections."""
-        ...
+    def owned(self) -> bool: ...
+    async def close(self) -> None: ...
 
 
 AnyTransport = TypeVar("AnyTransport", bound=ClosableTransport | AsyncClosableTransport)

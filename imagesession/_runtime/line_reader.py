@@ -23,9 +23,6 @@ class LineReader:
     _size: int = attrs.field(default=0, init=False)
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """
-        Add a chunk; yield the lines that end in it, except for empty ones.
-        """
         *ended, rest = chunk.split(b"\n")
         for end in ended:
             self._add(end)
@@ -33,9 +30,6 @@ class LineReader:
         self._add(rest)
 
     def end(self) -> Iterator[bytes]:
-        """
-        End the current line; yield it unless it is empty.
-        """
         row = self.pending()
         self._parts, self._size = [], 0
         if row.strip():

@@ -26,14 +26,7 @@ from imagesession._engine.http import HttpRequest, HttpResponse
 from .bodies import Body, EventStream, RowStream, Stream
 from .deadlines import DeadlineStream, RemainingTimeout
 from .line_reader import LineReader
-from .outgoing import (
-    PLAIN,
-    call_arguments,
-    http_client_of,
-    plain_request,
-    redirect_target,
-    start_deadline,
-)
+from .outgoing import PLAIN, call_arguments, http_client_of, plain_request, redirect_target
 from .threads import ARRIVING
 from .unanswered import RequestTrace, install_trace, install_trace_async, tracing, transport_errors
 
@@ -82,7 +75,7 @@ class OpenAITransport:
         return str(self._client.base_url.copy_with(userinfo=b""))
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        body, trace, deadline = _body(), RequestTrace(), start_deadline(request)
+        body, trace, deadline = Body(MAX_BODY_BYTES), RequestTrace(), _deadline(request)
         with (
             transport_errors(body.join, trace),
             contextlib.closing(self._open(request, deadline, trace)) as response,
@@ -94,11 +87,7 @@ class OpenAITransport:
     def listen(
         self, request: HttpRequest
     ) -> Generator[tuple[HttpResponse, Iterator[bytes], RemainingTimeout], None, None]:
-        """
-        Send a request; yield the response, the data of its events if it is a stream, and when it
-        has to end.
-        """
-        body, trace, deadline = _body(), RequestTrace(), start_deadline(request)
+        body, trace, deadline = Body(MAX_BODY_BYTES), RequestTrace(), _deadline(request)
         with contextlib.ExitStack() as stack:
             with transport_errors(body.join, trace):
                 opened = contextlib.closing(self._open(request, deadline, trace))
@@ -187,7 +176,7 @@ class AsyncOpenAITransport:
         return str(self._base_url.copy_with(userinfo=b""))
 
     async def send(self, request: HttpRequest) -> HttpResponse:
-        body, trace, deadline = _body(), RequestTrace(), start_deadline(request)
+        body, trace, deadline = Body(MAX_BODY_BYTES), RequestTrace(), _deadline(request)
         with transport_errors(body.join, trace), anyio.fail_after(request.timeout + _GRACE):
             opened = contextlib.aclosing(await self._open(request, deadline, trace))
             async with opened as response:
@@ -199,11 +188,7 @@ class AsyncOpenAITransport:
     async def listen(
         self, request: HttpRequest
     ) -> AsyncGenerator[tuple[HttpResponse, AsyncIterator[bytes], RemainingTimeout], None]:
-        """
-        Send a request; yield the response, the data of its events if it is a stream, and when it
-        has to end.
-        """
-        body, trace, deadline = _body(), RequestTrace(), start_deadline(request)
+        body, trace, deadline = Body(MAX_BODY_BYTES), RequestTrace(), _deadline(request)
         async with contextlib.AsyncExitStack() as stack:
             with transport_errors(body.join, trace), anyio.fail_after(request.timeout + _GRACE):
                 opened = contextlib.aclosing(await self._open(request, deadline, trace))
@@ -257,15 +242,15 @@ class AsyncOpenAITransport:
             await self._client().close()
 
 
+def _deadline(request: HttpRequest) -> RemainingTimeout:
+    return RemainingTimeout.make(request.timeout, request.silence)
+
+
 def _streamed(request: HttpRequest, kind: type) -> dict[str, Any]:
     """
     Return the arguments by which a response is read piece by piece; the client has none to delete.
     """
     return {} if request.method == "DELETE" else {"stream": True, "stream_cls": kind}
-
-
-def _body() -> Body:
-    return Body(MAX_BODY_BYTES)
 
 
 def _read(chunks: Iterator[bytes], body: Body, *, only_start: bool = False) -> None:

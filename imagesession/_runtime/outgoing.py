@@ -38,10 +38,6 @@ def redirect_target(response: httpx2.Response) -> str | None:
     return target if is_same_origin(target, str(response.request.url)) else None
 
 
-def start_deadline(request: HttpRequest) -> RemainingTimeout:
-    return RemainingTimeout.make(request.timeout, request.silence)
-
-
 def http_client_of(client: openai.OpenAI | openai.AsyncOpenAI) -> Any:  # noqa: ANN401 - either twin
     return client._client  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the only way around its key
 

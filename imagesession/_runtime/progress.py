@@ -49,10 +49,6 @@ def _validate_callback(on_progress: object) -> ProgressCallback:
 
 @attrs.define
 class CallbackGuard:
-    """
-    Calls a callback from one thread at a time, and never again once it has raised an error.
-    """
-
     _on_progress: ProgressCallback
     _broken: bool = attrs.field(default=False, init=False)
     _lock: threading.RLock = attrs.field(factory=threading.RLock, init=False, repr=False)
@@ -131,9 +127,6 @@ class ProgressObserver:
 
 
 def run_with_heartbeat(run_effect: Callable[[], object], observer: ProgressObserver) -> object:
-    """
-    Perform an effect in a separate thread, and send heartbeats from this one until it is done.
-    """
     done: Future[object] = Future()
 
     def work() -> None:
@@ -152,10 +145,6 @@ def run_with_heartbeat(run_effect: Callable[[], object], observer: ProgressObser
 def start_heartbeat(
     observer: ProgressObserver, is_waiting: Callable[[], bool]
 ) -> asyncio.Task[None]:
-    """
-    Send heartbeats from the event loop while the workflow waits, until the task is cancelled.
-    """
-
     async def beat() -> None:
         while True:
             await asyncio.sleep(observer.until_heartbeat or HEARTBEAT_SECONDS)

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 View = TypeVar("View")
-# A workflow, and its observer if there is one.
-_Observed: TypeAlias = "tuple[Workflow[T]] | tuple[Workflow[T], ProgressObserver]"
+# A workflow, and its observer if there is a callback.
+_Observed: TypeAlias = "tuple[Workflow[T], ProgressObserver | None]"
 
 
 @attrs.frozen(kw_only=True)
@@ -58,25 +58,18 @@ class _RuntimeBase:
     whole: Runtime | AsyncRuntime | None = attrs.field(default=None, repr=False)
 
     def _observers(
-        self,
-        on_progress: OnProgress | None,
-        total: int = 1,
-    ) -> list[ProgressObserver]:
+        self, on_progress: OnProgress | None, total: int = 1
+    ) -> Sequence[ProgressObserver | None]:
         if on_progress is None or on_progress is False:
-            return []
+            return [None] * total
         from .progress import observers  # noqa: PLC0415 - only needed with a callback
 
         return observers(self.show_progress() if on_progress is True else on_progress, total)
 
     def _observed(
-        self,
-        workflows: Sequence[Workflow[T]],
-        on_progress: OnProgress | None,
+        self, workflows: Sequence[Workflow[T]], on_progress: OnProgress | None
     ) -> list[_Observed[T]]:
-        watching = self._observers(on_progress, len(workflows))
-        if not watching:
-            return [(workflow,) for workflow in workflows]
-        return list(zip(workflows, watching, strict=True))
+        return list(zip(workflows, self._observers(on_progress, len(workflows)), strict=True))
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return self.reopen
@@ -122,8 +115,8 @@ class Runtime(_RuntimeBase):
         """
 
         def run(observed: _Observed[T]) -> T:
-            workflow, *observers = observed
-            return run_workflow(workflow, self.library, self.connect, *observers)
+            workflow, observer = observed
+            return run_workflow(workflow, self.library, self.connect, observer)
 
         return gather(
             run, self._observed(workflows, on_progress),
@@ -182,8 +175,8 @@ class AsyncRuntime(_RuntimeBase):
         on_progress: OnProgress | None = None,
     ) -> list[T | ImageSessionError]:
         async def run(observed: _Observed[T]) -> T:
-            workflow, *observers = observed
-            return await run_workflow_async(workflow, self.library, self.connect, *observers)
+            workflow, observer = observed
+            return await run_workflow_async(workflow, self.library, self.connect, observer)
 
         return await gather_async(
             run, self._observed(workflows, on_progress),

@@ -124,9 +124,6 @@ def _retrieve_file(record: BatchRecord) -> Workflow[Json]:
 
 
 def find_submitted_batch(record: BatchRecord, retry_timeout: float) -> Workflow[BatchRecord | None]:
-    """
-    Search for a batch whose provider id is not known, until `retry_timeout`; return it if found.
-    """
     start = yield from MonotonicTime()
     until = start + retry_timeout
     while True:
@@ -144,9 +141,6 @@ def find_submitted_batch(record: BatchRecord, retry_timeout: float) -> Workflow[
 
 
 def _search_once(record: BatchRecord, prepared: dt.datetime | None = None) -> Workflow[ListScan]:
-    """
-    Search the provider's batches, the latest first.
-    """
     after = ""
     for _ in range(_MAX_PAGES):
         reply = yield from send_free(payloads.list_page(after))
@@ -183,9 +177,6 @@ def _rest_is_older(batches: list[Json], prepared: dt.datetime | None) -> bool:
 
 
 def discard_unsubmitted() -> Workflow[None]:
-    """
-    Discard batches whose programs ended before submitting them.
-    """
     for record in (yield from StoreCall(lambda store: store.batches.list())):
         yield from discard_if_unsent(record)
 

@@ -89,9 +89,6 @@ def retrieve_file(file_id: str) -> HttpRequest:
 
 
 def file_content(file_id: str) -> HttpRequest:
-    """
-    Build the free request for an output file, which is read line by line.
-    """
     return HttpRequest(
         method="GET",
         path=to_path("files", file_id, "content"),
@@ -188,9 +185,6 @@ class OutputLine:
 
 
 def parse_output_line(data: bytes) -> OutputLine | None:
-    """
-    Parse a line of an output file; None if it cannot be read.
-    """
     try:
         row = as_mapping(loads_with_views(data))
     except ValueError:

@@ -29,7 +29,7 @@ from imagesession.errors import (
 
 from . import payloads
 from .lookup import check_provider, discard_unsubmitted, refresh_batch, send_batch_request
-from .reconcile import finished_items, reconcile_batch, status
+from .reconcile import reconcile_batch, status
 
 OnStatus = Callable[[BatchStatus], object]
 SettledOrReason = tuple[Turn, str]
@@ -63,7 +63,7 @@ def collect_results(
             f"The batch {record.name or record.id} is not finished ({batch_status}). Call again "
             "later, or wait() for it."
         )
-    return record, (yield from finished_items(record))
+    return record, (yield from StoreCall(lambda store: store.batches.turns(record)))
 
 
 def poll_batch(
@@ -128,9 +128,6 @@ def cancel_batch(record: BatchRecord, config: StudioConfig) -> Workflow[BatchSta
 def reconcile_all(
     intents: Iterable[PendingRequest], config: StudioConfig
 ) -> Workflow[list[SettledOrReason]]:
-    """
-    Settle the items of all batches that have ended, and discard unsubmitted batches.
-    """
     yield from discard_unsubmitted()
     waiting: dict[str, list[Turn]] = {}
     for pending in intents:
@@ -183,6 +180,7 @@ def _settle_batch(
         record = yield from reconcile_batch(found, config)
     except ImageSessionError as error:
         return [(turn, error.message) for turn in turns]
-    settled = {turn.id: turn for turn in (yield from finished_items(record)) if turn is not None}
+    finished = yield from StoreCall(lambda store: store.batches.turns(record))
+    settled = {turn.id: turn for turn in finished if turn is not None}
     why = f"its batch is not settled ({(yield from status(record, config))})"
     return [(settled.get(turn.id, turn), "" if turn.id in settled else why) for turn in turns]

@@ -111,9 +111,6 @@ def _digest(requests: KeyedRequests, config: StudioConfig) -> str:
 
 
 def _find_identical(name: str | None, digest: str) -> Workflow[BatchRecord | None]:
-    """
-    Find the batch that was submitted with this name before, so that its images need not be read.
-    """
     if name is None:
         return None
     validate_label("The batch's name", name, empty=False)
@@ -141,9 +138,6 @@ def _reserve_budget(
 def _submit_recorded(
     record: BatchRecord, prepared_items: Sequence[PreparedItem], config: StudioConfig
 ) -> Workflow[BatchRecord]:
-    """
-    Submit a recorded batch. If it is not accepted, its record is discarded.
-    """
     if not record.asked:
         done = {"state": "completed", "settled": True}
         return (yield from StoreCall(lambda store: store.batches.update(record, done)))
@@ -168,9 +162,6 @@ def _submit_recorded(
 def _write_lines(
     record: BatchRecord, items: Sequence[PreparedItem], config: StudioConfig
 ) -> Workflow[bytes]:
-    """
-    Build the file of a batch; input images are uploaded first, once each.
-    """
     lines: list[bytes] = []
     size = 0
     for item in items:
@@ -244,9 +235,6 @@ def _create_batch(
 def _record_provider_id(
     record: BatchRecord, answer: BatchUpdate | ImageSessionError, config: StudioConfig
 ) -> Workflow[BatchRecord]:
-    """
-    Record the provider's id for a batch. If the answer was lost, look for the batch.
-    """
     if isinstance(answer, ImageSessionError):
         found = yield from find_submitted_batch(record, config.retry_timeout)
         if found is not None:
