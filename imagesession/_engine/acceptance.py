@@ -17,9 +17,9 @@ from imagesession.errors import NotFoundError, StorageError
 
 from .conversation_lookup import LookupResult, find_outcome
 from .effects import GetProviderName, MonotonicTime, StoreCall, Workflow
-from .leases import Lease
 from .outcomes import ResponseOutcome
 from .poll import MIN_REQUEST_TIMEOUT
+from .store import Lease
 
 ACCEPTANCE_TIMEOUT = dt.timedelta(minutes=15)
 """

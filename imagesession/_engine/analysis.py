@@ -25,7 +25,6 @@ from .coerce import as_list, as_mapping, as_text
 from .effects import MonotonicTime, NewId, StoreCall, Workflow
 from .http import HttpRequest
 from .input_images import load_input_image
-from .leases import BudgetReservation
 from .outcomes import ResponseOutcome
 from .payloads import Item, PreparedRequest, input_image, user_message
 from .prepare import new_turn, reserve_budget, resolve_options
@@ -38,6 +37,7 @@ from .request import GenerateRequest, StudioConfig
 from .responses import parse_text_response
 from .retry import acquire_slot
 from .sessions import BranchHead, session_config
+from .store import BudgetReservation
 from .transmit import parse_paid, send, with_request_id
 from .validate import MAX_PROMPT, validate_label, validate_options, validate_prompt
 

@@ -5,14 +5,13 @@ The effects that workflows yield, each with the type of its result.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
 
 from imagesession._domain.partial_image import PartialImage
 
 from .http import HttpRequest, HttpResponse
-from .memory import Memory
 from .pixels import Pixels
 from .store import IdAndTime, Store
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from imagesession._domain.progress import Stage
+    from imagesession._domain.turn import Turn
 
 Answer = TypeVar("Answer")
 Result = TypeVar("Result")
@@ -54,6 +54,21 @@ class StoreCall(Effect[Answer]):
 
     do: Callable[[Store], Answer]
     blocks: bool = True
+
+
+class Memory(Protocol):
+    """
+    What a program remembers about its provider while it runs, and stores nowhere.
+    """
+
+    # Whether a provider has accepted a request of this program.
+    def has_accepted(self, provider: str) -> bool: ...
+    def mark_accepted(self, provider: str) -> None: ...
+    # The conversation in which this turn is the last; None if another program added it, or another
+    # call has claimed it.
+    def acquire_conversation(self, head: Turn) -> str | None: ...
+    # The turn is the last in its conversation, which may be claimed again.
+    def release_conversation(self, turn: Turn) -> None: ...
 
 
 @attrs.frozen

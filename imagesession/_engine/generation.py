@@ -31,7 +31,6 @@ from .deliver import DeliveryResult, deliver, plan_delivery
 from .effects import MonotonicTime, NewId, PixelCall, ReportProgress, StoreCall, Workflow
 from .http import ReceivedImage
 from .idempotency import find_by_idempotency_key, same_request_or_error
-from .leases import Lease
 from .outcomes import ResponseOutcome
 from .payloads import PreparedRequest
 from .prepare import prepare_request, reserve_budget, resolve_options
@@ -39,6 +38,7 @@ from .queries import check_choice
 from .request import GenerateRequest, StudioConfig
 from .retry import acquire_slot
 from .sessions import BranchHead, session_config
+from .store import Lease
 from .strategies import Delivery
 from .uploads import ensure_uploaded
 

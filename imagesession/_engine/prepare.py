@@ -18,13 +18,12 @@ from imagesession.errors import InvalidOptionError
 
 from .effects import GetProviderName, NewId, Workflow
 from .input_images import load_input_images
-from .leases import BudgetReservation
 from .payloads import PreparedRequest, sent_prompt
 from .pixels import InputImage
 from .queries import check_choice
 from .request import GenerateRequest, StudioConfig, image_model
 from .sessions import BranchHead, session_config
-from .store import IdAndTime
+from .store import BudgetReservation, IdAndTime
 from .validate import (
     validate_edit,
     validate_for_server,
@@ -44,7 +43,8 @@ def prepare_request(
     prompt = validate_prompt(request.prompt)
     validate_reference_count(len(request.references) + (request.image is not None))
     validate_partial_images(request.partial_images)
-    options, mainline = _resolve_and_validate_options(request, config, new, branch_head)
+    requested = _requested_options(request.choices, config, branch_head)
+    options, mainline = _validated_options(requested, request, config, new)
     if request.within != "soonest" and options.service_tier not in {"auto", "default"}:
         raise InvalidOptionError(
             f"service_tier={options.service_tier!r} does not go with within={request.within!r}, "
@@ -53,6 +53,7 @@ def prepare_request(
             options.service_tier,
             ("default",),
         )
+    replaced_size = {} if requested.size == options.size else {"requested_size": requested.size}
     inputs = yield from load_input_images(request, options, config, branch_head)
     if inputs.images or (branch_head and branch_head.past):
         validate_edit(config.server)
@@ -60,7 +61,7 @@ def prepare_request(
         (yield from new_turn(new, branch_head, prompt, options, inputs.images)),
         kind=request.kind,
         label=request.label,
-        parameters={**request.parameters, **_requested_size(request, options, config, branch_head)},
+        parameters={**request.parameters, **replaced_size},
         parents=tuple(_parents(inputs.images, branch_head)),
         masked=request.mask is not None,
         mask_coverage=inputs.mask.coverage if inputs.mask else None,
@@ -80,16 +81,6 @@ def prepare_request(
         partial_images=request.partial_images,
         count=request.count,
     )
-
-
-def _requested_size(
-    request: GenerateRequest,
-    options: GenerateOptions,
-    config: StudioConfig,
-    branch_head: BranchHead | None,
-) -> dict[str, str]:
-    requested = _requested_options(request.choices, config, branch_head).size
-    return {} if requested == options.size else {"requested_size": requested}
 
 
 def new_turn(
@@ -118,10 +109,13 @@ def new_turn(
     )
 
 
-def _resolve_and_validate_options(
-    request: GenerateRequest, config: StudioConfig, new: IdAndTime, branch_head: BranchHead | None
+def _validated_options(
+    requested: GenerateOptions, request: GenerateRequest, config: StudioConfig, new: IdAndTime
 ) -> tuple[GenerateOptions, str]:
-    options = resolve_options(request.choices, config, branch_head)
+    """
+    Return the options with a size that the model takes, and the name of the mainline model.
+    """
+    options = _with_model_size(requested, config)
     options = attrs.evolve(options, image_model=options.image_models[0])
     mainline = validate_options(
         options,
@@ -145,7 +139,10 @@ def resolve_options(
     """
     Return the options of a call, which override its session's, which override the studio's.
     """
-    options = _requested_options(choices, config, branch_head)
+    return _with_model_size(_requested_options(choices, config, branch_head), config)
+
+
+def _with_model_size(options: GenerateOptions, config: StudioConfig) -> GenerateOptions:
     model = config.catalogue.find(image_model(options, config))
     return attrs.evolve(options, size=resolve_size(options.size, model.sizes if model else None))
 
@@ -218,7 +215,8 @@ def estimate_request(
     check_choice("within", within, get_args(CompletionWindow))
     config = session_config(config, branch_head, request.api)
     new = yield from NewId()
-    options, mainline = _resolve_and_validate_options(request, config, new, branch_head)
+    requested = _requested_options(request.choices, config, branch_head)
+    options, mainline = _validated_options(requested, request, config, new)
     inputs = yield from load_input_images(request, options, config, branch_head)
     turn = Turn(id=new.id, prompt=request.prompt, options=options, within=within, started=new.at)
     prepared = PreparedRequest(

@@ -16,8 +16,8 @@ from imagesession.errors import ProviderUnavailableError, RateLimitError, Transi
 
 from .effects import MonotonicTime, ReportProgress, Sleep, StoreCall, WaitFor, Workflow
 from .http import TransportError
-from .leases import Lease, SlotLease
 from .request import StudioConfig
+from .store import Lease, SlotLease
 
 T = TypeVar("T")
 _FIRST_DELAY = 0.5

@@ -1,5 +1,5 @@
 """
-Create, find and change sessions; none of it calls the provider.
+Create, find, change and export sessions; none of it calls the provider.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
+from imagesession._domain.caller_warnings import warn_caller
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import MAIN, HeadMove, Tree
 from imagesession._domain.turn import SHORT_ID, Api, ProviderState, Reference, Turn
-from imagesession._domain.wording import quote
+from imagesession._domain.wording import list_some, quote
 from imagesession.errors import (
+    IncompleteExportWarning,
     InvalidRequestError,
     NotFoundError,
     SessionClosedError,
@@ -266,6 +268,19 @@ def close(session_id: str) -> Workflow[None]:
         return attrs.evolve(record, closed=record.closed or now.at)
 
     yield from _update(session_id, change)
+
+
+def export_session(session_id: str, path: object) -> Workflow[str]:
+    written, missing = yield from StoreCall(
+        lambda store: store.exports.export_session(session_id, path)
+    )
+    if missing:
+        warn_caller(
+            f"{written} is without {list_some(missing)}: the library does not have these files any "
+            "more. studio.doctor() says what they were called.",
+            IncompleteExportWarning,
+        )
+    return written
 
 
 def resolve_turn_id(tree: Tree, turn_or_image_id: str) -> str:

@@ -9,6 +9,7 @@ library remembers a missing feature for a day, once a request without it was acc
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
@@ -79,7 +80,7 @@ class Delivery:
         waiting: tuple[Mode, ...] = ("background stream", "stream", "plain")
         return next(mode for mode in waiting if self.supports(*MODES[mode]))
 
-    @property
+    @functools.cached_property
     def strategy(self) -> Strategy:
         return next(strategy for strategy in STRATEGIES if self._can_try(strategy))
 

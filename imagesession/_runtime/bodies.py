@@ -5,6 +5,7 @@ Read response bodies incrementally, with limits on their size.
 from __future__ import annotations
 
 import email.utils
+from collections.abc import Iterator
 from typing import TypeAlias
 
 import attrs
@@ -14,7 +15,6 @@ from imagesession._engine.events import EventParser, is_event_stream, strip_star
 from imagesession._engine.http import HttpResponse
 from imagesession._engine.json_views import loads_with_views
 
-from .line_reader import LineReader
 from .redact import redact
 
 _EVENT_STREAM = "text/event-stream"
@@ -126,6 +126,42 @@ class EventStream:
             message = "the stream ended within an event"
             raise httpx2.RemoteProtocolError(message, request=self.request)
         return [redact(data, self.request)]
+
+
+@attrs.define
+class LineReader:
+    """
+    Assembles lines from received chunks.
+
+    Attributes:
+        max_bytes: How many bytes of a line are kept; longer lines are truncated.
+    """
+
+    max_bytes: int
+    _parts: list[bytes] = attrs.field(factory=list[bytes], init=False)
+    _size: int = attrs.field(default=0, init=False)
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        *ended, rest = chunk.split(b"\n")
+        for end in ended:
+            self._add(end)
+            yield from self.end()
+        self._add(rest)
+
+    def end(self) -> Iterator[bytes]:
+        row = self.pending()
+        self._parts, self._size = [], 0
+        if row.strip():
+            yield row
+
+    def pending(self) -> bytes:
+        return b"".join(self._parts)
+
+    def _add(self, part: bytes) -> None:
+        room = self.max_bytes - self._size
+        if part and room > 0:
+            self._parts.append(part[:room])
+            self._size += len(part)
 
 
 @attrs.define(eq=False)

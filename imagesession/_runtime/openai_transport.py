@@ -23,9 +23,8 @@ import openai
 
 from imagesession._engine.http import HttpRequest, HttpResponse
 
-from .bodies import Body, EventStream, RowStream, Stream
+from .bodies import Body, EventStream, LineReader, RowStream, Stream
 from .deadlines import DeadlineStream, RemainingTimeout
-from .line_reader import LineReader
 from .outgoing import PLAIN, call_arguments, http_client_of, plain_request, redirect_target
 from .threads import ARRIVING
 from .unanswered import RequestTrace, install_trace, install_trace_async, tracing, transport_errors

@@ -8,8 +8,8 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Protocol, TypeVar
 
+from imagesession._engine.effects import Memory
 from imagesession._engine.http import HttpRequest, HttpResponse
-from imagesession._engine.memory import Memory
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -29,7 +29,7 @@ from .view import StorePart
 if TYPE_CHECKING:
     from imagesession._domain.batch import BatchItem, BatchRecord, BatchUpdate
     from imagesession._domain.turn import Turn
-    from imagesession._engine.leases import BudgetReservation
+    from imagesession._engine.store import BudgetReservation
 
     from .ports import Lease
 

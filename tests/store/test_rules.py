@@ -22,7 +22,7 @@ from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
 from imagesession._engine.http import ReceivedImage
 from imagesession._engine.image_queries import ImageQuery
-from imagesession._engine.leases import BudgetReservation
+from imagesession._engine.store import BudgetReservation
 from imagesession._store.library import LibraryStore
 from imagesession._store.view import IntentLease
 from imagesession.errors import BudgetExceededError, OutcomeUnknownError

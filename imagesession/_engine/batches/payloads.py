@@ -119,7 +119,7 @@ def parse_batch(batch: Json) -> BatchUpdate:
         "output_file_id": as_text(batch.get("output_file_id")) or None,
         "error_file_id": as_text(batch.get("error_file_id")) or None,
         "expires": as_time(batch.get("expires_at")),
-        "problem": _problem(batch),
+        "problem": "; ".join(_error_texts(batch)),
     }
 
 
@@ -147,10 +147,6 @@ def not_started_error(record: BatchRecord) -> ProviderUnavailableError:
 
 def _count(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
-
-
-def _problem(batch: Json) -> str:
-    return "; ".join(_error_texts(batch))
 
 
 def _error_texts(batch: Json) -> Iterator[str]:

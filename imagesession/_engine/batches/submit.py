@@ -5,6 +5,7 @@ Submit a batch: write its intents, and send it once.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -17,7 +18,6 @@ from imagesession._domain.turn import Turn
 from imagesession._engine.coerce import as_text
 from imagesession._engine.effects import MonotonicTime, NewId, Send, StoreCall, Workflow
 from imagesession._engine.http import HttpRequest, HttpResponse, TransportError
-from imagesession._engine.leases import BudgetReservation
 from imagesession._engine.prepare import prepare_request
 from imagesession._engine.provider_errors import (
     is_responses_unsupported,
@@ -27,7 +27,7 @@ from imagesession._engine.provider_errors import (
 from imagesession._engine.request import StudioConfig
 from imagesession._engine.responses import is_success, parse_json_object
 from imagesession._engine.retry import retry
-from imagesession._engine.store import IdAndTime
+from imagesession._engine.store import BudgetReservation, IdAndTime
 from imagesession._engine.uploads import ensure_uploaded
 from imagesession._engine.validate import validate_label
 from imagesession.errors import (
@@ -74,7 +74,9 @@ def submit(
     if intent.lease is None:
         return intent.record
     try:
-        return (yield from _submit_recorded(intent.record, prepared_items, config))
+        # Batches have limits of their own.
+        without_rate = attrs.evolve(config, interval=0.0)
+        return (yield from _submit_recorded(intent.record, prepared_items, without_rate))
     finally:
         # Whatever happened, any program may now collect a submitted batch or discard an unsent one.
         intent.lease.release()
@@ -208,7 +210,7 @@ def _upload_file(
             raise InvalidResponseError("The provider took the batch's file but gave no id for it.")
         return file_id
 
-    return (yield from retry(attempt, turn, _without_rate_limit(config), deadline))
+    return (yield from retry(attempt, turn, config, deadline))
 
 
 def _create_batch(
@@ -220,13 +222,9 @@ def _create_batch(
     Returns:
         The provider's answer; or an error if the outcome is unknown.
     """
-    request = payloads.create(record)
-
-    def attempt() -> Workflow[HttpResponse]:
-        return (yield from _send_or_reject(request, free=False))
-
+    attempt = functools.partial(_send_or_reject, payloads.create(record), free=False)
     try:
-        reply = yield from retry(attempt, turn, _without_rate_limit(config), deadline)
+        reply = yield from retry(attempt, turn, config, deadline)
         return payloads.parse_batch(parse_json_object(reply))
     except (OutcomeUnknownError, InvalidResponseError) as error:
         return error
@@ -273,10 +271,3 @@ def _rejection(reply: HttpResponse, *, free: bool) -> ImageSessionError:
     if free:
         return ProviderUnavailableError(f"{error.message} Nothing was submitted.")
     return OutcomeUnknownError(error.message)
-
-
-def _without_rate_limit(config: StudioConfig) -> StudioConfig:
-    """
-    Return the configuration without the rate limit, as batches have limits of their own.
-    """
-    return attrs.evolve(config, interval=0.0)
