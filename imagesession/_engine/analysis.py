@@ -192,11 +192,7 @@ def _send(
 
 
 def _request(prepared: PreparedRequest, config: StudioConfig, *, store: bool) -> HttpRequest:
-    """
-    Build the request.
-
-    Source: https://developers.openai.com/api/docs/guides/structured-outputs
-    """
+    # https://developers.openai.com/api/docs/guides/structured-outputs
     goals = f" It is to be: {prepared.turn.prompt}" if prepared.turn.prompt else ""
     images = (input_image(reference, prepared.files) for reference in prepared.references)
     schema_format = {"type": "json_schema", "name": "findings", "strict": True, "schema": SCHEMA}

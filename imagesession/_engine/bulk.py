@@ -110,10 +110,10 @@ def _completed_positions(jobs: KeyedJobs, store: Store) -> Iterator[int]:
                 yield position
 
 
-def validate_timeout(seconds: object, name: str = "timeout") -> float:
+def validate_timeout(seconds: object) -> float:
     if type(seconds) in {int, float} and 0 <= cast("float", seconds) < math.inf:
         return float(cast("float", seconds))
-    raise InvalidRequestError(f"{name}={quote(seconds)} is not a number of seconds, 0 or more.")
+    raise InvalidRequestError(f"timeout={quote(seconds)} is not a number of seconds, 0 or more.")
 
 
 def validate_rate(concurrency: object, per_minute: object) -> tuple[int, float | None]:

@@ -149,10 +149,8 @@ def as_single_prompt(
     prepared: PreparedRequest, past: tuple[Turn, ...]
 ) -> Workflow[tuple[str, tuple[InputImage, ...]]]:
     """
-    Put description, history and prompt into one text, for an API without context.
-
-    Returns:
-        The text, and the input images: the one to continue from comes first.
+    Put description, history and prompt into one text, for an API without context. Of the images
+    that are returned with it, the one to continue from comes first.
     """
     paragraphs = [prepared.session_description] if prepared.session_description else []
     images = prepared.references

@@ -89,11 +89,7 @@ def _read_conversation(
 def _list_items(
     turn: Turn, after: str, limit: int, end: float, silence: float
 ) -> Workflow[HttpResponse | None]:
-    """
-    List items, the latest first; None if there is no reply, or no time left.
-
-    Source: https://developers.openai.com/api/reference/resources/conversations/subresources/items
-    """
+    # https://developers.openai.com/api/reference/resources/conversations/subresources/items
     left = end - (yield from MonotonicTime())
     if left <= 0:
         return None

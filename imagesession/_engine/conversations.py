@@ -121,11 +121,7 @@ def _create_conversation(turn: Turn, config: StudioConfig, deadline: float) -> W
 
 
 def _create_once(turn: Turn, deadline: float) -> Workflow[HttpResponse | None]:
-    """
-    Request a conversation once; None if the reply was lost.
-
-    Source: https://developers.openai.com/api/reference/resources/conversations/methods/create
-    """
+    # https://developers.openai.com/api/reference/resources/conversations/methods/create
     left = deadline - (yield from MonotonicTime())
     request = HttpRequest(
         method="POST",

@@ -103,10 +103,8 @@ def _decode_loosely(encoded: bytes) -> bytes:
 
 def decode_base64(encoded: bytes) -> bytes:
     """
-    Decode base64 in either alphabet, with any whitespace and padding.
-
-    Raises:
-        ValueError: It is damaged.
+    Decode base64 in either alphabet, with any whitespace and padding; a ValueError says that it is
+    damaged.
     """
     digits = encoded.translate(_URL_SAFE, _BLANKS).rstrip(b"=")
     return pybase64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
@@ -114,11 +112,8 @@ def decode_base64(encoded: bytes) -> bytes:
 
 def salvage(body: bytes) -> tuple[ReceivedImage, ...]:
     """
-    Find the finished images in a body that cannot be parsed: truncated JSON, JSON within HTML or
-    JSON, or lines of JSON.
-
-    Returns:
-        Each complete image once, without partial images.
+    Find the finished images, each once, in a body that cannot be parsed: truncated JSON, JSON
+    within HTML or JSON, or lines of JSON.
     """
     images: dict[bytes, ReceivedImage] = {}
     for key in _IMAGE_KEY.finditer(body):

@@ -29,10 +29,8 @@ def strip_start(head: bytes) -> bytes:
 
 def is_event_stream(head: bytes) -> bool | None:
     """
-    Return whether a body is a stream of events, by its first bytes and not by its content type.
-
-    Returns:
-        None while there are too few bytes to tell.
+    Return whether a body is a stream of events, by its first bytes and not by its content type;
+    None while there are too few to tell.
     """
     start = strip_start(head)
     if start.startswith((b":", *_FIELDS)):

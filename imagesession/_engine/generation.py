@@ -139,10 +139,8 @@ def _begin(
     request: GenerateRequest, config: StudioConfig, branch_head: BranchHead | None
 ) -> Workflow[_Transaction | Turn]:
     """
-    Check a request and write its intent.
-
-    Returns:
-        The transaction, or the turn that was made for the same request with its idempotency key.
+    Check a request and write its intent; or return the turn that was made for the same request with
+    its idempotency key.
     """
     existing = yield from find_by_idempotency_key(request)
     if existing is not None:

@@ -82,11 +82,7 @@ def _json_images(images: tuple[InputImage, ...], server: ServerProfile) -> Item:
 
 
 def create_image_json(prepared: PreparedRequest) -> Item:
-    """
-    Build the body for a line of a batch, which refers to its images by file ids.
-
-    Source: https://developers.openai.com/api/reference/resources/images/methods/edit (images, mask)
-    """
+    # https://developers.openai.com/api/reference/resources/images/methods/edit (images, mask)
     body = _body(prepared, with_roles(prepared), edits=bool(prepared.references))
     if prepared.references:
         body["images"] = [image_reference(image, prepared.files) for image in prepared.references]

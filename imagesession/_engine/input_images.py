@@ -132,11 +132,7 @@ def _check_mask_options(request: GenerateRequest) -> None:
 
 
 def _check_markup(request: GenerateRequest, options: GenerateOptions, config: StudioConfig) -> None:
-    """
-    Reject markup where the API does not take it.
-
-    Source: https://developers.openai.com/api/reference/resources/images/methods/edit (markup)
-    """
+    # https://developers.openai.com/api/reference/resources/images/methods/edit (markup)
     if request.mask is not None:
         raise InvalidOptionError(
             "markup= and mask= do not go together; pass one of them.", "markup"

@@ -149,26 +149,17 @@ def retrieve_response(
 
 
 def resume(response_id: str, after: int | None, timeout: float) -> HttpRequest:
-    """
-    Build the free request that resumes the stream of a background response.
-
-    Source: https://developers.openai.com/api/docs/guides/background (streaming a background
-    response)
-    """
+    # https://developers.openai.com/api/docs/guides/background (streaming a background response)
     path = f"{to_path('responses', response_id)}?stream=true"
     if after is not None:
         path += f"&starting_after={after}"
     return HttpRequest(method="GET", path=path, timeout=timeout, silence=_STREAM_SILENCE)
 
 
-def cancel_response(response_id: str, timeout: float = 30.0) -> HttpRequest:
-    """
-    Build the free request that cancels a background response.
-
-    Source: https://developers.openai.com/api/reference/resources/responses/methods/cancel
-    """
+def cancel_response(response_id: str) -> HttpRequest:
+    # https://developers.openai.com/api/reference/resources/responses/methods/cancel
     path = to_path("responses", response_id, "cancel")
-    return HttpRequest(method="POST", path=path, body={}, timeout=timeout)
+    return HttpRequest(method="POST", path=path, body={}, timeout=30.0)
 
 
 def _message(prepared: PreparedRequest, last: InputImage | None) -> Item:

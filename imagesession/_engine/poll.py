@@ -93,10 +93,6 @@ def poll_response(
 
     There is at least one poll, and polls may end for `least` seconds from now even after the
     deadline. The request was sent at `since`, by default now, or `age` seconds before.
-
-    Raises:
-        OutcomeUnknownError: It is not finished in time, or the provider does not send its image.
-        InvalidResponseError: It is larger than any response should be.
     """
     now = yield from MonotonicTime()
     start, latest = now if since is None else since, now + least
@@ -227,17 +223,10 @@ def consume(
     turn: Turn, events: StreamAccumulator, deadline: float
 ) -> Workflow[ResponseOutcome | None]:
     """
-    Read the events of an open stream until they tell the outcome. An image is staged before the
-    next event is awaited. After an event that cannot be read, the image may still come.
-
-    Returns:
-        The outcome; None if the stream ended before, or goes on past the deadline. One without an
-        image is returned only when the stream has ended.
-
-    Raises:
-        InvalidResponseError: An event cannot be read, and no image came.
-        ImageSessionError: An event is an error.
-        TransportError: The connection broke.
+    Read the events of an open stream until they tell the outcome; None if the stream ended before,
+    or goes on past the deadline. An outcome without an image is returned only when the stream has
+    ended. An image is staged before the next event is awaited. After an event that cannot be read,
+    the image may still come; if it does not, that is an `InvalidResponseError`.
     """
     response_id, status = events.response_id, events.status
     unreadable: list[tuple[bytes, InvalidResponseError]] = []

@@ -72,10 +72,8 @@ def reconcile_all(
     config: StudioConfig, retry_timeout: float
 ) -> Workflow[tuple[list[RecoveredIntent], dict[str, str]]]:
     """
-    Settle all intents that no running program holds, and set damaged ones aside.
-
-    Returns:
-        The outcomes, and where damaged records were set aside, by their ids.
+    Settle all intents that no running program holds, and set damaged ones aside; return the
+    outcomes, and where the damaged ones are, by their ids.
     """
     start = yield from MonotonicTime()
     yield from removal.finish_removals()
@@ -290,8 +288,7 @@ def _search(
     """
     Look in the turn's conversation for a reply whose id is not known.
 
-    Items appear there when a reply is complete, so missing items prove nothing for a while; see
-    `acceptance`.
+    Items appear there when a reply is complete, so missing ones prove nothing: see `acceptance`.
     """
     result = yield from acceptance.look_up(
         turn, (yield from MonotonicTime()) + retry_timeout, least

@@ -23,6 +23,7 @@ from .responses import is_success, parse_json_object
 from .validate import validate_label, validate_owner
 
 _TIMEOUT = 30.0
+# Each item may have several megabytes.
 _PAGE_SIZE = 3
 _GONE = frozenset({404, 410})
 _OTHERS_LEFT = "others are left"
@@ -150,12 +151,8 @@ def _erase_copy(copy: ProviderCopy, provider: str) -> Workflow[str]:
 
 
 def _delete(*parts: str) -> Workflow[str]:
-    """
-    Delete something, which is free; return why it remains.
-
-    Source: https://developers.openai.com/api/reference/resources/responses/methods/delete, and its
-    likes for files, conversations and their items
-    """
+    # Free. https://developers.openai.com/api/reference/resources/responses/methods/delete, and its
+    # likes for files, conversations and their items
     path = _path(*parts)
     return _reason((yield from Send(HttpRequest(method="DELETE", path=path, timeout=_TIMEOUT))))
 
@@ -167,9 +164,7 @@ def _path(first: str, *ids: str) -> str:
 def _erase_items(copy: ProviderCopy) -> Workflow[str]:
     """
     Erase the items of a turn in its conversation, which the conversation's own deletion leaves.
-
-    Returns:
-        Why some remain; `_OTHERS_LEFT` if there are others; an empty text if none is left.
+    Return why some remain; `_OTHERS_LEFT` if there are others; an empty text if none is left.
     """
     items: list[Json] = []
     has_more = True
@@ -189,11 +184,7 @@ def _erase_items(copy: ProviderCopy) -> Workflow[str]:
 
 
 def _list_items(conversation: str, after: str) -> Workflow[HttpResponse]:
-    """
-    List some items of a conversation, the oldest first. Each may have several megabytes.
-
-    Source: https://developers.openai.com/api/reference/resources/conversations/subresources/items
-    """
+    # https://developers.openai.com/api/reference/resources/conversations/subresources/items
     path = _path(_PATHS["conversation"], conversation, "items")
     query = {"order": "asc", "limit": _PAGE_SIZE, **({"after": after} if after else {})}
     request = HttpRequest(

@@ -141,11 +141,7 @@ def spending(query: SpendingQuery, provider: str) -> Workflow[CostReport]:
 def models(
     config: StudioConfig, kind: Kind | None, *, live: bool
 ) -> Workflow[tuple[ModelInfo, ...]]:
-    """
-    Return the models that can be used today; with `live`, those that the provider lists.
-
-    Source: https://developers.openai.com/api/reference/resources/models/methods/list
-    """
+    # https://developers.openai.com/api/reference/resources/models/methods/list
     now = yield from NewId()
     all_kinds: tuple[Kind, ...] = get_args(Kind)
     kinds: tuple[Kind, ...] = (

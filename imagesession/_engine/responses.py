@@ -44,11 +44,8 @@ _LONGEST_LABEL = 80
 
 def parse_response(reply: HttpResponse) -> ResponseOutcome:
     """
-    Parse a reply that holds a response, newly created or retrieved.
-
-    Raises:
-        ImageSessionError: The HTTP status is an error, or the body cannot be read.
-        RequestNotProcessedError: The request has to be sent in another way.
+    Parse a reply that holds a response, newly created or retrieved. Besides errors of the library,
+    it may raise a `RequestNotProcessedError`.
     """
     return read_body(reply, parse_response_object)
 

@@ -95,14 +95,8 @@ class StreamAccumulator:
 
     def feed(self, data: bytes) -> Iterator[PartialImage | ReceivedImage]:
         """
-        Add one event's data.
-
-        Yields:
-            A partial image that can be read, or a finished image: each image once.
-
-        Raises:
-            ImageSessionError: The event is an error, and no image came before.
-            InvalidResponseError: The event cannot be read, and no image came before.
+        Add one event's data; yield a partial image that can be read, or a finished one: each image
+        once. An event that is an error, or cannot be read, is raised if no image came before.
         """
         if data.strip() in {b"", _DONE}:
             return

@@ -344,10 +344,8 @@ def _recover_reply(turn: Turn, error: TransportError) -> Workflow[HttpResponse]:
 
 def _quarantine_rest(turn: Turn, rest: bytes) -> Workflow[str]:
     """
-    Quarantine the part of a lost answer that arrived, if it may hold an image.
-
-    Returns:
-        A sentence that names the file; empty if nothing was kept.
+    Quarantine the part of a lost answer that arrived, if it may hold an image; return a sentence
+    that names the file, or an empty text.
     """
     if len(rest) < _MIN_QUARANTINE_BYTES:
         return ""

@@ -35,10 +35,8 @@ def ensure_uploaded(
     images: Iterable[InputImage], provider: str, at: dt.datetime, server: ServerProfile
 ) -> Workflow[dict[str, str]]:
     """
-    Upload images that have no unexpired file at the provider.
-
-    Returns:
-        The file ids by the images' digests; images that are missing have to be sent in full.
+    Upload images that have no unexpired file at the provider. Return the file ids by the images'
+    digests; images that are missing have to be sent in full.
     """
     files: dict[str, str] = {}
     for image in images:
@@ -125,11 +123,7 @@ def _request(image: InputImage) -> HttpRequest:
 
 
 def upload_request(part: FilePart, purpose: str, life: dt.timedelta, seconds: float) -> HttpRequest:
-    """
-    Build the free request that uploads a file.
-
-    Source: https://developers.openai.com/api/reference/resources/files/methods/create
-    """
+    # https://developers.openai.com/api/reference/resources/files/methods/create
     expires = {"anchor": "created_at", "seconds": int(life.total_seconds())}
     return HttpRequest(
         method="POST",

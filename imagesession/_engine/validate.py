@@ -143,12 +143,8 @@ def validate_options(
     masked: bool = False,
 ) -> str:
     """
-    Check options against each other and against the model catalogue.
-
-    Unknown models are accepted, as other providers have their own.
-
-    Returns:
-        The name of the mainline model to use.
+    Check options against each other and against the model catalogue; return the name of the
+    mainline model to use. Unknown models are accepted, as other providers have their own.
     """
     mainline, image_id = validate_models(options, catalogue, today)
     image = catalogue.find(image_id)
@@ -198,10 +194,8 @@ def validate_models(
     options: GenerateOptions, catalogue: ModelCatalog, today: dt.date
 ) -> tuple[str, str]:
     """
-    Check that both models can still be used, each for its role.
-
-    Returns:
-        The names of the mainline model and the image model to use.
+    Check that both models can still be used, each for its role; return the names of the mainline
+    model and the image model.
     """
     mainline = catalogue.resolve("mainline", options.model)
     _check_model("model", mainline, "mainline", catalogue, today)
@@ -279,12 +273,8 @@ def _check_size(options: GenerateOptions, image: ModelInfo) -> None:
 
 
 def _check_format(options: GenerateOptions, partial_images: int, *, masked: bool) -> None:
-    """
-    Check options that only some formats take.
-
-    Source: https://developers.openai.com/api/reference/resources/responses, tool
-    `image_generation`: background, output_compression, output_format, frame_count.
-    """
+    # https://developers.openai.com/api/reference/resources/responses, tool `image_generation`:
+    # background, output_compression, output_format, frame_count.
     rules = (
         ("output_compression", options.output_compression, ("jpeg", "webp")),
         ("frames", options.frames, ("gif",)),

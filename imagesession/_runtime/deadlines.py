@@ -31,11 +31,8 @@ class RemainingTimeout(float):
     @classmethod
     def make(cls, seconds: float, silence: float | None = None) -> RemainingTimeout:
         """
-        Make a timeout whose deadline is that many seconds from now.
-
-        Args:
-            seconds: The limit for the whole request.
-            silence: The limit for one read or write; None for no other limit.
+        Make a timeout whose deadline is that many seconds from now. One read or write may take as
+        long, or only for the seconds of `silence`.
         """
         timeout = cls(seconds if silence is None else min(seconds, silence))
         timeout.end = time.monotonic() + seconds

@@ -56,10 +56,8 @@ def submit(
     requests: KeyedRequests, name: str | None, config: StudioConfig
 ) -> Workflow[BatchRecord]:
     """
-    Submit many requests at once, to be collected later.
-
-    Returns:
-        The batch; if the same requests were submitted with this name before, that batch.
+    Submit many requests at once, to be collected later; return the batch. If the same requests were
+    submitted with this name before, it is that batch.
     """
     yield from discard_unsubmitted()
     digest = _digest(requests, config)
@@ -217,10 +215,7 @@ def _create_batch(
     record: BatchRecord, turn: Turn, config: StudioConfig, deadline: float
 ) -> Workflow[BatchUpdate | ImageSessionError]:
     """
-    Send the request for a batch, once.
-
-    Returns:
-        The provider's answer; or an error if the outcome is unknown.
+    Send the request for a batch, once; return the answer, or an error if the outcome is unknown.
     """
     attempt = functools.partial(_send_or_reject, payloads.create(record), free=False)
     try:
