@@ -191,8 +191,11 @@ def _admit(delivery: Delivery) -> Workflow[tuple[Delivery, Turn | Lease]]:
 
 def _send(delivery: Delivery) -> Workflow[DeliveryResult]:
     turn, past = delivery.prepared.turn, delivery.past
+    uploads = delivery.strategy.name != "images_api" and delivery.supports("files", "store")
     try:
-        delivery = attrs.evolve(delivery, prepared=(yield from _upload_inputs(delivery)))
+        if uploads:
+            prepared = yield from upload_inputs(delivery.prepared, delivery.config)
+            delivery = attrs.evolve(delivery, prepared=prepared)
     except ImageSessionError:
         with contextlib.suppress(StorageError):  # nothing was sent; the first error matters
             yield from StoreCall(lambda store: store.intents.discard(turn))
@@ -205,12 +208,6 @@ def _send(delivery: Delivery) -> Workflow[DeliveryResult]:
         if _was_not_accepted(error):
             yield from return_conversation(turn, past)
         raise
-
-
-def _upload_inputs(delivery: Delivery) -> Workflow[PreparedRequest]:
-    if delivery.strategy.name == "images_api" or not delivery.supports("files", "store"):
-        return delivery.prepared
-    return (yield from upload_inputs(delivery.prepared, delivery.config))
 
 
 def upload_inputs(prepared: PreparedRequest, config: StudioConfig) -> Workflow[PreparedRequest]:

@@ -245,7 +245,8 @@ def consume(
         if events.response_id != response_id:
             response_id = events.response_id
             yield from record_response_id(turn, response_id)
-        yield from _handle_images(turn, images)
+        for image in images:
+            yield from EmitPartial(image) if isinstance(image, PartialImage) else stage(turn, image)
         if events.status != status:
             status = events.status
             yield from report_status(turn, status)
@@ -277,14 +278,6 @@ def _next_event(
 
 def _join(parts: Iterable[tuple[bytes, Exception]]) -> bytes:
     return b"\n".join(data for data, _ in parts)
-
-
-def _handle_images(turn: Turn, images: list[PartialImage | ReceivedImage]) -> Workflow[None]:
-    for image in images:
-        if isinstance(image, PartialImage):
-            yield from EmitPartial(image)
-        else:
-            yield from stage(turn, image)
 
 
 def stage(turn: Turn, image: ReceivedImage) -> Workflow[None]:

@@ -82,11 +82,10 @@ class Delivery:
 
     @functools.cached_property
     def strategy(self) -> Strategy:
-        return next(strategy for strategy in STRATEGIES if self._can_try(strategy))
-
-    def _can_try(self, strategy: Strategy) -> bool:
-        return (
-            self.supports(*strategy.required)
+        return next(
+            strategy
+            for strategy in STRATEGIES
+            if self.supports(*strategy.required)
             and strategy.name not in self.expired
             and strategy.applies(self)
         )

@@ -133,20 +133,18 @@ class _SyncInterpreter(Reporting):
         if isinstance(effect, ReportProgress):
             self.report(effect)
             return None
+        run = functools.partial(self.do, effect)
+        if self.observer is not None and isinstance(effect, _WAITING_EFFECTS):
+            from .progress import run_with_heartbeat  # noqa: PLC0415 - only needed with an observer
+
+            run = functools.partial(run_with_heartbeat, run, self.observer)
         try:
-            result = self.perform_observed(effect)
+            result = run()
         except TransportError as error:
             log_effect(effect, error)
             raise
         log_effect(effect, result)
         return result
-
-    def perform_observed(self, effect: Effect[Any]) -> object:
-        if self.observer is None or not isinstance(effect, _WAITING_EFFECTS):
-            return self.do(effect)
-        from .progress import run_with_heartbeat  # noqa: PLC0415 - only needed with an observer
-
-        return run_with_heartbeat(functools.partial(self.do, effect), self.observer)
 
     def do(self, effect: Effect[Any]) -> object:
         match effect:
