@@ -5,7 +5,6 @@ Find the outcome of a turn whose response id is not known, in its conversation. 
 from __future__ import annotations
 
 import datetime as dt
-import urllib.parse
 from collections.abc import Iterable
 
 import attrs
@@ -93,11 +92,12 @@ def _list_items(
     left = end - (yield from MonotonicTime())
     if left <= 0:
         return None
-    query = {"order": "desc", "limit": limit, **({"after": after} if after else {})}
-    path = to_path("conversations", turn.conversation or "", "items")
+    conversation = turn.conversation or ""
     request = HttpRequest(
         method="GET",
-        path=f"{path}?{urllib.parse.urlencode(query, errors='replace')}",
+        path=to_path(
+            "conversations", conversation, "items", order="desc", limit=limit, after=after
+        ),
         timeout=min(left, IMAGE_POLL_TIMEOUT),
         silence=silence,
     )

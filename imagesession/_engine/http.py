@@ -91,11 +91,14 @@ class HttpResponse:
         return parse_date(self.headers.get("date", ""))
 
 
-def to_path(*parts: str) -> str:
+def to_path(*parts: str, **query: str | int | None) -> str:
     """
-    Join the parts of a path. The provider's ids may hold characters that are not valid in one.
+    Join the parts of a path, and a query without empty values. The provider's ids may hold
+    characters that are not valid in either.
     """
-    return "/" + "/".join(urllib.parse.quote(part, safe="", errors="replace") for part in parts)
+    path = "/" + "/".join(urllib.parse.quote(part, safe="", errors="replace") for part in parts)
+    given = {name: value for name, value in query.items() if value not in {None, ""}}
+    return f"{path}?{urllib.parse.urlencode(given, errors='replace')}" if given else path
 
 
 def parse_date(text: str) -> dt.datetime | None:

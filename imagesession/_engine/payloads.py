@@ -150,9 +150,7 @@ def retrieve_response(
 
 def resume(response_id: str, after: int | None, timeout: float) -> HttpRequest:
     # https://developers.openai.com/api/docs/guides/background (streaming a background response)
-    path = f"{to_path('responses', response_id)}?stream=true"
-    if after is not None:
-        path += f"&starting_after={after}"
+    path = to_path("responses", response_id, stream="true", starting_after=after)
     return HttpRequest(method="GET", path=path, timeout=timeout, silence=_STREAM_SILENCE)
 
 

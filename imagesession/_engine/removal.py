@@ -8,7 +8,6 @@ cannot be erased now is remembered, and tried again by `finish_removals`.
 from __future__ import annotations
 
 import datetime as dt
-import urllib.parse
 from collections.abc import Collection, Iterable, Sequence
 
 from imagesession._domain.removal import ErasureReport, ProviderCopy, Removal, Targets, Verb
@@ -17,7 +16,7 @@ from imagesession.errors import ImageSessionError, InvalidRequestError, NotFound
 
 from .coerce import Json, as_list, as_mapping, as_text
 from .effects import GetProviderName, NewId, Send, StoreCall, Workflow
-from .http import HttpRequest, HttpResponse, TransportError
+from .http import HttpRequest, HttpResponse, TransportError, to_path
 from .provider_errors import map_error_response
 from .responses import is_success, parse_json_object
 from .validate import validate_label, validate_owner
@@ -27,7 +26,6 @@ _TIMEOUT = 30.0
 _PAGE_SIZE = 3
 _GONE = frozenset({404, 410})
 _OTHERS_LEFT = "others are left"
-_PATHS = {"response": "/responses", "conversation": "/conversations", "file": "/files"}
 
 
 def remove(
@@ -147,18 +145,14 @@ def _erase_copy(copy: ProviderCopy, provider: str) -> Workflow[str]:
         return f"it is at {copy.provider}, not at {provider}"
     if copy.kind == "conversation" and (reason := (yield from _erase_items(copy))):
         return "" if reason == _OTHERS_LEFT else reason
-    return (yield from _delete(_PATHS[copy.kind], copy.id))
+    return (yield from _delete(f"{copy.kind}s", copy.id))
 
 
 def _delete(*parts: str) -> Workflow[str]:
     # Free. https://developers.openai.com/api/reference/resources/responses/methods/delete, and its
     # likes for files, conversations and their items
-    path = _path(*parts)
+    path = to_path(*parts)
     return _reason((yield from Send(HttpRequest(method="DELETE", path=path, timeout=_TIMEOUT))))
-
-
-def _path(first: str, *ids: str) -> str:
-    return "/".join([first, *(urllib.parse.quote(item, safe="", errors="replace") for item in ids)])
 
 
 def _erase_items(copy: ProviderCopy) -> Workflow[str]:
@@ -178,19 +172,17 @@ def _erase_items(copy: ProviderCopy) -> Workflow[str]:
         has_more = page.get("has_more") is True and bool(new)
     erased = _items_of_turn(items, copy.items)
     for item in erased:
-        if reason := (yield from _delete(_PATHS["conversation"], copy.id, "items", item)):
+        if reason := (yield from _delete("conversations", copy.id, "items", item)):
             return reason
     return _OTHERS_LEFT if len(erased) < len(items) else ""
 
 
 def _list_items(conversation: str, after: str) -> Workflow[HttpResponse]:
     # https://developers.openai.com/api/reference/resources/conversations/subresources/items
-    path = _path(_PATHS["conversation"], conversation, "items")
-    query = {"order": "asc", "limit": _PAGE_SIZE, **({"after": after} if after else {})}
-    request = HttpRequest(
-        method="GET", path=f"{path}?{urllib.parse.urlencode(query)}", timeout=_TIMEOUT
+    path = to_path(
+        "conversations", conversation, "items", order="asc", limit=_PAGE_SIZE, after=after
     )
-    return (yield from Send(request))
+    return (yield from Send(HttpRequest(method="GET", path=path, timeout=_TIMEOUT)))
 
 
 def _items_of_turn(items: Sequence[Json], answer: Collection[str]) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import urllib.parse
 from collections.abc import Iterator
 from typing import cast, get_args
 
@@ -79,8 +78,7 @@ def cancel(provider_id: str) -> HttpRequest:
 
 
 def list_page(after: str) -> HttpRequest:
-    query = {"limit": _PAGE_SIZE, **({"after": after} if after else {})}
-    path = f"/batches?{urllib.parse.urlencode(query, errors='replace')}"
+    path = to_path("batches", limit=_PAGE_SIZE, after=after)
     return HttpRequest(method="GET", path=path, timeout=_REQUEST_TIMEOUT)
 
 
