@@ -23,7 +23,7 @@ from imagesession._domain.provenance import Provenance
 from imagesession._domain.reports import SessionStatus
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import Turn
-from imagesession._engine import exports, provenance, reference_board, removal, reports, sessions
+from imagesession._engine import provenance, reference_board, removal, reports, sessions
 from imagesession._runtime.runtime import AsyncRuntime
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         """
         Same as `ImageSession.export`, but awaits.
         """
-        return Path(await self._runtime.run(exports.export_session(self.id, path)))
+        return Path(await self._runtime.run(sessions.export_session(self.id, path)))
 
     async def gallery(self, path: str | os.PathLike[str]) -> Path:
         """

@@ -26,7 +26,7 @@ from imagesession._domain.reports import SessionStatus
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import MAIN, Tree
 from imagesession._domain.turn import Turn, short_id
-from imagesession._engine import exports, provenance, reference_board, removal, reports, sessions
+from imagesession._engine import provenance, reference_board, removal, reports, sessions
 from imagesession._engine.effects import Workflow
 from imagesession._engine.sessions import BranchHead
 from imagesession._runtime.runtime import AsyncRuntime, Runtime
@@ -448,7 +448,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         Warns:
             IncompleteExportWarning: Files of its images are missing in the library.
         """
-        return Path(self._runtime.run(exports.export_session(self.id, path)))
+        return Path(self._runtime.run(sessions.export_session(self.id, path)))
 
     def gallery(self, path: str | os.PathLike[str]) -> Path:
         """

@@ -10,7 +10,7 @@ from typing import Any
 from imagesession._domain.cost import format_usd
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
-from imagesession._engine.image_store import CostTotals, ImageQuery, SpendingQuery
+from imagesession._engine.image_queries import CostTotals, ImageQuery, SpendingQuery
 from imagesession._engine.store import Store
 
 from . import formatting

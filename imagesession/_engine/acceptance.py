@@ -17,9 +17,9 @@ from imagesession.errors import NotFoundError, StorageError
 
 from .conversation_lookup import LookupResult, find_outcome
 from .effects import GetProviderName, MonotonicTime, StoreCall, Workflow
-from .leases import Lease
 from .outcomes import ResponseOutcome
 from .poll import MIN_REQUEST_TIMEOUT
+from .store import Lease
 
 ACCEPTANCE_TIMEOUT = dt.timedelta(minutes=15)
 """
@@ -34,12 +34,7 @@ _A_MOMENT = dt.timedelta(seconds=1)
 def absence_left(turn: Turn, date: dt.datetime | None, timeout: float) -> Workflow[dt.timedelta]:
     """
     Return how much longer the provider has to show nothing of a request until it counts as not
-    accepted; 0 if it does.
-
-    Args:
-        turn: The request's turn.
-        date: The date of the reply that shows nothing; without it, that proves nothing.
-        timeout: Seconds that a request may take, as configured.
+    accepted; 0 if it does. Without the date of the reply that shows nothing, that proves nothing.
     """
     longest = ACCEPTANCE_TIMEOUT * max(1.0, min(timeout, _LONGEST_TIMEOUT) / _USUAL_TIMEOUT)
     if date is None:
@@ -49,9 +44,6 @@ def absence_left(turn: Turn, date: dt.datetime | None, timeout: float) -> Workfl
 
 
 def look_up(turn: Turn, until: float, least: float) -> Workflow[LookupResult]:
-    """
-    Look for a turn's outcome in its conversation; see `find_outcome`.
-    """
     if turn.conversation is None:
         return LookupResult()
     try:
@@ -62,9 +54,6 @@ def look_up(turn: Turn, until: float, least: float) -> Workflow[LookupResult]:
 
 
 def ancestor_turns(turn: Turn) -> Workflow[tuple[Turn, ...]]:
-    """
-    Return the turns that a turn continues, the oldest first.
-    """
     session_id = turn.session
     if session_id is None or turn.parent is None:
         return ()

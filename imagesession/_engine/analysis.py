@@ -22,10 +22,9 @@ from imagesession.errors import (
 
 from . import generation, uploads
 from .coerce import as_list, as_mapping, as_text
-from .effects import MonotonicTime, NewId, Workflow
+from .effects import MonotonicTime, NewId, StoreCall, Workflow
 from .http import HttpRequest
 from .input_images import load_input_image
-from .leases import BudgetReservation
 from .outcomes import ResponseOutcome
 from .payloads import Item, PreparedRequest, input_image, user_message
 from .prepare import new_turn, reserve_budget, resolve_options
@@ -38,6 +37,7 @@ from .request import GenerateRequest, StudioConfig
 from .responses import parse_text_response
 from .retry import acquire_slot
 from .sessions import BranchHead, session_config
+from .store import BudgetReservation
 from .transmit import parse_paid, send, with_request_id
 from .validate import MAX_PROMPT, validate_label, validate_options, validate_prompt
 
@@ -85,15 +85,6 @@ def analyze(
     """
     Analyze an image with one request that makes no image. Its turn is recorded, and is never sent
     as context.
-
-    Args:
-        request: The image, the goals as its prompt (may be empty), and options, of which only the
-            model and its service tier are used.
-        config: The studio's configuration.
-        branch_head: The session's branch; None for a standalone image.
-
-    Raises:
-        ImageSessionError: There is no analysis, and the error says why.
     """
     if "responses" in config.server.lacks:
         raise InvalidRequestError(_NEEDS_RESPONSES)
@@ -110,10 +101,7 @@ def analyze(
 def _send_with_intent(
     prepared: PreparedRequest, reservation: BudgetReservation | None, config: StudioConfig
 ) -> Workflow[Analysis]:
-    """
-    Write the intent, then send the request.
-    """
-    lease = yield from generation.write_intent(prepared.turn, reservation)
+    lease = yield from StoreCall(lambda store: store.intents.write(prepared.turn, reservation))
     # Without an idempotency key, no earlier turn can be returned.
     assert not isinstance(lease, Turn)  # noqa: S101 - for the type checkers
     try:
@@ -123,9 +111,6 @@ def _send_with_intent(
 
 
 def _send_and_commit(prepared: PreparedRequest, config: StudioConfig) -> Workflow[Analysis]:
-    """
-    Send the request, and commit its outcome.
-    """
     if config.provider_state != "none":
         prepared = yield from generation.upload_inputs(prepared, config)
     try:
@@ -207,11 +192,7 @@ def _send(
 
 
 def _request(prepared: PreparedRequest, config: StudioConfig, *, store: bool) -> HttpRequest:
-    """
-    Build the request.
-
-    Source: https://developers.openai.com/api/docs/guides/structured-outputs
-    """
+    # https://developers.openai.com/api/docs/guides/structured-outputs
     goals = f" It is to be: {prepared.turn.prompt}" if prepared.turn.prompt else ""
     images = (input_image(reference, prepared.files) for reference in prepared.references)
     schema_format = {"type": "json_schema", "name": "findings", "strict": True, "schema": SCHEMA}
@@ -230,16 +211,6 @@ def _request(prepared: PreparedRequest, config: StudioConfig, *, store: bool) ->
 
 
 def read_analysis(text: str, turn: Turn) -> Analysis:
-    """
-    Parse the model's analysis.
-
-    Args:
-        text: The model's answer.
-        turn: The analysis turn.
-
-    Raises:
-        InvalidResponseError: The answer does not follow the schema.
-    """
     try:
         parsed = json.loads(text)
     except (ValueError, RecursionError):
@@ -277,9 +248,6 @@ def _clean_text(value: object) -> str:
 def validate_improvement(goals: object, preserve_elements: object) -> None:
     """
     Validate the arguments of an improvement before the analysis is paid for.
-
-    Raises:
-        InvalidRequestError: An argument is not text, or longer than the provider takes.
     """
     preserved = validate_label("preserve_elements", preserve_elements)
     validate_prompt(_edit_prompt(validate_prompt(goals), (), preserved))
@@ -313,9 +281,6 @@ def _edit_prompt(goals: str, findings: Sequence[str], preserve_elements: str) ->
 def to_edit_request(
     request: GenerateRequest, analysis: Analysis, preserve_elements: str
 ) -> GenerateRequest:
-    """
-    Build the edit request from an improvement request and its analysis.
-    """
     return attrs.evolve(
         request,
         prompt=build_edit_prompt(analysis, request.prompt, preserve_elements),

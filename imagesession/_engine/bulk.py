@@ -29,16 +29,6 @@ KeyedJobs = list[tuple[str | None, ImageRequest]]
 def with_keys(
     jobs: Mapping[str, str | ImageRequest] | Iterable[str | ImageRequest], verb: str = "map"
 ) -> KeyedJobs:
-    """
-    Return jobs with their keys, in order.
-
-    Args:
-        jobs: Prompts or image requests, by key or in a sequence.
-        verb: The name of the calling method, for errors.
-
-    Raises:
-        InvalidRequestError: One of them is something else, or `jobs` is one text.
-    """
     if isinstance(jobs, str):
         raise InvalidRequestError(
             f"{verb}() takes many prompts, not a single text; put it in a list."
@@ -82,44 +72,29 @@ def _has_names(value: object) -> bool:
 
 
 def keys(jobs: KeyedJobs) -> tuple[str, ...]:
-    """
-    Return the jobs' keys, if they have any.
-    """
     return tuple(key for key, _ in jobs if key is not None)
 
 
 def annotate_error(
     error: InvalidRequestError, number: int, count: int, key: str | None
 ) -> InvalidRequestError:
-    """
-    Add to an error which of many jobs it is about.
-    """
     label = f" ({quote(key)})" if key is not None else ""
     message = f"Image {number} of {count}{label}: {error.message} Nothing was sent."
     return attrs.evolve(error, message=message)
 
 
 def find_batch(id_or_name: str) -> Workflow[BatchRecord]:
-    """
-    Return a batch by its id, its name, or the provider's id for it.
-    """
     validate_label("The batch's id or name", id_or_name, empty=False)
     return (yield from StoreCall(lambda store: store.batches.find(id_or_name)))
 
 
 def idempotency_key_for(key: str) -> str:
-    """
-    Return the idempotency key of a job.
-    """
     return f"map/{key}"
 
 
 def already_completed(jobs: KeyedJobs) -> Workflow[frozenset[int]]:
     """
     Find the jobs that were made before, by their keys; these send no request.
-
-    Returns:
-        Their positions.
     """
     return (yield from StoreCall(lambda store: frozenset(_completed_positions(jobs, store))))
 
@@ -135,29 +110,13 @@ def _completed_positions(jobs: KeyedJobs, store: Store) -> Iterator[int]:
                 yield position
 
 
-def validate_timeout(seconds: object, name: str = "timeout") -> float:
-    """
-    Return a timeout if it is valid.
-
-    Args:
-        seconds: The argument's value.
-        name: The argument's name.
-
-    Raises:
-        InvalidRequestError: It is not a finite number, 0 or more.
-    """
+def validate_timeout(seconds: object) -> float:
     if type(seconds) in {int, float} and 0 <= cast("float", seconds) < math.inf:
         return float(cast("float", seconds))
-    raise InvalidRequestError(f"{name}={quote(seconds)} is not a number of seconds, 0 or more.")
+    raise InvalidRequestError(f"timeout={quote(seconds)} is not a number of seconds, 0 or more.")
 
 
 def validate_rate(concurrency: object, per_minute: object) -> tuple[int, float | None]:
-    """
-    Return how many jobs may run at once, and how many may begin a minute, if both are valid.
-
-    Raises:
-        InvalidRequestError: One of them is not.
-    """
     if type(concurrency) is not int or not 1 <= concurrency <= MAX_CONCURRENCY:
         raise InvalidRequestError(
             f"max_concurrency={quote(concurrency)} is not a whole number from 1 to "
@@ -167,12 +126,6 @@ def validate_rate(concurrency: object, per_minute: object) -> tuple[int, float |
 
 
 def validate_per_minute(per_minute: object) -> float | None:
-    """
-    Return how many requests may be sent a minute, None for no limit, if it is valid.
-
-    Raises:
-        InvalidRequestError: It is not.
-    """
     if per_minute is None:
         return None
     if type(per_minute) in {int, float} and 0 < cast("float", per_minute) < math.inf:

@@ -24,9 +24,6 @@ def as_mapping(value: object) -> Json:
 
 
 def as_list(value: object) -> list[object]:
-    """
-    Return a list; an empty one for any other type.
-    """
     return cast("list[object]", value) if isinstance(value, list) else []
 
 

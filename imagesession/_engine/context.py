@@ -16,12 +16,12 @@ from .payloads import (
     Item,
     PreparedRequest,
     input_image,
+    sent_prompt,
     user_message,
     with_roles,
 )
 from .pixels import InputImage
 from .validate import validate_reference_count
-from .variations import sent_prompt
 
 
 def previous_response_id(past: tuple[Turn, ...], provider: str) -> str | None:
@@ -76,11 +76,6 @@ def by_item_ids(
     An image item is rejected without the reasoning item before it, so an answer's items are always
     sent together.
 
-    Args:
-        past: The turns to send, the oldest first; the provider has the items of the last one.
-        prepared: The request.
-        files: The file ids of the turns' input images, by the images' digests.
-
     Source: https://developers.openai.com/api/docs/guides/conversation-state
     """
     context = yield from by_conversation(past, prepared)
@@ -100,9 +95,6 @@ def by_item_ids(
 
 
 def _messages_with_items(turn: Turn, provider: str, files: Mapping[str, str]) -> tuple[Item, ...]:
-    """
-    Return a turn's messages, with item references for the answer if the provider has its items.
-    """
     if not has_items(turn, provider):
         return _messages(turn)
     file_ids = (
@@ -157,13 +149,8 @@ def as_single_prompt(
     prepared: PreparedRequest, past: tuple[Turn, ...]
 ) -> Workflow[tuple[str, tuple[InputImage, ...]]]:
     """
-    Put description, history and prompt into one text, for an API without context.
-
-    Returns:
-        The text, and the input images: the one to continue from comes first.
-
-    Raises:
-        InvalidImageError: With that one, there are too many images.
+    Put description, history and prompt into one text, for an API without context. Of the images
+    that are returned with it, the one to continue from comes first.
     """
     paragraphs = [prepared.session_description] if prepared.session_description else []
     images = prepared.references
@@ -186,9 +173,6 @@ def as_single_prompt(
 
 
 def _messages(turn: Turn) -> tuple[Item, Item]:
-    """
-    Return a turn's prompt and answer as messages.
-    """
     if turn.kind in {"import", "promotion"} and not turn.prompt:
         return user_message("[I bring a picture.]"), _assistant("[I see it.]")
     return user_message(sent_prompt(turn)), _answer(turn)
@@ -202,9 +186,6 @@ def _answer(turn: Turn) -> Item:
 
 
 def _separate_image(last_image: InputImage | None) -> tuple[Item, ...]:
-    """
-    Return the last image as a message of its own, before a message about another image.
-    """
     if last_image is None:
         return (_image_note(None),)
     message = user_message("[This is the last picture.]", [input_image(last_image, {})])

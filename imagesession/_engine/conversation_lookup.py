@@ -5,7 +5,6 @@ Find the outcome of a turn whose response id is not known, in its conversation. 
 from __future__ import annotations
 
 import datetime as dt
-import urllib.parse
 from collections.abc import Iterable
 
 import attrs
@@ -33,7 +32,6 @@ class LookupResult:
     What a conversation shows of a turn.
 
     Attributes:
-        outcome: The turn's outcome; None if the conversation shows none.
         is_complete: Whether enough was read, so that no outcome means that there is none yet.
         is_missing: Whether the provider does not know the conversation.
         date: When the provider said so, by its own clock.
@@ -48,18 +46,6 @@ class LookupResult:
 def find_outcome(
     turn: Turn, past: tuple[Turn, ...], until: float, *, least: float = MIN_REQUEST_TIMEOUT
 ) -> Workflow[LookupResult]:
-    """
-    Poll a turn's conversation until it shows the turn's outcome. This is free.
-
-    Args:
-        turn: The turn whose response id is not known.
-        past: The turns that it may continue.
-        until: When to stop, by the clock of `MonotonicTime`; there is at least one poll.
-        least: Seconds that a poll may take even if it ends after `until`.
-
-    Returns:
-        The result of the last poll.
-    """
     start = yield from MonotonicTime()
     silence = silence_timeout(until - start)
     while True:
@@ -74,15 +60,6 @@ def find_outcome(
 def _read_conversation(
     turn: Turn, past: tuple[Turn, ...], end: float, silence: float
 ) -> Workflow[LookupResult]:
-    """
-    Read a conversation once, from the latest item back to where the turn begins.
-
-    Args:
-        turn: The turn whose answer is wanted.
-        past: The turns that it may continue.
-        end: When to stop, by the clock of `MonotonicTime`.
-        silence: Seconds without a byte after which a reply counts as lost.
-    """
     calls = (image.call_id for earlier in past for image in earlier.images)
     window = _ConversationWindow(known=frozenset(calls))
     limit = _PAGE_SIZE
@@ -111,19 +88,16 @@ def _read_conversation(
 def _list_items(
     turn: Turn, after: str, limit: int, end: float, silence: float
 ) -> Workflow[HttpResponse | None]:
-    """
-    List items, the latest first; None if there is no reply, or no time left.
-
-    Source: https://developers.openai.com/api/reference/resources/conversations/subresources/items
-    """
+    # https://developers.openai.com/api/reference/resources/conversations/subresources/items
     left = end - (yield from MonotonicTime())
     if left <= 0:
         return None
-    query = {"order": "desc", "limit": limit, **({"after": after} if after else {})}
-    path = to_path("conversations", turn.conversation or "", "items")
+    conversation = turn.conversation or ""
     request = HttpRequest(
         method="GET",
-        path=f"{path}?{urllib.parse.urlencode(query, errors='replace')}",
+        path=to_path(
+            "conversations", conversation, "items", order="desc", limit=limit, after=after
+        ),
         timeout=min(left, IMAGE_POLL_TIMEOUT),
         silence=silence,
     )
@@ -140,10 +114,7 @@ class _ConversationWindow:
 
     Attributes:
         known: The image calls of earlier turns.
-        items: The items, the latest first.
-        has_more: Whether there are earlier items.
         after: The item after which the next page starts; empty if it has no id.
-        bodies: The bodies of the pages.
         date: When the last page was sent, by the provider's own clock.
     """
 
@@ -155,12 +126,6 @@ class _ConversationWindow:
     date: dt.datetime | None = None
 
     def with_page(self, reply: HttpResponse) -> _ConversationWindow:
-        """
-        Return the window with a page of earlier items.
-
-        Raises:
-            InvalidResponseError: The page cannot be read.
-        """
         page = parse_json_object(reply)
         if not isinstance(page.get("data"), list):
             raise InvalidResponseError("The provider's reply is not a list of items.")
@@ -177,15 +142,9 @@ class _ConversationWindow:
         )
 
     def is_bounded(self, *, begins_here: bool) -> bool:
-        """
-        Return whether the items reach back to where a turn begins.
-        """
         return any(map(_is_prompt, self.items)) and (begins_here or self.contains_known_image())
 
     def contains_known_image(self, items: Iterable[Json] | None = None) -> bool:
-        """
-        Return whether a known image is among the items; by default, among all of them.
-        """
         return any(map(self._is_known, self.items if items is None else items))
 
     def latest_answer(self) -> tuple[Json, ...]:

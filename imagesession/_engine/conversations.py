@@ -38,18 +38,6 @@ _ID = re.compile(r"(?=.*[A-Za-z0-9])[!-~]{1,256}")
 def assign_conversation(
     prepared: PreparedRequest, past: tuple[Turn, ...], config: StudioConfig, deadline: float
 ) -> Workflow[PreparedRequest]:
-    """
-    Assign a conversation to a prepared request: the one that it continues, or a new one.
-
-    Args:
-        prepared: The request.
-        past: The turns that it continues, the oldest first.
-        config: How long to retry.
-        deadline: When to stop, by the clock of `MonotonicTime`.
-
-    Raises:
-        TransientError: The provider rejected the request for a conversation.
-    """
     if past and past[-1].provider == prepared.turn.provider:
         head = past[-1]
         ongoing = yield from MemoryCall(lambda memory: memory.acquire_conversation(head))
@@ -61,9 +49,6 @@ def assign_conversation(
 
 
 def release_conversation(turn: Turn) -> Workflow[None]:
-    """
-    Let the next turn continue this turn's conversation.
-    """
     if turn.conversation is not None and turn.session is not None:
         yield from MemoryCall(lambda memory: memory.release_conversation(turn))
 
@@ -77,9 +62,6 @@ def return_conversation(turn: Turn, past: tuple[Turn, ...]) -> Workflow[None]:
 
 
 def is_continuation(turn: Turn, past: tuple[Turn, ...]) -> bool:
-    """
-    Return whether a turn continues the conversation of the one before.
-    """
     previous = past[-1].conversation if past else None
     return previous is not None and previous == turn.conversation
 
@@ -87,9 +69,6 @@ def is_continuation(turn: Turn, past: tuple[Turn, ...]) -> bool:
 def move_to_new_conversation(
     prepared: PreparedRequest, config: StudioConfig, deadline: float
 ) -> Workflow[PreparedRequest]:
-    """
-    Move a prepared request to a new conversation, and record that first.
-    """
     return (
         yield from _record(
             prepared, (yield from _create_conversation(prepared.turn, config, deadline))
@@ -98,9 +77,6 @@ def move_to_new_conversation(
 
 
 def detach_conversation(prepared: PreparedRequest) -> Workflow[PreparedRequest]:
-    """
-    Remove a prepared request from its conversation, and record that first.
-    """
     if prepared.turn.conversation is None:
         return prepared
     return (yield from _record(prepared, None))
@@ -145,11 +121,7 @@ def _create_conversation(turn: Turn, config: StudioConfig, deadline: float) -> W
 
 
 def _create_once(turn: Turn, deadline: float) -> Workflow[HttpResponse | None]:
-    """
-    Request a conversation once; None if the reply was lost.
-
-    Source: https://developers.openai.com/api/reference/resources/conversations/methods/create
-    """
+    # https://developers.openai.com/api/reference/resources/conversations/methods/create
     left = deadline - (yield from MonotonicTime())
     request = HttpRequest(
         method="POST",

@@ -41,12 +41,6 @@ def decode_image(encoded: object) -> tuple[bytes, ImageHeader]:
 
     Whitespace anywhere, the URL-safe alphabet, missing padding, and an SVG that is not encoded at
     all are accepted.
-
-    Args:
-        encoded: The text, or a view of it in the response's body.
-
-    Raises:
-        InvalidResponseError: It is not base64, not a whole image, or an image's URL.
     """
     data = _decode(_encoded_bytes(encoded))
     header = parse_header(data)
@@ -59,9 +53,6 @@ def decode_image(encoded: object) -> tuple[bytes, ImageHeader]:
 
 
 def image_url(encoded: object) -> str | None:
-    """
-    Return the URL from which an image has to be fetched, if that is what a server sent.
-    """
     text = encoded
     if isinstance(encoded, memoryview):
         text = bytes(cast("memoryview[int]", encoded)[: _MAX_URL + 1])
@@ -91,12 +82,6 @@ def _decode(encoded: bytes | memoryview[int]) -> bytes:
 
 
 def _decode_loosely(encoded: bytes) -> bytes:
-    """
-    Decode text that is not strict base64.
-
-    Raises:
-        InvalidResponseError: It is not base64 at all.
-    """
     if _HTTP_URL.match(encoded):
         url = encoded[:_MAX_URL].decode("utf-8", "replace").strip()
         raise InvalidResponseError(
@@ -118,10 +103,8 @@ def _decode_loosely(encoded: bytes) -> bytes:
 
 def decode_base64(encoded: bytes) -> bytes:
     """
-    Decode base64 in either alphabet, with any whitespace and padding.
-
-    Raises:
-        ValueError: It is damaged.
+    Decode base64 in either alphabet, with any whitespace and padding; a ValueError says that it is
+    damaged.
     """
     digits = encoded.translate(_URL_SAFE, _BLANKS).rstrip(b"=")
     return pybase64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
@@ -129,11 +112,8 @@ def decode_base64(encoded: bytes) -> bytes:
 
 def salvage(body: bytes) -> tuple[ReceivedImage, ...]:
     """
-    Find the finished images in a body that cannot be parsed: truncated JSON, JSON within HTML or
-    JSON, or lines of JSON.
-
-    Returns:
-        Each complete image once, without partial images.
+    Find the finished images, each once, in a body that cannot be parsed: truncated JSON, JSON
+    within HTML or JSON, or lines of JSON.
     """
     images: dict[bytes, ReceivedImage] = {}
     for key in _IMAGE_KEY.finditer(body):
@@ -161,9 +141,6 @@ def _unescape_text(body: bytes, start: int, end: int) -> bytes:
 
 
 def _is_partial(body: bytes, start: int, end: int) -> bool:
-    """
-    Return whether the object around an image marks it as unfinished.
-    """
     before = body[max(0, start - _MAX_DISTANCE) : start].rpartition(b"}")[2]
     after = body[end : end + _MAX_DISTANCE].partition(b"}")[0] if end >= 0 else b""
     return _PARTIAL.search(before + after) is not None
@@ -176,8 +153,5 @@ def _unescape(escape: re.Match[bytes]) -> bytes:
 
 
 def _find_call_id(body: bytes, end: int) -> str | None:
-    """
-    Return the id of an image's call, if it precedes the image.
-    """
     ids = _CALL_ID.findall(body, max(0, end - _MAX_DISTANCE), end)
     return as_id(ids[-1].decode("utf-8", "replace")) if ids else None

@@ -63,7 +63,6 @@ class DeliveryResult:
     Attributes:
         prepared: The request as it was finally sent. Its turn records how the model knew the
             earlier turns, and what the provider keeps.
-        outcome: The provider's response.
     """
 
     prepared: PreparedRequest
@@ -73,20 +72,6 @@ class DeliveryResult:
 def plan_delivery(
     prepared: PreparedRequest, branch_head: BranchHead | None, config: StudioConfig, deadline: float
 ) -> Workflow[Delivery]:
-    """
-    Plan how to deliver a prepared request, from what the library knows of the provider.
-
-    Args:
-        prepared: The request.
-        branch_head: The branch that it continues; None for a standalone image.
-        config: How long to retry, and what the provider may keep.
-        deadline: When to stop, by the clock of `MonotonicTime`.
-
-    Raises:
-        TransientError: The provider rejected the request for a conversation.
-        InvalidRequestError: It is within a completion window, and the provider or the session does
-            not allow that.
-    """
     provider, past = prepared.turn.provider, branch_head.past if branch_head else ()
     lacking = yield from StoreCall(lambda store: store.providers.unsupported(provider))
     cap = config.remember
@@ -151,17 +136,14 @@ def _turns_sent(delivery: Delivery) -> int:
 
 
 def deliver(delivery: Delivery) -> Workflow[DeliveryResult]:
-    """
-    Request an image, with the earlier turns as context, and wait for it.
-
-    Raises:
-        ImageSessionError: There is no image, and the error says why.
-    """
     unexplained: BadRequestError | None = None
     while True:
         strategy = delivery.strategy
         try:
-            outcome = yield from _SENDERS.get(strategy.name, _send_response)(delivery, strategy)
+            if strategy.name == "images_api":
+                outcome = yield from _send_to_images_api(delivery)
+            else:
+                outcome = yield from _send_response(delivery, strategy)
         except RequestNotProcessedError as error:
             delivery = yield from _fall_back(delivery, strategy, error)
         except BadRequestError as error:
@@ -226,7 +208,7 @@ def _send_response(delivery: Delivery, strategy: Strategy) -> Workflow[ResponseO
         return result.outcome
 
 
-def _send_to_images_api(delivery: Delivery, _: Strategy) -> Workflow[ResponseOutcome]:
+def _send_to_images_api(delivery: Delivery) -> Workflow[ResponseOutcome]:
     """
     Send a request to the Images API, which keeps no context: the earlier turns are sent along.
     """
@@ -248,21 +230,12 @@ def _read_images_reply(delivery: Delivery, reply: HttpResponse) -> Workflow[Resp
     return (yield from quarantine_if_unreadable(turn, outcome, reply.body))
 
 
-_SENDERS: Final = {"images_api": _send_to_images_api}
-
-
 # --- fallbacks ----------------------------------------------------------------------------------
 
 
 def _fall_back(
     delivery: Delivery, strategy: Strategy, error: RequestNotProcessedError
 ) -> Workflow[Delivery]:
-    """
-    Return the delivery to try next, by the reason why the provider did not process a request.
-
-    Raises:
-        BadRequestError: There is no other way to send it.
-    """
     fallback = yield from _FALLBACKS[type(error)](delivery, strategy, error)
     if fallback is None:
         raise error.to_error()
@@ -272,9 +245,6 @@ def _fall_back(
 def _without_feature(
     delivery: Delivery, strategy: Strategy, error: FeatureUnsupportedError
 ) -> Workflow[Delivery | None]:
-    """
-    Drop a feature of the protocol, and what depends on it.
-    """
     feature = error.feature
     certain = feature == "image_tool" and feature in delivery.config.server.has
     indispensable = delivery.mode == "background" and feature in {
@@ -309,9 +279,6 @@ def _without_mainline(
 def _without_strategy(
     delivery: Delivery, strategy: Strategy, _: RequestNotProcessedError
 ) -> Workflow[Delivery | None]:
-    """
-    Drop a strategy whose ids have expired at the provider.
-    """
     yield from ()
     if strategy.name not in _BY_ID:
         return None
@@ -321,9 +288,6 @@ def _without_strategy(
 def _leave_conversation(
     delivery: Delivery, _strategy: Strategy, _: RequestNotProcessedError
 ) -> Workflow[Delivery | None]:
-    """
-    Replace a conversation that is gone or stays locked by a new one, else by none.
-    """
     prepared, deadline = delivery.prepared, delivery.deadline
     if prepared.turn.conversation is None:
         return None
@@ -337,9 +301,6 @@ def _leave_conversation(
 def _wait_until_unlocked(
     delivery: Delivery, strategy: Strategy, error: RequestNotProcessedError
 ) -> Workflow[Delivery | None]:
-    """
-    Wait a little for a conversation that is locked.
-    """
     if delivery.lock_retries < len(_LOCKED_DELAYS) and is_continuation(
         delivery.prepared.turn, delivery.past
     ):
@@ -351,9 +312,6 @@ def _wait_until_unlocked(
 def _without_files(
     delivery: Delivery, strategy: Strategy, _: RequestNotProcessedError
 ) -> Workflow[Delivery | None]:
-    """
-    Send the bytes of files that have expired at the provider.
-    """
     prepared, turn = delivery.prepared, delivery.prepared.turn
     before = (yield from find_uploaded(delivery.past, turn)) if strategy.name == "item_ids" else {}
     if not prepared.files and not before:
@@ -366,9 +324,6 @@ def _without_files(
 def _with_shorter_history(
     delivery: Delivery, strategy: Strategy, error: RequestNotProcessedError
 ) -> Workflow[Delivery | None]:
-    """
-    Send half as many turns of history as before.
-    """
     sent = _turns_sent(delivery)
     if sent == 0 or (sent == 1 and strategy.name not in _BY_ID):
         return None
@@ -403,9 +358,6 @@ def _with_fewer_options(
     """
     Drop one more feature, if a rejection does not name its cause and this provider has not accepted
     any request yet.
-
-    Raises:
-        BadRequestError: It names its cause, or no feature is left to drop.
     """
     provider = delivery.prepared.turn.provider
     accepted_before = yield from MemoryCall(lambda memory: memory.has_accepted(provider))

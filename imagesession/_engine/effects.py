@@ -5,14 +5,13 @@ The effects that workflows yield, each with the type of its result.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
 
 from imagesession._domain.partial_image import PartialImage
 
 from .http import HttpRequest, HttpResponse
-from .memory import Memory
 from .pixels import Pixels
 from .store import IdAndTime, Store
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from imagesession._domain.progress import Stage
+    from imagesession._domain.turn import Turn
 
 Answer = TypeVar("Answer")
 Result = TypeVar("Result")
@@ -49,12 +49,26 @@ class StoreCall(Effect[Answer]):
     Call the store, as in `StoreCall(lambda store: store.turns.commit(turn, images))`.
 
     Attributes:
-        do: The call.
         blocks: Whether it may wait for what the library is kept on.
     """
 
     do: Callable[[Store], Answer]
     blocks: bool = True
+
+
+class Memory(Protocol):
+    """
+    What a program remembers about its provider while it runs, and stores nowhere.
+    """
+
+    # Whether a provider has accepted a request of this program.
+    def has_accepted(self, provider: str) -> bool: ...
+    def mark_accepted(self, provider: str) -> None: ...
+    # The conversation in which this turn is the last; None if another program added it, or another
+    # call has claimed it.
+    def acquire_conversation(self, head: Turn) -> str | None: ...
+    # The turn is the last in its conversation, which may be claimed again.
+    def release_conversation(self, turn: Turn) -> None: ...
 
 
 @attrs.frozen
@@ -91,7 +105,8 @@ class NewId(Effect[IdAndTime]):
 @attrs.frozen
 class MonotonicTime(Effect[float]):
     """
-    Read the monotonic clock, in seconds; this does not block.
+    Read the monotonic clock, in seconds; this does not block. Each `deadline`, `until` and `end` of
+    a workflow is a time of this clock.
     """
 
 
@@ -115,7 +130,6 @@ class Send(Effect[HttpResponse]):
     Send a request and read its whole reply.
 
     Attributes:
-        request: What to send.
         paid: Whether it is a paid request. A cancellation then waits a while for its reply, which
             holds the id to look up the outcome by.
     """
@@ -133,7 +147,6 @@ class OpenStream(Effect[HttpResponse]):
     stream.
 
     Attributes:
-        request: What to send.
         paid: Whether it is a paid request. A cancellation then waits a while for the first event,
             which holds the response's id.
     """
@@ -170,10 +183,6 @@ class Sleep(Effect[None]):
 class WaitFor(Effect[None]):
     """
     Wait for a signal within this process.
-
-    Attributes:
-        signal: The future to wait for.
-        seconds: How long to wait at most.
     """
 
     signal: Future[None]
@@ -196,10 +205,7 @@ class ReportProgress(Effect[None]):
 
     Attributes:
         stage: The stage that begins now; None if only the log gets something.
-        message: Details, such as why it waits.
-        turn_id: The turn that it is about, once there is one.
         log: A line for the log, without prompts and secrets; empty for none.
-        warns: Whether that line is a warning.
         cost: US dollars that were spent since the last report, as far as they are known.
     """
 

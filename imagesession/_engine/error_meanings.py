@@ -56,7 +56,6 @@ class _Reported:
     A reported error.
 
     Attributes:
-        error: The error object.
         reply: The reply that it came in; an empty one if it came inside a successful reply.
     """
 
@@ -76,9 +75,6 @@ class _Reported:
         return frozenset(_plain(str(name)) for name in named if isinstance(name, (str, int)))
 
     def holders(self) -> Iterator[Json]:
-        """
-        Yield the error object and those within it that have details.
-        """
         yield self.error
         for name in ("innererror", "inner_error", "moderation_details"):
             yield as_mapping(self.error.get(name))
@@ -91,9 +87,6 @@ class _Meaning:
     A row of the table.
 
     Attributes:
-        error: Makes the library's error.
-        codes: The codes and types, without symbols.
-        statuses: The HTTP statuses.
         words: What the message says, if no code or status tells.
         applies: Whether it can be meant at all; it decides alone if nothing else is given.
     """
@@ -105,9 +98,6 @@ class _Meaning:
     applies: Callable[[_Reported], bool] = lambda _: True
 
     def fits(self, reported: _Reported) -> bool:
-        """
-        Return whether a reported error means this.
-        """
         if not self.applies(reported):
             return False
         named = reported.reply.status in self.statuses or bool(self.codes & reported.codes)
@@ -119,10 +109,6 @@ class _Meaning:
 def find_meaning(error: Json, reply: HttpResponse = _NO_REPLY) -> ImageSessionError | None:
     """
     Return the library's error for a reported one; None if its HTTP status has to tell.
-
-    Args:
-        error: The error object.
-        reply: The reply that it came in, if that has an error status.
     """
     reported = _Reported(error=error, reply=reply)
     return next((row.error(reported) for row in _MEANINGS if row.fits(reported)), None)
@@ -160,9 +146,6 @@ def _content_blocked(reported: _Reported) -> ContentBlockedError:
 
 
 def _categories(reported: _Reported) -> tuple[str, ...]:
-    """
-    Return the categories that are listed, that a filter marks, or that the message names.
-    """
     listed = [
         category
         for holder in reported.holders()
@@ -180,37 +163,13 @@ def _categories(reported: _Reported) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, listed or marked or in_words)))
 
 
-def _quota_exceeded(reported: _Reported) -> InsufficientQuotaError:
-    return InsufficientQuotaError(
-        f"The account's credit or spending limit is used up: {to_sentence(reported.message)} Add "
-        "credit or raise the limit."
-    )
-
-
-def _limit_is_zero(reported: _Reported) -> InsufficientQuotaError:
-    return InsufficientQuotaError(
-        f"The account's limit for this model is 0, so waiting does not help: "
-        f"{to_sentence(reported.message)} Raise the account's tier, or use another model."
-    )
-
-
-def _no_access(reported: _Reported) -> AuthenticationError:
-    return AuthenticationError(
-        f"This account lacks the permission: {to_sentence(reported.message)}"
-    )
-
-
-def _invalid_image(reported: _Reported) -> InvalidImageError:
-    return InvalidImageError(
-        f"The provider cannot use an input image: {to_sentence(reported.message)} Send another "
-        "file; the same one fails again."
-    )
-
-
-def _invalid_prompt(reported: _Reported) -> InvalidPromptError:
-    return InvalidPromptError(
-        f"The provider does not take this prompt: {to_sentence(reported.message)} Rephrase it."
-    )
+def _quoting(
+    kind: Callable[[str], ImageSessionError], text: str
+) -> Callable[[_Reported], ImageSessionError]:
+    """
+    Return what makes an error of this kind, with the provider's own sentence in its text.
+    """
+    return lambda reported: kind(text.format(to_sentence(reported.message)))
 
 
 def _rate_limited(reported: _Reported) -> RateLimitError:
@@ -253,6 +212,10 @@ def _has_limit_of_zero(reported: _Reported) -> bool:
 
 _TOO_MANY: Final = frozenset({429})
 _RATE_CODES: Final = _codes("rate_limit_exceeded rate_limit_error slow_down too_many_requests 429")
+_QUOTA_EXCEEDED: Final = _quoting(
+    InsufficientQuotaError,
+    "The account's credit or spending limit is used up: {} Add credit or raise the limit.",
+)
 _MEANINGS: Final[tuple[_Meaning, ...]] = (
     _Meaning(
         error=_content_blocked,
@@ -269,7 +232,7 @@ _MEANINGS: Final[tuple[_Meaning, ...]] = (
         ),
     ),
     _Meaning(
-        error=_quota_exceeded,
+        error=_QUOTA_EXCEEDED,
         codes=_codes(
             "insufficient_quota billing_hard_limit_reached billing_not_active "
             "credit_balance_exhausted organization_spend_limit_exceeded "
@@ -284,13 +247,17 @@ _MEANINGS: Final[tuple[_Meaning, ...]] = (
         ),
     ),
     _Meaning(
-        error=_limit_is_zero,
+        error=_quoting(
+            InsufficientQuotaError,
+            "The account's limit for this model is 0, so waiting does not help: {} Raise the "
+            "account's tier, or use another model.",
+        ),
         codes=_RATE_CODES,
         statuses=_TOO_MANY,
         applies=_has_limit_of_zero,
     ),
     _Meaning(
-        error=_quota_exceeded,
+        error=_QUOTA_EXCEEDED,
         applies=_states_no_wait,
         words=_words(
             r"\bbilling hard limit\b|\bbilling[ _](is )?not[ _]active\b|\bpayment required\b",
@@ -306,12 +273,24 @@ _MEANINGS: Final[tuple[_Meaning, ...]] = (
         ),
     ),
     _Meaning(
-        error=_no_access,
+        error=_quoting(AuthenticationError, "This account lacks the permission: {}"),
         codes=_codes("organization_not_verified organization_must_be_verified"),
         words=_words(r"\b(must|needs? to|has to|is not|isn't|not been|not yet) (be )?verified\b"),
     ),
-    _Meaning(error=_invalid_image, applies=_names_an_image),
-    _Meaning(error=_invalid_prompt, codes=_codes("invalid_prompt")),
+    _Meaning(
+        error=_quoting(
+            InvalidImageError,
+            "The provider cannot use an input image: {} Send another file; the same one fails "
+            "again.",
+        ),
+        applies=_names_an_image,
+    ),
+    _Meaning(
+        error=_quoting(
+            InvalidPromptError, "The provider does not take this prompt: {} Rephrase it."
+        ),
+        codes=_codes("invalid_prompt"),
+    ),
     _Meaning(error=_rate_limited, codes=_RATE_CODES, statuses=_TOO_MANY, applies=_is_rejected),
 )
 """

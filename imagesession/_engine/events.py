@@ -29,10 +29,8 @@ def strip_start(head: bytes) -> bytes:
 
 def is_event_stream(head: bytes) -> bool | None:
     """
-    Return whether a body is a stream of events, by its first bytes and not by its content type.
-
-    Returns:
-        None while there are too few bytes to tell.
+    Return whether a body is a stream of events, by its first bytes and not by its content type;
+    None while there are too few to tell.
     """
     start = strip_start(head)
     if start.startswith((b":", *_FIELDS)):
@@ -68,9 +66,6 @@ class EventParser:
     _is_first: bool = attrs.field(default=True, init=False)
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """
-        Add a piece; yield the data of each event that ends in it.
-        """
         for start in range(0, len(piece), _PIECE):
             yield from self._feed(piece[start : start + _PIECE])
 
@@ -87,16 +82,10 @@ class EventParser:
                 yield from self._end_line()
 
     def pending(self) -> bytes:
-        """
-        Return the bytes of the incomplete event.
-        """
         lines = (b"data: %b\n" % line for line in self._data)
         return b"".join([*lines, *self._line])
 
     def last(self) -> bytes | None:
-        """
-        Return the data of the incomplete event, as if the stream ended here.
-        """
         return next(EventParser().feed(self.pending() + b"\n\n"), None)
 
     def _end_line(self) -> Iterator[bytes]:
@@ -109,9 +98,6 @@ class EventParser:
             self._data.append(value)
 
     def _pop_field(self) -> tuple[bytes | None, bytes]:
-        """
-        Return the field and the value of the line that has ended; None for an empty line.
-        """
         parts, self._line = self._line, []
         head = parts[0]
         if self._is_first or head.find(b":", 0, len(head) - 1) < 0:

@@ -23,26 +23,11 @@ _LISTED, _NEAREST = 4, 3
 
 
 def find_session(wanted: str) -> Workflow[SessionRecord]:
-    """
-    Find a session by its id, short id, name or description; of several, the latest.
-
-    Raises:
-        NotFoundError: There is no such session; the error names similar ones.
-
-    Warns:
-        AmbiguousNameWarning: Several sessions have the name or description.
-    """
     validate_label("The session's id or name", wanted)
     return latest_of(wanted, (yield from StoreCall(lambda store: _find_sessions(store, wanted))))
 
 
 def latest_of(wanted: str, found: Sequence[SessionRecord]) -> SessionRecord:
-    """
-    Return the latest of the sessions that a text may mean, which comes first.
-
-    Warns:
-        AmbiguousNameWarning: There are several.
-    """
     latest, *others = found
     if others:
         ids = ", ".join(record.id for record in others[:_LISTED])

@@ -14,9 +14,6 @@ from .responses import is_success, parse_json_object
 def send_free(request: HttpRequest) -> Workflow[HttpResponse]:
     """
     Send a free request, and return its reply, whatever it says.
-
-    Raises:
-        ProviderUnavailableError: There is no reply.
     """
     try:
         return (yield from Send(request))
@@ -25,12 +22,6 @@ def send_free(request: HttpRequest) -> Workflow[HttpResponse]:
 
 
 def read_object(reply: HttpResponse) -> Json:
-    """
-    Return the JSON object that a reply holds.
-
-    Raises:
-        ImageSessionError: Its status is an error, or it holds none.
-    """
     if not is_success(reply):
         raise map_final_error(reply)
     return parse_json_object(reply)

@@ -31,15 +31,14 @@ from .deliver import DeliveryResult, deliver, plan_delivery
 from .effects import MonotonicTime, NewId, PixelCall, ReportProgress, StoreCall, Workflow
 from .http import ReceivedImage
 from .idempotency import find_by_idempotency_key, same_request_or_error
-from .leases import BudgetReservation, Lease
 from .outcomes import ResponseOutcome
 from .payloads import PreparedRequest
-from .pixels import InputImage
 from .prepare import prepare_request, reserve_budget, resolve_options
 from .queries import check_choice
 from .request import GenerateRequest, StudioConfig
 from .retry import acquire_slot
 from .sessions import BranchHead, session_config
+from .store import Lease
 from .strategies import Delivery
 from .uploads import ensure_uploaded
 
@@ -52,14 +51,6 @@ def generate(
     """
     Generate an image: check, write the intent, send, commit the outcome, and only then return. Of
     several image models, the next one is asked only after an answer that billed nothing.
-
-    Args:
-        request: The caller's request.
-        config: The studio's configuration.
-        branch_head: The branch that it continues; None for a standalone image.
-
-    Raises:
-        ImageSessionError: There is no image, and the error says why and what to do.
     """
     try:
         models = resolve_options(request.choices, config, branch_head).image_models
@@ -92,9 +83,6 @@ def _by_model(request: GenerateRequest, name: str) -> GenerateRequest:
 def _generate_once(
     request: GenerateRequest, config: StudioConfig, branch_head: BranchHead | None
 ) -> Workflow[Turn]:
-    """
-    Generate an image by a single model.
-    """
     transaction = yield from _begin(request, config, branch_head)
     if isinstance(transaction, Turn):
         return transaction
@@ -114,14 +102,6 @@ def submit(
     """
     Submit an image that the provider makes within a completion window; return once the provider has
     accepted it. Its intent stays in the journal, from which recovery settles it.
-
-    Args:
-        request: The caller's request, with its window.
-        config: The studio's configuration.
-        branch_head: The branch that it continues; None for a standalone image.
-
-    Raises:
-        ImageSessionError: It was not accepted, and the error says why and what to do.
     """
     check_choice("within", request.within, get_args(CompletionWindow)[1:])
     transaction = yield from _begin(request, config, branch_head)
@@ -145,19 +125,12 @@ def _as_settled(turn: Turn) -> PendingRequest:
 class _Transaction:
     """
     A written intent, and the leases to release when it is settled.
-
-    Attributes:
-        delivery: The request to send.
-        leases: The intent's lease and its concurrency slot.
     """
 
     delivery: Delivery
     leases: tuple[Lease, ...]
 
     def release(self) -> None:
-        """
-        Release the leases.
-        """
         for lease in self.leases:
             lease.release()
 
@@ -166,10 +139,8 @@ def _begin(
     request: GenerateRequest, config: StudioConfig, branch_head: BranchHead | None
 ) -> Workflow[_Transaction | Turn]:
     """
-    Check a request and write its intent.
-
-    Returns:
-        The transaction, or the turn that was made for the same request with its idempotency key.
+    Check a request and write its intent; or return the turn that was made for the same request with
+    its idempotency key.
     """
     existing = yield from find_by_idempotency_key(request)
     if existing is not None:
@@ -186,20 +157,14 @@ def _begin(
 def _begin_transaction(
     prepared: PreparedRequest, branch_head: BranchHead | None, config: StudioConfig
 ) -> Workflow[_Transaction | Turn]:
-    """
-    Wait for a concurrency slot, and write the intent.
-
-    Returns:
-        The transaction, or the turn that was made with the same idempotency key.
-    """
     slot = yield from acquire_slot(prepared.turn.provider, config)
     slots = () if slot is None else (slot,)
     admitted: Turn | Lease | None = None
     try:
         deadline = (yield from MonotonicTime()) + config.timeout
-        delivery = yield from plan_delivery(
-            (yield from _set_start(prepared)), branch_head, config, deadline
-        )
+        now = (yield from NewId(after=prepared.turn.id)).at  # the slot may have taken long
+        prepared = attrs.evolve(prepared, turn=attrs.evolve(prepared.turn, started=now))
+        delivery = yield from plan_delivery(prepared, branch_head, config, deadline)
         delivery, admitted = yield from _admit(delivery)
         return (
             admitted if isinstance(admitted, Turn) else _Transaction(delivery, (admitted, *slots))
@@ -211,12 +176,11 @@ def _begin_transaction(
 
 
 def _admit(delivery: Delivery) -> Workflow[tuple[Delivery, Turn | Lease]]:
-    """
-    Reserve the expected cost, and write the intent.
-    """
     try:
         prepared, reservation = reserve_budget(delivery.prepared, delivery.config, delivery.past)
-        admitted = yield from write_intent(prepared.turn, reservation)
+        admitted = yield from StoreCall(
+            lambda store: store.intents.write(prepared.turn, reservation)
+        )
     except ImageSessionError:  # a workflow that is closed can yield no more
         yield from return_conversation(delivery.prepared.turn, delivery.past)
         raise
@@ -225,21 +189,13 @@ def _admit(delivery: Delivery) -> Workflow[tuple[Delivery, Turn | Lease]]:
     return attrs.evolve(delivery, prepared=prepared), admitted
 
 
-def _set_start(prepared: PreparedRequest) -> Workflow[PreparedRequest]:
-    """
-    Set a prepared request's start to now, as it may have waited long for a slot.
-    """
-    now = (yield from NewId(after=prepared.turn.id)).at
-    return attrs.evolve(prepared, turn=attrs.evolve(prepared.turn, started=now))
-
-
 def _send(delivery: Delivery) -> Workflow[DeliveryResult]:
-    """
-    Upload the inputs of a request whose intent is written, and send it.
-    """
     turn, past = delivery.prepared.turn, delivery.past
+    uploads = delivery.strategy.name != "images_api" and delivery.supports("files", "store")
     try:
-        delivery = attrs.evolve(delivery, prepared=(yield from _upload_inputs(delivery)))
+        if uploads:
+            prepared = yield from upload_inputs(delivery.prepared, delivery.config)
+            delivery = attrs.evolve(delivery, prepared=prepared)
     except ImageSessionError:
         with contextlib.suppress(StorageError):  # nothing was sent; the first error matters
             yield from StoreCall(lambda store: store.intents.discard(turn))
@@ -254,26 +210,7 @@ def _send(delivery: Delivery) -> Workflow[DeliveryResult]:
         raise
 
 
-def write_intent(turn: Turn, reservation: BudgetReservation | None) -> Workflow[Turn | Lease]:
-    """
-    Write the intent; return its lease, or the turn that was made with the same idempotency key.
-    """
-    return (yield from StoreCall(lambda store: store.intents.write(turn, reservation)))
-
-
-def _upload_inputs(delivery: Delivery) -> Workflow[PreparedRequest]:
-    """
-    Upload the input images, if the provider takes uploads and may keep them.
-    """
-    if delivery.strategy.name == "images_api" or not delivery.supports("files", "store"):
-        return delivery.prepared
-    return (yield from upload_inputs(delivery.prepared, delivery.config))
-
-
 def upload_inputs(prepared: PreparedRequest, config: StudioConfig) -> Workflow[PreparedRequest]:
-    """
-    Upload the input images of a prepared request.
-    """
     images = (*prepared.references, *(() if prepared.mask is None else (prepared.mask,)))
     turn = prepared.turn
     files = yield from ensure_uploaded(images, turn.provider, turn.started, config.server)
@@ -283,9 +220,6 @@ def upload_inputs(prepared: PreparedRequest, config: StudioConfig) -> Workflow[P
 def _commit_outcome(
     result: DeliveryResult, request: GenerateRequest, delivery: Delivery
 ) -> Workflow[Turn]:
-    """
-    Commit the outcome: images, or the failure.
-    """
     prepared, outcome = result.prepared, result.outcome
     turn = apply_response(prepared, outcome, delivery.config, delivery.past)
     if outcome.error is not None:
@@ -294,13 +228,12 @@ def _commit_outcome(
         raise outcome.error
     settled = attrs.evolve(turn, status="completed")
     problem = None
-    images = outcome.images
-    if request.preserve_unmasked and prepared.mask is not None:
+    images, mask = outcome.images, prepared.mask
+    if request.preserve_unmasked and mask is not None:
+        original, reply = prepared.references[0], images[-1].data
         try:
-            images = (
-                *images,
-                (yield from _composite(prepared.references[0], prepared.mask, images[-1])),
-            )
+            composite = yield from PixelCall(lambda pixels: pixels.composite(original, mask, reply))
+            images = (*images, composite)
         except InvalidImageError as error:
             problem = error
     committed = yield from commit_turn(settled, images)
@@ -312,21 +245,12 @@ def _commit_outcome(
     return committed
 
 
-def _composite(
-    original: InputImage, mask: InputImage, reply: ReceivedImage
-) -> Workflow[ReceivedImage]:
-    return (yield from PixelCall(lambda pixels: pixels.composite(original, mask, reply.data)))
-
-
 def apply_response(
     prepared: PreparedRequest,
     outcome: ResponseOutcome,
     config: StudioConfig,
     past: tuple[Turn, ...] = (),
 ) -> Turn:
-    """
-    Add its reply's text, ids, usage and cost to a turn that continues others.
-    """
     model = (outcome.model or prepared.mainline) if outcome.used_mainline else None
     # A reply may name a snapshot that the catalogue does not know.
     priced = prepared.mainline if model and not config.catalogue.find(model) else model
@@ -359,9 +283,6 @@ def commit_answer(
     config: StudioConfig,
     past: tuple[Turn, ...] = (),
 ) -> Workflow[Turn]:
-    """
-    Commit what a reply that was looked up says: images, or the failure.
-    """
     answered = apply_response(prepared, outcome, config, past)
     if outcome.error is not None:
         return (yield from commit_failure(answered, outcome.error))
@@ -385,16 +306,10 @@ def finalize_failed(turn: Turn, error: ImageSessionError) -> Workflow[None]:
 
 
 def _was_not_accepted(error: ImageSessionError) -> bool:
-    """
-    Return whether an error means that the request was not sent or not accepted.
-    """
     return isinstance(error, _NOT_ACCEPTED) and not isinstance(error, BadRequestError)
 
 
 def commit_failure(turn: Turn, error: ImageSessionError) -> Workflow[Turn]:
-    """
-    Commit a turn that ended without an image.
-    """
     failed = attrs.evolve(
         turn,
         request_id=turn.request_id or error.request_id,
@@ -405,9 +320,6 @@ def commit_failure(turn: Turn, error: ImageSessionError) -> Workflow[Turn]:
 
 
 def commit_turn(turn: Turn, images: tuple[ReceivedImage, ...]) -> Workflow[Turn]:
-    """
-    Commit a settled turn with its images.
-    """
     yield from ReportProgress("saving", turn_id=turn.id)
     committed = yield from StoreCall(lambda store: store.turns.commit(turn, images))
     ids = ", ".join(image.id for image in committed.images) or "no image"

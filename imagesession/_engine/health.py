@@ -25,16 +25,6 @@ _UPDATE = "pip install -U imagesession"
 def run_health_checks(
     config: StudioConfig, provider: str, *, verify: bool, repair: bool = False, online: bool
 ) -> Workflow[HealthReport]:
-    """
-    Check the library, the API key and the models.
-
-    Args:
-        config: The studio's configuration.
-        provider: A description of the provider.
-        verify: Whether to read every image and compare it with its record.
-        repair: Whether to bring lost records back before.
-        online: Whether to request the provider's list of models, which is free.
-    """
     now = yield from NewId()
     today = now.at.date()
     library = yield from StoreCall(lambda store: store.check_health(verify=verify, repair=repair))
@@ -117,9 +107,6 @@ def _check_catalogue_age(catalogue: ModelCatalog, today: dt.date) -> HealthCheck
 
 
 def _check_listed_models(config: StudioConfig) -> Workflow[tuple[HealthCheck, ...]]:
-    """
-    Check that the provider lists the studio's models.
-    """
     try:
         listed = yield from fetch_model_ids()
     except ImageSessionError as error:

@@ -25,12 +25,6 @@ _REQUEST_IDS = ("x-request-id", "apim-request-id", "x-ms-request-id")
 class FilePart:
     """
     A file in a multipart form.
-
-    Attributes:
-        field: The form's field.
-        name: The file's name.
-        mime: Its media type.
-        data: Its bytes.
     """
 
     field: str
@@ -45,11 +39,7 @@ class HttpRequest:
     An HTTP request to the provider.
 
     Attributes:
-        method: The HTTP method.
-        path: The path relative to the base URL.
         body: Sent as JSON, or as form fields if there are files.
-        headers: Sent in addition to the client's.
-        files: Sent as parts of a form.
         timeout: Seconds in all after which the reply counts as lost, even a partial one.
         silence: Seconds without a byte after which it counts as lost earlier; None for no limit.
         rows: Whether a successful reply is a file that is read line by line, which may be larger
@@ -76,7 +66,6 @@ class HttpResponse:
     An HTTP reply of any status; `responses` parses it.
 
     Attributes:
-        status: The HTTP status.
         headers: By lower-case name; `date` is always among those of a real reply.
         body: Its bytes, decoded from any transfer or content encoding.
         whole: Whether the body is complete; a body above the size limit is cut off.
@@ -99,23 +88,20 @@ class HttpResponse:
 
     @property
     def date(self) -> dt.datetime | None:
-        """
-        When the provider sent it, by the provider's own clock.
-        """
         return parse_date(self.headers.get("date", ""))
 
 
-def to_path(*parts: str) -> str:
+def to_path(*parts: str, **query: str | int | None) -> str:
     """
-    Join the parts of a path. The provider's ids may hold characters that are not valid in one.
+    Join the parts of a path, and a query without empty values. The provider's ids may hold
+    characters that are not valid in either.
     """
-    return "/" + "/".join(urllib.parse.quote(part, safe="", errors="replace") for part in parts)
+    path = "/" + "/".join(urllib.parse.quote(part, safe="", errors="replace") for part in parts)
+    given = {name: value for name, value in query.items() if value not in {None, ""}}
+    return f"{path}?{urllib.parse.urlencode(given, errors='replace')}" if given else path
 
 
 def parse_date(text: str) -> dt.datetime | None:
-    """
-    Parse the date of an HTTP header; None if it is none.
-    """
     try:
         date = email.utils.parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError):
@@ -130,7 +116,6 @@ class TransportError(Exception):
 
     Attributes:
         sent: Whether the request may have reached the provider. False is proof that it did not.
-        reason: What went wrong, in a few words.
         advice: What to change, if trying again cannot help; empty if it may.
         body: The part of a successful reply's body that arrived.
     """

@@ -17,9 +17,6 @@ from .validate import validate_label
 
 
 def find_by_idempotency_key(request: GenerateRequest) -> Workflow[Turn | None]:
-    """
-    Return the turn that was made with the request's idempotency key, if it has one.
-    """
     if request.idempotency_key is None:
         return None
     idempotency_key = validate_label("The idempotency key", request.idempotency_key)
@@ -29,9 +26,6 @@ def find_by_idempotency_key(request: GenerateRequest) -> Workflow[Turn | None]:
 def same_request_or_error(
     existing: Turn, request: GenerateRequest, branch_head: BranchHead | None
 ) -> Workflow[Turn]:
-    """
-    Return the turn with the same idempotency key, if it was made for the same request.
-    """
     other = yield from _difference(existing, request, branch_head)
     if other is None:
         return existing

@@ -66,15 +66,6 @@ def fetch_images(
     """
     Fetch the images that an outcome has only by URL. The URLs are in the journal first, so that
     `recover` fetches what a killed program did not.
-
-    Args:
-        turn: The turn that they belong to.
-        outcome: What the reply says.
-        server: The server's profile.
-        deadline: When to stop, by the clock of `MonotonicTime`.
-
-    Raises:
-        OutcomeUnknownError: None can be fetched now, and one may be later.
     """
     if not outcome.urls:
         return outcome
@@ -113,9 +104,6 @@ def _explain(problems: list[str]) -> str:
 def _fetch(
     url: str, server: ServerProfile, base_url: str, deadline: float
 ) -> Workflow[ReceivedImage]:
-    """
-    Fetch an image, again after a while if it is not there yet.
-    """
     end = min(deadline, (yield from MonotonicTime()) + _SECONDS)
     for delay in (*_DELAYS, None):
         left = end - (yield from MonotonicTime())

@@ -40,16 +40,6 @@ def create_image(
     timeout: float,
     server: ServerProfile,
 ) -> HttpRequest:
-    """
-    Build the request: an edit if there are images, else a generation.
-
-    Args:
-        prepared: The request.
-        images: The input images; the one to edit comes first.
-        prompt: The whole prompt.
-        timeout: Seconds in all after which the reply counts as lost.
-        server: The server's profile, which says how it takes all this.
-    """
     as_edit = bool(images) and server.edits in {"form", "json"}
     body = _for_server(_body(prepared, prompt, edits=as_edit), prepared, server)
     if images and server.edits != "form":
@@ -92,14 +82,7 @@ def _json_images(images: tuple[InputImage, ...], server: ServerProfile) -> Item:
 
 
 def create_image_json(prepared: PreparedRequest) -> Item:
-    """
-    Build the body for a line of a batch, which refers to its images by file ids.
-
-    Args:
-        prepared: The request; images that are not uploaded are sent as data URLs.
-
-    Source: https://developers.openai.com/api/reference/resources/images/methods/edit (images, mask)
-    """
+    # https://developers.openai.com/api/reference/resources/images/methods/edit (images, mask)
     body = _body(prepared, with_roles(prepared), edits=bool(prepared.references))
     if prepared.references:
         body["images"] = [image_reference(image, prepared.files) for image in prepared.references]
@@ -142,10 +125,4 @@ def _part(field: str, image: InputImage) -> FilePart:
 
 
 def parse_images_response(reply: HttpResponse) -> ResponseOutcome:
-    """
-    Parse a reply, which is an object or events.
-
-    Raises:
-        ImageSessionError: The HTTP status is an error, or the body is not of this API.
-    """
     return attrs.evolve(read_body(reply, read_images_object), used_mainline=False)

@@ -17,43 +17,20 @@ EXTERNAL_PROVIDER = "elsewhere"
 
 
 def import_image(source: Source, prompt: str | None) -> Workflow[Turn]:
-    """
-    Import an image into the library.
-
-    Args:
-        source: The image.
-        prompt: Its prompt or a description; None for the prompt in its sidecar file.
-
-    Raises:
-        InvalidImageError: It is not an image.
-    """
     if prompt is not None:
         validate_label("The prompt", prompt)
-    imported = yield from fetch_original(source)
+    imported = yield from PixelCall(lambda pixels: pixels.load_original(source))
     words = imported.prompt if prompt is None else prompt
     return (yield from commit_import((yield from NewId()), imported, words))
 
 
 def find_image(image_id: str) -> Workflow[tuple[Turn, int]]:
-    """
-    Find an image in the library by its id.
-    """
     return (yield from StoreCall(lambda store: store.images.find(image_id)))
-
-
-def fetch_original(source: Source) -> Workflow[ImportedImage]:
-    """
-    Load an image unchanged, with its metadata.
-    """
-    return (yield from PixelCall(lambda pixels: pixels.load_original(source)))
 
 
 def commit_import(
     new: IdAndTime, imported: ImportedImage, prompt: str, session: str | None = None
 ) -> Workflow[Turn]:
-    """
-    Commit the turn of an imported image.
-    """
     turn = Turn(
         id=new.id,
         session=session,

@@ -24,8 +24,6 @@ class InputImages:
 
     Attributes:
         images: All references; the one to edit comes first.
-        edits_first_image: Whether the one to edit is among them.
-        mask: The area that may change.
         markup: A drawing that lies over the first image.
     """
 
@@ -36,9 +34,6 @@ class InputImages:
 
 
 def load_input_image(source: Source, *, keep_exif: bool = False) -> Workflow[InputImage]:
-    """
-    Load an image in a format that the API takes.
-    """
     if isinstance(source, NamedSource):
         validate_role(source.role)
         image = yield from load_input_image(source.source, keep_exif=keep_exif)
@@ -72,11 +67,16 @@ def load_input_images(
             "that has one."
         )
     mask = markup = None
+    resize = request.resize_mask
     if request.mask is not None:
-        mask = yield from _load_mask(request.mask, images[0], request)
+        mask = yield from PixelCall(
+            lambda pixels: pixels.mask(request.mask, images[0], resize_mask=resize)
+        )
     if request.markup is not None:
         _check_markup(request, options, config)
-        markup = yield from _load_markup(request.markup, images[0], request)
+        markup = yield from PixelCall(
+            lambda pixels: pixels.markup(request.markup, images[0], resize_mask=resize)
+        )
     everything = yield from _with_board(images, branch_head)
     return InputImages(images=everything, edits_first_image=True, mask=mask, markup=markup)
 
@@ -86,9 +86,6 @@ def _with_board(
 ) -> Workflow[tuple[InputImage, ...]]:
     """
     Add the images of the session's reference board that are not among the others.
-
-    Raises:
-        InvalidImageError: One of them is gone, or there are too many.
     """
     board = branch_head.record.references if branch_head else ()
     everything = [*images]
@@ -135,11 +132,7 @@ def _check_mask_options(request: GenerateRequest) -> None:
 
 
 def _check_markup(request: GenerateRequest, options: GenerateOptions, config: StudioConfig) -> None:
-    """
-    Reject markup where the API does not take it.
-
-    Source: https://developers.openai.com/api/reference/resources/images/methods/edit (markup)
-    """
+    # https://developers.openai.com/api/reference/resources/images/methods/edit (markup)
     if request.mask is not None:
         raise InvalidOptionError(
             "markup= and mask= do not go together; pass one of them.", "markup"
@@ -157,21 +150,3 @@ def _check_markup(request: GenerateRequest, options: GenerateOptions, config: St
             model.id,
             (config.catalogue.image,),
         )
-
-
-def _load_mask(source: Source, image: InputImage, request: GenerateRequest) -> Workflow[InputImage]:
-    return (
-        yield from PixelCall(
-            lambda pixels: pixels.mask(source, image, resize_mask=request.resize_mask)
-        )
-    )
-
-
-def _load_markup(
-    source: Source, image: InputImage, request: GenerateRequest
-) -> Workflow[InputImage]:
-    return (
-        yield from PixelCall(
-            lambda pixels: pixels.markup(source, image, resize_mask=request.resize_mask)
-        )
-    )

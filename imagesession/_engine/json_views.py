@@ -24,10 +24,8 @@ _PLACEHOLDER = secrets.token_hex(16)
 
 def loads_with_views(body: bytes) -> object:
     """
-    Parse JSON; large base64 texts become views of the body, everything else is as usual.
-
-    Raises:
-        ValueError: It is not JSON, or nested more deeply than any reply should be.
+    Parse JSON; large base64 texts become views of the body, everything else is as usual. What is
+    nested more deeply than any reply should be is a ValueError too.
     """
     rest, views = _cut_out_images(body)
     try:

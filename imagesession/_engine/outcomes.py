@@ -41,22 +41,14 @@ class ResponseOutcome:
     The outcome of a turn, as a reply states it.
 
     Attributes:
-        response_id: The provider's id, if it gave one.
-        request_id: The provider's id of the request, if it gave one.
-        finished: Whether there is nothing more to come.
         images: All images of the reply that can be read, in its order.
         urls: Where images are that the reply does not hold, and that were not fetched yet.
         unreadable: How many images cannot be read.
         withheld: Whether an image was completed, but the reply does not hold its bytes.
         error: Why there is no image, if it is finished without one and not withheld.
         status: The response's status, in the provider's words; empty if there is none.
-        text: The model's text beside the images.
-        model: The mainline model that answered.
         used_mainline: Whether a mainline model was used; else the image model alone.
-        item_ids: The ids of all output items, in their order.
         unexplained: Whether there is an error for which the provider gave no reason.
-        usage: The usage, in the provider's words.
-        stored: Whether the provider keeps the response, as far as it says.
     """
 
     response_id: str | None
@@ -78,9 +70,6 @@ class ResponseOutcome:
 
     @property
     def all_unreadable(self) -> bool:
-        """
-        Whether there are images, but none can be read.
-        """
         return self.unreadable > 0 and not self.images
 
     @property
@@ -97,15 +86,12 @@ def parse_response_object(response: Json) -> ResponseOutcome:
 
     Relies on `status` or `output`, and `result` in an image item. It does not rely on an item's
     own status, as completed replies may still have "generating" beside a whole image.
-
-    Raises:
-        InvalidResponseError: It is not a response object.
     """
     status = as_text(response.get("status"))
     if not status and "output" not in response:
         raise InvalidResponseError("The provider's reply is not a response object. Check base_url.")
     items = _items(response)
-    images, problems = _decode_calls(items)
+    images, problems = _decode_each([i for i in items if is_image_call(i) and encoded_image(i)])
     text = "\n".join(filter(None, (part for item in items for part in _text_parts(item))))
     finished = bool(images or problems) or status in FINISHED or not status
     withheld = finished and not (images or problems) and _is_withheld(response, items)
@@ -178,9 +164,6 @@ def without_urls(outcome: ResponseOutcome) -> ResponseOutcome:
 
 
 def read_images_usage(body: Json) -> Usage:
-    """
-    Parse the usage of an Images API reply.
-    """
     usage = dict(as_mapping(body.get("usage")))
     if body.get("svg_usage"):
         usage["svg_usage"] = body["svg_usage"]
@@ -188,12 +171,6 @@ def read_images_usage(body: Json) -> Usage:
 
 
 def decode_image_item(item: Json) -> ReceivedImage:
-    """
-    Decode the image of an output item, an event, or an item of an Images API object.
-
-    Raises:
-        InvalidResponseError: It is not base64, or not an image.
-    """
     encoded = encoded_image(item)
     if isinstance(encoded, ReceivedImage):
         return encoded
@@ -207,9 +184,6 @@ def decode_image_item(item: Json) -> ReceivedImage:
 
 
 def decode_image_or_none(item: Json) -> ReceivedImage | None:
-    """
-    Same as `decode_image_item`, but returns None if the image cannot be read.
-    """
     try:
         return decode_image_item(item)
     except InvalidResponseError:
@@ -224,16 +198,7 @@ def encoded_image(item: Json) -> object:
 
 
 def is_image_call(item: Json) -> bool:
-    """
-    Return whether an output item is a call of the image tool.
-    """
     return item.get("type") == IMAGE_CALL
-
-
-def _decode_calls(
-    items: list[Json],
-) -> tuple[tuple[ReceivedImage, ...], list[InvalidResponseError]]:
-    return _decode_each([item for item in items if is_image_call(item) and encoded_image(item)])
 
 
 def _decode_each(items: list[Json]) -> tuple[tuple[ReceivedImage, ...], list[InvalidResponseError]]:
@@ -263,9 +228,6 @@ def _is_withheld(response: Json, items: list[Json]) -> bool:
 
 
 def _text_parts(item: Json) -> Iterator[str]:
-    """
-    Yield the texts of a message item.
-    """
     if item.get("type") == "message":
         for part in as_list(item.get("content")):
             if as_mapping(part).get("type") == "output_text":
@@ -278,9 +240,6 @@ def _refusal(items: list[Json]) -> str:
 
 
 def _missing_image_error(response: Json, items: list[Json], text: str) -> ImageSessionError | None:
-    """
-    Return the reason why a finished reply has no image; None if it gives none.
-    """
     errors = (_error_in(holder) for holder in (response, *items))
     error: Json = next(filter(None, errors), as_mapping(None))
     refusal = _refusal(items)
@@ -302,9 +261,6 @@ def _missing_image_error(response: Json, items: list[Json], text: str) -> ImageS
 
 
 def _incomplete_error(response: Json) -> ImageSessionError:
-    """
-    Return the error for a reply that was stopped, by a filter or another limit.
-    """
     reason = as_text(as_mapping(response.get("incomplete_details")).get("reason")) or "no reason"
     message = f"The reply is incomplete ({reason}) and has no image."
     filters = response.get("content_filters")

@@ -33,19 +33,6 @@ def to_edit(
     config: StudioConfig,
     branch_head: BranchHead | None,
 ) -> Workflow[GenerateRequest]:
-    """
-    Return the edit that extends an image.
-
-    Args:
-        request: The request, with the image to extend; None for the session's last one.
-        to: The size or ratio of the result.
-        anchor: Where the image lies in it; one of `ANCHORS`.
-        config: The studio's configuration.
-        branch_head: The branch that it continues; None for a standalone image.
-
-    Raises:
-        InvalidRequestError: An argument is not valid, or there is no image.
-    """
     if anchor not in ANCHORS:
         raise InvalidOptionError(
             f"anchor={quote(anchor)} is not one of {', '.join(map(repr, ANCHORS))}.",

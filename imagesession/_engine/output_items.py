@@ -4,7 +4,6 @@ Collect the output items of a response from events that name them more than once
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -22,8 +21,6 @@ class OutputItem:
     An output item, as events have described it so far.
 
     Attributes:
-        id: Its id, once an event has it.
-        index: Its position in the output.
         fields: Its fields except the image.
         done: Whether an event marked it as done.
         final: Whether it is in the response that ended the stream.
@@ -61,18 +58,12 @@ class OutputItem:
         self.fields.pop("result", None)
 
     def absorb(self, other: OutputItem) -> None:
-        """
-        Merge an earlier item with the same image into this one.
-        """
         self.fields = {**other.fields, **self.fields}
         self.done = self.done or other.done
         self.id = self.id or other.id
         self.index = other.index if self.index is None else self.index
 
     def to_json(self) -> Json:
-        """
-        Return the item with its decoded image.
-        """
         if self.image is None:
             return self.fields
         revised_prompt = as_text(self.fields.get("revised_prompt")) or self.image.revised_prompt
@@ -93,26 +84,15 @@ class OutputItems:
 
     @property
     def has_image(self) -> bool:
-        """
-        Whether there is an image.
-        """
         return bool(self._with_image)
 
     def add(
         self, item: Json, index: int | None, *, done: bool, final: bool = False
     ) -> ReceivedImage | None:
         """
-        Merge an event's description of an item.
-
-        Args:
-            item: The item as the event has it.
-            index: The position in the output, if the event has one.
-            done: Whether the item is done.
-            final: Whether this is the response that ends the stream.
-
-        Returns:
-            The item's image, if it is now complete for the first time. One that cannot be read
-            counts as unreadable, unless it is sent again.
+        Merge an event's description of an item, which is final in the response that ends the
+        stream. Return the item's image, if it is now complete for the first time; one that cannot
+        be read counts as unreadable, unless it is sent again.
         """
         existing = self._find(item, index)
         existing.add(item, done=done)
@@ -130,9 +110,6 @@ class OutputItems:
 
         Items that the last response leaves out are added if they were done. Those without an id
         are added only if they hold an image, as they might be duplicates.
-
-        Args:
-            unfinished: Whether to include items that were only started.
         """
         listed = any(item.final for item in self._items)
         items = [item for item in self._items if _is_included(item, listed=listed)]
@@ -141,9 +118,6 @@ class OutputItems:
         return [item.to_json() for item in items if unfinished or item.done or item.image]
 
     def _find(self, item: Json, index: int | None) -> OutputItem:
-        """
-        Find an event's item by its id, or by its position if the event has no id.
-        """
         item_id = as_id(item.get("id"))
         existing = None if item_id is None else self._by_id.get(item_id)
         if existing is None and index is not None:
@@ -171,7 +145,8 @@ class OutputItems:
         Set an item's image; return whether the image is new. Some gateways give an item another id
         each time they send it.
         """
-        duplicate = next(self._items_with(image), None)
+        same = (item for item in self._with_image if item.image and item.image.data == image.data)
+        duplicate = next(same, None)
         item.set_image(image)
         self._with_image.append(item)
         if duplicate is None:
@@ -183,11 +158,6 @@ class OutputItems:
         item.absorb(duplicate)
         self._register(item)
         return False
-
-    def _items_with(self, image: ReceivedImage) -> Iterator[OutputItem]:
-        for item in self._with_image:
-            if item.image is not None and item.image.data == image.data:
-                yield item
 
 
 def _is_included(item: OutputItem, *, listed: bool) -> bool:

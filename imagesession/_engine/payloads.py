@@ -11,14 +11,12 @@ import attrs
 import pybase64
 
 from imagesession._domain.image_header import MIME_TYPES
-from imagesession._domain.model_catalog import CompletionWindow
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.servers import ServerProfile
 from imagesession._domain.turn import Turn
 
 from .http import HttpRequest, to_path
 from .pixels import InputImage
-from .variations import sent_prompt
 
 Item = dict[str, Any]
 Mode = Literal["background stream", "stream", "plain", "background"]
@@ -37,10 +35,8 @@ class ConversationContext:
     How the model knows the earlier turns: by an id, or by messages that are sent again.
 
     Attributes:
-        conversation: The conversation in which the request is made.
         previous_response_id: The response that is continued; not within a conversation.
         provider_has_image: Whether the provider knows the last image by such an id.
-        messages: The earlier messages.
         image: The last image, to put before the new prompt.
     """
 
@@ -57,17 +53,11 @@ class PreparedRequest:
     A request for an image whose options and inputs were checked.
 
     Attributes:
-        turn: The turn that it is for, with its prompt and options.
-        mainline: The name of the mainline model.
         image_model: The name of the image model, if the API needs one.
-        session_description: The session's description.
         references: The input images; the one to edit comes first.
         edits_first_reference: Whether the first of them is the one to edit; otherwise that is the
             last image of the conversation, if there is one.
-        mask: The area that may change.
         markup: A drawing that lies over the first image.
-        edits: Whether an image is edited instead of a new one made.
-        partial_images: How many partial images are requested.
         count: How many images are requested; more than one of the Images API only.
         files: The provider's file ids, by the images' digests.
     """
@@ -98,15 +88,6 @@ def create_response(
     """
     Build the paid request.
 
-    Args:
-        prepared: The request.
-        context: How the model knows the earlier turns.
-        mode: How the response is delivered.
-        server: The server's profile.
-        store: Whether the provider may keep the response.
-        cache_key: Whether the turns of a session name it, so that its earlier turns are more often
-            read from the cache, at a fraction of the price.
-
     Source: https://developers.openai.com/api/reference/resources/responses/methods/create and
     https://developers.openai.com/api/docs/guides/prompt-caching
     """
@@ -120,10 +101,7 @@ def create_response(
         "store": store,
         # Lets a person match a stored response to its turn.
         "metadata": {"imagesession_turn": prepared.turn.id},
-        **_context_params(context),
-        **caller_params(prepared.turn.options),
-        **_session_params(prepared, cache_key=cache_key),
-        **_delivery_params(mode, prepared.turn.within),
+        **_optional_params(prepared, context, mode, cache_key=cache_key),
     }
     headers = dict(server.headers)
     if server.model_header is not None and prepared.turn.options.image_model != "auto":
@@ -135,84 +113,51 @@ def create_response(
     )
 
 
-def _context_params(context: ConversationContext) -> Item:
-    params = {
+def _optional_params(
+    prepared: PreparedRequest, context: ConversationContext, mode: Mode, *, cache_key: bool
+) -> Item:
+    options, session = prepared.turn.options, prepared.turn.session
+    effort, threshold = options.reasoning_effort, options.compact_threshold
+    compaction = [{"type": "compaction", "compact_threshold": threshold}]
+    params: Item = {
         "conversation": context.conversation,
         "previous_response_id": context.previous_response_id,
-    }
-    return {name: value for name, value in params.items() if value is not None}
-
-
-def _session_params(prepared: PreparedRequest, *, cache_key: bool) -> Item:
-    options, session = prepared.turn.options, prepared.turn.session
-    params: Item = {}
-    if prepared.session_description:
-        # Neither carries instructions over, so they are sent with every turn.
-        params["instructions"] = prepared.session_description
-    if options.service_tier != "auto":
-        params["service_tier"] = options.service_tier
-    if session is not None and cache_key:
-        params["prompt_cache_key"] = session
-    if session is not None and options.compact_threshold is not None:
+        "safety_identifier": options.safety_identifier,
+        "reasoning": None if effort is None else {"effort": effort},
+        # Neither of the first two carries instructions over, so they are sent with every turn.
+        "instructions": prepared.session_description or None,
+        "service_tier": _unless_auto(options.service_tier),
+        # Earlier turns are then more often read from the cache, at a fraction of the price.
+        "prompt_cache_key": session if cache_key else None,
         # https://developers.openai.com/api/docs/guides/compaction
-        compaction = {"type": "compaction", "compact_threshold": options.compact_threshold}
-        params["context_management"] = [compaction]
-    return params
-
-
-def _delivery_params(mode: Mode, window: CompletionWindow) -> Item:
-    params: Item = {}
-    if mode in {"background stream", "background"}:
-        params["background"] = True
-    if mode in {"background stream", "stream"}:
-        params["stream"] = True
-    if mode == "background":
+        "context_management": None if session is None or threshold is None else compaction,
+        "background": mode in {"background stream", "background"} or None,
+        "stream": mode in {"background stream", "stream"} or None,
         # https://developers.openai.com/api/docs/guides/background
-        params["background_options"] = {"completion_window": window}
-    return params
+        "background_options": (
+            {"completion_window": prepared.turn.within} if mode == "background" else None
+        ),
+    }
+    return _given(params)
 
 
 def retrieve_response(
     response_id: str, timeout: float = 30.0, silence: float | None = None
 ) -> HttpRequest:
-    """
-    Build the free request that polls a response.
-
-    Args:
-        response_id: The response's id.
-        timeout: Seconds in all.
-        silence: Seconds without a byte.
-    """
     path = to_path("responses", response_id)
     return HttpRequest(method="GET", path=path, timeout=timeout, silence=silence)
 
 
 def resume(response_id: str, after: int | None, timeout: float) -> HttpRequest:
-    """
-    Build the free request that resumes the stream of a background response.
-
-    Args:
-        response_id: The response's id.
-        after: The sequence number of the last event received; None to replay all of them.
-        timeout: Seconds in all.
-
-    Source: https://developers.openai.com/api/docs/guides/background (streaming a background
-    response)
-    """
-    path = f"{to_path('responses', response_id)}?stream=true"
-    if after is not None:
-        path += f"&starting_after={after}"
+    # https://developers.openai.com/api/docs/guides/background (streaming a background response)
+    path = to_path("responses", response_id, stream="true", starting_after=after)
     return HttpRequest(method="GET", path=path, timeout=timeout, silence=_STREAM_SILENCE)
 
 
-def cancel_response(response_id: str, timeout: float = 30.0) -> HttpRequest:
-    """
-    Build the free request that cancels a background response.
-
-    Source: https://developers.openai.com/api/reference/resources/responses/methods/cancel
-    """
+def cancel_response(response_id: str) -> HttpRequest:
+    # https://developers.openai.com/api/reference/resources/responses/methods/cancel
     path = to_path("responses", response_id, "cancel")
-    return HttpRequest(method="POST", path=path, body={}, timeout=timeout)
+    return HttpRequest(method="POST", path=path, body={}, timeout=30.0)
 
 
 def _message(prepared: PreparedRequest, last: InputImage | None) -> Item:
@@ -235,33 +180,35 @@ def with_roles(prepared: PreparedRequest) -> str:
     return f"{prompt}\n\nThe {which} to go by, not to change: {'; '.join(roles)}."
 
 
+def sent_prompt(turn: Turn) -> str:
+    """
+    Return a turn's prompt as the model gets it: that of a variation says which one it is. The
+    turn's own prompt is what the caller wrote.
+    """
+    number, count = turn.parameters.get("take"), turn.parameters.get("takes")
+    if not (isinstance(number, int) and isinstance(count, int) and count > 1):
+        return turn.prompt
+    return (
+        f"{turn.prompt}\nThis is take {number} of {count}: keep to all of the above, and differ "
+        "from the other takes in what it leaves open."
+    )
+
+
 def user_message(text: str, images: Iterable[Item] = ()) -> Item:
-    """
-    Build a user message: images first, then the text.
-    """
     return {"role": "user", "content": [*images, {"type": "input_text", "text": text}]}
 
 
 def input_image(image: InputImage, files: Mapping[str, str]) -> Item:
-    """
-    Build an image part of a message: by its file id if it is uploaded, else with its bytes.
-    """
     return {"type": "input_image", **image_reference(image, files)}
 
 
 def image_reference(image: InputImage, files: Mapping[str, str]) -> Item:
-    """
-    Refer to an image by its file id if it is uploaded, else by a data URL.
-    """
     if image.sha256 in files:
         return {"file_id": files[image.sha256]}
     return {"image_url": data_url(image)}
 
 
 def data_url(image: InputImage) -> str:
-    """
-    Encode an image as a data URL.
-    """
     encoded = pybase64.b64encode(image.data).decode("ascii")
     return f"data:{MIME_TYPES[image.facts.format]};base64,{encoded}"
 
@@ -279,9 +226,6 @@ def _tool(prepared: PreparedRequest, context: ConversationContext) -> Item:
 
 
 def image_tool_params(options: GenerateOptions) -> Item:
-    """
-    Return the options that differ from the defaults, by the API's names.
-    """
     params: Item = {
         "model": None if options.image_model == "auto" else options.image_model,
         "size": _unless_auto(options.size),
@@ -296,16 +240,10 @@ def image_tool_params(options: GenerateOptions) -> Item:
         "frame_duration_ms": options.frame_ms,
         "svg": None if options.svg_model is None else {"model": options.svg_model},
     }
-    return {name: value for name, value in params.items() if value is not None}
+    return _given(params)
 
 
-def caller_params(options: GenerateOptions) -> Item:
-    """
-    Return the options that are about a whole response, by the API's names.
-    """
-    params: Item = {"safety_identifier": options.safety_identifier}
-    if options.reasoning_effort is not None:
-        params["reasoning"] = {"effort": options.reasoning_effort}
+def _given(params: Item) -> Item:
     return {name: value for name, value in params.items() if value is not None}
 
 

@@ -35,9 +35,7 @@ class InputImage:
 
     Attributes:
         data: Its bytes, in a format that the API takes.
-        facts: Its parsed header.
         sha256: The digest of its bytes, in hexadecimal.
-        image_id: Its id, if it is in the library.
         coverage: For a mask, the fraction of the image that may change.
         role: For a reference, what it is to the image in words; may be empty.
     """
@@ -56,12 +54,8 @@ class ImportedImage:
     An image from outside the library, unchanged, with the metadata of its sidecar file.
 
     Attributes:
-        data: Its bytes.
-        facts: Its parsed header.
         file: The name of its file, if it had one.
-        prompt: Its prompt, if known.
         revised_prompt: The prompt that the image model received, if known.
-        model: The mainline model, if known.
     """
 
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
@@ -77,35 +71,18 @@ class Pixels(Protocol):
     What is done with pixels for a workflow; images of the library are read from its store.
     """
 
-    def load(self, source: Source, *, keep_exif: bool = False) -> InputImage:
-        """
-        Load an input image from any source, in a format that the API takes; by default without
-        Exif, XMP and IPTC data.
-        """
-        ...
-
-    def load_original(self, source: Source) -> ImportedImage:
-        """Load an image unchanged, with its metadata, to import it."""
-        ...
-
-    def load_stored(self, image: ImageRecord) -> InputImage | None:
-        """Load an image of the library in a format that the API takes; None if it has no pixels."""
-        ...
-
-    def mask(self, source: object, picture: InputImage, *, resize_mask: bool) -> InputImage:
-        """Load a mask in a format that the API takes, checked against its image."""
-        ...
-
+    # From any source, in a format that the API takes; by default without Exif, XMP and IPTC data.
+    def load(self, source: Source, *, keep_exif: bool = False) -> InputImage: ...
+    # Unchanged, with its metadata.
+    def load_original(self, source: Source) -> ImportedImage: ...
+    # None if it has no pixels.
+    def load_stored(self, image: ImageRecord) -> InputImage | None: ...
+    # Checked against its image, as is a markup.
+    def mask(self, source: object, picture: InputImage, *, resize_mask: bool) -> InputImage: ...
+    def markup(self, source: Source, picture: InputImage, *, resize_mask: bool) -> InputImage: ...
+    # The image on a larger canvas, and the mask of its new part.
     def extend_canvas(
         self, picture: InputImage, canvas: tuple[int, int], anchor: str, *, fill: bool
-    ) -> tuple[InputImage, InputImage]:
-        """Lay an image on a larger canvas; return that, and the mask of its new part."""
-        ...
-
-    def markup(self, source: Source, picture: InputImage, *, resize_mask: bool) -> InputImage:
-        """Load a drawing to lie over an image, checked against it."""
-        ...
-
-    def composite(self, original: InputImage, mask: InputImage, reply: bytes) -> ReceivedImage:
-        """Put a reply's pixels into its original, exactly within the mask."""
-        ...
+    ) -> tuple[InputImage, InputImage]: ...
+    # A reply's pixels in its original, exactly within the mask.
+    def composite(self, original: InputImage, mask: InputImage, reply: bytes) -> ReceivedImage: ...

@@ -65,10 +65,6 @@ def poll_delay(elapsed: float, longest: float = _LONGEST_DELAY) -> float:
 
     It is a twentieth of the time gone by: a caller waits hardly longer than the image took, and a
     slow response is not polled a thousand times.
-
-    Args:
-        elapsed: Seconds since the request was sent.
-        longest: The most seconds to wait.
     """
     return min(max(_SHORTEST_DELAY, elapsed / _DELAY_DIVISOR), longest)
 
@@ -77,9 +73,6 @@ def silence_timeout(left: float) -> float:
     """
     Return after how many seconds without a byte a poll counts as lost, so that there is time for
     more polls.
-
-    Args:
-        left: Seconds that are left for all polls.
     """
     return max(MIN_REQUEST_TIMEOUT, min(IMAGE_POLL_TIMEOUT, left / 4))
 
@@ -98,17 +91,8 @@ def poll_response(
 
     If a finished response does not hold its image, its events are replayed from the start.
 
-    Args:
-        turn: The response's turn.
-        response_id: The provider's id.
-        deadline: When to stop, by the clock of `MonotonicTime`; there is at least one poll.
-        since: When the request was sent, by the clock of `MonotonicTime`; by default, now.
-        age: Seconds that the response is older than `since`.
-        least: Seconds from now within which polls may end even after the deadline.
-
-    Raises:
-        OutcomeUnknownError: It is not finished in time, or the provider does not send its image.
-        InvalidResponseError: It is larger than any response should be.
+    There is at least one poll, and polls may end for `least` seconds from now even after the
+    deadline. The request was sent at `since`, by default now, or `age` seconds before.
     """
     now = yield from MonotonicTime()
     start, latest = now if since is None else since, now + least
@@ -159,9 +143,6 @@ def with_image(
     """
     Return a finished outcome with its image. If the response holds no image bytes, its events are
     replayed from the start; a replay that breaks off proves nothing, and is retried.
-
-    Raises:
-        OutcomeUnknownError: The image was made and billed, and nothing contains its bytes.
     """
     if not outcome.withheld:
         return outcome
@@ -242,17 +223,10 @@ def consume(
     turn: Turn, events: StreamAccumulator, deadline: float
 ) -> Workflow[ResponseOutcome | None]:
     """
-    Read the events of an open stream until they tell the outcome. An image is staged before the
-    next event is awaited. After an event that cannot be read, the image may still come.
-
-    Returns:
-        The outcome; None if the stream ended before, or goes on past the deadline. One without an
-        image is returned only when the stream has ended.
-
-    Raises:
-        InvalidResponseError: An event cannot be read, and no image came.
-        ImageSessionError: An event is an error.
-        TransportError: The connection broke.
+    Read the events of an open stream until they tell the outcome; None if the stream ended before,
+    or goes on past the deadline. An outcome without an image is returned only when the stream has
+    ended. An image is staged before the next event is awaited. After an event that cannot be read,
+    the image may still come; if it does not, that is an `InvalidResponseError`.
     """
     response_id, status = events.response_id, events.status
     unreadable: list[tuple[bytes, InvalidResponseError]] = []
@@ -271,7 +245,8 @@ def consume(
         if events.response_id != response_id:
             response_id = events.response_id
             yield from record_response_id(turn, response_id)
-        yield from _handle_images(turn, images)
+        for image in images:
+            yield from EmitPartial(image) if isinstance(image, PartialImage) else stage(turn, image)
         if events.status != status:
             status = events.status
             yield from report_status(turn, status)
@@ -305,14 +280,6 @@ def _join(parts: Iterable[tuple[bytes, Exception]]) -> bytes:
     return b"\n".join(data for data, _ in parts)
 
 
-def _handle_images(turn: Turn, images: list[PartialImage | ReceivedImage]) -> Workflow[None]:
-    for image in images:
-        if isinstance(image, PartialImage):
-            yield from EmitPartial(image)
-        else:
-            yield from stage(turn, image)
-
-
 def stage(turn: Turn, image: ReceivedImage) -> Workflow[None]:
     """
     Stage a finished image at once. If writing fails, the image is still in memory, and is written
@@ -340,9 +307,6 @@ def record_response_id(turn: Turn, response_id: str | None) -> Workflow[None]:
 
 
 def report_status(turn: Turn, status: str | None) -> Workflow[None]:
-    """
-    Report a response's status.
-    """
     if status == "queued":
         yield from ReportProgress("queued", "by the provider", turn.id)
     elif status == "in_progress":
@@ -386,9 +350,6 @@ def _is_transient(reply: HttpResponse) -> bool:
 
 
 def _raise_if_final(reply: HttpResponse, elapsed: float, turn: Turn, response_id: str) -> None:
-    """
-    Raise an error if polling again is useless.
-    """
     missing = reply.status == _NOT_FOUND
     if _is_transient(reply) or (missing and elapsed <= _NOT_FOUND_GRACE):
         return

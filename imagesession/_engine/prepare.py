@@ -18,13 +18,12 @@ from imagesession.errors import InvalidOptionError
 
 from .effects import GetProviderName, NewId, Workflow
 from .input_images import load_input_images
-from .leases import BudgetReservation
-from .payloads import PreparedRequest
+from .payloads import PreparedRequest, sent_prompt
 from .pixels import InputImage
 from .queries import check_choice
 from .request import GenerateRequest, StudioConfig, image_model
 from .sessions import BranchHead, session_config
-from .store import IdAndTime
+from .store import BudgetReservation, IdAndTime
 from .validate import (
     validate_edit,
     validate_for_server,
@@ -33,7 +32,6 @@ from .validate import (
     validate_prompt,
     validate_reference_count,
 )
-from .variations import sent_prompt
 
 if TYPE_CHECKING:
     from imagesession._domain.estimate import CostEstimate
@@ -42,16 +40,11 @@ if TYPE_CHECKING:
 def prepare_request(
     request: GenerateRequest, config: StudioConfig, new: IdAndTime, branch_head: BranchHead | None
 ) -> Workflow[PreparedRequest]:
-    """
-    Validate a request, load its images, and build the prepared request.
-
-    Raises:
-        InvalidRequestError: The request is invalid; nothing was sent.
-    """
     prompt = validate_prompt(request.prompt)
     validate_reference_count(len(request.references) + (request.image is not None))
     validate_partial_images(request.partial_images)
-    options, mainline = _resolve_and_validate_options(request, config, new, branch_head)
+    requested = _requested_options(request.choices, config, branch_head)
+    options, mainline = _validated_options(requested, request, config, new)
     if request.within != "soonest" and options.service_tier not in {"auto", "default"}:
         raise InvalidOptionError(
             f"service_tier={options.service_tier!r} does not go with within={request.within!r}, "
@@ -60,6 +53,7 @@ def prepare_request(
             options.service_tier,
             ("default",),
         )
+    replaced_size = {} if requested.size == options.size else {"requested_size": requested.size}
     inputs = yield from load_input_images(request, options, config, branch_head)
     if inputs.images or (branch_head and branch_head.past):
         validate_edit(config.server)
@@ -67,7 +61,7 @@ def prepare_request(
         (yield from new_turn(new, branch_head, prompt, options, inputs.images)),
         kind=request.kind,
         label=request.label,
-        parameters={**request.parameters, **_requested_size(request, options, config, branch_head)},
+        parameters={**request.parameters, **replaced_size},
         parents=tuple(_parents(inputs.images, branch_head)),
         masked=request.mask is not None,
         mask_coverage=inputs.mask.coverage if inputs.mask else None,
@@ -89,19 +83,6 @@ def prepare_request(
     )
 
 
-def _requested_size(
-    request: GenerateRequest,
-    options: GenerateOptions,
-    config: StudioConfig,
-    branch_head: BranchHead | None,
-) -> dict[str, str]:
-    """
-    Return the size as it was requested, if another one is made for it.
-    """
-    requested = _requested_options(request.choices, config, branch_head).size
-    return {} if requested == options.size else {"requested_size": requested}
-
-
 def new_turn(
     new: IdAndTime,
     branch_head: BranchHead | None,
@@ -109,9 +90,6 @@ def new_turn(
     options: GenerateOptions,
     images: Iterable[InputImage],
 ) -> Workflow[Turn]:
-    """
-    Build a turn at a branch's head, or a standalone one.
-    """
     head = branch_head.head if branch_head else None
     return Turn(
         id=new.id,
@@ -131,13 +109,13 @@ def new_turn(
     )
 
 
-def _resolve_and_validate_options(
-    request: GenerateRequest, config: StudioConfig, new: IdAndTime, branch_head: BranchHead | None
+def _validated_options(
+    requested: GenerateOptions, request: GenerateRequest, config: StudioConfig, new: IdAndTime
 ) -> tuple[GenerateOptions, str]:
     """
-    Return the validated options and the name of the mainline model.
+    Return the options with a size that the model takes, and the name of the mainline model.
     """
-    options = resolve_options(request.choices, config, branch_head)
+    options = _with_model_size(requested, config)
     options = attrs.evolve(options, image_model=options.image_models[0])
     mainline = validate_options(
         options,
@@ -160,11 +138,11 @@ def resolve_options(
 ) -> GenerateOptions:
     """
     Return the options of a call, which override its session's, which override the studio's.
-
-    Raises:
-        InvalidOptionError: An option is unknown, or has an invalid value.
     """
-    options = _requested_options(choices, config, branch_head)
+    return _with_model_size(_requested_options(choices, config, branch_head), config)
+
+
+def _with_model_size(options: GenerateOptions, config: StudioConfig) -> GenerateOptions:
     model = config.catalogue.find(image_model(options, config))
     return attrs.evolve(options, size=resolve_size(options.size, model.sizes if model else None))
 
@@ -183,15 +161,6 @@ def reserve_budget(
     *,
     draws: bool = True,
 ) -> tuple[PreparedRequest, BudgetReservation | None]:
-    """
-    Reserve what a prepared request may cost, if there is a budget.
-
-    Args:
-        prepared: The request.
-        config: The studio's configuration with the budget.
-        past: The turns that are sent as context.
-        draws: Whether an image is requested, and not only text.
-    """
     if config.budget is None:
         return prepared, None
     estimated = estimate_prepared(prepared, config, past, draws=draws)
@@ -209,16 +178,6 @@ def estimate_prepared(
     draws: bool = True,
     batch: bool = False,
 ) -> CostEstimate:
-    """
-    Estimate what a prepared request costs.
-
-    Args:
-        prepared: The request.
-        config: The studio's configuration.
-        past: The turns that are sent as context.
-        draws: Whether an image is requested, and not only text.
-        batch: Whether it is a line of a batch.
-    """
     from imagesession._domain.estimate import estimate  # noqa: PLC0415 - hardly ever needed
 
     direct = batch or prepared.markup is not None or (draws and config.uses_images_api)
@@ -246,20 +205,6 @@ def estimate_request(
     batch: bool = False,
     within: CompletionWindow = "soonest",
 ) -> Workflow[CostEstimate]:
-    """
-    Estimate what a request costs, without calling the provider.
-
-    Args:
-        request: The request; its prompt may be empty.
-        config: The studio's configuration.
-        count: How many such images.
-        branch_head: The branch that it continues; None for a standalone image.
-        batch: Whether it is made in a batch.
-        within: The completion window.
-
-    Raises:
-        InvalidRequestError: The request is invalid.
-    """
     if type(count) is not int or count < 1:
         raise InvalidOptionError(
             f"n={quote(count)} is not a whole number, 1 or more.", "n", count, ("1",)
@@ -270,7 +215,8 @@ def estimate_request(
     check_choice("within", within, get_args(CompletionWindow))
     config = session_config(config, branch_head, request.api)
     new = yield from NewId()
-    options, mainline = _resolve_and_validate_options(request, config, new, branch_head)
+    requested = _requested_options(request.choices, config, branch_head)
+    options, mainline = _validated_options(requested, request, config, new)
     inputs = yield from load_input_images(request, options, config, branch_head)
     turn = Turn(id=new.id, prompt=request.prompt, options=options, within=within, started=new.at)
     prepared = PreparedRequest(
@@ -287,9 +233,6 @@ def estimate_request(
 
 
 def _remembered(past: tuple[Turn, ...], config: StudioConfig) -> tuple[Turn, ...]:
-    """
-    Return the turns that the model may know.
-    """
     return past if config.remember is None else past[-config.remember :]
 
 
@@ -298,16 +241,10 @@ def _sizes(images: tuple[InputImage, ...]) -> list[tuple[int, int]]:
 
 
 def _last_image_size(past: tuple[Turn, ...]) -> list[tuple[int, int]]:
-    """
-    Return the size of the session's last image, if there is one.
-    """
     return [(turn.images[-1].width, turn.images[-1].height) for turn in past[-1:]]
 
 
 def _parents(images: tuple[InputImage, ...], branch_head: BranchHead | None) -> list[str]:
-    """
-    Return the ids of the library's images that a turn is made from, each once.
-    """
     head = [branch_head.head.images[-1].id] if branch_head and branch_head.head else []
     sent = [image.image_id for image in images if image.image_id is not None]
     return list(dict.fromkeys([*head, *sent]))

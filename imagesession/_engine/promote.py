@@ -11,8 +11,8 @@ from imagesession._domain.turn import ImportOrigin, Turn
 from imagesession.errors import InvalidRequestError
 
 from . import sessions
-from .effects import NewId, StoreCall, Workflow
-from .imports import commit_import, fetch_original
+from .effects import NewId, PixelCall, StoreCall, Workflow
+from .imports import commit_import
 from .pixels import Source
 from .request import StudioConfig
 from .store import IdAndTime
@@ -28,23 +28,10 @@ def create_session_from_image(
     choices: Mapping[str, object],
     config: StudioConfig,
 ) -> Workflow[SessionRecord]:
-    """
-    Start a session from an image.
-
-    Args:
-        library_image: The image's turn and its position there, if it is in the library.
-        source: The image, if it is not.
-        description: What the session is about; if empty, the image's prompt.
-        name: The session's label.
-        choices: The default options of its turns.
-        config: The studio's configuration.
-
-    Raises:
-        InvalidImageError: It is not an image.
-        TooManySessionsError: `max_active_sessions` are active already.
-    """
     validate_label("The description", description)
-    imported = None if library_image else (yield from fetch_original(source))
+    imported = None
+    if library_image is None:
+        imported = yield from PixelCall(lambda pixels: pixels.load_original(source))
     prompt = library_image[0].prompt if library_image else imported.prompt if imported else ""
     session_description = description if description.strip() else prompt
     settings = sessions.SessionSettings(name=name, options=choices)

@@ -23,14 +23,6 @@ _TIMEOUT = 60.0
 
 
 def verify(image: ImageRecord) -> Workflow[Provenance]:
-    """
-    Check an image's file, as it was received, for the provider's provenance signals.
-
-    Raises:
-        InvalidImageError: It is an SVG, or its file is gone; nothing was sent.
-        BadRequestError: The provider offers no such checks to this account.
-        ImageSessionError: The provider cannot be reached, or rejects the request.
-    """
     if image.format not in _CHECKED:
         raise InvalidImageError(
             f"Image {image.id} is an {image.format}; only PNG, JPEG, WebP and GIF are checked."

@@ -98,18 +98,12 @@ class RequestNotProcessedError(Exception):
     date: dt.datetime | None = None
 
     def to_error(self) -> ImageSessionError:
-        """
-        Return the error to raise if there is no other form.
-        """
         return self.rejection or BadRequestError(f"The provider rejects the request: {self}")
 
 
 class FeatureUnsupportedError(RequestNotProcessedError):
     """
     The provider does not support a feature of the protocol.
-
-    Attributes:
-        feature: The feature.
     """
 
     def __init__(self, feature: Feature, message: str) -> None:
@@ -154,9 +148,6 @@ class ContextLengthExceededError(RequestNotProcessedError):
 
 
 def map_error_object(error: Json) -> ImageSessionError:
-    """
-    Map an error object inside a successful reply to one of the library's errors.
-    """
     meant = find_meaning(error)
     if meant is not None:
         return meant
@@ -231,9 +222,6 @@ def _map_unprocessed(
 def _map_not_found(
     status: int, code: str, param: str | None, message: str
 ) -> RequestNotProcessedError | None:
-    """
-    Return the error for an id in the request that the provider does not know.
-    """
     gone = status in _NOT_FOUND and _NOT_FOUND_WORDS.search(message) is not None
     if code == "context_length_exceeded" or _CONTEXT_FULL.search(message):
         return ContextLengthExceededError(message)
@@ -249,9 +237,6 @@ def _map_not_found(
 
 
 def _map_unsupported(param: str | None, message: str) -> FeatureUnsupportedError | None:
-    """
-    Return the error for the feature that a rejection's parameter or message names.
-    """
     for feature, _ in _FEATURES:
         if param == feature and not _is_about_an_image(feature, message):
             return FeatureUnsupportedError(feature, message)
@@ -263,9 +248,6 @@ def _map_unsupported(param: str | None, message: str) -> FeatureUnsupportedError
 
 
 def _map_no_image_tool(param: str | None, message: str) -> FeatureUnsupportedError | None:
-    """
-    Return the error for a server that has Responses without the image tool.
-    """
     if _TOOL_PARAM.fullmatch(param or "") is None or _IMAGE_TOOL.search(message) is None:
         return None
     return FeatureUnsupportedError("image_tool", message)
@@ -288,9 +270,6 @@ def is_unexplained(error: BadRequestError) -> bool:
 
 
 def says_unsupported(error: BadRequestError) -> bool:
-    """
-    Return whether a rejection says that something is not supported.
-    """
     return _UNSUPPORTED_WORDS.search(error.message) is not None
 
 
@@ -310,12 +289,6 @@ def is_responses_unsupported(reply: HttpResponse) -> bool:
 
 
 def require_responses_api(reply: HttpResponse) -> None:
-    """
-    Check that the server that answered `POST /responses` has this endpoint.
-
-    Raises:
-        FeatureUnsupportedError: It does not.
-    """
     if is_responses_unsupported(reply):
         raise FeatureUnsupportedError("responses", f"HTTP {reply.status}")
 

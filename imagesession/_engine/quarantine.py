@@ -16,9 +16,6 @@ from .outcomes import ResponseOutcome
 def quarantine_if_unreadable(
     turn: Turn, outcome: ResponseOutcome, body: bytes
 ) -> Workflow[ResponseOutcome]:
-    """
-    Quarantine the bytes of a finished response if an image in it cannot be read.
-    """
     if not outcome.unreadable:
         return outcome
     error = (

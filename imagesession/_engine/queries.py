@@ -19,7 +19,7 @@ from imagesession.errors import InvalidOptionError, InvalidRequestError
 
 from .effects import StoreCall, Workflow
 from .find_session import find_session
-from .image_store import ImageQuery, SpendingQuery
+from .image_queries import ImageQuery, SpendingQuery
 from .validate import validate_label
 
 Choice = TypeVar("Choice", bound=str)
@@ -40,12 +40,6 @@ def image_query(
     tags: Iterable[str] = (),
     deleted: bool = False,
 ) -> ImageQuery:
-    """
-    Build a query for images.
-
-    Raises:
-        InvalidRequestError: An argument is invalid.
-    """
     return ImageQuery(
         session=_label("The session's id or name", session),
         kind=kind if kind is None else check_choice("kind", kind, get_args(Kind)),
@@ -61,33 +55,15 @@ def image_query(
 
 
 def session_page(limit: int | None, before: str | None) -> tuple[int | None, str | None]:
-    """
-    Validate the arguments for a page of sessions.
-
-    Raises:
-        InvalidRequestError: An argument is invalid.
-    """
     return None if limit is None else check_limit(limit), _label("The session's id", before)
 
 
 def list_images(query: ImageQuery) -> Workflow[tuple[tuple[Turn, int], ...]]:
-    """
-    Return a page of images, each as its turn and its position in it.
-
-    Raises:
-        NotFoundError: There is no such session.
-    """
     known = yield from with_session_id(query)
     return (yield from StoreCall(lambda store: store.images.list(known)))
 
 
 def with_session_id(query: AnyQuery) -> Workflow[AnyQuery]:
-    """
-    Return a query with the id of its session, which may be given by name.
-
-    Raises:
-        NotFoundError: There is no such session.
-    """
     wanted = query.session
     if wanted is None:
         return query
@@ -101,12 +77,6 @@ def spending_query(
     until: dt.date | str | None,
     session: str | None,
 ) -> SpendingQuery:
-    """
-    Build a query for spending.
-
-    Raises:
-        InvalidRequestError: An argument is invalid.
-    """
     return SpendingQuery(
         by=check_choice("group_by", group_by, get_args(Grouping)),
         since=None if since is None else _parse_day("since", since),
@@ -116,12 +86,6 @@ def spending_query(
 
 
 def check_limit(limit: object) -> int:
-    """
-    Return a limit if it is valid.
-
-    Raises:
-        InvalidRequestError: It is not a whole number, 1 or more.
-    """
     if type(limit) is int and limit > 0:
         return limit
     raise InvalidRequestError(f"limit={quote(limit)} is not a whole number, 1 or more.")
@@ -132,12 +96,6 @@ def _label(what: str, text: str | None) -> str | None:
 
 
 def check_choice(name: str, value: Choice, choices: tuple[Choice, ...]) -> Choice:
-    """
-    Return a value if it is one of the choices.
-
-    Raises:
-        InvalidOptionError: It is not.
-    """
     if value in choices:
         return value
     raise InvalidOptionError(
@@ -167,9 +125,6 @@ def _parse_time(name: str, value: dt.date | str) -> dt.datetime:
 
 
 def _parse_day(name: str, value: dt.date | str) -> dt.date:
-    """
-    Return the day, in UTC, of a day or time.
-    """
     time = _parse_time(name, value)
     try:
         return time.astimezone(dt.UTC).date()

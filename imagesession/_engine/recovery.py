@@ -61,16 +61,10 @@ class RecoveredIntent:
 
     @property
     def has_image(self) -> bool:
-        """
-        Whether it is settled with an image.
-        """
         return not self.pending_reason and self.turn.has_image
 
     @property
     def failed(self) -> bool:
-        """
-        Whether it is settled without an image.
-        """
         return not self.pending_reason and not self.turn.has_image
 
 
@@ -78,14 +72,8 @@ def reconcile_all(
     config: StudioConfig, retry_timeout: float
 ) -> Workflow[tuple[list[RecoveredIntent], dict[str, str]]]:
     """
-    Settle all intents that no running program holds, and set damaged ones aside.
-
-    Args:
-        config: The studio's configuration.
-        retry_timeout: Seconds to poll, in all, for images that are not finished yet.
-
-    Returns:
-        The outcomes, and where damaged records were set aside, by their ids.
+    Settle all intents that no running program holds, and set damaged ones aside; return the
+    outcomes, and where the damaged ones are, by their ids.
     """
     start = yield from MonotonicTime()
     yield from removal.finish_removals()
@@ -109,11 +97,8 @@ def reconcile_each(
     Reconcile intents, each on its own: what is wrong with one of them is its reason to stay
     pending.
 
-    Args:
-        intents: The intents.
-        config: The studio's configuration.
-        end: When to stop, by the clock of `MonotonicTime`. Then all together may take
-            `IMAGE_POLL_TIMEOUT` more: each gets half of what is left, and so leaves some to others.
+    After `end` all together may take `IMAGE_POLL_TIMEOUT` more: each gets half of what is left, and
+    so leaves some to others.
     """
     settled: list[RecoveredIntent] = []
     for pending in intents:
@@ -139,17 +124,6 @@ def reconcile_each(
 
 
 def cancel(turn_id: str, config: StudioConfig) -> Workflow[RecoveredIntent]:
-    """
-    Cancel a pending request at the provider, and settle it if no other program holds it.
-
-    Args:
-        turn_id: The turn's id.
-        config: The studio's configuration.
-
-    Raises:
-        NotFoundError: No such request is under way.
-        ProviderUnavailableError: The provider cannot be reached.
-    """
     intents = yield from StoreCall(lambda store: store.intents.pending())
     by_id = {intent.turn.id: intent for intent in intents}
     if turn_id not in by_id:
@@ -205,15 +179,6 @@ def _reconcile(
     retry_timeout: float,
     least: float = IMAGE_POLL_TIMEOUT,
 ) -> Workflow[RecoveredIntent]:
-    """
-    Settle an intent.
-
-    Args:
-        pending: The intent.
-        config: The studio's configuration.
-        retry_timeout: Seconds to poll for an image that is not finished yet.
-        least: Seconds that this may take in any case, as the image may come with a poll.
-    """
     turn = pending.turn
     if pending.running:
         return RecoveredIntent(turn=turn, pending_reason="a running program holds it")
@@ -246,9 +211,6 @@ def _reconcile(
 def _fetch(
     turn: Turn, urls: tuple[str, ...], config: StudioConfig, retry_timeout: float
 ) -> Workflow[RecoveredIntent]:
-    """
-    Fetch the images that a reply named by URL.
-    """
     outcome = ResponseOutcome(response_id=None, finished=True, urls=urls, used_mainline=False)
     deadline = (yield from MonotonicTime()) + retry_timeout
     try:
@@ -273,9 +235,6 @@ def _commit_staged(pending: PendingRequest, config: StudioConfig) -> Workflow[Tu
 def _poll_response(
     turn: Turn, response_id: str, config: StudioConfig, retry_timeout: float, least: float
 ) -> Workflow[RecoveredIntent]:
-    """
-    Poll a response by its id; see `_reconcile`.
-    """
     now = yield from MonotonicTime()
     age = ((yield from NewId()).at - turn.started).total_seconds()
     # What is new may not be known for a moment; a clock that was ahead does not make it new.
@@ -310,9 +269,6 @@ def _poll_response(
 
 
 def _is_gone(turn: Turn, error: OutcomeUnknownError, config: StudioConfig) -> Workflow[bool]:
-    """
-    Return whether the provider has not known a response for a while.
-    """
     cause = error.__cause__
     if not isinstance(cause, PreviousResponseNotFoundError):
         return False
@@ -332,8 +288,7 @@ def _search(
     """
     Look in the turn's conversation for a reply whose id is not known.
 
-    Items appear there when a reply is complete, so missing items prove nothing for a while; see
-    `acceptance`.
+    Items appear there when a reply is complete, so missing ones prove nothing: see `acceptance`.
     """
     result = yield from acceptance.look_up(
         turn, (yield from MonotonicTime()) + retry_timeout, least
@@ -358,9 +313,6 @@ def _search(
 
 
 def _abort_unaccepted(turn: Turn, _: StudioConfig) -> Workflow[Turn]:
-    """
-    Settle a turn that the provider did not accept.
-    """
     error = ProviderUnavailableError(
         "The request was not accepted, or made no image: its conversation has shown none for 15 "
         "minutes. Send it again."

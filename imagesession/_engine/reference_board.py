@@ -14,7 +14,7 @@ from imagesession._domain.wording import quote
 from imagesession.errors import InvalidImageError, NotFoundError
 
 from .effects import NewId, PixelCall, StoreCall, Workflow
-from .imports import commit_import, fetch_original, find_image
+from .imports import commit_import, find_image
 from .pixels import NamedSource, Source
 from .validate import validate_reference_count, validate_role
 
@@ -22,18 +22,6 @@ from .validate import validate_reference_count, validate_role
 def keep_references(
     sources: tuple[Source, ...], board: tuple[Reference, ...] = (), owner: str | None = None
 ) -> Workflow[tuple[Reference, ...]]:
-    """
-    Import the images of a reference board that are not in the library yet.
-
-    Args:
-        sources: The images; those without a role are numbered.
-        board: The present board, whose images are not imported again.
-        owner: Whose the imported images are; None for the caller's.
-
-    Raises:
-        InvalidImageError: There are too many, or one of them is no image; none was imported.
-        NotFoundError: The library has no such image.
-    """
     validate_reference_count(len(sources))
     named = [
         source if isinstance(source, NamedSource) else NamedSource(f"reference {number}", source)
@@ -61,7 +49,7 @@ def _keep(
     if isinstance(known, str) and is_id(known):
         turn, position = yield from find_image(known)
         return turn.images[position]
-    imported = yield from fetch_original(source)
+    imported = yield from PixelCall(lambda pixels: pixels.load_original(source))
     digest = hashlib.sha256(imported.data).hexdigest()
     for reference in board:
         if reference.sha256 == digest:
@@ -74,12 +62,6 @@ def _keep(
 
 
 def find_references(session_id: str) -> Workflow[dict[str, tuple[Turn, int]]]:
-    """
-    Find the images of a session's reference board: each by its role, as its turn and position.
-
-    Raises:
-        InvalidImageError: One of them is not in the library any more.
-    """
     record: SessionRecord = yield from StoreCall(lambda store: store.sessions.find(session_id))
     found: dict[str, tuple[Turn, int]] = {}
     for reference in record.references:
@@ -88,12 +70,6 @@ def find_references(session_id: str) -> Workflow[dict[str, tuple[Turn, int]]]:
 
 
 def find_reference(reference: Reference) -> Workflow[tuple[Turn, int]]:
-    """
-    Find an image of a reference board.
-
-    Raises:
-        InvalidImageError: It is not in the library any more.
-    """
     image_id = reference.image_id or ""
     try:
         return (yield from find_image(image_id))

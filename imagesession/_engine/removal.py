@@ -8,10 +8,7 @@ cannot be erased now is remembered, and tried again by `finish_removals`.
 from __future__ import annotations
 
 import datetime as dt
-import urllib.parse
 from collections.abc import Collection, Iterable, Sequence
-
-import attrs
 
 from imagesession._domain.removal import ErasureReport, ProviderCopy, Removal, Targets, Verb
 from imagesession._domain.wording import quote
@@ -19,16 +16,16 @@ from imagesession.errors import ImageSessionError, InvalidRequestError, NotFound
 
 from .coerce import Json, as_list, as_mapping, as_text
 from .effects import GetProviderName, NewId, Send, StoreCall, Workflow
-from .http import HttpRequest, HttpResponse, TransportError
+from .http import HttpRequest, HttpResponse, TransportError, to_path
 from .provider_errors import map_error_response
 from .responses import is_success, parse_json_object
 from .validate import validate_label, validate_owner
 
 _TIMEOUT = 30.0
+# Each item may have several megabytes.
 _PAGE_SIZE = 3
 _GONE = frozenset({404, 410})
 _OTHERS_LEFT = "others are left"
-_PATHS = {"response": "/responses", "conversation": "/conversations", "file": "/files"}
 
 
 def remove(
@@ -38,23 +35,6 @@ def remove(
     sessions: Iterable[str] = (),
     batches: Iterable[str] = (),
 ) -> Workflow[ErasureReport]:
-    """
-    Delete, restore or erase.
-
-    Args:
-        verb: Which of them.
-        images: The ids of images and turns.
-        sessions: The ids or names of sessions.
-        batches: The ids or names of batches.
-
-    Returns:
-        What was erased, and which copies of it remain.
-
-    Raises:
-        NotFoundError: There is no such thing.
-        InvalidRequestError: It is in the bin already, or not in there, or under way.
-        StorageIOError: The library cannot be written; nothing was done.
-    """
     wanted = [tuple(_valid(ids)) for ids in (images, sessions, batches)]
     yield from StoreCall(lambda store: store.removals.finish_all())
     targets = yield from StoreCall(lambda store: store.targets.find(verb, *wanted))
@@ -62,12 +42,6 @@ def remove(
 
 
 def remove_from_session(session_id: str, images: Iterable[str]) -> Workflow[ErasureReport]:
-    """
-    Delete images and turns of a session; see `remove`.
-
-    Raises:
-        NotFoundError: The session has no such image or turn.
-    """
     targets = yield from StoreCall(lambda store: store.targets.find("delete", images))
     others = [wanted for owner, ids in targets.items() if owner != session_id for wanted in ids]
     if others:
@@ -84,16 +58,6 @@ def _valid(ids: Iterable[str]) -> Iterable[str]:
 
 
 def empty_bin(older_than: object) -> Workflow[ErasureReport]:
-    """
-    Erase what is in the bin.
-
-    Args:
-        older_than: Only what was deleted longer ago than this; None for all.
-
-    Raises:
-        InvalidRequestError: `older_than` is not a duration.
-        StorageIOError: The library cannot be written.
-    """
     before = None if older_than is None else (yield from _ago(older_than))
     yield from StoreCall(lambda store: store.removals.finish_all())
     targets = yield from StoreCall(lambda store: store.targets.in_bin(before))
@@ -103,11 +67,6 @@ def empty_bin(older_than: object) -> Workflow[ErasureReport]:
 def erase_owner(owner: str) -> Workflow[ErasureReport]:
     """
     Erase all that belongs to an owner, and whose what stays of it was.
-
-    Raises:
-        NotFoundError: The studio is another owner's.
-        InvalidRequestError: It is no name, or a request of the owner is under way.
-        StorageIOError: The library cannot be written.
     """
     validate_owner(owner)
     yield from StoreCall(lambda store: store.removals.finish_all())
@@ -117,17 +76,6 @@ def erase_owner(owner: str) -> Workflow[ErasureReport]:
 
 
 def prune(older_than: object, *, dry_run: bool) -> Workflow[ErasureReport]:
-    """
-    Erase what is older than an age and has no star.
-
-    Args:
-        older_than: The age.
-        dry_run: Whether to return what would be erased, and leave it there.
-
-    Raises:
-        InvalidRequestError: `older_than` is not a duration.
-        StorageIOError: The library cannot be written.
-    """
     before = yield from _ago(older_than)
     if not dry_run:
         yield from StoreCall(lambda store: store.removals.finish_all())
@@ -138,12 +86,6 @@ def prune(older_than: object, *, dry_run: bool) -> Workflow[ErasureReport]:
 
 
 def _ago(duration: object) -> Workflow[dt.datetime]:
-    """
-    Return the time that is so long ago.
-
-    Raises:
-        InvalidRequestError: It is not a duration.
-    """
     if not isinstance(duration, dt.timedelta) or duration < dt.timedelta(0):
         raise InvalidRequestError(
             f"older_than={quote(duration)} is not a duration; write datetime.timedelta(days=30)."
@@ -171,10 +113,6 @@ def _remove(
 
 
 def finish_removals() -> Workflow[ErasureReport]:
-    """
-    Finish the removals of programs that were stopped, and try again to erase the provider's copies
-    that remain.
-    """
     removals = yield from StoreCall(lambda store: store.removals.finish_all())
     remaining: dict[str, str] = {}
     for removal in removals:
@@ -183,9 +121,6 @@ def finish_removals() -> Workflow[ErasureReport]:
 
 
 def _erase_copies(removal: Removal) -> Workflow[dict[str, str]]:
-    """
-    Erase the provider's copies, each of which is attempted once; return why others remain.
-    """
     if not removal.copies:
         return {}
     remaining: dict[ProviderCopy, str] = {}
@@ -206,114 +141,68 @@ def _erase_copies(removal: Removal) -> Workflow[dict[str, str]]:
 
 
 def _erase_copy(copy: ProviderCopy, provider: str) -> Workflow[str]:
-    """
-    Erase a copy; return why it remains, or an empty text.
-
-    Raises:
-        TransportError: The provider cannot be reached.
-    """
     if copy.provider != provider:
         return f"it is at {copy.provider}, not at {provider}"
     if copy.kind == "conversation" and (reason := (yield from _erase_items(copy))):
         return "" if reason == _OTHERS_LEFT else reason
-    return (yield from _delete(_PATHS[copy.kind], copy.id))
+    return (yield from _delete(f"{copy.kind}s", copy.id))
 
 
 def _delete(*parts: str) -> Workflow[str]:
-    """
-    Delete something, which is free; return why it remains.
-
-    Source: https://developers.openai.com/api/reference/resources/responses/methods/delete, and its
-    likes for files, conversations and their items
-    """
-    path = _path(*parts)
+    # Free. https://developers.openai.com/api/reference/resources/responses/methods/delete, and its
+    # likes for files, conversations and their items
+    path = to_path(*parts)
     return _reason((yield from Send(HttpRequest(method="DELETE", path=path, timeout=_TIMEOUT))))
-
-
-def _path(first: str, *ids: str) -> str:
-    return "/".join([first, *(urllib.parse.quote(item, safe="", errors="replace") for item in ids)])
 
 
 def _erase_items(copy: ProviderCopy) -> Workflow[str]:
     """
     Erase the items of a turn in its conversation, which the conversation's own deletion leaves.
-
-    Returns:
-        Why some remain; `_OTHERS_LEFT` if there are others; an empty text if none is left.
+    Return why some remain; `_OTHERS_LEFT` if there are others; an empty text if none is left.
     """
-    items: list[_Item] = []
+    items: list[Json] = []
     has_more = True
     while has_more:
-        reply = yield from _list_items(copy.id, items[-1].id if items else "")
+        reply = yield from _list_items(copy.id, as_text(items[-1].get("id")) if items else "")
         if not is_success(reply):
             return _reason(reply)
         page = parse_json_object(reply)
-        new = [_Item.read(as_mapping(item)) for item in as_list(page.get("data"))]
+        new = [as_mapping(item) for item in as_list(page.get("data"))]
         items += new
         has_more = page.get("has_more") is True and bool(new)
     erased = _items_of_turn(items, copy.items)
     for item in erased:
-        if reason := (yield from _delete(_PATHS["conversation"], copy.id, "items", item)):
+        if reason := (yield from _delete("conversations", copy.id, "items", item)):
             return reason
     return _OTHERS_LEFT if len(erased) < len(items) else ""
 
 
 def _list_items(conversation: str, after: str) -> Workflow[HttpResponse]:
-    """
-    List some items of a conversation, the oldest first. Each may have several megabytes.
-
-    Source: https://developers.openai.com/api/reference/resources/conversations/subresources/items
-    """
-    path = _path(_PATHS["conversation"], conversation, "items")
-    query = {"order": "asc", "limit": _PAGE_SIZE, **({"after": after} if after else {})}
-    request = HttpRequest(
-        method="GET", path=f"{path}?{urllib.parse.urlencode(query)}", timeout=_TIMEOUT
+    # https://developers.openai.com/api/reference/resources/conversations/subresources/items
+    path = to_path(
+        "conversations", conversation, "items", order="asc", limit=_PAGE_SIZE, after=after
     )
-    return (yield from Send(request))
+    return (yield from Send(HttpRequest(method="GET", path=path, timeout=_TIMEOUT)))
 
 
-@attrs.frozen
-class _Item:
-    """
-    An item of a conversation.
-
-    Attributes:
-        id: The provider's id for it.
-        is_prompt: Whether it is part of what was sent, and not of an answer.
-    """
-
-    id: str
-    is_prompt: bool
-
-    @classmethod
-    def read(cls, item: Json) -> _Item:
-        return cls(as_text(item.get("id")), item.get("role") in {"user", "developer", "system"})
-
-
-def _items_of_turn(items: Sequence[_Item], answer: Collection[str]) -> list[str]:
+def _items_of_turn(items: Sequence[Json], answer: Collection[str]) -> list[str]:
     """
     Return the ids of the items of a turn: its answer, and what was sent before that.
-
-    Args:
-        items: All items of its conversation, the oldest first.
-        answer: The ids of its answer's items; empty if the whole conversation is its own.
     """
     turns: list[list[str]] = [[]]
     was_prompt = True
     for item in items:
-        if item.is_prompt and not was_prompt:
+        is_prompt = item.get("role") in {"user", "developer", "system"}
+        if is_prompt and not was_prompt:
             turns.append([])
-        was_prompt = item.is_prompt
-        turns[-1].append(item.id)
+        was_prompt = is_prompt
+        turns[-1].append(as_text(item.get("id")))
     return [
         item for turn in turns if not answer or not set(turn).isdisjoint(answer) for item in turn
     ]
 
 
 def _reason(reply: HttpResponse) -> str:
-    """
-    Return why a reply means that a copy remains; an empty text if it is gone.
-    """
     if is_success(reply) or reply.status in _GONE:
         return ""
     return str(map_error_response(reply))

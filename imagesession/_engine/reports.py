@@ -26,21 +26,17 @@ from .coerce import as_list, as_mapping, as_text
 from .effects import NewId, StoreCall, Workflow
 from .free_requests import read_object, send_free
 from .http import HttpRequest
-from .image_store import SpendingQuery
+from .image_queries import SpendingQuery
 from .queries import check_choice, with_session_id
 from .request import StudioConfig
-from .session_store import SessionActivity
 from .sessions import BranchHead
-from .store import Store
+from .store import SessionActivity, Store
 from .validate import validate_label
 
 _RECENT = 5
 
 
 def status(session_id: str, branch: str, config: StudioConfig) -> Workflow[SessionStatus]:
-    """
-    Return a session's status.
-    """
     branch_head = yield from sessions.load_branch(session_id, branch)
     now = yield from NewId()
     since = now.at - dt.timedelta(seconds=config.session_idle_timeout)
@@ -80,27 +76,15 @@ def _state(branch_head: BranchHead, activity: dt.datetime, since: dt.datetime) -
 
 
 def total_cost(turns: tuple[Turn, ...], catalogue: ModelCatalog) -> Cost:
-    """
-    Add up the cost of turns.
-    """
     return sum((turn.cost for turn in turns if turn.cost), start=no_cost(catalogue))
 
 
 def session_cost(session_id: str, branch: str, config: StudioConfig) -> Workflow[Cost]:
-    """
-    Add up the cost of a session so far.
-    """
     branch_head = yield from sessions.load_branch(session_id, branch)
     return total_cost(tuple(branch_head.tree.turns.values()), config.catalogue)
 
 
 def costs(query: SpendingQuery, config: StudioConfig, provider: str) -> Workflow[CostReport]:
-    """
-    Report what was spent, and what the budget leaves.
-
-    Raises:
-        NotFoundError: There is no such session.
-    """
     query = yield from with_session_id(query)
     report = yield from spending(query, provider)
     return attrs.evolve(report, remaining=(yield from remaining(config.budget, query.session)))
@@ -139,9 +123,6 @@ def _counted(query: SpendingQuery, pending: Iterable[Turn]) -> Workflow[float]:
 
 
 def spending(query: SpendingQuery, provider: str) -> Workflow[CostReport]:
-    """
-    Report what was spent.
-    """
     tallies = yield from StoreCall(lambda store: store.images.spending(query))
     groups = {
         totals.group: CostGroup(
@@ -160,11 +141,7 @@ def spending(query: SpendingQuery, provider: str) -> Workflow[CostReport]:
 def models(
     config: StudioConfig, kind: Kind | None, *, live: bool
 ) -> Workflow[tuple[ModelInfo, ...]]:
-    """
-    Return the models that can be used today; with `live`, those that the provider lists.
-
-    Source: https://developers.openai.com/api/reference/resources/models/methods/list
-    """
+    # https://developers.openai.com/api/reference/resources/models/methods/list
     now = yield from NewId()
     all_kinds: tuple[Kind, ...] = get_args(Kind)
     kinds: tuple[Kind, ...] = (
@@ -184,12 +161,6 @@ def models(
 
 
 def find_model(config: StudioConfig, name: str) -> ModelInfo:
-    """
-    Return a model from the catalogue.
-
-    Raises:
-        NotFoundError: The catalogue does not have it.
-    """
     model = config.catalogue.find(validate_label("The model's name", name))
     if model is None:
         known = tuple(config.catalogue.models)
@@ -203,21 +174,12 @@ def find_model(config: StudioConfig, name: str) -> ModelInfo:
 
 
 def fetch_model_ids() -> Workflow[set[str]]:
-    """
-    Request the names of the provider's models.
-
-    Raises:
-        ImageSessionError: The provider cannot be reached, or rejects the request.
-    """
     reply = yield from send_free(HttpRequest(method="GET", path="/models", timeout=30.0))
     entries = as_list(read_object(reply).get("data"))
     return {as_text(as_mapping(entry).get("id")) for entry in entries}
 
 
 def stats(config: StudioConfig, provider: str, library: str) -> Workflow[LibraryStats]:
-    """
-    Return the library's statistics.
-    """
     now = yield from NewId()
     since = now.at - dt.timedelta(seconds=config.session_idle_timeout)
     active, session_count = yield from StoreCall(

@@ -27,23 +27,16 @@ class GenerateRequest:
     A caller's request for an image.
 
     Attributes:
-        prompt: The prompt.
-        choices: The call's own options.
-        references: The input images.
         edits: Whether an image is edited instead of a new one made.
         image: The image to edit; None for the session's last one.
-        mask: The area that may change.
         markup: A drawing that lies over the image to edit.
         resize_mask: Whether mask and markup are rescaled to the image.
         preserve_unmasked: Whether to keep, beside the reply, an image whose pixels outside the mask
             are the original's.
         keep_exif: Whether Exif, XMP and IPTC data of input images are sent.
-        partial_images: How many partial images are requested.
-        kind: The turn's kind.
         label: The name of the image's folder within its kind.
         parameters: The method's other arguments, to record with the turn.
         idempotency_key: The caller's own name for it, by which it is made only once.
-        settings: How it is sent.
         api: The API that makes it; None for the session's or studio's choice.
         count: How many images one request makes; more than one by the Images API only.
         within: The window in which the provider may complete it.
@@ -76,22 +69,16 @@ class StudioConfig:
     A studio's configuration, which applies to all its requests.
 
     Attributes:
-        catalogue: The known models.
-        options: The default options, which a session or call may override.
-        server: What is known of the server.
         api: The API that makes images; see `Studio`.
         provider_state: What the provider keeps of a turn; see `Studio`.
         remember: How many earlier turns are sent as context at most; None for all.
-        budget: The spending limits; None for no limit.
         timeout: Seconds to wait for the image of an accepted request.
         retry_timeout: Seconds to retry while the provider rejects a request temporarily.
         interval: Seconds between requests of all processes on the library; 0 for no limit.
         in_flight: How many requests all processes on the library may have under way; None for no
             limit.
-        max_active_sessions: How many sessions may be active.
         session_idle_timeout: Seconds without activity after which a session is idle.
         extra_headers: Headers of paid requests in addition to the client's.
-        extra_body: Fields of their bodies in addition to the library's.
     """
 
     catalogue: ModelCatalog
@@ -111,9 +98,6 @@ class StudioConfig:
     extra_body: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
 
     def for_call(self, settings: CallSettings) -> StudioConfig:
-        """
-        Return the configuration of one call.
-        """
         return attrs.evolve(
             self,
             timeout=self.timeout if settings.timeout is None else settings.timeout,
@@ -123,9 +107,6 @@ class StudioConfig:
 
     @property
     def takes_several(self) -> bool:
-        """
-        Whether one request may make several images.
-        """
         return self.api == "images" and "n" not in self.server.refuses
 
     @property
@@ -138,7 +119,4 @@ class StudioConfig:
 
 
 def image_model(options: GenerateOptions, config: StudioConfig) -> str:
-    """
-    Return the name of the image model.
-    """
     return config.catalogue.resolve("image", options.image_models[0])

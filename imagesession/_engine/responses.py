@@ -44,11 +44,8 @@ _LONGEST_LABEL = 80
 
 def parse_response(reply: HttpResponse) -> ResponseOutcome:
     """
-    Parse a reply that holds a response, newly created or retrieved.
-
-    Raises:
-        ImageSessionError: The HTTP status is an error, or the body cannot be read.
-        RequestNotProcessedError: The request has to be sent in another way.
+    Parse a reply that holds a response, newly created or retrieved. Besides errors of the library,
+    it may raise a `RequestNotProcessedError`.
     """
     return read_body(reply, parse_response_object)
 
@@ -56,13 +53,6 @@ def parse_response(reply: HttpResponse) -> ResponseOutcome:
 def read_body(reply: HttpResponse, read: Callable[[Json], ResponseOutcome]) -> ResponseOutcome:
     """
     Read a reply's body: an object, events that add up to one, or the images in it.
-
-    Args:
-        reply: The reply.
-        read: Reads the object that the body should be.
-
-    Raises:
-        ImageSessionError: The HTTP status is an error, or the body cannot be read.
     """
     if not is_success(reply):
         raise map_error_response(reply)
@@ -93,18 +83,12 @@ def _with_any_image(
 
 
 def is_success(reply: HttpResponse) -> bool:
-    """
-    Return whether a reply has a 2xx status.
-    """
     return 200 <= reply.status < 300  # noqa: PLR2004 - https://www.rfc-editor.org/rfc/rfc9110#name-successful-2xx
 
 
 def require_accepted(reply: HttpResponse) -> HttpResponse:
     """
     Return a reply, unless the provider rejected the request temporarily.
-
-    Raises:
-        TransientError: It did.
     """
     error = None if is_success(reply) else map_error_response(reply)
     if isinstance(error, TransientError):
@@ -115,9 +99,6 @@ def require_accepted(reply: HttpResponse) -> HttpResponse:
 def recover_complete_body(body: bytes) -> HttpResponse | None:
     """
     Return a reply whose connection broke, if its body holds a complete JSON object or image.
-
-    Args:
-        body: The part of a successful reply's body that arrived.
     """
     reply = HttpResponse(status=200, body=body)
     try:
@@ -153,10 +134,6 @@ def other_turn(body: bytes, turn_id: str) -> str | None:
     Return the id of another turn whose request a body answers, by the metadata that each request
     carries; None if it is that of the turn itself. Within a text, the quotes of such a mark are
     escaped.
-
-    Args:
-        body: A reply's body, or the data of an event.
-        turn_id: The turn that was asked for.
     """
     at = body.find(_MARK)
     found = _MARKED.match(body, at) if at >= 0 else None
@@ -165,12 +142,6 @@ def other_turn(body: bytes, turn_id: str) -> str | None:
 
 
 def parse_text_response(reply: HttpResponse) -> ResponseOutcome:
-    """
-    Parse a reply to a request for text: a text that would be a refusal elsewhere is the answer.
-
-    Raises:
-        ImageSessionError: The HTTP status is an error, or the body is not a response object.
-    """
     outcome = parse_response(reply)
     error = outcome.error
     # An explicit refusal has a text of its own, which differs from the answer's.
@@ -179,12 +150,6 @@ def parse_text_response(reply: HttpResponse) -> ResponseOutcome:
 
 
 def parse_json_object(reply: HttpResponse) -> Json:
-    """
-    Read a reply's body as a JSON object.
-
-    Raises:
-        InvalidResponseError: It is not a JSON object.
-    """
     _check_whole(reply)
     try:
         body = loads_with_views(reply.body)

@@ -16,8 +16,8 @@ from imagesession.errors import ProviderUnavailableError, RateLimitError, Transi
 
 from .effects import MonotonicTime, ReportProgress, Sleep, StoreCall, WaitFor, Workflow
 from .http import TransportError
-from .leases import Lease, SlotLease
 from .request import StudioConfig
+from .store import Lease, SlotLease
 
 T = TypeVar("T")
 _FIRST_DELAY = 0.5
@@ -35,15 +35,6 @@ def retry(
 
     If the provider says how long to wait, all processes that use the library wait. If that is
     longer than `retry_timeout`, its error is raised at once; so is one that waiting does not mend.
-
-    Args:
-        attempt: Returns the workflow of one attempt.
-        turn: The turn that the request is for.
-        config: How long to retry, and the interval between requests.
-        deadline: When to stop, by the clock of `MonotonicTime`.
-
-    Raises:
-        TransientError: The provider rejected every attempt.
     """
     now = yield from MonotonicTime()
     # An accepted request needs some of the time too.
@@ -65,19 +56,6 @@ def retry(
 
 
 def acquire_slot(provider: str, config: StudioConfig) -> Workflow[Lease | None]:
-    """
-    Wait for a concurrency slot.
-
-    Args:
-        provider: The provider's name.
-        config: How many requests may be under way.
-
-    Returns:
-        The slot, to release when the request has ended; None if there is no limit.
-
-    Raises:
-        RateLimitError: No slot was free within `timeout`.
-    """
     count = config.in_flight
     if count is None:
         return None
@@ -126,9 +104,6 @@ def _wait_for_rate_slot(provider: str, interval: float, deadline: float) -> Work
 
 
 def _wait_for_cooldown(provider: str, end: float) -> Workflow[None]:
-    """
-    Wait for the end of a cooldown, which any process may have started.
-    """
     left = yield from StoreCall(lambda store: store.providers.cooldown_remaining(provider))
     if left <= 0:
         return

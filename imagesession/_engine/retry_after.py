@@ -66,9 +66,6 @@ def read_retry_after(reply: HttpResponse, message: str = "") -> float | None:
 
 
 def advise_wait(seconds: float | None, message: str) -> str:
-    """
-    Return a sentence that says how long to wait, unless the error's message says it already.
-    """
     if seconds is None or wait_in_words(message) == seconds:
         return ""
     return f" Wait {seconds:g} seconds."

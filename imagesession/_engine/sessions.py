@@ -1,19 +1,22 @@
 """
-Create, find and change sessions; none of it calls the provider.
+Create, find, change and export sessions; none of it calls the provider.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Callable, Mapping
 
 import attrs
 
+from imagesession._domain.caller_warnings import warn_caller
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import MAIN, HeadMove, Tree
 from imagesession._domain.turn import SHORT_ID, Api, ProviderState, Reference, Turn
-from imagesession._domain.wording import quote
+from imagesession._domain.wording import list_some, quote
 from imagesession.errors import (
+    IncompleteExportWarning,
     InvalidRequestError,
     NotFoundError,
     SessionClosedError,
@@ -33,25 +36,17 @@ from .validate import validate_api, validate_label, validate_memory, validate_mo
 class BranchHead:
     """
     The end of a session's branch, on which the next turn grows.
-
-    Attributes:
-        record: The session.
-        tree: Its turns.
-        branch: The branch's name.
     """
 
     record: SessionRecord
     tree: Tree
     branch: str
 
-    @property
+    @functools.cached_property
     def head(self) -> Turn | None:
-        """
-        The parent of the next turn; None at the start.
-        """
         return self.tree.head(self.branch)
 
-    @property
+    @functools.cached_property
     def past(self) -> tuple[Turn, ...]:
         """
         The turns that the next one continues, the oldest first; see `Tree.context`.
@@ -83,11 +78,7 @@ class SessionSettings:
     A session's name and the settings of its turns; None keeps the present value, or the studio's.
 
     Attributes:
-        name: A label for people.
-        options: The options of its turns.
-        provider_state: What the provider keeps of its turns.
         remember: How many earlier turns are sent as context at most.
-        api: The API that makes the images of its turns.
         references: The images of its reference board; none to empty it.
     """
 
@@ -109,16 +100,6 @@ class SessionSettings:
 def create_session(
     description: str, settings: SessionSettings, config: StudioConfig
 ) -> Workflow[SessionRecord]:
-    """
-    Create a session.
-
-    Raises:
-        InvalidRequestError: The description is not text.
-        InvalidOptionError: An option has an invalid value.
-        ModelRetiredError: A model has been shut down.
-        InvalidImageError: A reference cannot be used.
-        TooManySessionsError: `max_active_sessions` are active already.
-    """
     validate_label("The description", description)
     new = yield from NewId()
     _validate_choices(settings, config, new.at)
@@ -146,9 +127,6 @@ def get_or_create_session(
     """
     Return the session that has this name, reopened if it was closed, with these settings; else
     create it.
-
-    Raises:
-        InvalidRequestError: No name is given.
     """
     name = settings.name
     if name is None:
@@ -193,16 +171,6 @@ def _check_session_limit(config: StudioConfig, now: dt.datetime) -> Workflow[Non
 def update_session(
     session_id: str, description: str | None, settings: SessionSettings, config: StudioConfig
 ) -> Workflow[SessionRecord]:
-    """
-    Change a session's description, name, or the settings of its future turns.
-
-    Raises:
-        InvalidRequestError: The description is not text.
-        InvalidOptionError: An option has an invalid value.
-        InvalidImageError: A reference cannot be used.
-        ModelRetiredError: A model has been shut down.
-        SessionClosedError: The session was closed.
-    """
     if description is not None:
         validate_label("The description", description)
     _validate_choices(settings, config, (yield from NewId()).at)
@@ -227,9 +195,6 @@ def update_session(
 def _changed_references(
     session_id: str, settings: SessionSettings
 ) -> Workflow[tuple[Reference, ...] | None]:
-    """
-    Return a session's changed reference board; None if it stays.
-    """
     if settings.references is None:
         return None
     record = yield from StoreCall(lambda store: store.sessions.find(session_id))
@@ -238,12 +203,6 @@ def _changed_references(
 
 
 def get_session(id_or_name: str, branch: str, *, reopen: bool) -> Workflow[SessionRecord]:
-    """
-    Find a session by its id or name, and check that it has the branch.
-
-    Raises:
-        NotFoundError: There is no such session or branch.
-    """
     record = yield from find_session(id_or_name)
     tree = yield from StoreCall(lambda store: store.sessions.tree(record))
     if branch not in tree.branches():
@@ -259,59 +218,30 @@ def get_session(id_or_name: str, branch: str, *, reopen: bool) -> Workflow[Sessi
 
 
 def load_branch(session_id: str, branch: str) -> Workflow[BranchHead]:
-    """
-    Read a session's branch as it is now, including changes by other processes.
-    """
     record = yield from StoreCall(lambda store: store.sessions.find(session_id))
     tree = yield from StoreCall(lambda store: store.sessions.tree(record))
     return BranchHead(record=record, tree=tree, branch=branch)
 
 
 def load_open_branch(session_id: str, branch: str) -> Workflow[BranchHead]:
-    """
-    Read an open session's branch as it is now.
-
-    Raises:
-        SessionClosedError: The session was closed.
-    """
     branch_head = yield from load_branch(session_id, branch)
     _check_open(branch_head.record)
     return branch_head
 
 
 def undo(session_id: str, branch: str, steps: int) -> Workflow[Turn | None]:
-    """
-    Move a branch's head back.
-
-    Raises:
-        InvalidRequestError: There are fewer turns than `steps`.
-    """
     return (
         yield from _update_head(session_id, branch, lambda tree, new: tree.undo(branch, steps, new))
     )
 
 
 def redo(session_id: str, branch: str, steps: int) -> Workflow[Turn | None]:
-    """
-    Move a branch's head forward again.
-
-    Raises:
-        InvalidRequestError: Fewer turns than `steps` were undone.
-    """
     return (
         yield from _update_head(session_id, branch, lambda tree, new: tree.redo(branch, steps, new))
     )
 
 
 def checkout(session_id: str, branch: str, turn_or_image_id: str) -> Workflow[Turn | None]:
-    """
-    Move a branch's head to a turn, given by its own id or an image's.
-
-    Raises:
-        NotFoundError: The session has no such turn or image.
-        InvalidRequestError: The turn has no image.
-    """
-
     def plan(tree: Tree, move_id: str) -> HeadMove:
         return tree.checkout(resolve_turn_id(tree, turn_or_image_id), move_id)
 
@@ -319,16 +249,6 @@ def checkout(session_id: str, branch: str, turn_or_image_id: str) -> Workflow[Tu
 
 
 def create_branch(session_id: str, at: str | None, branch: str, name: str | None) -> Workflow[str]:
-    """
-    Create a branch from a turn or image; by default, from the branch's head.
-
-    Returns:
-        The new branch's name.
-
-    Raises:
-        NotFoundError: The session has no such turn or image.
-        InvalidRequestError: The name is taken, or the turn has no image.
-    """
     if name is not None:
         validate_label("The branch's name", name, empty=False)
 
@@ -342,9 +262,6 @@ def create_branch(session_id: str, at: str | None, branch: str, name: str | None
 
 
 def close(session_id: str) -> Workflow[None]:
-    """
-    Close a session. Closing a closed session changes nothing.
-    """
     now = yield from NewId()
 
     def change(record: SessionRecord) -> SessionRecord:
@@ -353,13 +270,23 @@ def close(session_id: str) -> Workflow[None]:
     yield from _update(session_id, change)
 
 
+def export_session(session_id: str, path: object) -> Workflow[str]:
+    written, missing = yield from StoreCall(
+        lambda store: store.exports.export_session(session_id, path)
+    )
+    if missing:
+        warn_caller(
+            f"{written} is without {list_some(missing)}: the library does not have these files any "
+            "more. studio.doctor() says what they were called.",
+            IncompleteExportWarning,
+        )
+    return written
+
+
 def resolve_turn_id(tree: Tree, turn_or_image_id: str) -> str:
     """
     Return the turn's id for the id of a turn or of one of its images, whole or its last characters;
     an unknown id unchanged.
-
-    Raises:
-        InvalidRequestError: It is not text.
     """
     validate_label("The turn's or image's id", turn_or_image_id)
     end = turn_or_image_id.upper()

@@ -9,6 +9,7 @@ library remembers a missing feature for a day, once a request without it was acc
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
@@ -40,15 +41,10 @@ class Delivery:
     A request on its way to the provider, and what is known of the provider so far.
 
     Attributes:
-        prepared: The request.
         past: The turns that it continues, the oldest first.
-        config: How long to retry, and what the provider may keep.
-        deadline: When to stop, by the clock of `MonotonicTime`.
-        known_unsupported: The features that the provider is known to lack.
         found_unsupported: The features that it rejected in this call.
         expired: The strategies whose ids have expired at the provider.
         history_turns: How many turns are sent if history is sent.
-        lock_retries: How often the conversation was locked.
     """
 
     prepared: PreparedRequest
@@ -63,9 +59,6 @@ class Delivery:
 
     @property
     def state(self) -> ProviderState:
-        """
-        What the provider keeps of this turn.
-        """
         if not self.supports("store"):
             return "none"
         return "responses" if self.prepared.turn.conversation is None else "conversation"
@@ -82,32 +75,22 @@ class Delivery:
 
     @property
     def mode(self) -> Mode:
-        """
-        How the response is delivered.
-        """
         if self.prepared.turn.within != "soonest":
             return "background"
         waiting: tuple[Mode, ...] = ("background stream", "stream", "plain")
         return next(mode for mode in waiting if self.supports(*MODES[mode]))
 
-    @property
+    @functools.cached_property
     def strategy(self) -> Strategy:
-        """
-        The first strategy that can be tried.
-        """
-        return next(strategy for strategy in STRATEGIES if self._can_try(strategy))
-
-    def _can_try(self, strategy: Strategy) -> bool:
-        return (
-            self.supports(*strategy.required)
+        return next(
+            strategy
+            for strategy in STRATEGIES
+            if self.supports(*strategy.required)
             and strategy.name not in self.expired
             and strategy.applies(self)
         )
 
     def used(self, strategy: Strategy) -> frozenset[Feature]:
-        """
-        Return the features that a request uses.
-        """
         if strategy.name == "images_api":
             return frozenset()
         files: tuple[Feature, ...] = ("files",) if self.prepared.files else ()
@@ -122,9 +105,6 @@ class Delivery:
 
     @property
     def recent(self) -> tuple[Turn, ...]:
-        """
-        The turns that are sent if history is sent.
-        """
         return self.past[max(0, len(self.past) - self.history_turns) :]
 
 
@@ -146,12 +126,9 @@ class Strategy:
     One way in which the model knows the earlier turns.
 
     Attributes:
-        name: Its name.
-        required: The features that the provider has to support.
         applies: Whether it can be used for a delivery.
         context: Builds the context to send.
         turns_sent: How many earlier turns the model knows by it.
-        context_mode: The turn's context mode, if there are earlier turns.
     """
 
     name: Name

@@ -44,12 +44,6 @@ _MIN_SEARCH_BYTES = 512
 
 
 def read_events(body: bytes) -> ResponseOutcome:
-    """
-    Read a body that is a stream of events.
-
-    Raises:
-        ImageSessionError: An event is an error, or the events hold no response.
-    """
     accumulator = StreamAccumulator()
     first_error: ImageSessionError | None = None
     for data in iter_events(body):
@@ -97,21 +91,12 @@ class StreamAccumulator:
 
     @property
     def has_image(self) -> bool:
-        """
-        Whether a finished image was received.
-        """
         return self._items.has_image
 
     def feed(self, data: bytes) -> Iterator[PartialImage | ReceivedImage]:
         """
-        Add one event's data.
-
-        Yields:
-            A partial image that can be read, or a finished image: each image once.
-
-        Raises:
-            ImageSessionError: The event is an error, and no image came before.
-            InvalidResponseError: The event cannot be read, and no image came before.
+        Add one event's data; yield a partial image that can be read, or a finished one: each image
+        once. An event that is an error, or cannot be read, is raised if no image came before.
         """
         if data.strip() in {b"", _DONE}:
             return
@@ -205,9 +190,6 @@ class StreamAccumulator:
             yield image
 
     def _read_call(self, event: Json) -> Iterator[ReceivedImage]:
-        """
-        Read the image of an event about a call instead of an item.
-        """
         item = {
             "type": IMAGE_CALL,
             "id": event.get("item_id") or event.get("id"),
@@ -222,9 +204,6 @@ class StreamAccumulator:
         yield from self._add_item(item, _index_of(event), done=False)
 
     def _read_images_event(self, event: Json) -> Iterator[ReceivedImage]:
-        """
-        Read an event of the Images API, or a whole object of it that was sent as an event.
-        """
         data = event.get("data")
         self._direct = event if isinstance(data, list) else {**event, "data": [event]}
         for item in map(as_mapping, as_list(self._direct["data"])):
@@ -249,9 +228,6 @@ class StreamAccumulator:
     # --- outcome --------------------------------------------------------------------------------
 
     def _conclude(self) -> None:
-        """
-        Update the outcome, if the stream has ended.
-        """
         if self._final is not None:
             self.outcome = self._read(self._final, self._items.to_list())
         elif self._failed:
@@ -316,9 +292,6 @@ def _read_partial(event: Json) -> Iterator[PartialImage]:
 
 
 def _stream_error(event: Json) -> Exception:
-    """
-    Read an error event, whose fields are in the event itself or in its `error` object.
-    """
     nested = event.get("error")
     if isinstance(nested, str):
         return map_error_object({"message": nested})

@@ -59,47 +59,31 @@ def send(
     """
     Send a paid request until it is accepted; once it may have been accepted, never again.
     """
-    attempt = functools.partial(_send_once, turn, _with_extras(request, config), deadline)
+    attempt = functools.partial(_send_once, Send, turn, _with_extras(request, config), deadline)
     return (yield from retry(attempt, turn, config, deadline))
 
 
 def _with_extras(request: HttpRequest, config: StudioConfig) -> HttpRequest:
-    """
-    Add the caller's own headers and fields to a paid request.
-    """
     body = {**(request.body or {}), **config.extra_body}
     return attrs.evolve(request, headers={**config.extra_headers, **request.headers}, body=body)
 
 
-def _send_once(turn: Turn, request: HttpRequest, deadline: float) -> Workflow[HttpResponse]:
-    yield from _report_sending(turn, request)
-    # The answer is the image itself, or an analysis of one.
-    yield from ReportProgress("analyzing" if turn.kind == "analysis" else "generating")
-    try:
-        reply = yield from Send((yield from _with_time_left(request, deadline)), paid=True)
-    except TransportError as error:
-        return (yield from _recover_reply(turn, error))
-    return require_accepted(reply)
-
-
-def _open_stream(turn: Turn, request: HttpRequest, deadline: float) -> Workflow[HttpResponse]:
-    yield from _report_sending(turn, request)
-    try:
-        reply = yield from OpenStream((yield from _with_time_left(request, deadline)), paid=True)
-    except TransportError as error:
-        return (yield from _recover_reply(turn, error))
-    return require_accepted(reply)
-
-
-def _report_sending(turn: Turn, request: HttpRequest) -> Workflow[None]:
+def _send_once(
+    kind: type[Send | OpenStream], turn: Turn, request: HttpRequest, deadline: float
+) -> Workflow[HttpResponse]:
     mask = "" if turn.mask_coverage is None else f"; the mask opens {turn.mask_coverage:.1%}"
     line = f"turn {turn.id}: sending ({request.method} {request.path}){mask}"
     yield from ReportProgress("sending", turn_id=turn.id, log=line)
-
-
-def _with_time_left(request: HttpRequest, deadline: float) -> Workflow[HttpRequest]:
+    if kind is Send:
+        # The answer is the image itself, or an analysis of one.
+        yield from ReportProgress("analyzing" if turn.kind == "analysis" else "generating")
     left = deadline - (yield from MonotonicTime())
-    return attrs.evolve(request, timeout=max(MIN_REQUEST_TIMEOUT, left))
+    request = attrs.evolve(request, timeout=max(MIN_REQUEST_TIMEOUT, left))
+    try:
+        reply = yield from kind(request, paid=True)
+    except TransportError as error:
+        return (yield from _recover_reply(turn, error))
+    return require_accepted(reply)
 
 
 def post(
@@ -141,9 +125,6 @@ def with_request_id(
 def _conclude(
     turn: Turn, reply: HttpResponse, deadline: float, *, wait: bool = True
 ) -> Workflow[ResponseOutcome]:
-    """
-    Read the reply to a paid request, and poll if it is not final and the caller waits.
-    """
     require_responses_api(reply)
     if (yield from answers_another_turn(reply.body, turn)):
         raise OutcomeUnknownError(
@@ -171,12 +152,6 @@ def _conclude(
 def poll_accepted(
     turn: Turn, response_id: str | None, deadline: float
 ) -> Workflow[ResponseOutcome]:
-    """
-    Poll for the outcome of a request that the provider has accepted.
-
-    Raises:
-        OutcomeUnknownError: It gave no id, or the response is not finished in time.
-    """
     if response_id is None:
         raise OutcomeUnknownError(
             "The provider accepted the request, but gave no id to poll for its outcome.", turn.id
@@ -187,9 +162,6 @@ def poll_accepted(
 def parse_paid(
     turn: Turn, reply: HttpResponse, parse: Callable[[HttpResponse], ResponseOutcome]
 ) -> Workflow[ResponseOutcome]:
-    """
-    Parse the reply to a paid request; if it cannot be read, its bytes are quarantined.
-    """
     try:
         return parse(reply)
     except InvalidResponseError as error:
@@ -209,22 +181,9 @@ def parse_paid(
 def stream(
     turn: Turn, request: HttpRequest, config: StudioConfig, deadline: float, *, resumable: bool
 ) -> Workflow[ResponseOutcome]:
-    """
-    Send a request whose reply is a stream of events, and read it.
-
-    Args:
-        turn: The turn that the request is for.
-        request: The request.
-        config: How long to retry.
-        deadline: When to stop, by the clock of `MonotonicTime`.
-        resumable: Whether the provider goes on in the background if the stream is cut.
-
-    Raises:
-        StreamInterruptedError: The stream ended before the image, and its outcome is unknown.
-        ImageSessionError: There is no image, and the error says why.
-    """
     sent = yield from MonotonicTime()
-    attempt = functools.partial(_open_stream, turn, _with_extras(request, config), deadline)
+    request = _with_extras(request, config)
+    attempt = functools.partial(_send_once, OpenStream, turn, request, deadline)
     reply = yield from retry(attempt, turn, config, deadline)
     turn = attrs.evolve(turn, request_id=reply.request_id)
     if not reply.opened:
@@ -234,9 +193,6 @@ def stream(
 
 
 def _read_stream(opened: _OpenStream) -> Workflow[ResponseOutcome]:
-    """
-    Read a stream to its end, or to where it is cut.
-    """
     turn, events = opened.turn, opened.events
     reason, rest = "the connection was closed", b""
     try:
@@ -268,11 +224,7 @@ class _OpenStream:
     An open stream and the events received so far.
 
     Attributes:
-        turn: The turn that the request is for.
-        sent: When the request was sent, by the clock of `MonotonicTime`.
-        deadline: When to stop, by the clock of `MonotonicTime`.
         resumable: Whether the provider goes on in the background if the stream is cut.
-        events: The accumulated events.
     """
 
     turn: Turn
@@ -283,9 +235,6 @@ class _OpenStream:
 
     @property
     def resumable_id(self) -> str | None:
-        """
-        The response's id, if the response can be polled by it.
-        """
         return self.events.response_id if self.resumable else None
 
 
@@ -378,10 +327,6 @@ def with_usage(
 def _recover_reply(turn: Turn, error: TransportError) -> Workflow[HttpResponse]:
     """
     Return the reply to a paid request whose connection broke, if enough of the body arrived.
-
-    Raises:
-        ProviderUnavailableError: Nothing was sent.
-        OutcomeUnknownError: It was sent, and its answer was lost.
     """
     reply = recover_complete_body(error.body)
     if reply is not None:
@@ -399,10 +344,8 @@ def _recover_reply(turn: Turn, error: TransportError) -> Workflow[HttpResponse]:
 
 def _quarantine_rest(turn: Turn, rest: bytes) -> Workflow[str]:
     """
-    Quarantine the part of a lost answer that arrived, if it may hold an image.
-
-    Returns:
-        A sentence that names the file; empty if nothing was kept.
+    Quarantine the part of a lost answer that arrived, if it may hold an image; return a sentence
+    that names the file, or an empty text.
     """
     if len(rest) < _MIN_QUARANTINE_BYTES:
         return ""

@@ -18,8 +18,8 @@ from .coerce import as_text, as_time
 from .effects import Send, Sleep, StoreCall, Workflow
 from .http import FilePart, HttpRequest, HttpResponse, TransportError
 from .pixels import InputImage
-from .provider_store import Upload
 from .responses import is_success, parse_json_object
+from .store import Upload
 
 # The provider's longest lifetime of a file: 30 days.
 # https://developers.openai.com/api/reference/resources/files/methods/create (expires_after)
@@ -35,16 +35,8 @@ def ensure_uploaded(
     images: Iterable[InputImage], provider: str, at: dt.datetime, server: ServerProfile
 ) -> Workflow[dict[str, str]]:
     """
-    Upload images that have no unexpired file at the provider.
-
-    Args:
-        images: The input images of a request.
-        provider: The provider's name.
-        at: The time now.
-        server: The server's profile.
-
-    Returns:
-        The file ids by the images' digests; images that are missing have to be sent in full.
+    Upload images that have no unexpired file at the provider. Return the file ids by the images'
+    digests; images that are missing have to be sent in full.
     """
     files: dict[str, str] = {}
     for image in images:
@@ -58,16 +50,6 @@ def ensure_uploaded(
 
 
 def find_uploaded(past: Iterable[Turn], turn: Turn) -> Workflow[dict[str, str]]:
-    """
-    Find the unexpired files of the input images of earlier turns.
-
-    Args:
-        past: The earlier turns.
-        turn: The turn that is about to be sent.
-
-    Returns:
-        The file ids by the images' digests.
-    """
     files: dict[str, str] = {}
     for digest in {reference.sha256 for earlier in past for reference in earlier.references}:
         upload = yield from _find(digest, turn.provider, turn.started)
@@ -77,9 +59,6 @@ def find_uploaded(past: Iterable[Turn], turn: Turn) -> Workflow[dict[str, str]]:
 
 
 def invalidate_uploads(files: Iterable[str], provider: str) -> Workflow[None]:
-    """
-    Forget files that have expired at the provider.
-    """
     for digest in files:
         yield from _invalidate(digest, provider)
 
@@ -144,17 +123,7 @@ def _request(image: InputImage) -> HttpRequest:
 
 
 def upload_request(part: FilePart, purpose: str, life: dt.timedelta, seconds: float) -> HttpRequest:
-    """
-    Build the free request that uploads a file.
-
-    Args:
-        part: The file.
-        purpose: The purpose of the file, as the API names it.
-        life: How long the provider keeps it.
-        seconds: How long the request may take.
-
-    Source: https://developers.openai.com/api/reference/resources/files/methods/create
-    """
+    # https://developers.openai.com/api/reference/resources/files/methods/create
     expires = {"anchor": "created_at", "seconds": int(life.total_seconds())}
     return HttpRequest(
         method="POST",

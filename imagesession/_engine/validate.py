@@ -35,12 +35,6 @@ MAX_PARTIALS = 3
 
 
 def validate_prompt(prompt: object) -> str:
-    """
-    Return the prompt if it is valid.
-
-    Raises:
-        InvalidPromptError: It is not text, empty, or longer than 32,000 characters.
-    """
     if not isinstance(prompt, str):
         kind = type(prompt).__name__
         remedy = 'Write the prompt first, and images by name: edit("bluer", image=photo).'
@@ -65,12 +59,6 @@ def validate_prompt(prompt: object) -> str:
 
 
 def validate_label(what: str, label: object, *, empty: bool = True) -> str:
-    """
-    Return a description, name or id if it is valid.
-
-    Raises:
-        InvalidRequestError: It is not text, or cannot be encoded as UTF-8.
-    """
     if not isinstance(label, str):
         raise InvalidRequestError(f"{what} is {quote(label)}: {type(label).__name__}, not text.")
     if not is_encodable(label):
@@ -83,12 +71,6 @@ def validate_label(what: str, label: object, *, empty: bool = True) -> str:
 
 
 def validate_owner(owner: object) -> str:
-    """
-    Return the name of an owner if it is valid.
-
-    Raises:
-        InvalidRequestError: It is empty, longer than 200 characters, or not printable text.
-    """
     name = validate_label("The owner", owner, empty=False)
     if len(name) > MAX_OWNER or not name.isprintable():
         raise InvalidRequestError(
@@ -99,23 +81,10 @@ def validate_owner(owner: object) -> str:
 
 
 def is_encodable(text: str) -> bool:
-    """
-    Return whether a text can be written as UTF-8.
-    """
     return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def validate_reference_count(count: int, board: int = 0) -> None:
-    """
-    Reject more references than the provider takes.
-
-    Args:
-        count: How many there are.
-        board: How many of them are on the session's reference board.
-
-    Raises:
-        InvalidImageError: There are more than 16.
-    """
     if count > MAX_REFERENCES:
         among = f", with the {board} of the session's board" if board else ""
         remedy = ", or change the board with session.update(references=…)" if board else ""
@@ -126,12 +95,6 @@ def validate_reference_count(count: int, board: int = 0) -> None:
 
 
 def validate_role(role: str) -> None:
-    """
-    Reject a role of a reference that is not a few words.
-
-    Raises:
-        InvalidRequestError: It is empty, has several lines, or more than 80 characters.
-    """
     validate_label("The role of a reference", role, empty=False)
     if len(role) > MAX_ROLE or not role.isprintable():
         raise InvalidRequestError(
@@ -141,12 +104,6 @@ def validate_role(role: str) -> None:
 
 
 def validate_api(api: object) -> Api:
-    """
-    Return an API's name if it is valid.
-
-    Raises:
-        InvalidRequestError: It is not.
-    """
     for name in APIS:
         if api == name:
             return name
@@ -154,12 +111,6 @@ def validate_api(api: object) -> Api:
 
 
 def validate_memory(provider_state: object, remember: object) -> None:
-    """
-    Validate `provider_state` and `remember`.
-
-    Raises:
-        InvalidRequestError: One of them is invalid.
-    """
     states = get_args(ProviderState)
     if provider_state is not None and provider_state not in states:
         choices = ", ".join(f'"{state}"' for state in states)
@@ -173,12 +124,6 @@ def validate_memory(provider_state: object, remember: object) -> None:
 
 
 def validate_partial_images(partial_images: object) -> int:
-    """
-    Return the number of partial images if it is valid.
-
-    Raises:
-        InvalidOptionError: It is not 0, 1, 2 or 3.
-    """
     if type(partial_images) is int and 0 <= partial_images <= MAX_PARTIALS:
         return partial_images
     raise InvalidOptionError(
@@ -198,19 +143,8 @@ def validate_options(
     masked: bool = False,
 ) -> str:
     """
-    Check options against each other and against the model catalogue.
-
-    Unknown models are accepted, as other providers have their own.
-
-    Returns:
-        The name of the mainline model to use.
-
-    Raises:
-        InvalidOptionError: The model does not take a value.
-        ModelRetiredError: A model has been shut down.
-
-    Warns:
-        ModelDeprecationWarning: A model's shutdown has been announced.
+    Check options against each other and against the model catalogue; return the name of the
+    mainline model to use. Unknown models are accepted, as other providers have their own.
     """
     mainline, image_id = validate_models(options, catalogue, today)
     image = catalogue.find(image_id)
@@ -223,12 +157,6 @@ def validate_options(
 def validate_for_server(
     options: GenerateOptions, server: ServerProfile, *, mask: bool = False, markup: bool = False
 ) -> None:
-    """
-    Reject options that a server is known not to take.
-
-    Raises:
-        InvalidOptionError: It does not take one of them.
-    """
     inputs = {
         "mask": mask and "masks" in server.lacks,
         "markup": markup and "markup" in server.lacks,
@@ -255,12 +183,6 @@ def validate_for_server(
 
 
 def validate_edit(server: ServerProfile) -> None:
-    """
-    Reject input images, if a server is known to have no edits.
-
-    Raises:
-        InvalidImageError: It has none.
-    """
     if "edits" in server.lacks:
         raise InvalidImageError(
             f"The server {server.name!r} does not take images; nothing was sent. Make a new image "
@@ -272,14 +194,8 @@ def validate_models(
     options: GenerateOptions, catalogue: ModelCatalog, today: dt.date
 ) -> tuple[str, str]:
     """
-    Check that both models can still be used, each for its role.
-
-    Returns:
-        The names of the mainline model and the image model to use.
-
-    Raises:
-        InvalidOptionError: A model has the other role.
-        ModelRetiredError: A model has been shut down.
+    Check that both models can still be used, each for its role; return the names of the mainline
+    model and the image model.
     """
     mainline = catalogue.resolve("mainline", options.model)
     _check_model("model", mainline, "mainline", catalogue, today)
@@ -357,12 +273,8 @@ def _check_size(options: GenerateOptions, image: ModelInfo) -> None:
 
 
 def _check_format(options: GenerateOptions, partial_images: int, *, masked: bool) -> None:
-    """
-    Check options that only some formats take.
-
-    Source: https://developers.openai.com/api/reference/resources/responses, tool
-    `image_generation`: background, output_compression, output_format, frame_count.
-    """
+    # https://developers.openai.com/api/reference/resources/responses, tool `image_generation`:
+    # background, output_compression, output_format, frame_count.
     rules = (
         ("output_compression", options.output_compression, ("jpeg", "webp")),
         ("frames", options.frames, ("gif",)),

@@ -1,10 +1,9 @@
 """
-Build the prompts of variations, each worded differently so that the images differ.
+How many variations a call makes, and what it says if the caller says nothing.
 """
 
 from __future__ import annotations
 
-from imagesession._domain.turn import Turn
 from imagesession._domain.wording import quote
 from imagesession.errors import InvalidOptionError
 
@@ -13,12 +12,6 @@ VARIATION_PROMPT = "Make a variation of this picture: the same subject and style
 
 
 def validate_count(name: str, count: object) -> int:
-    """
-    Return a number of variations if it is valid.
-
-    Raises:
-        InvalidOptionError: It is not a whole number from 1 to 10.
-    """
     if type(count) is int and 1 <= count <= MAX_VARIATIONS:
         return count
     raise InvalidOptionError(
@@ -27,18 +20,4 @@ def validate_count(name: str, count: object) -> int:
         name,
         count,
         ("3",),
-    )
-
-
-def sent_prompt(turn: Turn) -> str:
-    """
-    Return a turn's prompt as the model gets it: that of a variation says which one it is. The
-    turn's own prompt is what the caller wrote.
-    """
-    number, count = turn.parameters.get("take"), turn.parameters.get("takes")
-    if not (isinstance(number, int) and isinstance(count, int) and count > 1):
-        return turn.prompt
-    return (
-        f"{turn.prompt}\nThis is take {number} of {count}: keep to all of the above, and differ "
-        "from the other takes in what it leaves open."
     )

@@ -20,7 +20,6 @@ class WebhookEvent:
     An event that the provider delivered, whose signature was verified.
 
     Attributes:
-        type: Its type, such as "response.completed".
         subject: The id of the response or batch that it is about.
     """
 

@@ -5,6 +5,7 @@ Read response bodies incrementally, with limits on their size.
 from __future__ import annotations
 
 import email.utils
+from collections.abc import Iterator
 from typing import TypeAlias
 
 import attrs
@@ -14,7 +15,6 @@ from imagesession._engine.events import EventParser, is_event_stream, strip_star
 from imagesession._engine.http import HttpResponse
 from imagesession._engine.json_views import loads_with_views
 
-from .line_reader import LineReader
 from .redact import redact
 
 _EVENT_STREAM = "text/event-stream"
@@ -27,10 +27,8 @@ class Body:
     The received chunks of a body, and whether it is a stream of events.
 
     Attributes:
-        max_bytes: How many bytes of it are kept.
         events: Whether it is a stream of events, judged by its first bytes and not by its content
             type; None while too few bytes have arrived.
-        chunks: The received chunks.
     """
 
     max_bytes: int
@@ -40,9 +38,6 @@ class Body:
     _size: int = attrs.field(default=0, init=False)
 
     def add(self, chunk: bytes) -> None:
-        """
-        Add a chunk.
-        """
         self.chunks.append(chunk)
         self._size += len(chunk)
         if self.events is None:
@@ -51,15 +46,9 @@ class Body:
 
     @property
     def is_full(self) -> bool:
-        """
-        Whether more than `max_bytes` were received.
-        """
         return self._size > self.max_bytes
 
     def join(self) -> bytes:
-        """
-        Return the received bytes.
-        """
         return b"".join(self.chunks)
 
     def is_event_stream(self, response: httpx2.Response) -> bool:
@@ -97,8 +86,6 @@ class EventStream:
 
     Attributes:
         request: The request, whose credentials are removed from the events.
-        max_bytes: How many bytes one event may have.
-        max_stream_bytes: How many bytes the stream may have.
     """
 
     request: httpx2.Request
@@ -108,12 +95,6 @@ class EventStream:
     _received: int = attrs.field(default=0, init=False)
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """
-        Add a chunk; return the data of each event that ends in it.
-
-        Raises:
-            ReadError: The chunks before exceeded a limit.
-        """
         for part, size, limit in (
             ("an event of the stream", self._parser.size, self.max_bytes),
             ("the stream", self._received, self.max_stream_bytes),
@@ -132,17 +113,11 @@ class EventStream:
         return self._parser.size > _LARGE_BYTES
 
     def pending(self) -> bytes:
-        """
-        Return the received bytes of the incomplete last event.
-        """
         return self._parser.pending()
 
     def end(self) -> list[bytes]:
         """
         Return the data of a last event that is complete except for its blank line.
-
-        Raises:
-            RemoteProtocolError: The stream ended within an event.
         """
         data = self._parser.last()
         if data is None or not data.strip():
@@ -153,6 +128,42 @@ class EventStream:
         return [redact(data, self.request)]
 
 
+@attrs.define
+class LineReader:
+    """
+    Assembles lines from received chunks.
+
+    Attributes:
+        max_bytes: How many bytes of a line are kept; longer lines are truncated.
+    """
+
+    max_bytes: int
+    _parts: list[bytes] = attrs.field(factory=list[bytes], init=False)
+    _size: int = attrs.field(default=0, init=False)
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        *ended, rest = chunk.split(b"\n")
+        for end in ended:
+            self._add(end)
+            yield from self.end()
+        self._add(rest)
+
+    def end(self) -> Iterator[bytes]:
+        row = self.pending()
+        self._parts, self._size = [], 0
+        if row.strip():
+            yield row
+
+    def pending(self) -> bytes:
+        return b"".join(self._parts)
+
+    def _add(self, part: bytes) -> None:
+        room = self.max_bytes - self._size
+        if part and room > 0:
+            self._parts.append(part[:room])
+            self._size += len(part)
+
+
 @attrs.define(eq=False)
 class RowStream:
     """
@@ -160,7 +171,6 @@ class RowStream:
 
     Attributes:
         request: The request, whose credentials are removed from the lines.
-        rows: The reader that assembles the lines.
     """
 
     request: httpx2.Request
@@ -168,21 +178,12 @@ class RowStream:
     is_large = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """
-        Add a chunk; return the lines that end in it.
-        """
         return [redact(row, self.request) for row in self.rows.feed(chunk)]
 
     def pending(self) -> bytes:
-        """
-        Return the received bytes of the incomplete last line.
-        """
         return self.rows.pending()
 
     def end(self) -> list[bytes]:
-        """
-        Return the last line, which needs no line end.
-        """
         return [redact(row, self.request) for row in self.rows.end()]
 
 

@@ -62,14 +62,8 @@ def gather(
     free: Collection[int] = (),
 ) -> list[T | ImageSessionError]:
     """
-    Run jobs; return each job's result, or its error in its place.
-
-    Args:
-        run: Runs one job.
-        jobs: The jobs, which are started in this order.
-        concurrency: How many run at once.
-        pace: When each may start.
-        free: The positions of jobs that are exempt from the pace.
+    Run jobs, which are started in their order; return each job's result, or its error in its place.
+    The jobs at the positions `free` are exempt from the pace.
     """
     stop = threading.Event()
 

@@ -82,12 +82,6 @@ class _Stream(httpcore2.NetworkStream):
 
 
 def _remaining_seconds(timeout: float | None, error: type[Exception]) -> float | None:
-    """
-    Return the timeout of the next system call in seconds, above 0.
-
-    Raises:
-        Exception: The given `error`: the deadline has passed.
-    """
     if not isinstance(timeout, RemainingTimeout):
         return timeout
     left = timeout.left

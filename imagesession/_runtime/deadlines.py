@@ -31,11 +31,8 @@ class RemainingTimeout(float):
     @classmethod
     def make(cls, seconds: float, silence: float | None = None) -> RemainingTimeout:
         """
-        Make a timeout whose deadline is that many seconds from now.
-
-        Args:
-            seconds: The limit for the whole request.
-            silence: The limit for one read or write; None for no other limit.
+        Make a timeout whose deadline is that many seconds from now. One read or write may take as
+        long, or only for the seconds of `silence`.
         """
         timeout = cls(seconds if silence is None else min(seconds, silence))
         timeout.end = time.monotonic() + seconds
@@ -50,14 +47,6 @@ class RemainingTimeout(float):
 
 
 class DeadlineStream(httpx2.SyncByteStream):
-    """
-    A response's byte stream that ends at the deadline.
-
-    Args:
-        inner: The original stream.
-        timeout: The timeout with the deadline.
-    """
-
     def __init__(self, inner: httpx2.SyncByteStream, timeout: RemainingTimeout) -> None:
         self._inner = inner
         self._timeout = timeout
@@ -69,7 +58,4 @@ class DeadlineStream(httpx2.SyncByteStream):
             yield chunk
 
     def close(self) -> None:
-        """
-        Release the connection.
-        """
         self._inner.close()

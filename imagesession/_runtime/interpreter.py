@@ -69,9 +69,6 @@ _WAITING_EFFECTS = (GetProviderName, Send, OpenStream, NextEvent, Sleep, WaitFor
 
 
 def address_of(transport: Transport | AsyncTransport, effect: GetProviderName | GetBaseUrl) -> str:
-    """
-    Return the provider's name or its base URL.
-    """
     return transport.provider() if isinstance(effect, GetProviderName) else transport.base_url()
 
 
@@ -84,15 +81,6 @@ def run_workflow(
     connect: LazyTransport[Transport],
     observer: ProgressObserver | None = None,
 ) -> T:
-    """
-    Run a workflow and return its result.
-
-    Args:
-        workflow: The workflow.
-        store: The library.
-        connect: Returns the transport; called only when an effect needs it.
-        observer: Receives progress reports.
-    """
     for event in iter_workflow(workflow, store, connect, observer):
         if isinstance(event, WorkflowResult):
             return event.value
@@ -145,20 +133,18 @@ class _SyncInterpreter(Reporting):
         if isinstance(effect, ReportProgress):
             self.report(effect)
             return None
+        run = functools.partial(self.do, effect)
+        if self.observer is not None and isinstance(effect, _WAITING_EFFECTS):
+            from .progress import run_with_heartbeat  # noqa: PLC0415 - only needed with an observer
+
+            run = functools.partial(run_with_heartbeat, run, self.observer)
         try:
-            result = self.perform_observed(effect)
+            result = run()
         except TransportError as error:
             log_effect(effect, error)
             raise
         log_effect(effect, result)
         return result
-
-    def perform_observed(self, effect: Effect[Any]) -> object:
-        if self.observer is None or not isinstance(effect, _WAITING_EFFECTS):
-            return self.do(effect)
-        from .progress import run_with_heartbeat  # noqa: PLC0415 - only needed with an observer
-
-        return run_with_heartbeat(functools.partial(self.do, effect), self.observer)
 
     def do(self, effect: Effect[Any]) -> object:
         match effect:
@@ -201,9 +187,6 @@ async def run_workflow_async(
     connect: LazyTransport[AsyncTransport],
     observer: ProgressObserver | None = None,
 ) -> T:
-    """
-    Same as `run_workflow`, but awaits.
-    """
     async with contextlib.aclosing(
         iter_workflow_async(workflow, store, connect, observer)
     ) as events:
@@ -219,9 +202,6 @@ async def iter_workflow_async(
     connect: LazyTransport[AsyncTransport],
     observer: ProgressObserver | None = None,
 ) -> AsyncGenerator[PartialImage | WorkflowResult[T], None]:
-    """
-    Same as `iter_workflow`, but awaits.
-    """
     async with contextlib.AsyncExitStack() as open_streams:
         open_streams.callback(workflow.close)
         interpreter = _AsyncInterpreter(store, observer, connect, open_streams)
@@ -272,9 +252,6 @@ class _AsyncInterpreter(Reporting):
     is_unnamed: bool = False
 
     def raise_pending_cancellation(self) -> None:
-        """
-        Raise the deferred cancellation, if there is one.
-        """
         if self.cancelled is not None:
             raise self.cancelled
 
@@ -328,9 +305,6 @@ class _AsyncInterpreter(Reporting):
                 return await self.perform_io(effect)
 
     async def perform_io(self, effect: Effect[Any]) -> object:
-        """
-        Perform an effect that waits for the provider, or for time to pass.
-        """
         self.has_contacted_provider = True
         match effect:
             case GetProviderName() | GetBaseUrl():

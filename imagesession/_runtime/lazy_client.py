@@ -7,16 +7,17 @@ this module does not import it; `openai_clients` does.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
+from imagesession._domain.turn import Turn
 from imagesession._store.forks import abandoned_in_forks
 from imagesession.errors import AuthenticationError, InvalidRequestError
 
-from .memory import ProcessMemory
 from .transport import AsyncTransport, Transport
 
 _NO_KEY = (
@@ -27,17 +28,13 @@ _NO_KEY = (
 
 class ClosableTransport(Transport, Protocol):
     """
-    A transport that can be closed.
+    A transport that can be closed. If it is `owned`, it closes its client, and another one can be
+    made.
     """
 
     @property
-    def owned(self) -> bool:
-        """Whether it closes its client, and another one can be made."""
-        ...
-
-    def close(self) -> None:
-        """Close its connections."""
-        ...
+    def owned(self) -> bool: ...
+    def close(self) -> None: ...
 
 
 class AsyncClosableTransport(AsyncTransport, Protocol):
@@ -46,26 +43,57 @@ class AsyncClosableTransport(AsyncTransport, Protocol):
     """
 
     @property
-    def owned(self) -> bool:
-        """Whether it closes its client, and another one can be made."""
-        ...
-
-    async def close(self) -> None:
-        """Close its connections."""
-        ...
+    def owned(self) -> bool: ...
+    async def close(self) -> None: ...
 
 
 AnyTransport = TypeVar("AnyTransport", bound=ClosableTransport | AsyncClosableTransport)
+
+
+@attrs.define(eq=False)
+class ProcessMemory:
+    """
+    What a studio remembers about its provider while it runs: whether it accepted a request, and the
+    last turns of conversations. Another program, a copy of the library or a fork cannot know
+    whether a conversation went on, and so starts a new one.
+    """
+
+    _accepted_by: set[str] = attrs.field(factory=set[str], init=False)
+    _heads: dict[str, str] = attrs.field(factory=dict[str, str], init=False)
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
+
+    def has_accepted(self, provider: str) -> bool:
+        return provider in self._accepted_by
+
+    def mark_accepted(self, provider: str) -> None:
+        self._accepted_by.add(provider)
+
+    def acquire_conversation(self, head: Turn) -> str | None:
+        """
+        Return the conversation of a turn, and the right to continue it. None if the turn is not
+        the conversation's last one in this program, or another call has that right.
+        """
+        conversation = head.conversation
+        with self._lock:
+            if conversation is None or self._heads.get(conversation) != _head_key(head):
+                return None
+            del self._heads[conversation]
+        return conversation
+
+    def release_conversation(self, turn: Turn) -> None:
+        if turn.conversation is not None:
+            with self._lock:
+                self._heads[turn.conversation] = _head_key(turn)
+
+
+def _head_key(turn: Turn) -> str:
+    return f"{turn.id} {os.getpid()}"
 
 
 class LazyClient(Generic[AnyTransport]):
     """
     Makes a transport on first use, from any thread; and another one in a forked process, which must
     not write into its parent's connections.
-
-    Attributes:
-        made: The transport, once it was made.
-        memory: What this program remembers about the provider.
     """
 
     def __init__(self, make: Callable[[], AnyTransport]) -> None:
@@ -126,12 +154,6 @@ class Credentials:
     base_url: str | None = attrs.field(default=None, repr=False)
 
     def key(self) -> str:
-        """
-        Return the key.
-
-        Raises:
-            AuthenticationError: There is no key, or it contains invalid characters.
-        """
         key = (self.api_key or "").strip()
         if not key:
             raise AuthenticationError(_NO_KEY)

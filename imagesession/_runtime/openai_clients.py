@@ -23,13 +23,6 @@ _OFFLINE_URL = "http://offline.imagesession/v1"
 
 
 def connect(access: Credentials) -> OpenAITransport:
-    """
-    Make a client with a key.
-
-    Raises:
-        AuthenticationError: There is no key.
-        InvalidRequestError: The base URL is not valid.
-    """
     url, auth = _split_userinfo(access.base_url)
     with _proxy_errors():
         http_client = None if auth is None else openai.DefaultHttpx2Client(auth=auth)
@@ -38,10 +31,6 @@ def connect(access: Credentials) -> OpenAITransport:
 
 
 def connect_async(access: Credentials) -> AsyncOpenAITransport:
-    """
-    Same as `connect`, for async.
-    """
-
     def make() -> openai.AsyncOpenAI:
         url, auth = _split_userinfo(access.base_url)
         with _proxy_errors():
@@ -52,19 +41,12 @@ def connect_async(access: Credentials) -> AsyncOpenAITransport:
 
 
 def connect_with_transport(transport: httpx2.BaseTransport) -> OpenAITransport:
-    """
-    Make a client that sends through an in-process transport.
-    """
     http_client = httpx2.Client(transport=transport)
     client = openai.OpenAI(api_key="offline", base_url=_OFFLINE_URL, http_client=http_client)
     return OpenAITransport(client, owned=True)
 
 
 def connect_with_transport_async(transport: httpx2.AsyncBaseTransport) -> AsyncOpenAITransport:
-    """
-    Same as `connect_with_transport`, for async.
-    """
-
     def make() -> openai.AsyncOpenAI:
         http_client = httpx2.AsyncClient(transport=transport)
         return openai.AsyncOpenAI(api_key="offline", base_url=_OFFLINE_URL, http_client=http_client)
@@ -73,20 +55,11 @@ def connect_with_transport_async(transport: httpx2.AsyncBaseTransport) -> AsyncO
 
 
 def wrap(client: openai.OpenAI) -> OpenAITransport:
-    """
-    Use the caller's client, which the caller closes.
-
-    Raises:
-        InvalidRequestError: The client is of the wrong type for this kind of studio.
-    """
     _check_kind(client, openai.OpenAI, "a Studio")
     return OpenAITransport(client, owned=False)
 
 
 def wrap_async(client: openai.AsyncOpenAI) -> AsyncOpenAITransport:
-    """
-    Same as `wrap`, for async.
-    """
     _check_kind(client, openai.AsyncOpenAI, "an AsyncStudio")
     return AsyncOpenAITransport(lambda: client, owned=False)
 
@@ -95,10 +68,6 @@ def _split_userinfo(url: str | None) -> tuple[httpx2.URL | None, httpx2.BasicAut
     """
     Split user name and password off a base URL, because the HTTP client would log them with every
     URL.
-
-    Raises:
-        InvalidRequestError: It is not a URL. The message does not show it, because it may contain a
-            password.
     """
     if url is None:
         return None, None

@@ -23,17 +23,9 @@ import openai
 
 from imagesession._engine.http import HttpRequest, HttpResponse
 
-from .bodies import Body, EventStream, RowStream, Stream
+from .bodies import Body, EventStream, LineReader, RowStream, Stream
 from .deadlines import DeadlineStream, RemainingTimeout
-from .line_reader import LineReader
-from .outgoing import (
-    PLAIN,
-    call_arguments,
-    http_client_of,
-    plain_request,
-    redirect_target,
-    start_deadline,
-)
+from .outgoing import PLAIN, call_arguments, http_client_of, plain_request, redirect_target
 from .threads import ARRIVING
 from .unanswered import RequestTrace, install_trace, install_trace_async, tracing, transport_errors
 
@@ -54,9 +46,6 @@ def install_deadline_backend(client: object) -> None:
 
     There is no public hook for this. If the client's internals are not the known ones, the deadline
     is only checked between the chunks of a response.
-
-    Args:
-        client: An `openai.OpenAI`, or its HTTP client.
     """
     http_client = getattr(client, "_client", client)
     mounted: dict[Any, Any] = getattr(http_client, "_mounts", {})
@@ -69,10 +58,6 @@ def install_deadline_backend(client: object) -> None:
 
 
 class OpenAITransport:
-    """
-    Sends requests through an `openai.OpenAI` client.
-    """
-
     def __init__(self, client: openai.OpenAI, *, owned: bool) -> None:
         install_deadline_backend(client)
         self._client = client.with_options(max_retries=0)
@@ -86,16 +71,10 @@ class OpenAITransport:
         return _address(self._client.base_url)
 
     def base_url(self) -> str:
-        """
-        Return the provider's base URL, without user name and password.
-        """
         return str(self._client.base_url.copy_with(userinfo=b""))
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        """
-        Send a request and read the whole response.
-        """
-        body, trace, deadline = _body(), RequestTrace(), start_deadline(request)
+        body, trace, deadline = Body(MAX_BODY_BYTES), RequestTrace(), _deadline(request)
         with (
             transport_errors(body.join, trace),
             contextlib.closing(self._open(request, deadline, trace)) as response,
@@ -107,11 +86,7 @@ class OpenAITransport:
     def listen(
         self, request: HttpRequest
     ) -> Generator[tuple[HttpResponse, Iterator[bytes], RemainingTimeout], None, None]:
-        """
-        Send a request; yield the response, the data of its events if it is a stream, and when it
-        has to end.
-        """
-        body, trace, deadline = _body(), RequestTrace(), start_deadline(request)
+        body, trace, deadline = Body(MAX_BODY_BYTES), RequestTrace(), _deadline(request)
         with contextlib.ExitStack() as stack:
             with transport_errors(body.join, trace):
                 opened = contextlib.closing(self._open(request, deadline, trace))
@@ -162,9 +137,6 @@ class OpenAITransport:
         return response
 
     def close(self) -> None:
-        """
-        Close the client's connections, if the client is not the caller's.
-        """
         if self.owned:
             self._client.close()
 
@@ -177,7 +149,6 @@ class AsyncOpenAITransport:
     client: `asyncio.run` may be called more than once.
 
     Args:
-        make: Makes a client, or returns the caller's.
         owned: Whether this transport closes the clients.
     """
 
@@ -198,22 +169,13 @@ class AsyncOpenAITransport:
         return self._clients[loop]
 
     def provider(self) -> str:
-        """
-        Return the provider's address; its ids are valid there only.
-        """
         return _address(self._base_url)
 
     def base_url(self) -> str:
-        """
-        Return the provider's base URL, without user name and password.
-        """
         return str(self._base_url.copy_with(userinfo=b""))
 
     async def send(self, request: HttpRequest) -> HttpResponse:
-        """
-        Send a request and read the whole response.
-        """
-        body, trace, deadline = _body(), RequestTrace(), start_deadline(request)
+        body, trace, deadline = Body(MAX_BODY_BYTES), RequestTrace(), _deadline(request)
         with transport_errors(body.join, trace), anyio.fail_after(request.timeout + _GRACE):
             opened = contextlib.aclosing(await self._open(request, deadline, trace))
             async with opened as response:
@@ -225,11 +187,7 @@ class AsyncOpenAITransport:
     async def listen(
         self, request: HttpRequest
     ) -> AsyncGenerator[tuple[HttpResponse, AsyncIterator[bytes], RemainingTimeout], None]:
-        """
-        Send a request; yield the response, the data of its events if it is a stream, and when it
-        has to end.
-        """
-        body, trace, deadline = _body(), RequestTrace(), start_deadline(request)
+        body, trace, deadline = Body(MAX_BODY_BYTES), RequestTrace(), _deadline(request)
         async with contextlib.AsyncExitStack() as stack:
             with transport_errors(body.join, trace), anyio.fail_after(request.timeout + _GRACE):
                 opened = contextlib.aclosing(await self._open(request, deadline, trace))
@@ -279,11 +237,12 @@ class AsyncOpenAITransport:
         return response
 
     async def close(self) -> None:
-        """
-        Close the connections of this event loop, if the client is not the caller's.
-        """
         if self.owned:
             await self._client().close()
+
+
+def _deadline(request: HttpRequest) -> RemainingTimeout:
+    return RemainingTimeout.make(request.timeout, request.silence)
 
 
 def _streamed(request: HttpRequest, kind: type) -> dict[str, Any]:
@@ -291,10 +250,6 @@ def _streamed(request: HttpRequest, kind: type) -> dict[str, Any]:
     Return the arguments by which a response is read piece by piece; the client has none to delete.
     """
     return {} if request.method == "DELETE" else {"stream": True, "stream_cls": kind}
-
-
-def _body() -> Body:
-    return Body(MAX_BODY_BYTES)
 
 
 def _read(chunks: Iterator[bytes], body: Body, *, only_start: bool = False) -> None:

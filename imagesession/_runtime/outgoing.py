@@ -38,17 +38,7 @@ def redirect_target(response: httpx2.Response) -> str | None:
     return target if is_same_origin(target, str(response.request.url)) else None
 
 
-def start_deadline(request: HttpRequest) -> RemainingTimeout:
-    """
-    Start the time of a request.
-    """
-    return RemainingTimeout.make(request.timeout, request.silence)
-
-
 def http_client_of(client: openai.OpenAI | openai.AsyncOpenAI) -> Any:  # noqa: ANN401 - either twin
-    """
-    Return the HTTP client within a client.
-    """
     return client._client  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the only way around its key
 
 
@@ -77,9 +67,6 @@ def _timeout(request: HttpRequest, deadline: RemainingTimeout) -> httpx2.Timeout
 
 
 def call_arguments(request: HttpRequest, deadline: RemainingTimeout) -> dict[str, Any]:
-    """
-    Return the arguments of a call to the client's `get`, `post` or `delete`.
-    """
     timeout, headers = _timeout(request, deadline), {**_NO_PROXY_RETRIES, **request.headers}
     # A client follows up to twenty redirects, to any host, with the whole body.
     options = {"timeout": timeout, "headers": headers, "follow_redirects": False}

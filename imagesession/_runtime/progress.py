@@ -29,12 +29,6 @@ HEARTBEAT_SECONDS = 0.5
 
 
 def observers(on_progress: object, total: int = 1) -> list[ProgressObserver]:
-    """
-    Make an observer for each of several workflows that share a callback.
-
-    Raises:
-        InvalidRequestError: The callback is not callable, or is a coroutine function.
-    """
     guard = CallbackGuard(_validate_callback(on_progress))
     return [ProgressObserver(guard, position, total) for position in range(total)]
 
@@ -55,18 +49,11 @@ def _validate_callback(on_progress: object) -> ProgressCallback:
 
 @attrs.define
 class CallbackGuard:
-    """
-    Calls a callback from one thread at a time, and never again once it has raised an error.
-    """
-
     _on_progress: ProgressCallback
     _broken: bool = attrs.field(default=False, init=False)
     _lock: threading.RLock = attrs.field(factory=threading.RLock, init=False, repr=False)
 
     def call(self, progress: ProgressEvent) -> None:
-        """
-        Call the callback.
-        """
         with self._lock:
             if self._broken:
                 return
@@ -79,10 +66,6 @@ class CallbackGuard:
 
 @attrs.define
 class ProgressObserver:
-    """
-    Reports the progress of one workflow to a callback.
-    """
-
     _guard: CallbackGuard
     _position: int
     _total: int
@@ -95,9 +78,6 @@ class ProgressObserver:
     _cost: float = attrs.field(default=0.0, init=False)
 
     def on_start(self) -> None:
-        """
-        Report that the workflow starts.
-        """
         self._start = time.monotonic()
         self._notify()
 
@@ -113,34 +93,22 @@ class ProgressObserver:
         self._notify()
 
     def on_partial(self) -> None:
-        """
-        Report that a partial image arrived.
-        """
         self._partials += 1
         self._stage, self._message = "partial_image", ""
         self._notify()
 
     def on_end(self, error: ImageSessionError | None) -> None:
-        """
-        Report the end of the workflow.
-        """
         self._stage = "completed" if error is None else "failed"
         self._message = "" if error is None else str(error)
         self._notify()
 
     def on_heartbeat(self) -> None:
-        """
-        Report that the workflow is still running.
-        """
         if self._stage == "partial_image":
             self._stage = "generating"
         self._notify()
 
     @property
     def until_heartbeat(self) -> float:
-        """
-        The seconds until the next heartbeat.
-        """
         return max(0.0, self._reported_at + HEARTBEAT_SECONDS - time.monotonic())
 
     def _notify(self) -> None:
@@ -159,9 +127,6 @@ class ProgressObserver:
 
 
 def run_with_heartbeat(run_effect: Callable[[], object], observer: ProgressObserver) -> object:
-    """
-    Perform an effect in a separate thread, and send heartbeats from this one until it is done.
-    """
     done: Future[object] = Future()
 
     def work() -> None:
@@ -180,10 +145,6 @@ def run_with_heartbeat(run_effect: Callable[[], object], observer: ProgressObser
 def start_heartbeat(
     observer: ProgressObserver, is_waiting: Callable[[], bool]
 ) -> asyncio.Task[None]:
-    """
-    Send heartbeats from the event loop while the workflow waits, until the task is cancelled.
-    """
-
     async def beat() -> None:
         while True:
             await asyncio.sleep(observer.until_heartbeat or HEARTBEAT_SECONDS)

@@ -23,13 +23,6 @@ REDACTED = b"[hidden]"
 
 
 def redact(data: bytes, request: httpx2.Request) -> bytes:
-    """
-    Replace the credentials of a request in received data.
-
-    Args:
-        data: The received data; more than 64 KiB is left unchanged.
-        request: The request with the credentials.
-    """
     if len(data) > _MAX_BODY_BYTES:
         return data
     for secret in _secrets(request):
@@ -38,21 +31,11 @@ def redact(data: bytes, request: httpx2.Request) -> bytes:
 
 
 def contains_secret(text: str, request: httpx2.Request | None) -> bool:
-    """
-    Return whether a text contains credentials of a request.
-
-    Args:
-        text: The text, such as an error message.
-        request: The request; None if it is unknown.
-    """
     data = text.encode("utf-8", "replace")
     return request is not None and redact(data, request) != data
 
 
 def _secrets(request: httpx2.Request) -> list[bytes]:
-    """
-    Return the credentials of a request, the longest first.
-    """
     secrets = [request.url.password.encode()]
     for name, text in request.headers.items():
         if not _SECRET_HEADERS.search(name.lower()):

@@ -39,8 +39,6 @@ class Reporting:
     The part of both interpreters that reports to the observer and to the log.
 
     Attributes:
-        store: The library's store.
-        observer: Receives progress reports.
         stream_deadline: When the open stream has to end; None before one is opened.
     """
 
@@ -59,9 +57,6 @@ class Reporting:
     def call(
         self, effect: StoreCall[Any] | MemoryCall[Any] | PixelCall[Any], connect: LazyTransport[Any]
     ) -> object:
-        """
-        Call the store, ask the memory, or work on pixels.
-        """
         if isinstance(effect, StoreCall):
             return effect.do(self.store)
         if isinstance(effect, MemoryCall):
@@ -90,9 +85,6 @@ class Reporting:
 
 
 def log_effect(effect: Effect[Any], result: object) -> None:
-    """
-    Log an effect and its result.
-    """
     if log.isEnabledFor(logging.DEBUG) and not isinstance(effect, (MonotonicTime, NextEvent)):
         log.debug("%s: %s", _describe_effect(effect), _describe_answer(result))
 

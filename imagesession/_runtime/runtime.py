@@ -36,17 +36,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 View = TypeVar("View")
-# A workflow, and its observer if there is one.
-_Observed: TypeAlias = "tuple[Workflow[T]] | tuple[Workflow[T], ProgressObserver]"
+# A workflow, and its observer if there is a callback.
+_Observed: TypeAlias = "tuple[Workflow[T], ProgressObserver | None]"
 
 
 @attrs.frozen(kw_only=True)
 class _RuntimeBase:
     """
     Attributes:
-        library: The library on disk.
-        config: The configuration of all requests.
-        provider: A description of the provider.
         reopen: The function that opens it again in another process, and its arguments.
         show_progress: Returns a callback that shows the progress of a call.
         whole: Of an owner's view: the runtime of the studio that it is a view of, which so stays
@@ -61,28 +58,18 @@ class _RuntimeBase:
     whole: Runtime | AsyncRuntime | None = attrs.field(default=None, repr=False)
 
     def _observers(
-        self,
-        on_progress: OnProgress | None,
-        total: int = 1,
-    ) -> list[ProgressObserver]:
-        """
-        Return the observers of as many workflows, if there is a callback.
-        """
+        self, on_progress: OnProgress | None, total: int = 1
+    ) -> Sequence[ProgressObserver | None]:
         if on_progress is None or on_progress is False:
-            return []
+            return [None] * total
         from .progress import observers  # noqa: PLC0415 - only needed with a callback
 
         return observers(self.show_progress() if on_progress is True else on_progress, total)
 
     def _observed(
-        self,
-        workflows: Sequence[Workflow[T]],
-        on_progress: OnProgress | None,
+        self, workflows: Sequence[Workflow[T]], on_progress: OnProgress | None
     ) -> list[_Observed[T]]:
-        watching = self._observers(on_progress, len(workflows))
-        if not watching:
-            return [(workflow,) for workflow in workflows]
-        return list(zip(workflows, watching, strict=True))
+        return list(zip(workflows, self._observers(on_progress, len(workflows)), strict=True))
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return self.reopen
@@ -103,16 +90,6 @@ class Runtime(_RuntimeBase):
     connect: LazyTransport[Transport]
 
     def run(self, workflow: Workflow[T], on_progress: OnProgress | None = None) -> T:
-        """
-        Run a workflow and return its result.
-
-        Args:
-            workflow: The workflow.
-            on_progress: Called with progress events; True for a line that renews itself.
-
-        Raises:
-            InvalidRequestError: `on_progress` is not a plain callable.
-        """
         try:
             return run_workflow(workflow, self.library, self.connect, *self._observers(on_progress))
         except InvalidRequestError as error:
@@ -138,8 +115,8 @@ class Runtime(_RuntimeBase):
         """
 
         def run(observed: _Observed[T]) -> T:
-            workflow, *observers = observed
-            return run_workflow(workflow, self.library, self.connect, *observers)
+            workflow, observer = observed
+            return run_workflow(workflow, self.library, self.connect, observer)
 
         return gather(
             run, self._observed(workflows, on_progress),
@@ -178,9 +155,6 @@ class AsyncRuntime(_RuntimeBase):
     connect: LazyTransport[AsyncTransport]
 
     async def run(self, workflow: Workflow[T], on_progress: OnProgress | None = None) -> T:
-        """
-        Same as `Runtime.run`, but awaits.
-        """
         try:
             return await run_workflow_async(
                 workflow, self.library, self.connect, *self._observers(on_progress)
@@ -189,9 +163,6 @@ class AsyncRuntime(_RuntimeBase):
             raise _without_traceback(error) from error.__cause__
 
     async def call_store(self, do: Callable[[Store], T]) -> T:
-        """
-        Call the library, such as `call_store(lambda store: store.sessions.list())`.
-        """
         return await self.run(iter(StoreCall(do)))
 
     async def gather(
@@ -203,13 +174,9 @@ class AsyncRuntime(_RuntimeBase):
         free: Collection[int] = (),
         on_progress: OnProgress | None = None,
     ) -> list[T | ImageSessionError]:
-        """
-        Same as `Runtime.gather`, but awaits.
-        """
-
         async def run(observed: _Observed[T]) -> T:
-            workflow, *observers = observed
-            return await run_workflow_async(workflow, self.library, self.connect, *observers)
+            workflow, observer = observed
+            return await run_workflow_async(workflow, self.library, self.connect, observer)
 
         return await gather_async(
             run, self._observed(workflows, on_progress),
@@ -222,9 +189,6 @@ class AsyncRuntime(_RuntimeBase):
         show: Callable[[T], View],
         on_progress: OnProgress | None = None,
     ) -> AsyncGenerator[PartialImage | View, None]:
-        """
-        Same as `Runtime.stream`, but iterated with `async for`.
-        """
         running = iter_workflow_async(
             workflow, self.library, self.connect, *self._observers(on_progress)
         )

@@ -37,9 +37,6 @@ def recorder(telemetry: Telemetry) -> OnSettled | None:
     Return what records a settled turn, which is called with whether another program began it.
 
     It uses the process's tracer and meter providers; without any, OpenTelemetry does nothing.
-
-    Raises:
-        InvalidRequestError: The value is unknown, or OpenTelemetry is not installed.
     """
     if telemetry is False:
         return None

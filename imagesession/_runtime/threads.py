@@ -44,9 +44,6 @@ class FetchGate:
     _passed: asyncio.Semaphore | None = attrs.field(default=None, init=False)
 
     async def enter(self) -> None:
-        """
-        Wait until this task may have an image in memory.
-        """
         if self._passed is None:
             loop = asyncio.get_running_loop()
             gate = _gates.setdefault(loop, asyncio.Semaphore(_FETCHED_AT_ONCE))
@@ -81,11 +78,7 @@ def run_in_thread(work: Callable[[], T], *, reading: bool) -> asyncio.Future[T]:
     Each loop has a few threads for the disk. They mostly wait for flushes, so they must not use up
     the threads that everything else in the loop shares. Work that was started is completed even if
     its task is cancelled. It runs in the task's context, so that its spans belong to the task's.
-
-    Args:
-        work: The disk access.
-        reading: Whether it only reads; reads have their own threads, so that they do not queue
-            behind image writes.
+    Reads have their own threads, so that they do not queue behind image writes.
     """
     loop, pools = asyncio.get_running_loop(), _read_threads if reading else _write_threads
     if loop not in pools:
@@ -98,16 +91,10 @@ async def wait_shielded(
     work: asyncio.Future[Any], seconds: float | None = None
 ) -> asyncio.CancelledError | None:
     """
-    Wait for work despite a cancellation of this task, which is deferred.
+    Wait for work despite a cancellation of this task, which is deferred and returned; then only for
+    so many seconds more, if given.
 
     A task's own `cancel()` passes through anyio's shields, so both kinds are caught here.
-
-    Args:
-        work: The work to wait for.
-        seconds: How long to continue waiting once this task is cancelled; None for no limit.
-
-    Returns:
-        The deferred cancellation, if there was one.
     """
     try:
         await asyncio.wait({work})

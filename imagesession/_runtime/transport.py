@@ -8,8 +8,8 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Protocol, TypeVar
 
+from imagesession._engine.effects import Memory
 from imagesession._engine.http import HttpRequest, HttpResponse
-from imagesession._engine.memory import Memory
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -27,26 +27,16 @@ class Transport(Protocol):
     Sends requests; raises only `TransportError`, if there is no response.
     """
 
-    def provider(self) -> str:
-        """Return the provider's address."""
-        ...
-
-    def base_url(self) -> str:
-        """Return the provider's base URL, without user name and password."""
-        ...
-
-    def send(self, request: HttpRequest) -> HttpResponse:
-        """Send a request and read the whole response."""
-        ...
-
+    # Its address.
+    def provider(self) -> str: ...
+    # Without user name and password.
+    def base_url(self) -> str: ...
+    # Reads the whole response.
+    def send(self, request: HttpRequest) -> HttpResponse: ...
+    # The response, the data of its events if it is a stream, and when it has to end.
     def listen(
         self, request: HttpRequest
-    ) -> contextlib.AbstractContextManager[tuple[HttpResponse, Iterator[bytes], Deadline]]:
-        """
-        Send a request; yield the response, the data of its events if it is a stream, and when it
-        has to end.
-        """
-        ...
+    ) -> contextlib.AbstractContextManager[tuple[HttpResponse, Iterator[bytes], Deadline]]: ...
 
 
 class AsyncTransport(Protocol):
@@ -54,28 +44,15 @@ class AsyncTransport(Protocol):
     Same as `Transport`, but awaits.
     """
 
-    def provider(self) -> str:
-        """Return the provider's address. May take a second the first time."""
-        ...
-
-    def base_url(self) -> str:
-        """Return the provider's base URL, without user name and password."""
-        ...
-
-    async def send(self, request: HttpRequest) -> HttpResponse:
-        """Send a request and read the whole response."""
-        ...
-
+    # May take a second the first time.
+    def provider(self) -> str: ...
+    def base_url(self) -> str: ...
+    async def send(self, request: HttpRequest) -> HttpResponse: ...
     def listen(
         self, request: HttpRequest
     ) -> contextlib.AbstractAsyncContextManager[
         tuple[HttpResponse, AsyncIterator[bytes], Deadline]
-    ]:
-        """
-        Send a request; yield the response, the data of its events if it is a stream, and when it
-        has to end.
-        """
-        ...
+    ]: ...
 
 
 class LazyTransport(Protocol[T_co]):
@@ -84,15 +61,7 @@ class LazyTransport(Protocol[T_co]):
     """
 
     @property
-    def made(self) -> T_co | None:
-        """The transport, if it was made already."""
-        ...
-
+    def made(self) -> T_co | None: ...
     @property
-    def memory(self) -> Memory:
-        """What this program remembers about the provider."""
-        ...
-
-    def __call__(self) -> T_co:
-        """Return the transport; make it if necessary."""
-        ...
+    def memory(self) -> Memory: ...
+    def __call__(self) -> T_co: ...

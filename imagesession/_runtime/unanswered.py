@@ -90,17 +90,11 @@ class RequestTrace:
     sent: bool = attrs.field(default=False, init=False)
 
     def record(self, name: str, info: dict[str, Any]) -> None:
-        """
-        Record an event.
-        """
         self.has_events = True
         is_connect = getattr(info.get("request"), "method", b"") == b"CONNECT"
         self.sent = self.sent or (name.endswith(_SEND_EVENT) and not is_connect)
 
     async def record_async(self, name: str, info: dict[str, Any]) -> None:
-        """
-        Same as `record`, but awaits.
-        """
         self.record(name, info)
 
 
@@ -109,9 +103,6 @@ _trace: ContextVar[RequestTrace] = ContextVar("imagesession_trace")
 
 @contextlib.contextmanager
 def tracing(trace: RequestTrace) -> Generator[None, None, None]:
-    """
-    Record the events of requests that are sent within this context.
-    """
     token = _trace.set(trace)
     try:
         yield
@@ -135,9 +126,6 @@ def install_trace(client: openai.OpenAI) -> None:
 
 
 def install_trace_async(client: openai.AsyncOpenAI) -> None:
-    """
-    Same as `install_trace`, for a client that awaits.
-    """
     prepare: Any = client._prepare_request  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - see above
 
     async def prepare_traced(request: httpx2.Request) -> None:
@@ -154,10 +142,6 @@ def transport_errors(
     """
     Raise failures as `TransportError`, with whether the request may have been sent and what was
     received.
-
-    Args:
-        received: Returns the bytes of a successful response that were not passed on yet.
-        trace: The request's trace; None once its response has begun.
     """
     try:
         yield

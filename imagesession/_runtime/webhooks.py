@@ -15,18 +15,6 @@ from imagesession.errors import AuthenticationError, InvalidRequestError
 
 
 def read_event(body: str | bytes, headers: Mapping[str, str], secret: str | None) -> WebhookEvent:
-    """
-    Verify and read a delivery.
-
-    Args:
-        body: The request's body, as it arrived.
-        headers: Its headers.
-        secret: The endpoint's secret; None for that of OPENAI_WEBHOOK_SECRET.
-
-    Raises:
-        AuthenticationError: There is no secret, or the signature does not match.
-        InvalidRequestError: The body is not an event.
-    """
     secret = secret or os.environ.get("OPENAI_WEBHOOK_SECRET")
     if not secret:
         raise AuthenticationError(

@@ -14,7 +14,7 @@ import attrs
 
 from imagesession._domain.turn import Turn
 from imagesession._domain.wording import quote
-from imagesession._engine.leases import BudgetReservation
+from imagesession._engine.store import BudgetReservation
 from imagesession.errors import KeyReusedError, OutcomeUnknownError
 
 from .ids import timestamp_of

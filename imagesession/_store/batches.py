@@ -18,7 +18,7 @@ import attrs
 from imagesession._domain.marks import is_deleted
 from imagesession._domain.turn import is_id
 from imagesession._domain.wording import quote
-from imagesession._engine.batch_store import BatchIntent
+from imagesession._engine.store import BatchIntent
 from imagesession.errors import InvalidRequestError, NotFoundError, StorageError
 
 from . import admission, codec
@@ -29,7 +29,7 @@ from .view import StorePart
 if TYPE_CHECKING:
     from imagesession._domain.batch import BatchItem, BatchRecord, BatchUpdate
     from imagesession._domain.turn import Turn
-    from imagesession._engine.leases import BudgetReservation
+    from imagesession._engine.store import BudgetReservation
 
     from .ports import Lease
 

@@ -15,7 +15,7 @@ from imagesession._domain.marks import without_deleted
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import ImageRecord, ImportOrigin, Turn, is_id_ending
 from imagesession._domain.wording import quote
-from imagesession._engine.image_store import CostTotals, ImageQuery, SpendingQuery
+from imagesession._engine.image_queries import CostTotals, ImageQuery, SpendingQuery
 from imagesession._engine.imports import EXTERNAL_PROVIDER
 from imagesession._version import __version__
 from imagesession.errors import InvalidImageError, InvalidRequestError, NotFoundError, StorageError

@@ -15,7 +15,7 @@ from functools import partial
 from imagesession._domain.marks import is_deleted
 from imagesession._domain.reports import PendingRequest
 from imagesession._domain.turn import Turn
-from imagesession._engine.leases import BudgetReservation
+from imagesession._engine.store import BudgetReservation
 from imagesession.errors import NotFoundError, StorageError, StorageIOError
 
 from . import admission

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from imagesession._domain.reports import PendingRequest
     from imagesession._domain.turn import ImageRecord, Turn
     from imagesession._engine.http import ReceivedImage
-    from imagesession._engine.image_store import CostTotals, ImageQuery, SpendingQuery
+    from imagesession._engine.image_queries import CostTotals, ImageQuery, SpendingQuery
 
 Kind: TypeAlias = Literal[
     "session", "turn", "intent", "batch", "marks", "removal", "upload", "provider", "quarantine"

@@ -15,7 +15,7 @@ from typing import get_args
 
 from imagesession._domain.servers import Feature
 from imagesession._engine.coerce import as_id
-from imagesession._engine.provider_store import Upload
+from imagesession._engine.store import Upload
 from imagesession.errors import StorageError
 
 from . import slots

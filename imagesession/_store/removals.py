@@ -18,7 +18,7 @@ from imagesession._domain.marks import Mark
 from imagesession._domain.removal import ProviderCopy, Removal, Targets, Verb
 from imagesession._domain.turn import ImageRecord
 from imagesession._domain.wording import list_some
-from imagesession._engine.image_store import ImageQuery
+from imagesession._engine.image_queries import ImageQuery
 from imagesession.errors import InvalidRequestError, NotFoundError, StorageError
 
 from . import codec

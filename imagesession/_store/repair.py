@@ -20,7 +20,7 @@ from imagesession._domain.image_header import ImageHeader, parse_header
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import ImageRecord, ImportOrigin, Turn
 from imagesession._domain.wording import list_some
-from imagesession._engine.image_store import ImageQuery
+from imagesession._engine.image_queries import ImageQuery
 from imagesession._version import __version__
 from imagesession.errors import CorruptRecordError, StorageError
 

@@ -15,7 +15,7 @@ from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import Turn, is_id
 from imagesession._domain.wording import fold, quote
-from imagesession._engine.session_store import SessionActivity
+from imagesession._engine.store import SessionActivity
 from imagesession._version import __version__
 from imagesession.errors import NotFoundError, StorageError
 

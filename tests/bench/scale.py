@@ -28,7 +28,7 @@ from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._domain.wording import fold
-from imagesession._engine.image_store import ImageQuery, SpendingQuery
+from imagesession._engine.image_queries import ImageQuery, SpendingQuery
 from imagesession._store import codec
 from imagesession._store.disk import index_schema
 from imagesession._store.disk.database import INDEX_VERSION

@@ -26,7 +26,7 @@ from imagesession._engine.http import HttpResponse
 from imagesession._engine.poll import MIN_REQUEST_TIMEOUT
 from imagesession._engine.provider_errors import is_responses_unsupported, map_error_response
 from imagesession._runtime import openai_transport
-from imagesession._runtime.memory import ProcessMemory
+from imagesession._runtime.lazy_client import ProcessMemory
 from imagesession.errors import (
     BadRequestError,
     BudgetExceededError,

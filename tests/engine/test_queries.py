@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from imagesession._domain.reports import Grouping
 from imagesession._domain.turn import Kind
-from imagesession._engine.image_store import ImageQuery, SpendingQuery
+from imagesession._engine.image_queries import ImageQuery, SpendingQuery
 from imagesession._engine.queries import check_limit, image_query, spending_query
 from imagesession.errors import InvalidOptionError, InvalidRequestError
 

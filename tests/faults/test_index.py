@@ -20,7 +20,7 @@ from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
 from imagesession._engine.http import ReceivedImage
-from imagesession._engine.image_store import CostTotals, ImageQuery, SpendingQuery
+from imagesession._engine.image_queries import CostTotals, ImageQuery, SpendingQuery
 from imagesession._store.disk.database import Database
 from imagesession._store.disk.layout import Layout
 from imagesession._store.disk.library import open_library

@@ -23,7 +23,7 @@ from imagesession import Studio
 from imagesession._domain.tree import HeadMove
 from imagesession._domain.turn import Turn
 from imagesession._engine.http import ReceivedImage
-from imagesession._engine.image_store import ImageQuery
+from imagesession._engine.image_queries import ImageQuery
 from imagesession._fake_openai.sketch import SketchState
 from imagesession._store import codec
 from imagesession._store.disk import blobs

@@ -9,7 +9,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagesession._runtime.line_reader import LineReader
+from imagesession._runtime.bodies import LineReader
 
 
 def lines_of(chunks: list[bytes], max_bytes: int = 1_000) -> list[bytes]:

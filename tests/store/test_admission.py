@@ -22,8 +22,8 @@ from imagesession._domain.image_header import ImageHeader
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import Turn
 from imagesession._engine.http import ReceivedImage
-from imagesession._engine.image_store import SpendingQuery
-from imagesession._engine.leases import BudgetReservation
+from imagesession._engine.image_queries import SpendingQuery
+from imagesession._engine.store import BudgetReservation
 from imagesession._store.disk.layout import Layout
 from imagesession._store.disk.library import open_library
 from imagesession._store.library import LibraryStore
@@ -212,7 +212,7 @@ from imagesession._domain.budget import Budget
 from imagesession._domain.estimate import CostEstimate
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import Turn
-from imagesession._engine.leases import BudgetReservation
+from imagesession._engine.store import BudgetReservation
 from imagesession.errors import BudgetExceededError
 library, passed = open_library(Path(sys.argv[1])), 0
 reservation = BudgetReservation(

@@ -21,7 +21,7 @@ from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import Turn
 from imagesession._engine import health
 from imagesession._engine.effects import GetProviderName, NewId, StoreCall
-from imagesession._engine.image_store import ImageQuery
+from imagesession._engine.image_queries import ImageQuery
 from imagesession._engine.request import StudioConfig
 from imagesession._engine.store import IdAndTime
 from imagesession._store.disk.health import run_checks

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.reports import Grouping
 from imagesession._domain.turn import ImageRecord, Turn, count_made
-from imagesession._engine.image_store import CostTotals, ImageQuery, SpendingQuery
+from imagesession._engine.image_queries import CostTotals, ImageQuery, SpendingQuery
 from imagesession._store.disk import index_schema, session_index_schema
 from imagesession._store.disk.database import INDEX_VERSION, Database
 from imagesession._store.disk.index_schema import find_intent, tally

@@ -23,8 +23,8 @@ import pytest
 from imagesession._domain.budget import Budget
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
-from imagesession._engine.image_store import ImageQuery, SpendingQuery
-from imagesession._engine.leases import BudgetReservation
+from imagesession._engine.image_queries import ImageQuery, SpendingQuery
+from imagesession._engine.store import BudgetReservation
 from imagesession._store import admission
 from imagesession._store.intents import IntentStore
 from imagesession._store.library import LibraryStore

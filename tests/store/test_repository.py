@@ -22,7 +22,7 @@ from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import HeadMove
 from imagesession._domain.turn import Turn, is_id
 from imagesession._engine.http import ReceivedImage
-from imagesession._engine.image_store import ImageQuery, SpendingQuery
+from imagesession._engine.image_queries import ImageQuery, SpendingQuery
 from imagesession._store import codec
 from imagesession._store.disk import index_schema
 from imagesession._store.disk.database import Database

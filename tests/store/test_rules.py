@@ -21,8 +21,8 @@ from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
 from imagesession._engine.http import ReceivedImage
-from imagesession._engine.image_store import ImageQuery
-from imagesession._engine.leases import BudgetReservation
+from imagesession._engine.image_queries import ImageQuery
+from imagesession._engine.store import BudgetReservation
 from imagesession._store.library import LibraryStore
 from imagesession._store.view import IntentLease
 from imagesession.errors import BudgetExceededError, OutcomeUnknownError

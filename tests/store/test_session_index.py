@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import Turn
-from imagesession._engine.session_store import SessionActivity
+from imagesession._engine.store import SessionActivity
 from imagesession._store import codec
 from imagesession._store.disk import session_index_schema
 from imagesession._store.disk.database import Database

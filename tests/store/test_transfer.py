@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from imagesession._domain.sessions import SessionRecord
-from imagesession._engine.image_store import ImageQuery, SpendingQuery
+from imagesession._engine.image_queries import ImageQuery, SpendingQuery
 from imagesession._store.library import LibraryStore
 from imagesession._store.ports import Key
 from imagesession._store.transfer import transfer

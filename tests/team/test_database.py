@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from imagesession import Studio
-from imagesession._engine.image_store import ImageQuery, SpendingQuery
+from imagesession._engine.image_queries import ImageQuery, SpendingQuery
 from imagesession._store.records import turn_key
 from tests import team_servers
 from tests.clock import wait_for

@@ -14,7 +14,7 @@ from imagesession._domain.marks import Marks, without_deleted
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import ImageRecord
-from imagesession._engine.image_store import ImageQuery
+from imagesession._engine.image_queries import ImageQuery
 from imagesession._engine.store import Store
 from imagesession._store.ids import timestamp_of
 from imagesession.errors import NotFoundError

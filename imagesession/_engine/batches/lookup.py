@@ -49,13 +49,6 @@ class ListScan:
 
 
 def refresh_batch(record: BatchRecord) -> Workflow[BatchRecord]:
-    """
-    Poll a batch, and record what has changed.
-
-    Raises:
-        OutcomeUnknownError: The provider does not know it, or it belongs to another provider.
-        ImageSessionError: The provider cannot be reached, or returns an error.
-    """
     has_files = record.output_file_id or record.error_file_id or record.state in NOT_EXECUTED
     if record.state == "preparing" or (record.ended and has_files):
         return record
@@ -66,12 +59,6 @@ def refresh_batch(record: BatchRecord) -> Workflow[BatchRecord]:
 
 
 def check_provider(record: BatchRecord) -> Workflow[None]:
-    """
-    Check that the studio's provider is the batch's.
-
-    Raises:
-        OutcomeUnknownError: It is another one.
-    """
     provider = yield from GetProviderName()
     if provider != record.provider:
         raise OutcomeUnknownError(
@@ -83,9 +70,6 @@ def check_provider(record: BatchRecord) -> Workflow[None]:
 
 
 def send_batch_request(record: BatchRecord, request: HttpRequest) -> Workflow[BatchRecord]:
-    """
-    Send a free request whose reply is a batch, and record what has changed.
-    """
     reply = yield from send_free(request)
     if reply.status == 404:  # noqa: PLR2004 - HTTP's "not found"
         raise OutcomeUnknownError(
@@ -140,9 +124,6 @@ def _retrieve_file(record: BatchRecord) -> Workflow[Json]:
 
 
 def find_submitted_batch(record: BatchRecord, retry_timeout: float) -> Workflow[BatchRecord | None]:
-    """
-    Search for a batch whose provider id is not known, until `retry_timeout`; return it if found.
-    """
     start = yield from MonotonicTime()
     until = start + retry_timeout
     while True:
@@ -160,13 +141,6 @@ def find_submitted_batch(record: BatchRecord, retry_timeout: float) -> Workflow[
 
 
 def _search_once(record: BatchRecord, prepared: dt.datetime | None = None) -> Workflow[ListScan]:
-    """
-    Search the provider's batches, the latest first.
-
-    Args:
-        record: The batch.
-        prepared: When its file was made, by the provider's clock; older batches are not read.
-    """
     after = ""
     for _ in range(_MAX_PAGES):
         reply = yield from send_free(payloads.list_page(after))
@@ -203,9 +177,6 @@ def _rest_is_older(batches: list[Json], prepared: dt.datetime | None) -> bool:
 
 
 def discard_unsubmitted() -> Workflow[None]:
-    """
-    Discard batches whose programs ended before submitting them.
-    """
     for record in (yield from StoreCall(lambda store: store.batches.list())):
         yield from discard_if_unsent(record)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import urllib.parse
 from collections.abc import Iterator
 from typing import cast, get_args
 
@@ -47,17 +46,11 @@ _NOT_STARTED = frozenset({"batch_expired", "batch_cancelled"})
 
 
 def line(turn_id: str, endpoint: str, body: Item) -> bytes:
-    """
-    Build a line of a batch's file.
-    """
     request = {"custom_id": turn_id, "method": "POST", "url": endpoint, "body": body}
     return json.dumps(request, ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def upload(record: BatchRecord, lines: bytes) -> HttpRequest:
-    """
-    Build the free request that uploads a batch's file.
-    """
     part = FilePart(
         field="file", name=f"batch_{record.id}.jsonl", mime="application/jsonl", data=lines
     )
@@ -65,9 +58,6 @@ def upload(record: BatchRecord, lines: bytes) -> HttpRequest:
 
 
 def create(record: BatchRecord) -> HttpRequest:
-    """
-    Build the paid request.
-    """
     body = {
         "input_file_id": record.file_id,
         "endpoint": record.endpoint,
@@ -79,43 +69,24 @@ def create(record: BatchRecord) -> HttpRequest:
 
 
 def retrieve(provider_id: str) -> HttpRequest:
-    """
-    Build the free request that polls a batch.
-    """
     return HttpRequest(method="GET", path=to_path("batches", provider_id), timeout=_REQUEST_TIMEOUT)
 
 
 def cancel(provider_id: str) -> HttpRequest:
-    """
-    Build the free request that cancels a batch.
-    """
     path = to_path("batches", provider_id, "cancel")
     return HttpRequest(method="POST", path=path, body={}, timeout=_REQUEST_TIMEOUT)
 
 
 def list_page(after: str) -> HttpRequest:
-    """
-    Build the free request that lists batches, the latest first.
-
-    Args:
-        after: The provider's id of the last batch on the page before; empty for the first page.
-    """
-    query = {"limit": _PAGE_SIZE, **({"after": after} if after else {})}
-    path = f"/batches?{urllib.parse.urlencode(query, errors='replace')}"
+    path = to_path("batches", limit=_PAGE_SIZE, after=after)
     return HttpRequest(method="GET", path=path, timeout=_REQUEST_TIMEOUT)
 
 
 def retrieve_file(file_id: str) -> HttpRequest:
-    """
-    Build the free request for a file's metadata.
-    """
     return HttpRequest(method="GET", path=to_path("files", file_id), timeout=_REQUEST_TIMEOUT)
 
 
 def file_content(file_id: str) -> HttpRequest:
-    """
-    Build the free request for an output file, which is read line by line.
-    """
     return HttpRequest(
         method="GET",
         path=to_path("files", file_id, "content"),
@@ -131,9 +102,6 @@ def file_content(file_id: str) -> HttpRequest:
 def parse_batch(batch: Json) -> BatchUpdate:
     """
     Parse a batch object. Relies on `id` and `status`.
-
-    Raises:
-        InvalidResponseError: It is not a batch object.
     """
     provider_id, state = as_text(batch.get("id")), as_text(batch.get("status"))
     if not provider_id or not state:
@@ -149,7 +117,7 @@ def parse_batch(batch: Json) -> BatchUpdate:
         "output_file_id": as_text(batch.get("output_file_id")) or None,
         "error_file_id": as_text(batch.get("error_file_id")) or None,
         "expires": as_time(batch.get("expires_at")),
-        "problem": _problem(batch),
+        "problem": "; ".join(_error_texts(batch)),
     }
 
 
@@ -162,9 +130,6 @@ def matches_record(batch: Json, record: BatchRecord) -> bool:
 
 
 def batch_failed_error(record: BatchRecord) -> ImageSessionError:
-    """
-    Return the error for each image of a batch that failed as a whole.
-    """
     text = f"The provider did not carry the batch out; nothing was billed. {record.problem}"
     if _QUEUE_FULL in record.problem:
         return RateLimitError(f"{text} Submit it again when other batches have ended.")
@@ -172,9 +137,6 @@ def batch_failed_error(record: BatchRecord) -> ImageSessionError:
 
 
 def not_started_error(record: BatchRecord) -> ProviderUnavailableError:
-    """
-    Return the error for an image that was not started before its batch ended.
-    """
     how = "was cancelled" if record.state == "cancelled" else "expired after 24 hours"
     return ProviderUnavailableError(
         f"The batch {how} before this image was made; it was not billed. Submit it again."
@@ -185,14 +147,7 @@ def _count(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
 
 
-def _problem(batch: Json) -> str:
-    return "; ".join(_error_texts(batch))
-
-
 def _error_texts(batch: Json) -> Iterator[str]:
-    """
-    Yield the messages of a batch's first errors.
-    """
     errors = [as_mapping(error) for error in as_list(as_mapping(batch.get("errors")).get("data"))]
     for error in errors[:3]:
         number = error.get("line")
@@ -214,9 +169,6 @@ class OutputLine:
     The answer to a line of a batch.
 
     Attributes:
-        turn_id: The turn's id.
-        outcome: The outcome; None if it failed.
-        error: Why it failed.
         not_started: Whether it was not started because the batch ended.
     """
 
@@ -227,9 +179,6 @@ class OutputLine:
 
 
 def parse_output_line(data: bytes) -> OutputLine | None:
-    """
-    Parse a line of an output file; None if it cannot be read.
-    """
     try:
         row = as_mapping(loads_with_views(data))
     except ValueError:

@@ -29,7 +29,7 @@ from imagesession.errors import (
 
 from . import payloads
 from .lookup import check_provider, discard_unsubmitted, refresh_batch, send_batch_request
-from .reconcile import finished_items, reconcile_batch, status
+from .reconcile import reconcile_batch, status
 
 OnStatus = Callable[[BatchStatus], object]
 SettledOrReason = tuple[Turn, str]
@@ -47,14 +47,6 @@ def reload_batch(record: BatchRecord) -> Workflow[BatchRecord]:
 
 
 def batch_status(record: BatchRecord, config: StudioConfig, *, live: bool) -> Workflow[BatchStatus]:
-    """
-    Return a batch's status.
-
-    Args:
-        record: The batch.
-        config: The studio's configuration.
-        live: Whether to poll the provider, and settle finished items.
-    """
     record = yield from reload_batch(record)
     if live:
         record = yield from reconcile_batch(record, config)
@@ -64,12 +56,6 @@ def batch_status(record: BatchRecord, config: StudioConfig, *, live: bool) -> Wo
 def collect_results(
     record: BatchRecord, config: StudioConfig
 ) -> Workflow[tuple[BatchRecord, tuple[Turn | None, ...]]]:
-    """
-    Collect a batch that has ended.
-
-    Raises:
-        BatchNotReadyError: It has not ended.
-    """
     record = yield from reconcile_batch((yield from reload_batch(record)), config)
     if not record.ended:
         batch_status = yield from status(record, config)
@@ -77,24 +63,12 @@ def collect_results(
             f"The batch {record.name or record.id} is not finished ({batch_status}). Call again "
             "later, or wait() for it."
         )
-    return record, (yield from finished_items(record))
+    return record, (yield from StoreCall(lambda store: store.batches.turns(record)))
 
 
 def poll_batch(
     record: BatchRecord, config: StudioConfig, seconds: float | None, notify: OnStatus
 ) -> Workflow[None]:
-    """
-    Poll a batch until it has ended, and settle it.
-
-    Args:
-        record: The batch.
-        config: The studio's configuration.
-        seconds: How long to poll; None for no limit.
-        notify: Called with the status after every poll.
-
-    Raises:
-        BatchNotReadyError: It has not ended in that time.
-    """
     start = now = yield from MonotonicTime()
     end = None if seconds is None else start + seconds
     for due in poll_delays():
@@ -135,12 +109,6 @@ def poll_delays() -> Iterator[float]:
 
 
 def cancel_batch(record: BatchRecord, config: StudioConfig) -> Workflow[BatchStatus]:
-    """
-    Cancel a batch at the provider, and settle finished items.
-
-    Raises:
-        OutcomeUnknownError: The batch's provider id is not known.
-    """
     record = yield from reconcile_batch((yield from reload_batch(record)), config)
     if not record.ended and record.state != "cancelling":
         if record.provider_id is None:
@@ -160,13 +128,6 @@ def cancel_batch(record: BatchRecord, config: StudioConfig) -> Workflow[BatchSta
 def reconcile_all(
     intents: Iterable[PendingRequest], config: StudioConfig
 ) -> Workflow[list[SettledOrReason]]:
-    """
-    Settle the items of all batches that have ended, and discard unsubmitted batches.
-
-    Args:
-        intents: The pending intents.
-        config: The studio's configuration.
-    """
     yield from discard_unsubmitted()
     waiting: dict[str, list[Turn]] = {}
     for pending in intents:
@@ -184,9 +145,6 @@ def _find_or_restore(
     """
     Return a batch, for which one with its unsettled turns is recorded if its own record is gone; so
     the provider's list is searched for it. None if it was just discarded together with its intents.
-
-    Raises:
-        NotFoundError: It is in the bin.
     """
     try:
         return (yield from find_batch(batch_id))
@@ -222,6 +180,7 @@ def _settle_batch(
         record = yield from reconcile_batch(found, config)
     except ImageSessionError as error:
         return [(turn, error.message) for turn in turns]
-    settled = {turn.id: turn for turn in (yield from finished_items(record)) if turn is not None}
+    finished = yield from StoreCall(lambda store: store.batches.turns(record))
+    settled = {turn.id: turn for turn in finished if turn is not None}
     why = f"its batch is not settled ({(yield from status(record, config))})"
     return [(settled.get(turn.id, turn), "" if turn.id in settled else why) for turn in turns]

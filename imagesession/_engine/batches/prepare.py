@@ -33,11 +33,6 @@ class PreparedItem:
     A prepared item of a batch.
 
     Attributes:
-        turn: Its turn.
-        request: The caller's request.
-        model: The image model.
-        endpoint: Its line's endpoint.
-        expected: Its estimated cost.
         line: Its line; None if it has input images, which have to be uploaded first.
     """
 
@@ -55,9 +50,6 @@ KeyedRequests = Sequence[tuple[str | None, GenerateRequest]]
 def prepare_batch(
     requests: KeyedRequests, name: str | None, digest: str, new: IdAndTime, config: StudioConfig
 ) -> Workflow[tuple[BatchRecord, tuple[PreparedItem, ...]]]:
-    """
-    Check every request, and build the batch's record and items.
-    """
     if "batches" in config.server.lacks:
         raise InvalidRequestError(
             f"The server {config.server.name!r} has no batches; nothing was sent. studio.map() "
@@ -123,12 +115,6 @@ def _prepare_item(
 def with_batch_model(
     request: GenerateRequest, config: StudioConfig, branch_head: BranchHead | None = None
 ) -> GenerateRequest:
-    """
-    Return a request with the image model that its batch uses.
-
-    Raises:
-        InvalidOptionError: The model takes no batches, or the request belongs to a session.
-    """
     if branch_head is not None:
         raise InvalidOptionError(
             "A session's turns cannot be made in a batch, as each needs the one before. Use the "
@@ -191,7 +177,4 @@ def _check_same_endpoint_and_model(items: Sequence[PreparedItem]) -> None:
 
 
 def build_line(prepared: PreparedRequest, endpoint: str) -> bytes:
-    """
-    Build the line of an item.
-    """
     return payloads.line(prepared.turn.id, f"/v1{endpoint}", images_api.create_image_json(prepared))

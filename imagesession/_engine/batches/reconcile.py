@@ -38,35 +38,9 @@ _MAX_ATTEMPTS = 3
 _GONE = frozenset({404, 410})
 # Another program commits an image that it has leased within moments.
 _BUSY_DELAYS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-FinishedItems = tuple[Turn | None, ...]
-"""The settled turns of a batch's items, in order; None for a pending item."""
-
-
-@attrs.define
-class _ReadProgress:
-    """
-    The progress of reading a batch's files.
-
-    Attributes:
-        output: How many lines of the output file could be read.
-        busy: The turns that another program holds.
-    """
-
-    output: int = 0
-    busy: set[str] = attrs.field(factory=set[str])
 
 
 def reconcile_batch(record: BatchRecord, config: StudioConfig) -> Workflow[BatchRecord]:
-    """
-    Poll a batch, and settle finished items.
-
-    Returns:
-        The updated batch.
-
-    Raises:
-        StorageError: An image cannot be written; it stays at the provider.
-        ImageSessionError: The provider cannot be reached, or returns an error.
-    """
     if record.settled:
         return record
     if (yield from discard_if_unsent(record)):
@@ -94,39 +68,31 @@ def _wait_for_busy(record: BatchRecord, busy: frozenset[str]) -> Workflow[dict[s
 
 
 def _pending_turns(record: BatchRecord) -> Workflow[dict[str, Turn]]:
-    """
-    Return the pending turns of a batch.
-    """
     turn_ids = frozenset(record.asked)
     turns = yield from StoreCall(lambda store: store.intents.unsettled(turn_ids))
     return {turn.id: turn for turn in turns}
 
 
 def _settle(record: BatchRecord, config: StudioConfig) -> Workflow[frozenset[str]]:
-    """
-    Settle the lines of a batch that has ended; return the turns that other programs hold.
-    """
     waiting = yield from _pending_turns(record)
-    progress = _ReadProgress()
+    busy: set[str] = set()
+    lines_read = 0
     if record.output_file_id or record.error_file_id:
         yield from check_provider(record)
     if waiting and record.output_file_id is not None:
-        yield from _read_file(record.output_file_id, record, waiting, progress, config)
+        lines_read = yield from _read_file(record.output_file_id, record, waiting, busy, config)
     if waiting and record.error_file_id is not None:
-        errors_progress = _ReadProgress(busy=progress.busy)
-        yield from _read_file(record.error_file_id, record, waiting, errors_progress, config)
-    error = _missing_lines_outcome(record, progress)
+        yield from _read_file(record.error_file_id, record, waiting, busy, config)
+    error = _missing_lines_outcome(record, lines_read)
     if error is not None:
         for turn in waiting.values():
             line = OutputLine(turn_id=turn.id, error=error)
             if not (yield from _settle_line(turn, line, b"", record, config)):
-                progress.busy.add(turn.id)
-    return frozenset(progress.busy)
+                busy.add(turn.id)
+    return frozenset(busy)
 
 
-def _missing_lines_outcome(
-    record: BatchRecord, progress: _ReadProgress
-) -> ImageSessionError | None:
+def _missing_lines_outcome(record: BatchRecord, lines_read: int) -> ImageSessionError | None:
     """
     Return the error for lines that no file contains; None if their outcome is unknown.
     """
@@ -143,7 +109,7 @@ def _missing_lines_outcome(
         )
     if record.state == "failed":
         return payloads.batch_failed_error(record)
-    if record.state in {"expired", "cancelled"} and progress.output >= record.completed:
+    if record.state in {"expired", "cancelled"} and lines_read >= record.completed:
         return payloads.not_started_error(record)
     return None
 
@@ -152,22 +118,19 @@ def _read_file(
     file_id: str,
     record: BatchRecord,
     waiting: dict[str, Turn],
-    progress: _ReadProgress,
+    busy: set[str],
     config: StudioConfig,
-) -> Workflow[None]:
+) -> Workflow[int]:
     """
-    Read an output file; if the connection breaks, read it again from the start.
+    Read an output file; if the connection breaks, read it again from the start. Return how many of
+    its lines could be read; the turns that another program holds are added to `busy`.
     """
-    last_error: TransportError | None = None
+    reason = ""
     for _ in range(_MAX_ATTEMPTS):
-        progress.output = 0
         try:
-            yield from _read_once(file_id, record, waiting, progress, config)
+            return (yield from _read_once(file_id, record, waiting, busy, config))
         except TransportError as error:
-            last_error = error
-            continue
-        return
-    reason = last_error.reason if last_error else ""
+            reason = error.reason
     raise ProviderUnavailableError(
         f"Only a part of the batch's images arrived and was kept ({reason}); {len(waiting)} are "
         "left. Call again for these."
@@ -178,9 +141,9 @@ def _read_once(
     file_id: str,
     record: BatchRecord,
     waiting: dict[str, Turn],
-    progress: _ReadProgress,
+    busy: set[str],
     config: StudioConfig,
-) -> Workflow[None]:
+) -> Workflow[int]:
     reply = yield from OpenStream(payloads.file_content(file_id))
     if not reply.opened:
         error = map_error_response(reply)
@@ -192,17 +155,19 @@ def _read_once(
                 record.provider_id,
             )
         raise error
+    lines_read = 0
     while (data := (yield from NextEvent())) is not None:
         line = payloads.parse_output_line(data)
         if line is None:
             yield from _quarantine_line(record, data)
             continue
-        progress.output += 1
+        lines_read += 1
         turn = waiting.get(line.turn_id)
         if turn is not None:
             if not (yield from _settle_line(turn, line, data, record, config)):
-                progress.busy.add(turn.id)
+                busy.add(turn.id)
             del waiting[line.turn_id]
+    return lines_read
 
 
 def _quarantine_line(record: BatchRecord, data: bytes) -> Workflow[None]:
@@ -238,18 +203,8 @@ def _settle_line(
 # --- results --------------------------------------------------------------------------------------
 
 
-def finished_items(record: BatchRecord) -> Workflow[FinishedItems]:
-    """
-    Return the outcome of a batch's items.
-    """
-    return (yield from StoreCall(lambda store: store.batches.turns(record)))
-
-
 def status(record: BatchRecord, config: StudioConfig) -> Workflow[BatchStatus]:
-    """
-    Return a batch's status, as recorded in the library.
-    """
-    turns = yield from finished_items(record)
+    turns = yield from StoreCall(lambda store: store.batches.turns(record))
     turn_ids = frozenset(record.asked)
     costs = [turn.cost for turn in turns if turn and turn.id in turn_ids and turn.cost]
     before = len(record.items) - len(turn_ids)
@@ -271,9 +226,6 @@ def status(record: BatchRecord, config: StudioConfig) -> Workflow[BatchStatus]:
 
 
 def item_result(turn: Turn | None, record: BatchRecord) -> Turn | ImageSessionError:
-    """
-    Return the outcome of an item: its turn, or an error.
-    """
     if turn is None and record.state == "unsent":
         return ProviderUnavailableError(
             "The program was stopped before it submitted the batch; nothing was billed. Submit "
@@ -294,9 +246,6 @@ def item_result(turn: Turn | None, record: BatchRecord) -> Turn | ImageSessionEr
 
 
 def rebuild_error(failure: Failure | None) -> ImageSessionError:
-    """
-    Rebuild the error from a turn's recorded failure.
-    """
     if failure is None:
         return InvalidResponseError("The turn has no image.")
     kind: object = getattr(errors, failure.error, None)

@@ -5,6 +5,7 @@ Submit a batch: write its intents, and send it once.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -17,7 +18,6 @@ from imagesession._domain.turn import Turn
 from imagesession._engine.coerce import as_text
 from imagesession._engine.effects import MonotonicTime, NewId, Send, StoreCall, Workflow
 from imagesession._engine.http import HttpRequest, HttpResponse, TransportError
-from imagesession._engine.leases import BudgetReservation
 from imagesession._engine.prepare import prepare_request
 from imagesession._engine.provider_errors import (
     is_responses_unsupported,
@@ -27,7 +27,7 @@ from imagesession._engine.provider_errors import (
 from imagesession._engine.request import StudioConfig
 from imagesession._engine.responses import is_success, parse_json_object
 from imagesession._engine.retry import retry
-from imagesession._engine.store import IdAndTime
+from imagesession._engine.store import BudgetReservation, IdAndTime
 from imagesession._engine.uploads import ensure_uploaded
 from imagesession._engine.validate import validate_label
 from imagesession.errors import (
@@ -56,20 +56,8 @@ def submit(
     requests: KeyedRequests, name: str | None, config: StudioConfig
 ) -> Workflow[BatchRecord]:
     """
-    Submit many requests at once, to be collected later.
-
-    Args:
-        requests: The requests with the caller's keys.
-        name: The caller's name for the batch.
-        config: The studio's configuration.
-
-    Returns:
-        The batch; if the same requests were submitted with this name before, that batch.
-
-    Raises:
-        InvalidRequestError: A request is invalid, or there are too many; nothing was sent.
-        BudgetExceededError: It may cost more than is left; nothing was sent.
-        OutcomeUnknownError: It may have been accepted; it is not sent again.
+    Submit many requests at once, to be collected later; return the batch. If the same requests were
+    submitted with this name before, it is that batch.
     """
     yield from discard_unsubmitted()
     digest = _digest(requests, config)
@@ -84,16 +72,15 @@ def submit(
     if intent.lease is None:
         return intent.record
     try:
-        return (yield from _submit_recorded(intent.record, prepared_items, config))
+        # Batches have limits of their own.
+        without_rate = attrs.evolve(config, interval=0.0)
+        return (yield from _submit_recorded(intent.record, prepared_items, without_rate))
     finally:
         # Whatever happened, any program may now collect a submitted batch or discard an unsent one.
         intent.lease.release()
 
 
 def validate_count(requests: Sequence[object]) -> None:
-    """
-    Check that there are requests, and no more than a batch takes.
-    """
     if not requests:
         raise InvalidRequestError("There are no prompts; pass some to batches.create().")
     if len(requests) > MAX_LINES:
@@ -124,9 +111,6 @@ def _digest(requests: KeyedRequests, config: StudioConfig) -> str:
 
 
 def _find_identical(name: str | None, digest: str) -> Workflow[BatchRecord | None]:
-    """
-    Find the batch that was submitted with this name before, so that its images need not be read.
-    """
     if name is None:
         return None
     validate_label("The batch's name", name, empty=False)
@@ -154,9 +138,6 @@ def _reserve_budget(
 def _submit_recorded(
     record: BatchRecord, prepared_items: Sequence[PreparedItem], config: StudioConfig
 ) -> Workflow[BatchRecord]:
-    """
-    Submit a recorded batch. If it is not accepted, its record is discarded.
-    """
     if not record.asked:
         done = {"state": "completed", "settled": True}
         return (yield from StoreCall(lambda store: store.batches.update(record, done)))
@@ -181,9 +162,6 @@ def _submit_recorded(
 def _write_lines(
     record: BatchRecord, items: Sequence[PreparedItem], config: StudioConfig
 ) -> Workflow[bytes]:
-    """
-    Build the file of a batch; input images are uploaded first, once each.
-    """
     lines: list[bytes] = []
     size = 0
     for item in items:
@@ -230,28 +208,18 @@ def _upload_file(
             raise InvalidResponseError("The provider took the batch's file but gave no id for it.")
         return file_id
 
-    return (yield from retry(attempt, turn, _without_rate_limit(config), deadline))
+    return (yield from retry(attempt, turn, config, deadline))
 
 
 def _create_batch(
     record: BatchRecord, turn: Turn, config: StudioConfig, deadline: float
 ) -> Workflow[BatchUpdate | ImageSessionError]:
     """
-    Send the request for a batch, once.
-
-    Returns:
-        The provider's answer; or an error if the outcome is unknown.
-
-    Raises:
-        ImageSessionError: The batch was not accepted.
+    Send the request for a batch, once; return the answer, or an error if the outcome is unknown.
     """
-    request = payloads.create(record)
-
-    def attempt() -> Workflow[HttpResponse]:
-        return (yield from _send_or_reject(request, free=False))
-
+    attempt = functools.partial(_send_or_reject, payloads.create(record), free=False)
     try:
-        reply = yield from retry(attempt, turn, _without_rate_limit(config), deadline)
+        reply = yield from retry(attempt, turn, config, deadline)
         return payloads.parse_batch(parse_json_object(reply))
     except (OutcomeUnknownError, InvalidResponseError) as error:
         return error
@@ -260,9 +228,6 @@ def _create_batch(
 def _record_provider_id(
     record: BatchRecord, answer: BatchUpdate | ImageSessionError, config: StudioConfig
 ) -> Workflow[BatchRecord]:
-    """
-    Record the provider's id for a batch. If the answer was lost, look for the batch.
-    """
     if isinstance(answer, ImageSessionError):
         found = yield from find_submitted_batch(record, config.retry_timeout)
         if found is not None:
@@ -278,18 +243,6 @@ def _record_provider_id(
 
 
 def _send_or_reject(request: HttpRequest, *, free: bool) -> Workflow[HttpResponse]:
-    """
-    Send a request; return its reply if it was accepted.
-
-    Args:
-        request: The request.
-        free: Whether it is free, so that it may be sent again after any failure.
-
-    Raises:
-        ProviderUnavailableError: It was not accepted, or it is free.
-        OutcomeUnknownError: It may have been accepted.
-        ImageSessionError: It was rejected, and the error says why.
-    """
     try:
         reply = yield from Send(request, paid=not free)
     except TransportError as error:
@@ -313,10 +266,3 @@ def _rejection(reply: HttpResponse, *, free: bool) -> ImageSessionError:
     if free:
         return ProviderUnavailableError(f"{error.message} Nothing was submitted.")
     return OutcomeUnknownError(error.message)
-
-
-def _without_rate_limit(config: StudioConfig) -> StudioConfig:
-    """
-    Return the configuration without the rate limit, as batches have limits of their own.
-    """
-    return attrs.evolve(config, interval=0.0)

@@ -19,7 +19,7 @@ from typing import TypeAlias, TypeVar
 import attrs
 
 from imagesession._domain.turn import Turn
-from imagesession._engine.image_store import CostTotals, ImageQuery, SpendingQuery
+from imagesession._engine.image_queries import CostTotals, ImageQuery, SpendingQuery
 from imagesession._store import codec
 from imagesession._store.files.atomic_write import replace_durable, translate_os_errors
 from imagesession._store.ids import timestamp_of

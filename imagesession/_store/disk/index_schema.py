@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 
 from imagesession._domain.turn import Turn, is_id
 from imagesession._domain.wording import fold
-from imagesession._engine.image_store import CostTotals, ImageQuery, SpendingQuery
+from imagesession._engine.image_queries import CostTotals, ImageQuery, SpendingQuery
 from imagesession._store.ids import first_id
 from imagesession._store.index_rows import cost_columns, day_of, search_text, utf8, utf8_or_none
 from imagesession._store.ports import ImageLocation

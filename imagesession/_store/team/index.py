@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from imagesession._domain.turn import is_id
 from imagesession._domain.wording import fold
-from imagesession._engine.image_store import CostTotals, ImageQuery, SpendingQuery
+from imagesession._engine.image_queries import CostTotals, ImageQuery, SpendingQuery
 from imagesession._store.ids import first_id
 from imagesession._store.ports import ImageLocation, Index, Key
 

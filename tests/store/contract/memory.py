@@ -27,7 +27,7 @@ from imagesession._domain.reports import PendingRequest
 from imagesession._domain.turn import ImageRecord, Turn, is_id
 from imagesession._domain.wording import fold
 from imagesession._engine.http import ReceivedImage
-from imagesession._engine.image_store import CostTotals, ImageQuery, SpendingQuery
+from imagesession._engine.image_queries import CostTotals, ImageQuery, SpendingQuery
 from imagesession._store import codec
 from imagesession._store.ids import first_id, timestamp_of
 from imagesession._store.ports import (

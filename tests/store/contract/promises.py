@@ -25,7 +25,7 @@ from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._engine.http import ReceivedImage
-from imagesession._engine.image_store import ImageQuery, SpendingQuery
+from imagesession._engine.image_queries import ImageQuery, SpendingQuery
 from imagesession._store import codec
 from imagesession._store.ids import UlidFactory, first_id
 from imagesession._store.ports import FactExistsError, Key, LeaseLostError, Ports
