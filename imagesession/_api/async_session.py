@@ -291,9 +291,6 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
 
 
 def async_last_image(turn: Turn, runtime: AsyncRuntime, position: int = -1) -> AsyncSavedImage:
-    """
-    Return an image of a turn, by default the last one.
-    """
     return AsyncSavedImage(turn, range(len(turn.images))[position], runtime)
 
 

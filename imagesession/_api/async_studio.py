@@ -123,9 +123,6 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
 
     @classmethod
     def _reopen(cls, library: str, provider: str, settings: dict[str, Any]) -> AsyncRuntime:
-        """
-        Return the runtime of an unpickled image.
-        """
         make = cls.offline if provider == OFFLINE else cls
         return pickling.reopen(
             AsyncRuntime,

@@ -346,9 +346,6 @@ def _report_progress(
     show_bar: bool | None,  # noqa: FBT001 - private
     on_progress: OnBatch | None,
 ) -> Generator[Callable[[BatchStatus], object]]:
-    """
-    Show the progress of a batch on a bar, and pass its status to the caller's callback.
-    """
     if isinstance(on_progress, bool):
         show_bar, on_progress = on_progress or show_bar, None
     if on_progress is not None and not callable(on_progress):

@@ -80,9 +80,6 @@ def plan_bulk(
 ) -> BulkPlan:
     """
     Plan many images. An invalid request becomes an error in its place.
-
-    Raises:
-        InvalidRequestError: An argument or a shared option is not valid.
     """
     named = bulk.with_keys(requests)
     limit, per_minute = bulk.validate_rate(max_concurrency, images_per_minute)
@@ -139,12 +136,6 @@ def _to_call(
 def plan_batch(
     requests: ImageRequests, name: str | None, options: Mapping[str, Any], config: StudioConfig
 ) -> Workflow[BatchRecord]:
-    """
-    Submit many images as a batch.
-
-    Raises:
-        InvalidRequestError: A request or a shared option is not valid.
-    """
     from imagesession._engine.batches import submit  # noqa: PLC0415 - rarely needed
 
     named = bulk.with_keys(requests, "batches.create")
@@ -165,9 +156,6 @@ def plan_queue(
 ) -> Workflow[list[dict[str, Any]]]:
     """
     Check many images, and return the jobs for a queue: objects of JSON.
-
-    Raises:
-        InvalidRequestError: A request or a shared option is not valid.
     """
     jobs: list[dict[str, Any]] = []
     named = bulk.with_keys(requests, "queue")

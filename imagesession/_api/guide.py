@@ -99,9 +99,6 @@ def write_guide(today: dt.date) -> str:
 
 
 def _names(kind: type) -> set[str]:
-    """
-    Return the names of a class's public methods.
-    """
     return {
         name
         for name in dir(kind)
@@ -110,9 +107,6 @@ def _names(kind: type) -> set[str]:
 
 
 def _properties(kind: type) -> str:
-    """
-    Describe a class's public properties.
-    """
     names = {
         name
         for name in dir(kind)
@@ -122,9 +116,6 @@ def _properties(kind: type) -> str:
 
 
 def _shared() -> set[str]:
-    """
-    Return the names of the methods that studios and sessions share.
-    """
     return {
         name
         for name in _names(Studio) & _names(ImageSession)
@@ -138,9 +129,6 @@ def _verbs(kind: type, names: set[str]) -> str:
 
 
 def _collections() -> str:
-    """
-    Describe the methods of a studio's resources.
-    """
     return " ".join(
         f"`{owner}.{name}{_parameters(getattr(kind, name))}`: {_doc(kind, name)}"
         for owner, kind in _COLLECTIONS.items()
@@ -149,9 +137,6 @@ def _collections() -> str:
 
 
 def _methods(kind: type) -> str:
-    """
-    Describe a class's public methods in running text.
-    """
     verbs = _in_order(kind, _names(kind))
     return " ".join(f"{_call(kind, name)}: {_doc(kind, name)}" for name in verbs)
 
@@ -161,16 +146,13 @@ def _call(kind: type, name: str) -> str:
 
 
 def _in_order(kind: type, names: set[str]) -> Iterator[str]:
-    """
-    Yield names in the order of the source, those of base classes first.
-    """
     defined = (name for base in reversed(kind.__mro__) for name in vars(base))
     return (name for name in dict.fromkeys(defined) if name in names)
 
 
 def _parameters(verb: Callable[..., object]) -> str:
     """
-    Format a method's parameters as in the source, with the options as `**options`.
+    Format parameters as in the source, with the options as `**options`.
     """
     known = [
         parameter.replace(annotation=parameter.empty)
@@ -239,9 +221,6 @@ def _options() -> str:
 
 
 def _values(hint: object) -> Iterator[str]:
-    """
-    Yield the values that a type allows, or its name if they are not a closed set.
-    """
     if get_origin(hint) is Literal:
         yield from (f'"{value}"' for value in get_args(hint))
     elif get_origin(hint) in {Union, UnionType}:
@@ -251,9 +230,6 @@ def _values(hint: object) -> Iterator[str]:
 
 
 def _attributes(kind: type) -> dict[str, str]:
-    """
-    Read the descriptions of a class's attributes from its docstring.
-    """
     section = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2].split("\n\n")[0]
     attributes = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in attributes}
@@ -283,9 +259,6 @@ def _models(catalogue: ModelCatalog, today: dt.date) -> str:
 
 
 def _by_facts(head: Row, models: Mapping[Row, list[str]]) -> str:
-    """
-    Format models with the same facts as one row.
-    """
     return _table(head, ((_coded(names), *facts) for facts, names in models.items()))
 
 

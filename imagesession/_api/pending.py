@@ -128,7 +128,6 @@ def to_recovery_report(
     wrap: Callable[[Turn], ImageT],
     damaged: Mapping[str, str] | None = None,
 ) -> RecoveryReport[ImageT]:
-    """Build the report of settled and pending requests, with their images."""
     outcomes = tuple(settled)
     return RecoveryReport(
         images=tuple(wrap(outcome.turn) for outcome in outcomes if outcome.has_image),

@@ -90,9 +90,6 @@ class QueueFacts(Generic[AnyRuntime]):
         return turn if turn.has_image else rebuild_error(turn.failure)
 
     def _poll(self, timeout: float | None, show: Callable[[int, float], object]) -> Workflow[None]:
-        """
-        Look until the queue has ended, or the time is over.
-        """
         start = yield from MonotonicTime()
         end = math.inf if timeout is None else start + bulk.validate_timeout(timeout)
         while True:

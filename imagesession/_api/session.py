@@ -80,9 +80,6 @@ class SessionFacts:
     def _display_bundle(
         self, runtime: Runtime | AsyncRuntime
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """
-        Show the session in a notebook. Files are read synchronously, because display cannot await.
-        """
         from imagesession._display import notebook  # noqa: PLC0415 - loads Pillow and Jinja
 
         return notebook.session(runtime.library, self.id, self.branch_name, repr(self)), {}
@@ -91,9 +88,6 @@ class SessionFacts:
         return _unpickle, (type(self), self._runtime, self.id, self.branch_name)
 
     def _removing(self, targets: tuple[ImageOrTurn, ...]) -> Workflow[ErasureReport]:
-        """
-        Return the workflow that deletes some of its images and turns, or the session itself.
-        """
         if not targets:
             return removal.remove("delete", sessions=(self.id,))
         return removal.remove_from_session(self.id, [id_of(target) for target in targets])
@@ -541,25 +535,16 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
 
 
 def last_image(turn: Turn, runtime: Runtime, position: int = -1) -> SavedImage:
-    """
-    Return an image of a turn, by default the last one.
-    """
     return SavedImage(turn, range(len(turn.images))[position], runtime)
 
 
 def id_of(target: ImageOrTurn) -> str:
-    """
-    Return the id of an image or a turn.
-    """
     return target.id if isinstance(target, (ImageFacts, Turn)) else target
 
 
 def _unpickle(
     kind: type[Any], runtime: Runtime | AsyncRuntime, session_id: str, branch: str
 ) -> object:
-    """
-    Find a pickled session in its library.
-    """
     return kind(runtime.library.sessions.find(session_id), branch, runtime)
 
 

@@ -184,9 +184,6 @@ class Studio(GenerationVerbs[SavedImage]):
 
     @classmethod
     def _reopen(cls, library: str, provider: str, settings: dict[str, Any]) -> Runtime:
-        """
-        Return the runtime of an unpickled image.
-        """
         make = cls.offline if provider == OFFLINE else cls
         return pickling.reopen(
             Runtime,

@@ -41,9 +41,6 @@ FindBranchHead: TypeAlias = Callable[[], Workflow[BranchHead | None]]
 
 
 def standalone() -> Workflow[BranchHead | None]:
-    """
-    Return no branch head, for a standalone image.
-    """
     yield from ()
     return None
 
@@ -61,9 +58,6 @@ def recovered_branch_head(
 def resolve_request(
     call: GenerateRequest | PresetCall, config: StudioConfig, head: FindBranchHead
 ) -> Workflow[tuple[GenerateRequest, BranchHead | None]]:
-    """
-    Find the branch head, and complete the request for it.
-    """
     branch_head = yield from recovered_branch_head(config, head)
     if isinstance(call, GenerateRequest):
         return call, branch_head
@@ -75,9 +69,6 @@ def resolve_request(
 def generate_at(
     call: GenerateRequest | PresetCall, config: StudioConfig, head: FindBranchHead
 ) -> Workflow[Turn]:
-    """
-    Make one image.
-    """
     request, branch_head = yield from resolve_request(call, config, head)
     return (yield from generation.generate(request, config, branch_head))
 
@@ -85,9 +76,6 @@ def generate_at(
 def outpaint_at(
     request: GenerateRequest, to: object, anchor: str, config: StudioConfig, head: FindBranchHead
 ) -> Workflow[Turn]:
-    """
-    Extend an image beyond its edges.
-    """
     from imagesession._engine import outpaint  # noqa: PLC0415 - rarely needed
 
     branch_head = yield from recovered_branch_head(config, head)
@@ -100,9 +88,6 @@ def plan_variations(
 ) -> Workflow[list[Workflow[Turn]]]:
     """
     Plan several images of one request, which all continue the same branch head.
-
-    Raises:
-        InvalidRequestError: The request is not valid, so that no image could be made.
     """
     variations.validate_count("n", count)
     request, branch_head = yield from resolve_request(call, config, head)
@@ -127,9 +112,6 @@ def _numbered(request: GenerateRequest, count: int) -> Iterator[GenerateRequest]
 def submit_at(
     request: GenerateRequest, config: StudioConfig, head: FindBranchHead
 ) -> Workflow[PendingRequest]:
-    """
-    Submit one image that is made within a completion window.
-    """
     branch_head = yield from recovered_branch_head(config, head)
     return (yield from generation.submit(request, config, branch_head))
 
@@ -143,9 +125,6 @@ def estimate_at(
     batch: bool,
     within: CompletionWindow,
 ) -> Workflow[CostEstimate]:
-    """
-    Estimate what a request would cost.
-    """
     branch_head = yield from head()
     if batch:
         from imagesession._engine.batches import prepare  # noqa: PLC0415 - rarely needed
@@ -158,9 +137,6 @@ def estimate_at(
 def analyze_at(
     request: GenerateRequest, config: StudioConfig, head: FindBranchHead
 ) -> Workflow[Analysis]:
-    """
-    Analyze an image.
-    """
     from imagesession._engine import analysis  # noqa: PLC0415 - rarely needed
 
     branch_head = yield from recovered_branch_head(config, head)
@@ -170,9 +146,6 @@ def analyze_at(
 def improve_at(
     request: GenerateRequest, preserve_elements: str, config: StudioConfig, head: FindBranchHead
 ) -> Workflow[tuple[Analysis, Turn]]:
-    """
-    Analyze an image, and make the edit that follows from the findings.
-    """
     from imagesession._engine import analysis  # noqa: PLC0415 - rarely needed
 
     analysis.validate_improvement(request.prompt, preserve_elements)
@@ -191,9 +164,6 @@ def _completed(idempotency_key: str | None) -> Workflow[Turn | None]:
 
 
 def session_settings(keywords: SessionParams) -> SessionSettings:
-    """
-    Build the settings of a session.
-    """
     own, options = split_keywords(keywords, SessionParams)
     if own.get("references") is not None:
         own["references"] = to_sources(own["references"])
@@ -207,9 +177,6 @@ def create_from_image(
     options: Mapping[str, Any],
     config: StudioConfig,
 ) -> Workflow[SessionRecord]:
-    """
-    Create a session from an image: a saved one, its id, or one from elsewhere.
-    """
     stored, source = None, to_source(image)
     if isinstance(image, ImageFacts):
         stored = image.turn, image.position
@@ -235,9 +202,6 @@ def to_results(
     wrap: Callable[[Turn], ImageT],
     keys: tuple[str, ...] = (),
 ) -> Results[ImageT]:
-    """
-    Return images in the order of their requests, with an error in the place of a failed one.
-    """
     items = (
         outcome if isinstance(outcome, ImageSessionError) else wrap(outcome) for outcome in outcomes
     )
