@@ -306,10 +306,6 @@ def _open_team_library(url: str, *, embed_metadata: bool = False, **unused: obje
     return store
 
 
-def shown_library(address: str) -> Path | str:
-    return address if is_team_address(address) else Path(address)
-
-
 def _as_folder(library: str | os.PathLike[str]) -> Path:
     try:
         return Path(library)

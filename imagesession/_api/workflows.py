@@ -23,7 +23,6 @@ from imagesession._engine.effects import NewId, StoreCall, Workflow
 from imagesession._engine.prepare import estimate_request, prepare_request, resolve_options
 from imagesession._engine.request import GenerateRequest, StudioConfig, image_model
 from imagesession._engine.sessions import BranchHead, SessionSettings, session_config
-from imagesession._runtime.runtime import AsyncRuntime, Runtime
 from imagesession.errors import GenerationFailedError, ImageSessionError
 
 if TYPE_CHECKING:
@@ -225,14 +224,3 @@ def to_variations(
         f"The server made {len(images)} images in place of {count}. Ask for the others again."
     )
     return Results((*images, *[missing] * (count - len(images))))
-
-
-def display_studio(
-    runtime: Runtime | AsyncRuntime, label: str
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """
-    Show a studio in a notebook. Files are read synchronously, because display cannot await.
-    """
-    from imagesession._display import notebook  # noqa: PLC0415 - loads Pillow and Jinja
-
-    return notebook.studio(runtime.library, runtime.library.address, runtime.provider, label), {}
