@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -119,15 +119,13 @@ class AsyncSavedImage(ImageFacts[AsyncRuntime]):
 
 
 @attrs.frozen(eq=False, repr=False)
-class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
+class AsyncImageSession(SessionFacts[AsyncRuntime], AsyncGenerationVerbs[AsyncSavedImage]):
     """
     Same as `ImageSession`, but its verbs await.
 
     Attributes:
         branch_name: Its current branch.
     """
-
-    _runtime: AsyncRuntime
 
     @takes_keywords(SessionParams)
     async def update(
@@ -203,7 +201,11 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         """
         Same as `ImageSession.images`, but awaits.
         """
-        return Images(image for turn in await self.turns() for image in self._images_of(turn))
+        return Images(
+            self._wrap(turn, position)
+            for turn in await self.turns()
+            for position in range(len(turn.images))
+        )
 
     async def lineage(self, target: ImageOrTurn) -> tuple[AsyncSavedImage, ...]:
         """
@@ -275,16 +277,8 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         """
         await self._runtime.run(self._removing(targets))
 
-    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self._display_bundle(self._runtime)
-
     def _wrap(self, turn: Turn, position: int = -1) -> AsyncSavedImage:
         return async_last_image(turn, self._runtime, position)
-
-    def _images_of(self, turn: Turn) -> tuple[AsyncSavedImage, ...]:
-        return tuple(
-            AsyncSavedImage(turn, position, self._runtime) for position in range(len(turn.images))
-        )
 
     def _head_image(self, turn: Turn | None) -> AsyncSavedImage | None:
         return None if turn is None else self._wrap(turn)

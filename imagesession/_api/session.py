@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
 import attrs
 
@@ -29,7 +29,7 @@ from imagesession._domain.turn import Turn, short_id
 from imagesession._engine import exports, provenance, reference_board, removal, reports, sessions
 from imagesession._engine.effects import Workflow
 from imagesession._engine.sessions import BranchHead
-from imagesession._runtime.runtime import AsyncRuntime, Runtime
+from imagesession._runtime.runtime import AnyRuntime, AsyncRuntime, Runtime
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -41,7 +41,7 @@ ImageOrTurn: TypeAlias = "ImageFacts[Any] | Turn | str"
 
 @public_base
 @attrs.frozen(eq=False, repr=False)
-class SessionFacts:
+class SessionFacts(Generic[AnyRuntime]):
     """
     The identity of a session and its current branch. Everything else is read from the library every
     time, so that several programs can use the same session.
@@ -49,7 +49,7 @@ class SessionFacts:
 
     _record: SessionRecord
     branch_name: str
-    _runtime: Runtime | AsyncRuntime
+    _runtime: AnyRuntime
 
     @property
     def id(self) -> str:
@@ -77,12 +77,11 @@ class SessionFacts:
         branch = "" if self.branch_name == MAIN else f", branch {self.branch_name!r}"
         return f"<{type(self).__name__} {label!r} …{short_id(self.id)}{branch}>"
 
-    def _display_bundle(
-        self, runtime: Runtime | AsyncRuntime
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        # Files are read synchronously, because display cannot await.
         from imagesession._display import notebook  # noqa: PLC0415 - loads Pillow and Jinja
 
-        return notebook.session(runtime.library, self.id, self.branch_name, repr(self)), {}
+        return notebook.session(self._runtime.library, self.id, self.branch_name, repr(self)), {}
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return _unpickle, (type(self), self._runtime, self.id, self.branch_name)
@@ -249,7 +248,7 @@ class SavedImage(ImageFacts[Runtime]):
 
 
 @attrs.frozen(eq=False, repr=False)
-class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
+class ImageSession(SessionFacts[Runtime], GenerationVerbs[SavedImage]):
     """
     A conversation that makes images: every prompt refines the previous image.
 
@@ -258,8 +257,6 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
     Attributes:
         branch_name: Its current branch.
     """
-
-    _runtime: Runtime
 
     @takes_keywords(SessionParams)
     def update(
@@ -393,7 +390,11 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         """
         Return all images of all branches, the oldest first.
         """
-        return Images(image for turn in self.turns() for image in self._images_of(turn))
+        return Images(
+            self._wrap(turn, position)
+            for turn in self.turns()
+            for position in range(len(turn.images))
+        )
 
     def lineage(self, target: ImageOrTurn) -> tuple[SavedImage, ...]:
         """
@@ -519,16 +520,8 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         """
         self._runtime.run(self._removing(targets))
 
-    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self._display_bundle(self._runtime)
-
     def _wrap(self, turn: Turn, position: int = -1) -> SavedImage:
         return last_image(turn, self._runtime, position)
-
-    def _images_of(self, turn: Turn) -> tuple[SavedImage, ...]:
-        return tuple(
-            SavedImage(turn, position, self._runtime) for position in range(len(turn.images))
-        )
 
     def _head_image(self, turn: Turn | None) -> SavedImage | None:
         return None if turn is None else self._wrap(turn)
