@@ -234,12 +234,11 @@ class AsyncStudio(StudioFacts[AsyncRuntime], AsyncGenerationVerbs[AsyncSavedImag
             requests, options, self._runtime.config,
             max_concurrency=max_concurrency, images_per_minute=images_per_minute, api=api,
         )  # fmt: skip
-        completed = await self._runtime.run(plan.completed())
         outcomes = await self._runtime.gather(
             plan.workflows,
             concurrency=plan.concurrency,
             pace=plan.pace,
-            free=completed,
+            free=await self._runtime.run(plan.completed),
             on_progress=for_many(enabled=progress, on_progress=on_progress),
         )
         return workflows.to_results(outcomes, self._wrap, plan.keys)

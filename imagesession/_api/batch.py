@@ -13,7 +13,7 @@ import attrs
 
 from imagesession._api.async_session import AsyncSavedImage, async_last_image
 from imagesession._api.bulk import ImageRequests, plan_batch
-from imagesession._api.removing import AsyncRemovableResource, RemovableResource
+from imagesession._api.resource_base import AsyncRemovableResource, RemovableResource
 from imagesession._api.results import Results
 from imagesession._api.session import SavedImage, last_image
 from imagesession._api.signatures import public_base

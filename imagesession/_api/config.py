@@ -120,10 +120,8 @@ def build_config(
     options = {name: keywords[name] for name in keywords if name not in _DEFAULTS}
     for name in options.keys() - {*OPTION_NAMES, "aspect_ratio"}:
         raise unknown_option(name, options[name], (*_DEFAULTS, *OPTION_NAMES))
-    per_minute, in_flight = (
-        validate_per_minute(values["images_per_minute"]),
-        values["max_concurrency"],
-    )
+    per_minute = validate_per_minute(values["images_per_minute"])
+    in_flight = values["max_concurrency"]
     validate_memory(values["provider_state"], values["remember"])
     server = resolve_server(values["server"], host)
     if server.model_header in {name.lower() for name in headers}:

@@ -13,7 +13,7 @@ import attrs
 
 from imagesession._api.async_session import AsyncImageSession, AsyncSavedImage, async_last_image
 from imagesession._api.image import ImageFacts
-from imagesession._api.removing import AsyncRemovableResource, RemovableResource
+from imagesession._api.resource_base import AsyncRemovableResource, RemovableResource
 from imagesession._api.results import Images
 from imagesession._api.session import (
     ImageOrTurn,

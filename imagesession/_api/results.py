@@ -4,7 +4,7 @@ The results of several requests: images, with errors in the places of failed one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import attrs
@@ -80,11 +80,8 @@ class Results(Sequence["Image | ImageSessionError"], Generic[Image]):
         """
         if key not in self.keys:
             known = ", ".join(self.keys) or "none with names"
-            raise NotFoundError(
-                f"There is no item {quote(key)}; there are: {known}.",
-                key,
-                self.keys,
-            )
+            message = f"There is no item {quote(key)}; there are: {known}."
+            raise NotFoundError(message, key, self.keys)
         return self.items[self.keys.index(key)]
 
     @overload
@@ -100,9 +97,6 @@ class Results(Sequence["Image | ImageSessionError"], Generic[Image]):
 
     def __len__(self) -> int:
         return len(self.items)
-
-    def __iter__(self) -> Iterator[Image | ImageSessionError]:
-        return iter(self.items)
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         from imagesession._display import results  # noqa: PLC0415 - loads Pillow

@@ -391,12 +391,11 @@ class Studio(StudioFacts[Runtime], GenerationVerbs[SavedImage]):
             requests, options, self._runtime.config,
             max_concurrency=max_concurrency, images_per_minute=images_per_minute, api=api,
         )  # fmt: skip
-        completed = self._runtime.run(plan.completed())
         outcomes = self._runtime.gather(
             plan.workflows,
             concurrency=plan.concurrency,
             pace=plan.pace,
-            free=completed,
+            free=self._runtime.run(plan.completed),
             on_progress=for_many(enabled=progress, on_progress=on_progress),
         )
         return workflows.to_results(outcomes, self._wrap, plan.keys)

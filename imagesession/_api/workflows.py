@@ -183,12 +183,7 @@ def create_from_image(
         stored = yield from imports.find_image(image)
     return (
         yield from promote.create_session_from_image(
-            stored,
-            source,
-            description,
-            name=name,
-            choices=options,
-            config=config,
+            stored, source, description, name=name, choices=options, config=config
         )
     )
 
