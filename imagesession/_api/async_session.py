@@ -14,6 +14,7 @@ from imagesession._api.async_generation import AsyncGenerationVerbs
 from imagesession._api.image import ImageFacts
 from imagesession._api.results import Images
 from imagesession._api.session import ImageOrTurn, SessionFacts, id_of
+from imagesession._api.signatures import public
 from imagesession._api.types import GenerateParams, SessionParams, takes_keywords
 from imagesession._api.workflows import session_settings
 from imagesession._display import gallery
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
 
+@public
 @attrs.frozen(eq=False, repr=False)
 class AsyncSavedImage(ImageFacts[AsyncRuntime]):
     """
@@ -118,6 +120,7 @@ class AsyncSavedImage(ImageFacts[AsyncRuntime]):
         await self._runtime.run(removal.remove("delete", images=(self.id,)))
 
 
+@public
 @attrs.frozen(eq=False, repr=False)
 class AsyncImageSession(SessionFacts[AsyncRuntime], AsyncGenerationVerbs[AsyncSavedImage]):
     """
@@ -286,7 +289,3 @@ class AsyncImageSession(SessionFacts[AsyncRuntime], AsyncGenerationVerbs[AsyncSa
 
 def async_last_image(turn: Turn, runtime: AsyncRuntime, position: int = -1) -> AsyncSavedImage:
     return AsyncSavedImage(turn, range(len(turn.images))[position], runtime)
-
-
-for _public in (AsyncImageSession, AsyncSavedImage):
-    _public.__module__ = "imagesession"

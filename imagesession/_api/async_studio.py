@@ -33,6 +33,7 @@ from imagesession._api.pending import AsyncRequestsResource, to_recovery_report
 from imagesession._api.queue import AsyncImageQueue
 from imagesession._api.resources import AsyncImagesResource, AsyncSessionsResource, id_or_name
 from imagesession._api.results import Results
+from imagesession._api.signatures import public
 from imagesession._api.studio_base import StudioFacts
 from imagesession._api.types import CallParams, ImageInput, SessionParams, takes_keywords
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from imagesession._fake_openai import FakeOpenAI
 
 
+@public
 class AsyncStudio(StudioFacts[AsyncRuntime], AsyncGenerationVerbs[AsyncSavedImage]):
     """
     Same as `Studio`, but its verbs await.
@@ -377,6 +379,3 @@ class AsyncStudio(StudioFacts[AsyncRuntime], AsyncGenerationVerbs[AsyncSavedImag
 
     def _wrap(self, turn: Turn, position: int = -1) -> AsyncSavedImage:
         return async_last_image(turn, self._runtime, position)
-
-
-AsyncStudio.__module__ = "imagesession"

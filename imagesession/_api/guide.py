@@ -27,7 +27,7 @@ from imagesession._api.models import ModelsResource
 from imagesession._api.pending import RequestsResource
 from imagesession._api.resources import ImagesResource, SessionsResource
 from imagesession._api.session import ImageSession, SavedImage
-from imagesession._api.signatures import INHERITED
+from imagesession._api.signatures import INHERITED, public
 from imagesession._api.studio import Studio
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
 from imagesession._domain.model_catalog import ModelCatalog, ModelInfo, SizeRule, load_catalogue
@@ -53,6 +53,7 @@ _COLLECTIONS = {
 }
 
 
+@public
 def guide() -> str:
     """
     Return the guide to this library in Markdown: runnable examples, all verbs, options, presets and
@@ -320,6 +321,3 @@ def _table(head: Row, rows: Iterable[Row]) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-guide.__module__ = "imagesession"

@@ -15,7 +15,7 @@ import attrs
 from imagesession._api.async_session import AsyncSavedImage, async_last_image
 from imagesession._api.results import Results
 from imagesession._api.session import SavedImage, last_image
-from imagesession._api.signatures import public_base
+from imagesession._api.signatures import public, public_base
 from imagesession._api.workflows import ImageT, to_results
 from imagesession._display.progress import bar
 from imagesession._domain.extras import needs_extra
@@ -100,6 +100,7 @@ class QueueFacts(Generic[AnyRuntime]):
             yield from Sleep(_POLL_SECONDS)
 
 
+@public
 @attrs.frozen(eq=False)
 class ImageQueue(QueueFacts[Runtime]):
     """
@@ -157,6 +158,7 @@ class ImageQueue(QueueFacts[Runtime]):
         return self._cancel()
 
 
+@public
 @attrs.frozen(eq=False)
 class AsyncImageQueue(QueueFacts[AsyncRuntime]):
     """
@@ -196,7 +198,3 @@ class AsyncImageQueue(QueueFacts[AsyncRuntime]):
         Same as `ImageQueue.cancel`, but awaits.
         """
         return await asyncio.to_thread(self._cancel)
-
-
-for _public in (ImageQueue, AsyncImageQueue):
-    _public.__module__ = "imagesession"

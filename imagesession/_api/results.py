@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 import attrs
 
 from imagesession._api.image import ImageFacts
+from imagesession._api.signatures import public
 from imagesession._domain.wording import quote
 from imagesession.errors import ImageSessionError, NotFoundError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 Image = TypeVar("Image")
 
 
+@public
 @attrs.frozen(repr=False)
 class Results(Sequence["Image | ImageSessionError"], Generic[Image]):
     """
@@ -135,6 +137,3 @@ class Images(tuple[Image, ...]):
         title = f"{len(self)} image{'' if len(self) == 1 else 's'}"
         tiles = (_to_tile("", image) for image in self)
         return {"text/html": results.page(title, tiles), "text/plain": repr(self)}, {}
-
-
-Results.__module__ = "imagesession"

@@ -14,7 +14,7 @@ import attrs
 from imagesession._api.generation import GenerationVerbs
 from imagesession._api.image import ImageFacts
 from imagesession._api.results import Images
-from imagesession._api.signatures import public_base
+from imagesession._api.signatures import public, public_base
 from imagesession._api.types import GenerateParams, SessionParams, takes_keywords
 from imagesession._api.workflows import session_settings
 from imagesession._display import gallery
@@ -101,6 +101,7 @@ class SessionFacts(Generic[AnyRuntime]):
         )
 
 
+@public
 @attrs.frozen(eq=False, repr=False)
 class SavedImage(ImageFacts[Runtime]):
     """
@@ -247,6 +248,7 @@ class SavedImage(ImageFacts[Runtime]):
         self._runtime.run(removal.remove("delete", images=(self.id,)))
 
 
+@public
 @attrs.frozen(eq=False, repr=False)
 class ImageSession(SessionFacts[Runtime], GenerationVerbs[SavedImage]):
     """
@@ -539,7 +541,3 @@ def _unpickle(
     kind: type[Any], runtime: Runtime | AsyncRuntime, session_id: str, branch: str
 ) -> object:
     return kind(runtime.library.sessions.find(session_id), branch, runtime)
-
-
-for _public in (ImageSession, SavedImage):
-    _public.__module__ = "imagesession"

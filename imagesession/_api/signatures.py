@@ -14,6 +14,7 @@ from imagesession.errors import InvalidRequestError
 
 Verb = TypeVar("Verb", bound=Callable[..., object])
 Class = TypeVar("Class", bound=type)
+Public = TypeVar("Public", bound="type | Callable[..., object]")
 
 
 class _Inherited:
@@ -107,14 +108,21 @@ def _checked(verb: Verb, signature: inspect.Signature) -> Verb:
     return cast("Verb", checked_async if inspect.iscoroutinefunction(verb) else checked)
 
 
+def public(value: Public) -> Public:
+    """
+    Let a class or function say that it is of the package that exports it.
+    """
+    value.__module__ = "imagesession"
+    return value
+
+
 def public_base(kind: Class) -> Class:
     """
     Hide the name of a private base class in `help()` and in Python's own errors, such as
     "generate() missing 1 required positional argument".
     """
-    kind.__module__ = "imagesession"
     for member in vars(kind).values():
         if inspect.isfunction(member):
             for function in (member, inspect.unwrap(member)):
                 function.__qualname__ = member.__name__
-    return kind
+    return public(kind)

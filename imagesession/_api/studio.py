@@ -32,6 +32,7 @@ from imagesession._api.queue import ImageQueue
 from imagesession._api.resources import ImagesResource, SessionsResource, id_or_name
 from imagesession._api.results import Results
 from imagesession._api.session import ImageSession, SavedImage, last_image
+from imagesession._api.signatures import public
 from imagesession._api.studio_base import StudioFacts
 from imagesession._api.types import CallParams, ImageInput, SessionParams, takes_keywords
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from imagesession._fake_openai import FakeOpenAI
 
 
+@public
 class Studio(StudioFacts[Runtime], GenerationVerbs[SavedImage]):
     """
     The entry point: opens a library, makes images and sessions, and finds them again.
@@ -634,6 +636,3 @@ class Studio(StudioFacts[Runtime], GenerationVerbs[SavedImage]):
 
     def _wrap(self, turn: Turn, position: int = -1) -> SavedImage:
         return last_image(turn, self._runtime, position)
-
-
-Studio.__module__ = "imagesession"
