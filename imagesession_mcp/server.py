@@ -29,8 +29,7 @@ from imagesession_mcp.app_state import AppState, OpenStudio, app_state, open_stu
 from imagesession_mcp.context import IMAGE_URI, CallContext
 from imagesession_mcp.downloads import DownloadAddresses
 from imagesession_mcp.errors import ToolCallError, to_payload
-from imagesession_mcp.prompts import add_prompts
-from imagesession_mcp.resources import add_resources, complete
+from imagesession_mcp.resources import add_prompts, add_resources, complete
 from imagesession_mcp.results import error_result, mime_type_of
 from imagesession_mcp.settings import Settings
 from imagesession_mcp.texts import read_text

@@ -370,9 +370,6 @@ class AsyncStudio(StudioFacts[AsyncRuntime], AsyncGenerationVerbs[AsyncSavedImag
         await self.close()
 
     async def _connect(self) -> None:
-        """
-        Same as `Studio._connect`, but awaits.
-        """
         import anyio.to_thread  # noqa: PLC0415 - loads anyio, which a sync studio does not need
 
         await anyio.to_thread.run_sync(self._connection)

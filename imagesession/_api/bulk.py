@@ -102,9 +102,6 @@ def _plan_request(
 def _to_call(
     image_request: ImageRequest, options: Mapping[str, Any]
 ) -> GenerateRequest | PresetCall:
-    """
-    Convert an `ImageRequest`: to an edit, a preset's image, or one from a prompt.
-    """
     request = GenerateRequest(
         prompt=image_request.prompt,
         choices={**options, **image_request.options},

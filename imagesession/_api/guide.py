@@ -281,9 +281,6 @@ def _sizes(rule: SizeRule) -> str:
 
 
 def _folders() -> str:
-    """
-    Read the visible folders from the docstring of `layout`.
-    """
     tree = inspect.cleandoc(layout.__doc__ or "").partition("<library>/\n")[2]
     visible = tree.partition(".imagesession/\n")[0].rstrip().splitlines()
     folders = "\n".join(f"  {line.strip()}" for line in visible)

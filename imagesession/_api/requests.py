@@ -99,12 +99,7 @@ def build_variation(prompt: str, keywords: VariationParams) -> GenerateRequest:
 @attrs.frozen(kw_only=True)
 class PresetCall:
     """
-    A request that a preset completes.
-
-    Attributes:
-        preset: The preset's name.
-        params: Values of its parameters.
-        request: The subject as its prompt, with references and options.
+    A request that a preset completes: the subject is its prompt.
     """
 
     preset: str
@@ -113,11 +108,8 @@ class PresetCall:
 
     def render(self, model: ModelInfo | None, refused: frozenset[str]) -> GenerateRequest:
         """
-        Put the subject into the preset's prompt.
-
-        Args:
-            model: The image model; None if it is unknown.
-            refused: Options that the server does not take.
+        Put the subject into the preset's prompt, for an image model, if it is known, and without
+        the options that the server refuses.
         """
         from imagesession import presets  # noqa: PLC0415 - rarely needed
 

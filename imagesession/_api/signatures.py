@@ -31,11 +31,8 @@ INHERITED = _Inherited()
 
 def expand_signature(keywords: type[Any], **defaults: object) -> Callable[[Verb], Verb]:
     """
-    Return a decorator that spells out a verb's `**keywords` for `help()`, notebooks and the guide.
-
-    Args:
-        keywords: The TypedDict of the keywords.
-        **defaults: The shown defaults of keywords other than options.
+    Return a decorator that spells out a verb's `**keywords` for `help()`, notebooks and the guide:
+    those of a TypedDict, with defaults of those that are no options.
     """
     annotations = keywords.__annotations__
     names = (*defaults, *OPTION_NAMES)

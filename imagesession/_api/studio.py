@@ -628,9 +628,6 @@ class Studio(StudioFacts[Runtime], GenerationVerbs[SavedImage]):
     def _connect(self) -> None:
         """
         Make the client, which otherwise takes most of a second of the first call. Nothing is sent.
-
-        Raises:
-            AuthenticationError: There is no key.
         """
         self._connection()
 
