@@ -122,13 +122,15 @@ class AsyncSavedImage(ImageFacts[AsyncRuntime]):
 
 @public
 @attrs.frozen(eq=False, repr=False)
-class AsyncImageSession(SessionFacts[AsyncRuntime], AsyncGenerationVerbs[AsyncSavedImage]):
+class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
     """
     Same as `ImageSession`, but its verbs await.
 
     Attributes:
         branch_name: Its current branch.
     """
+
+    _runtime: AsyncRuntime
 
     @takes_keywords(SessionParams)
     async def update(

@@ -34,7 +34,7 @@ from imagesession._api.queue import AsyncImageQueue
 from imagesession._api.resources import AsyncImagesResource, AsyncSessionsResource, id_or_name
 from imagesession._api.results import Results
 from imagesession._api.signatures import public
-from imagesession._api.studio_base import StudioFacts
+from imagesession._api.studio_base import AsyncStudioFacts
 from imagesession._api.types import CallParams, ImageInput, SessionParams, takes_keywords
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
 from imagesession._display import gallery
@@ -49,7 +49,6 @@ from imagesession._engine import bulk as engine_bulk
 from imagesession._engine import queries, recovery, removal, reports, sessions
 from imagesession._engine.validate import validate_label
 from imagesession._runtime.lazy_client import AsyncClosableTransport
-from imagesession._runtime.runtime import AsyncRuntime
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -63,12 +62,10 @@ if TYPE_CHECKING:
 
 
 @public
-class AsyncStudio(StudioFacts[AsyncRuntime], AsyncGenerationVerbs[AsyncSavedImage]):
+class AsyncStudio(AsyncStudioFacts, AsyncGenerationVerbs[AsyncSavedImage]):
     """
     Same as `Studio`, but its verbs await.
     """
-
-    _runtime_class = AsyncRuntime
 
     @takes_studio_params
     def __init__(

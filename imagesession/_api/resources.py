@@ -292,7 +292,7 @@ class AsyncImagesResource(AsyncRemovableResource[ImageOrTurn]):
 # --- shared helpers ----------------------------------------------------------------------------
 
 
-def id_or_name(target: SessionFacts[Any] | ImageFacts[Any] | str | None) -> str | None:
+def id_or_name(target: SessionFacts | ImageFacts[Any] | str | None) -> str | None:
     """
     Return the id of a session or an image; text is returned unchanged.
     """

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
@@ -29,7 +29,7 @@ from imagesession._domain.turn import Turn, short_id
 from imagesession._engine import exports, provenance, reference_board, removal, reports, sessions
 from imagesession._engine.effects import Workflow
 from imagesession._engine.sessions import BranchHead
-from imagesession._runtime.runtime import AnyRuntime, AsyncRuntime, Runtime
+from imagesession._runtime.runtime import AsyncRuntime, Runtime
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -41,7 +41,7 @@ ImageOrTurn: TypeAlias = "ImageFacts[Any] | Turn | str"
 
 @public_base
 @attrs.frozen(eq=False, repr=False)
-class SessionFacts(Generic[AnyRuntime]):
+class SessionFacts:
     """
     The identity of a session and its current branch. Everything else is read from the library every
     time, so that several programs can use the same session.
@@ -49,7 +49,7 @@ class SessionFacts(Generic[AnyRuntime]):
 
     _record: SessionRecord
     branch_name: str
-    _runtime: AnyRuntime
+    _runtime: Runtime | AsyncRuntime
 
     @property
     def id(self) -> str:
@@ -250,7 +250,7 @@ class SavedImage(ImageFacts[Runtime]):
 
 @public
 @attrs.frozen(eq=False, repr=False)
-class ImageSession(SessionFacts[Runtime], GenerationVerbs[SavedImage]):
+class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
     """
     A conversation that makes images: every prompt refines the previous image.
 
@@ -259,6 +259,8 @@ class ImageSession(SessionFacts[Runtime], GenerationVerbs[SavedImage]):
     Attributes:
         branch_name: Its current branch.
     """
+
+    _runtime: Runtime
 
     @takes_keywords(SessionParams)
     def update(

@@ -33,7 +33,7 @@ from imagesession._api.resources import ImagesResource, SessionsResource, id_or_
 from imagesession._api.results import Results
 from imagesession._api.session import ImageSession, SavedImage, last_image
 from imagesession._api.signatures import public
-from imagesession._api.studio_base import StudioFacts
+from imagesession._api.studio_base import SyncStudioFacts
 from imagesession._api.types import CallParams, ImageInput, SessionParams, takes_keywords
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
 from imagesession._display import gallery
@@ -48,7 +48,6 @@ from imagesession._engine import bulk as engine_bulk
 from imagesession._engine import queries, recovery, removal, reports, sessions
 from imagesession._engine.validate import validate_label
 from imagesession._runtime.lazy_client import ClosableTransport
-from imagesession._runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -62,7 +61,7 @@ if TYPE_CHECKING:
 
 
 @public
-class Studio(StudioFacts[Runtime], GenerationVerbs[SavedImage]):
+class Studio(SyncStudioFacts, GenerationVerbs[SavedImage]):
     """
     The entry point: opens a library, makes images and sessions, and finds them again.
 
@@ -132,8 +131,6 @@ class Studio(StudioFacts[Runtime], GenerationVerbs[SavedImage]):
         StorageError: The folder cannot be used, or was written by a newer imagesession.
         InvalidOptionError: There is no such option, or its value is not valid.
     """
-
-    _runtime_class = Runtime
 
     @takes_studio_params
     def __init__(

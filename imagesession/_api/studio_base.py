@@ -17,7 +17,7 @@ from imagesession._engine.effects import Workflow
 from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import BranchHead
 from imagesession._runtime.lazy_client import LazyClient
-from imagesession._runtime.runtime import AnyRuntime
+from imagesession._runtime.runtime import AnyRuntime, AsyncRuntime, Runtime
 from imagesession._store.library import LibraryStore
 from imagesession._store.team.address import is_team_address
 
@@ -116,3 +116,14 @@ class StudioFacts(Generic[AnyRuntime]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {str(self.library)!r}, {self.provider}>"
+
+
+# Not generic, as `help()` shows the arguments of a generic base.
+@public_base
+class SyncStudioFacts(StudioFacts[Runtime]):
+    _runtime_class = Runtime
+
+
+@public_base
+class AsyncStudioFacts(StudioFacts[AsyncRuntime]):
+    _runtime_class = AsyncRuntime
