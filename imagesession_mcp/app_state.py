@@ -60,9 +60,6 @@ class AppState:
     State that lives as long as the server.
 
     Attributes:
-        settings: The server's settings.
-        open: Opens a studio.
-        tasks: The running generations.
         downloads: Makes addresses of images; None if there is no HTTP.
         noted: Set for each principal once what an earlier run left pending is known.
     """
@@ -84,9 +81,6 @@ class AppState:
     def studio(self, principal: str) -> imagesession.AsyncStudio:
         """
         Return a principal's studio. When it is opened, recovery starts in the background.
-
-        Raises:
-            StorageError: The folder cannot be used.
         """
         if principal not in self._studios:
             library, owner = self.settings.library, None
@@ -177,9 +171,6 @@ app_state: ContextVar[AppState] = ContextVar("app_state")
 def current_principal() -> str:
     """
     Return the principal that sent the current request, whose name is one for a folder.
-
-    Raises:
-        ToolCallError: The token's name is not.
     """
     token = get_access_token()
     if token is None:

@@ -59,9 +59,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _read_all(flags: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """
-    Return the settings that a flag or a variable sets.
-    """
     settings: dict[str, Any] = {}
     for field, option in OPTIONS.items():
         source, texts = _read(option, flags, environment)
@@ -90,9 +87,6 @@ def _read(
 
 
 def _add_principals(settings: Settings, environment: Mapping[str, str]) -> Settings:
-    """
-    Add the principals from the environment, if no file defines any.
-    """
     for variable, parse_secret in SECRETS:
         text = environment.get(variable, "").strip()
         if text and not settings.principals:

@@ -57,9 +57,6 @@ class CallContext:
 
     Attributes:
         ctx: The protocol's request; None for a resource.
-        state: The server's state.
-        principal: The caller's name.
-        studio: The caller's studio.
         extra: Further fields of the result.
     """
 
@@ -87,10 +84,7 @@ class CallContext:
         self, session_id: str, branch: str = MAIN, *, reopen: bool = False
     ) -> imagesession.AsyncImageSession:
         """
-        Return a session on one of its branches.
-
-        Raises:
-            ToolCallError: It does not exist; the error names some that do.
+        Return a session on one of its branches; the error names some that exist.
         """
         try:
             session = await self.studio.open(session_id, branch=branch, reopen=reopen)
@@ -128,10 +122,7 @@ class CallContext:
 
     async def image(self, image_id: str) -> imagesession.AsyncSavedImage:
         """
-        Return an image of the library by its id or URI.
-
-        Raises:
-            ToolCallError: It does not exist; the error names some that do.
+        Return an image of the library by its id or URI; the error names some that exist.
         """
         uri = IMAGE_URI.fullmatch(image_id)
         try:
@@ -144,10 +135,6 @@ class CallContext:
         """
         Return an image that an argument names by its id, its URI, or the path of a file; None if
         the argument is missing.
-
-        Raises:
-            ToolCallError: The image does not exist.
-            InvalidImageError: The file may not be read.
         """
         located = await self._locate(reference, argument) if reference else None
         if not isinstance(located, Path):
@@ -207,9 +194,6 @@ class CallContext:
         """
         Generate as a call asks, unless it repeats an earlier call, and return the result, or a
         handle if it takes too long. What is prepared may also be the payload of a result.
-
-        Raises:
-            ToolCallError: The request_id was used for another call.
         """
         fingerprint, tasks = self._fingerprint(), self.state.tasks
         await self.state.noted[self.principal].wait()

@@ -29,10 +29,7 @@ def _make_key(principals: tuple[Principal, ...]) -> bytes:
 @attrs.frozen
 class DownloadAddresses:
     """
-    Makes and checks addresses.
-
-    Attributes:
-        key: The secret that signs them.
+    Makes and checks addresses, which its key signs.
     """
 
     key: bytes = attrs.field(converter=_make_key, repr=False)

@@ -4,7 +4,6 @@ Errors as agents see them: a helpful message in the words of tools, and a stable
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import secrets
@@ -13,7 +12,6 @@ from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 import attrs
-from mcp.types import CallToolResult, TextContent
 from pydantic import ValidationError
 
 import imagesession
@@ -45,12 +43,7 @@ _MASK = re.compile(r"\bmask\b", re.IGNORECASE)
 @attrs.define(eq=False)
 class ToolCallError(Exception):
     """
-    An error that this server raises itself.
-
-    Attributes:
-        code: One of those that `guide.md` explains.
-        message: What happened and what to do next.
-        details: Further fields for agents.
+    An error that this server raises itself, with a code that `guide.md` explains.
     """
 
     code: str
@@ -79,16 +72,6 @@ def to_payload(error: BaseException | None) -> dict[str, Any]:
         "Call get_server_stats to see whether anything was billed.",
         {"reference": reference},
     )
-
-
-def error_result(error: Exception) -> CallToolResult:
-    """
-    Return the tool result for an error.
-    """
-    payload = to_payload(error)
-    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-    # Without structured content: clients would check it against the schema of a success.
-    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
 def _validation_message(error: ValidationError) -> str:

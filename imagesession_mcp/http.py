@@ -164,9 +164,6 @@ def _shorten_disconnect(record: logging.LogRecord) -> bool:
 async def run_uvicorn(app: Starlette, settings: Settings) -> None:
     """
     Serve an application with uvicorn, and write its URL to stderr.
-
-    Raises:
-        SystemExit: As for `serve`.
     """
     with bind(settings) as listener:
         port = listener.getsockname()[1]
@@ -181,10 +178,7 @@ async def run_uvicorn(app: Starlette, settings: Settings) -> None:
 
 def bind(settings: Settings) -> socket.socket:
     """
-    Return a socket that listens on the server's address.
-
-    Raises:
-        SystemExit: As for `serve`.
+    Return a socket that listens on the server's address; exit if there can be none.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:

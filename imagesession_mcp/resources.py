@@ -1,26 +1,42 @@
 """
-Images, sessions and the guide as resources, and the completion of ids.
+Images, sessions and the guide as resources, the completion of ids, and prompts that start the
+common workflows.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.prompts import Prompt
+from mcp.server.mcpserver.prompts.base import PromptArgument
 from mcp.types import (
     Completion,
     CompletionArgument,
     CompletionContext,
     PromptReference,
     ResourceTemplateReference,
+    Tool,
 )
 
-from imagesession_mcp import guide, payloads
+from imagesession_mcp import payloads
 from imagesession_mcp.context import CallContext
+from imagesession_mcp.texts import read_table, read_text
 
 _MAX_SESSIONS = 50
 _MAX_COMPLETIONS = 100
+
+
+def render_guide(tools: Sequence[Tool]) -> str:
+    """
+    Return the guide as Markdown, with the first sentence of each tool's description.
+    """
+    text = read_text("guide.md")
+    sentences = {tool.name: (tool.description or "").partition(". ")[0] for tool in tools}
+    tool_list = (f"- `{name}`: {sentence.rstrip('.')}." for name, sentence in sentences.items())
+    return text.replace("{tools}", "\n".join(tool_list))
 
 
 async def image_bytes(image_id: str) -> bytes:
@@ -102,7 +118,7 @@ def add_resources(server: MCPServer[Any]) -> None:
     """
 
     async def read_guide() -> str:
-        return guide.render(await server.list_tools())
+        return render_guide(await server.list_tools())
 
     table = (
         ("guide", read_guide, "The guide to these tools", "text/markdown"),
@@ -119,3 +135,20 @@ def add_resources(server: MCPServer[Any]) -> None:
             description=title + ".",
             mime_type=mime_type,
         )(read)
+
+
+def add_prompts(server: MCPServer[Any]) -> None:
+    """
+    Add all prompts to a server.
+    """
+    for name, facts in read_table("prompts.toml").items():
+        argument = PromptArgument(name=facts["argument"], description=facts["about"], required=True)
+        prompt = Prompt(
+            name=name,
+            title=facts["title"],
+            description=facts["description"],
+            arguments=[argument],
+            fn=facts["text"].format,
+            context_kwarg=None,
+        )
+        server.add_prompt(prompt)

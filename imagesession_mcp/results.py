@@ -22,6 +22,7 @@ from mcp.types import (
 
 import imagesession
 from imagesession.errors import ImageSessionError, InvalidImageError
+from imagesession_mcp.errors import to_payload
 from imagesession_mcp.payloads import Payload, batch_payload, dumps_compact, image_payload, uri_of
 from imagesession_mcp.settings import Settings
 from imagesession_mcp.tasks import Generated
@@ -44,17 +45,21 @@ def text_result(payload: Payload, *content: ContentBlock) -> CallToolResult:
     return CallToolResult(content=[text, *content])
 
 
+def error_result(error: Exception) -> CallToolResult:
+    """
+    Return the tool result for an error.
+    """
+    # Without structured content: clients would check it against the schema of a success.
+    result = text_result(to_payload(error))
+    result.is_error = True
+    return result
+
+
 async def build_result(
     generated: Generated, settings: Settings, *, batch: bool, extra: Payload
 ) -> CallToolResult:
     """
-    Return the result of a generating call.
-
-    Args:
-        generated: The images, with an error in place of each that failed.
-        settings: Says how large all previews together may be, and whether links are wanted.
-        batch: Whether the call was for several images.
-        extra: Further fields of the result.
+    Return the result of a generating call, for several images if it is a batch.
     """
     images = [image for image in generated if not isinstance(image, ImageSessionError)]
     payload = batch_payload(generated) if batch else image_payload(images[0])

@@ -28,10 +28,9 @@ from imagesession.errors import NotFoundError
 from imagesession_mcp.app_state import AppState, OpenStudio, app_state, open_studio
 from imagesession_mcp.context import IMAGE_URI, CallContext
 from imagesession_mcp.downloads import DownloadAddresses
-from imagesession_mcp.errors import ToolCallError, error_result, to_payload
-from imagesession_mcp.prompts import add_prompts
-from imagesession_mcp.resources import add_resources, complete
-from imagesession_mcp.results import mime_type_of
+from imagesession_mcp.errors import ToolCallError, to_payload
+from imagesession_mcp.resources import add_prompts, add_resources, complete
+from imagesession_mcp.results import error_result, mime_type_of
 from imagesession_mcp.settings import Settings
 from imagesession_mcp.texts import read_text
 from imagesession_mcp.tools import TOOLS, unknown_tool
@@ -39,10 +38,8 @@ from imagesession_mcp.tools import TOOLS, unknown_tool
 
 class Server(MCPServer[AppState]):
     """
-    An `MCPServer` whose errors have a message, a code, and suggestions.
-
-    Attributes:
-        state: Its state while it runs.
+    An `MCPServer` whose errors have a message, a code, and suggestions. While it runs, it has a
+    state.
     """
 
     state: AppState | None = None
@@ -81,13 +78,8 @@ def build_server(
     **arguments: Any,  # noqa: ANN401 - MCPServer's own
 ) -> Server:
     """
-    Build a server.
-
-    Args:
-        settings: The server's settings.
-        open: Opens studios; tests pass a function that uses their own provider.
-        downloads: Makes addresses of images, over HTTP.
-        **arguments: More arguments of `MCPServer`: `auth`, `token_verifier`, `extensions`.
+    Build a server. Tests pass a function that opens studios with their own provider; more arguments
+    go to `MCPServer`: `auth`, `token_verifier`, `extensions`.
     """
 
     @asynccontextmanager

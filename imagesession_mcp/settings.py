@@ -88,11 +88,8 @@ class Settings:
 
     def check(self) -> None:
         """
-        Check what goes together over HTTP.
-
-        Raises:
-            InvalidOptionError: Others could call without a token or under a name that is not known,
-                or their limits exceed the server's.
+        Check what goes together over HTTP: others may not call without a token or under a name that
+        is not known, and the limits of principals must not exceed the server's.
         """
         if not self.is_local and not self.principals:
             raise InvalidOptionError(
@@ -124,16 +121,8 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 @attrs.frozen(kw_only=True)
 class Option:
     """
-    An option of `imagesession-mcp`.
-
-    Attributes:
-        type: The type of a value, which parses it.
-        help: Its help text.
-        name: Its name, without the leading dashes.
-        variable: Its environment variable.
-        metavar: The placeholder for its value in `--help`; empty for a switch.
-        takes: What it takes, in errors.
-        separator: The separator of values in the variable; empty if it takes a single value.
+    An option of `imagesession-mcp`: a switch if it has no metavar. `takes` says in errors what it
+    takes, and `separator` divides the values in its variable, if it takes several.
     """
 
     type: Any
@@ -146,10 +135,7 @@ class Option:
 
     def parse(self, text: str) -> object:
         """
-        Parse a value.
-
-        Raises:
-            InvalidOptionError: It is not valid; the error says which are.
+        Parse a value, or say which are valid.
         """
         try:
             return TypeAdapter[object](self.type).validate_strings(text)

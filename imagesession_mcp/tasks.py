@@ -50,11 +50,9 @@ class GenerationTask:
         fingerprint: The tool and its arguments, to distinguish a repeated call from another.
         is_named: Whether the client chose the id.
         extra: Further fields of its result.
-        stage: The current stage.
         created: The time of creation, by the monotonic clock.
         waiting: How many calls wait for it.
         is_delivered: Whether a call returned its result.
-        work: The asyncio task, once it is started.
     """
 
     id: str
@@ -88,11 +86,7 @@ class GenerationTask:
 
     def result(self) -> Generated:
         """
-        Return its images, once it is done.
-
-        Raises:
-            ToolCallError: It was cancelled.
-            ImageSessionError: It failed.
+        Return its images once it is done, or raise why there are none.
         """
         if self.work.cancelled():
             raise ToolCallError(
@@ -127,9 +121,6 @@ class TaskRegistry:
     def start(self, task: GenerationTask, generation: Generation) -> GenerationTask:
         """
         Start a task, unless a repeated call has started it meanwhile, and return the one that runs.
-
-        Raises:
-            ToolCallError: The earlier call had other arguments, or the server is stopping.
         """
         running = self.find_repeated(task)
         if running is not None:
@@ -164,9 +155,6 @@ class TaskRegistry:
         Return the task of an earlier call that did not fail: with the same id, or, if the client
         chose none, with the same arguments and no result so far, because the client cancelled it,
         left, or ran out of time. Calls at the same time are no repetitions.
-
-        Raises:
-            ToolCallError: The earlier call had other arguments, or the server is stopping.
         """
         if self._is_stopping:
             raise ToolCallError("unavailable", "The server is stopping; nothing was sent.")

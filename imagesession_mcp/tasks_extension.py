@@ -47,14 +47,8 @@ class TaskParams(RequestParams):
 @attrs.define(eq=False)
 class ProtocolTask:
     """
-    A call that continues after the client was answered with a task.
-
-    Attributes:
-        owner: The principal that called; others cannot find it.
-        call: The asyncio task of the call.
-        id: The task's id.
-        created: When it was created.
-        updated: When its status last changed.
+    A call that continues after the client was answered with a task. Only its owner, the principal
+    that called, can find it.
     """
 
     owner: str
@@ -71,10 +65,8 @@ class ProtocolTask:
 
     def payload(self, result_type: str) -> dict[str, Any]:
         """
-        Return the task as the protocol defines it, with its outcome once it has ended.
-
-        Args:
-            result_type: `task` when it is created, `complete` in answers about it.
+        Return the task as the protocol defines it, with its outcome once it has ended. The result
+        type is `task` when it is created, and `complete` in answers about it.
         """
         status, outcome = _outcome(self.call) if self.call.done() else ("working", {})
         return {
@@ -185,9 +177,6 @@ def _check_header(ctx: _Ctx, params: TaskParams) -> None:
 
 
 def _outcome(call: asyncio.Task[HandlerResult]) -> tuple[str, dict[str, Any]]:
-    """
-    Return the status of an ended call, and its result or protocol error.
-    """
     if call.cancelled():
         return "cancelled", {}
     error = call.exception()

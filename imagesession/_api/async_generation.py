@@ -57,17 +57,9 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
     _runtime: AsyncRuntime
 
     @abstractmethod
-    def _branch_head(self) -> Workflow[BranchHead | None]:
-        """
-        Find the branch head that the next turn continues; None for a standalone image.
-        """
-
+    def _branch_head(self) -> Workflow[BranchHead | None]: ...
     @abstractmethod
-    def _wrap(self, turn: Turn, position: int = -1) -> ImageT:
-        """
-        Return an image of a turn, by default the last one.
-        """
-
+    def _wrap(self, turn: Turn, position: int = -1) -> ImageT: ...
     @takes_keywords(GenerateParams)
     async def generate(self, prompt: str, **options: Unpack[GenerateParams]) -> ImageT:
         """

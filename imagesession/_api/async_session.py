@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -14,6 +14,7 @@ from imagesession._api.async_generation import AsyncGenerationVerbs
 from imagesession._api.image import ImageFacts
 from imagesession._api.results import Images
 from imagesession._api.session import ImageOrTurn, SessionFacts, id_of
+from imagesession._api.signatures import public
 from imagesession._api.types import GenerateParams, SessionParams, takes_keywords
 from imagesession._api.workflows import session_settings
 from imagesession._display import gallery
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
 
+@public
 @attrs.frozen(eq=False, repr=False)
 class AsyncSavedImage(ImageFacts[AsyncRuntime]):
     """
@@ -118,6 +120,7 @@ class AsyncSavedImage(ImageFacts[AsyncRuntime]):
         await self._runtime.run(removal.remove("delete", images=(self.id,)))
 
 
+@public
 @attrs.frozen(eq=False, repr=False)
 class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
     """
@@ -203,7 +206,11 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         """
         Same as `ImageSession.images`, but awaits.
         """
-        return Images(image for turn in await self.turns() for image in self._images_of(turn))
+        return Images(
+            self._wrap(turn, position)
+            for turn in await self.turns()
+            for position in range(len(turn.images))
+        )
 
     async def lineage(self, target: ImageOrTurn) -> tuple[AsyncSavedImage, ...]:
         """
@@ -275,27 +282,12 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         """
         await self._runtime.run(self._removing(targets))
 
-    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self._display_bundle(self._runtime)
-
     def _wrap(self, turn: Turn, position: int = -1) -> AsyncSavedImage:
         return async_last_image(turn, self._runtime, position)
-
-    def _images_of(self, turn: Turn) -> tuple[AsyncSavedImage, ...]:
-        return tuple(
-            AsyncSavedImage(turn, position, self._runtime) for position in range(len(turn.images))
-        )
 
     def _head_image(self, turn: Turn | None) -> AsyncSavedImage | None:
         return None if turn is None else self._wrap(turn)
 
 
 def async_last_image(turn: Turn, runtime: AsyncRuntime, position: int = -1) -> AsyncSavedImage:
-    """
-    Return an image of a turn, by default the last one.
-    """
     return AsyncSavedImage(turn, range(len(turn.images))[position], runtime)
-
-
-for _public in (AsyncImageSession, AsyncSavedImage):
-    _public.__module__ = "imagesession"

@@ -13,10 +13,10 @@ import attrs
 
 from imagesession._api.async_session import AsyncSavedImage, async_last_image
 from imagesession._api.bulk import ImageRequests, plan_batch
-from imagesession._api.removing import AsyncRemovableResource, RemovableResource
+from imagesession._api.resource_base import AsyncRemovableResource, RemovableResource
 from imagesession._api.results import Results
 from imagesession._api.session import SavedImage, last_image
-from imagesession._api.signatures import public_base
+from imagesession._api.signatures import public, public_base
 from imagesession._api.types import takes_keywords
 from imagesession._api.workflows import ImageT, to_results
 from imagesession._display.progress import bar
@@ -91,6 +91,7 @@ class BatchFacts(Generic[AnyRuntime]):
         return f"<{type(self).__name__} {label!r}, {len(self)} image{plural}, {self._record.state}>"
 
 
+@public
 @attrs.frozen(eq=False, repr=False)
 class ImageBatch(BatchFacts[Runtime]):
     """
@@ -172,6 +173,7 @@ class ImageBatch(BatchFacts[Runtime]):
         return last_image(turn, self._runtime)
 
 
+@public
 @attrs.frozen(eq=False, repr=False)
 class AsyncImageBatch(BatchFacts[AsyncRuntime]):
     """
@@ -221,6 +223,7 @@ class AsyncImageBatch(BatchFacts[AsyncRuntime]):
         return async_last_image(turn, self._runtime)
 
 
+@public
 @attrs.frozen(eq=False, repr=False)
 class BatchesResource(RemovableResource[ImageBatch | str]):
     """
@@ -289,6 +292,7 @@ class BatchesResource(RemovableResource[ImageBatch | str]):
         return ImageBatch(self._runtime.run(bulk.find_batch(wanted)), self._runtime)
 
 
+@public
 @attrs.frozen(eq=False, repr=False)
 class AsyncBatchesResource(AsyncRemovableResource[AsyncImageBatch | str]):
     """
@@ -346,9 +350,6 @@ def _report_progress(
     show_bar: bool | None,  # noqa: FBT001 - private
     on_progress: OnBatch | None,
 ) -> Generator[Callable[[BatchStatus], object]]:
-    """
-    Show the progress of a batch on a bar, and pass its status to the caller's callback.
-    """
     if isinstance(on_progress, bool):
         show_bar, on_progress = on_progress or show_bar, None
     if on_progress is not None and not callable(on_progress):
@@ -363,7 +364,3 @@ def _report_progress(
                 on_progress(status)
 
         yield report_status
-
-
-for _public in (ImageBatch, AsyncImageBatch, BatchesResource, AsyncBatchesResource):
-    _public.__module__ = "imagesession"

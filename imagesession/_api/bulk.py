@@ -35,38 +35,19 @@ class BulkPlan:
     Many requests, ready to be sent.
 
     Attributes:
-        named: The requests with their names, in order.
+        keys: The names of the requests; empty if they have none.
         workflows: The workflow of each request.
         concurrency: How many are under way at once.
-        images_per_minute: How many may start per minute; None for no limit.
+        pace: When each may start.
+        completed: Finds the positions of requests that were completed before, which are exempt
+            from the pace.
     """
 
-    named: bulk.KeyedJobs
+    keys: tuple[str, ...]
     workflows: list[Workflow[Turn]]
     concurrency: int
-    images_per_minute: float | None
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """
-        The names of the requests; empty if they have none.
-        """
-        return bulk.keys(self.named)
-
-    @property
-    def pace(self) -> RateLimiter:
-        """
-        The rate limiter of the starts.
-        """
-        return RateLimiter.per_minute(self.images_per_minute)
-
-    def completed(self) -> Workflow[frozenset[int]]:
-        """
-        Find the positions of requests that were completed before, which are exempt from the rate.
-        """
-        if self.images_per_minute is None:
-            return frozenset()
-        return (yield from bulk.already_completed(self.named))
+    pace: RateLimiter
+    completed: Workflow[frozenset[int]]
 
 
 def plan_bulk(
@@ -80,9 +61,6 @@ def plan_bulk(
 ) -> BulkPlan:
     """
     Plan many images. An invalid request becomes an error in its place.
-
-    Raises:
-        InvalidRequestError: An argument or a shared option is not valid.
     """
     named = bulk.with_keys(requests)
     limit, per_minute = bulk.validate_rate(max_concurrency, images_per_minute)
@@ -91,11 +69,18 @@ def plan_bulk(
     config.options.updated(options)
     config = session_config(config, None, api)
     return BulkPlan(
-        named=named,
+        keys=bulk.keys(named),
         workflows=[_generate(request, key, options, config) for key, request in named],
         concurrency=limit,
-        images_per_minute=per_minute,
+        pace=RateLimiter.per_minute(per_minute),
+        completed=_completed(named, per_minute),
     )
+
+
+def _completed(named: bulk.KeyedJobs, per_minute: float | None) -> Workflow[frozenset[int]]:
+    if per_minute is None:
+        return frozenset()
+    return (yield from bulk.already_completed(named))
 
 
 def _generate(
@@ -117,9 +102,6 @@ def _plan_request(
 def _to_call(
     image_request: ImageRequest, options: Mapping[str, Any]
 ) -> GenerateRequest | PresetCall:
-    """
-    Convert an `ImageRequest`: to an edit, a preset's image, or one from a prompt.
-    """
     request = GenerateRequest(
         prompt=image_request.prompt,
         choices={**options, **image_request.options},
@@ -139,12 +121,6 @@ def _to_call(
 def plan_batch(
     requests: ImageRequests, name: str | None, options: Mapping[str, Any], config: StudioConfig
 ) -> Workflow[BatchRecord]:
-    """
-    Submit many images as a batch.
-
-    Raises:
-        InvalidRequestError: A request or a shared option is not valid.
-    """
     from imagesession._engine.batches import submit  # noqa: PLC0415 - rarely needed
 
     named = bulk.with_keys(requests, "batches.create")
@@ -165,9 +141,6 @@ def plan_queue(
 ) -> Workflow[list[dict[str, Any]]]:
     """
     Check many images, and return the jobs for a queue: objects of JSON.
-
-    Raises:
-        InvalidRequestError: A request or a shared option is not valid.
     """
     jobs: list[dict[str, Any]] = []
     named = bulk.with_keys(requests, "queue")

@@ -63,10 +63,6 @@ OFFLINE = "offline: sketches drawn on this computer, not a model's work"
 
 
 class StudioParams(OptionParams, total=False):
-    """
-    The keyword arguments of all constructors of a studio.
-    """
-
     owner: str | None
     budget: Budget | None
     server: Server | None
@@ -117,24 +113,15 @@ def build_config(
     keywords: Mapping[str, object], host: str, headers: Mapping[str, object] = MappingProxyType({})
 ) -> StudioConfig:
     """
-    Build the settings of all requests of a studio.
-
-    Args:
-        keywords: The keywords of `StudioParams`.
-        host: The host name of the provider, by which its server is recognised.
-        headers: The headers that its client sends by itself.
-
-    Raises:
-        InvalidRequestError: A keyword is unknown, or its value is not valid.
+    Build the settings of all requests of a studio: from its keywords, the host of its provider, and
+    the headers that its client sends by itself.
     """
     values: dict[str, Any] = {**_DEFAULTS, **keywords}
     options = {name: keywords[name] for name in keywords if name not in _DEFAULTS}
     for name in options.keys() - {*OPTION_NAMES, "aspect_ratio"}:
         raise unknown_option(name, options[name], (*_DEFAULTS, *OPTION_NAMES))
-    per_minute, in_flight = (
-        validate_per_minute(values["images_per_minute"]),
-        values["max_concurrency"],
-    )
+    per_minute = validate_per_minute(values["images_per_minute"])
+    in_flight = values["max_concurrency"]
     validate_memory(values["provider_state"], values["remember"])
     server = resolve_server(values["server"], host)
     if server.model_header in {name.lower() for name in headers}:
@@ -172,14 +159,7 @@ def _build_catalogue(server: ServerProfile, prices: Mapping[str, Price] | None) 
 
 def resolve_server(server: Server | None, host: str) -> ServerProfile:
     """
-    Return the profile of the server that a studio uses.
-
-    Args:
-        server: What the user says; None to recognise it by its host.
-        host: The host name of its address.
-
-    Raises:
-        InvalidRequestError: There is no such server, or the user's table has a mistake.
+    Return the profile of the server that the user names, or that its host tells.
     """
     if server is None:
         return find_server(builtin_servers(), host) or ServerProfile(name=host)
@@ -239,15 +219,12 @@ def _seconds(name: str, value: object, *, zero: bool = False) -> float:
 
 
 def has_key() -> bool:
-    """
-    Return whether OPENAI_API_KEY is set.
-    """
     return bool(os.environ.get("OPENAI_API_KEY", "").strip())
 
 
 def resolve_credentials(api_key: str | None, base_url: str | None) -> Credentials:
     """
-    Return the key and address of the provider: the caller's, else the environment's.
+    Return the caller's key and address, else the environment's.
     """
     return Credentials(
         api_key=_pasted(api_key) or _pasted(os.environ.get("OPENAI_API_KEY")),
@@ -264,9 +241,6 @@ def _pasted(setting: object) -> str | None:
 
 
 def host_of(access: Credentials, client: openai.OpenAI | openai.AsyncOpenAI | None) -> str:
-    """
-    Return the host name of the provider; empty if its address has none.
-    """
     if client is not None:
         return str(getattr(getattr(client, "base_url", None), "host", ""))
     try:
@@ -276,9 +250,6 @@ def host_of(access: Credentials, client: openai.OpenAI | openai.AsyncOpenAI | No
 
 
 def headers_of(client: openai.OpenAI | openai.AsyncOpenAI | None) -> Mapping[str, object]:
-    """
-    Return the headers that the caller's client sends by itself.
-    """
     if isinstance(client, type):
         return {}  # a class, which is refused when it is to send
     return cast("Mapping[str, object]", getattr(client, "default_headers", {}))
@@ -287,9 +258,6 @@ def headers_of(client: openai.OpenAI | openai.AsyncOpenAI | None) -> Mapping[str
 def describe_provider(
     access: Credentials, client: openai.OpenAI | openai.AsyncOpenAI | None
 ) -> str:
-    """
-    Describe the provider.
-    """
     if client is not None:
         host = getattr(getattr(client, "base_url", None), "host", "an unknown address")
         return f"{type(client).__name__} at {host}"
@@ -307,15 +275,6 @@ def open_store(
     """
     Open the library of a studio, as its owner sees it: in the folder or under the URL that the
     caller names, else the environment's, else one in the user's Pictures folder.
-
-    Args:
-        library: What the caller names.
-        keywords: The keywords of `StudioParams`, of which others are ignored.
-        offline: Whether its images are sketches.
-
-    Raises:
-        InvalidRequestError: An argument is not valid, or a package is not installed.
-        StorageError: The library cannot be used.
     """
     chosen = _resolve_library(library, offline=offline)
     given = {name: keywords[name] for name in _OF_LIBRARY if keywords.get(name) is not None}
@@ -343,13 +302,6 @@ def _open_team_library(url: str, *, embed_metadata: bool = False, **unused: obje
     store = open_on_servers(url)
     store.state.embeds_metadata = bool(embed_metadata)
     return store
-
-
-def shown_library(address: str) -> Path | str:
-    """
-    Return a library's address as people get it: a folder as a path, and a URL as it is.
-    """
-    return address if is_team_address(address) else Path(address)
 
 
 def _as_folder(library: str | os.PathLike[str]) -> Path:

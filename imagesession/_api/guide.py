@@ -27,7 +27,7 @@ from imagesession._api.models import ModelsResource
 from imagesession._api.pending import RequestsResource
 from imagesession._api.resources import ImagesResource, SessionsResource
 from imagesession._api.session import ImageSession, SavedImage
-from imagesession._api.signatures import INHERITED
+from imagesession._api.signatures import INHERITED, public
 from imagesession._api.studio import Studio
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
 from imagesession._domain.model_catalog import ModelCatalog, ModelInfo, SizeRule, load_catalogue
@@ -53,6 +53,7 @@ _COLLECTIONS = {
 }
 
 
+@public
 def guide() -> str:
     """
     Return the guide to this library in Markdown: runnable examples, all verbs, options, presets and
@@ -99,9 +100,6 @@ def write_guide(today: dt.date) -> str:
 
 
 def _names(kind: type) -> set[str]:
-    """
-    Return the names of a class's public methods.
-    """
     return {
         name
         for name in dir(kind)
@@ -110,9 +108,6 @@ def _names(kind: type) -> set[str]:
 
 
 def _properties(kind: type) -> str:
-    """
-    Describe a class's public properties.
-    """
     names = {
         name
         for name in dir(kind)
@@ -122,9 +117,6 @@ def _properties(kind: type) -> str:
 
 
 def _shared() -> set[str]:
-    """
-    Return the names of the methods that studios and sessions share.
-    """
     return {
         name
         for name in _names(Studio) & _names(ImageSession)
@@ -138,9 +130,6 @@ def _verbs(kind: type, names: set[str]) -> str:
 
 
 def _collections() -> str:
-    """
-    Describe the methods of a studio's resources.
-    """
     return " ".join(
         f"`{owner}.{name}{_parameters(getattr(kind, name))}`: {_doc(kind, name)}"
         for owner, kind in _COLLECTIONS.items()
@@ -149,9 +138,6 @@ def _collections() -> str:
 
 
 def _methods(kind: type) -> str:
-    """
-    Describe a class's public methods in running text.
-    """
     verbs = _in_order(kind, _names(kind))
     return " ".join(f"{_call(kind, name)}: {_doc(kind, name)}" for name in verbs)
 
@@ -161,16 +147,13 @@ def _call(kind: type, name: str) -> str:
 
 
 def _in_order(kind: type, names: set[str]) -> Iterator[str]:
-    """
-    Yield names in the order of the source, those of base classes first.
-    """
     defined = (name for base in reversed(kind.__mro__) for name in vars(base))
     return (name for name in dict.fromkeys(defined) if name in names)
 
 
 def _parameters(verb: Callable[..., object]) -> str:
     """
-    Format a method's parameters as in the source, with the options as `**options`.
+    Format parameters as in the source, with the options as `**options`.
     """
     known = [
         parameter.replace(annotation=parameter.empty)
@@ -239,9 +222,6 @@ def _options() -> str:
 
 
 def _values(hint: object) -> Iterator[str]:
-    """
-    Yield the values that a type allows, or its name if they are not a closed set.
-    """
     if get_origin(hint) is Literal:
         yield from (f'"{value}"' for value in get_args(hint))
     elif get_origin(hint) in {Union, UnionType}:
@@ -251,9 +231,6 @@ def _values(hint: object) -> Iterator[str]:
 
 
 def _attributes(kind: type) -> dict[str, str]:
-    """
-    Read the descriptions of a class's attributes from its docstring.
-    """
     section = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2].split("\n\n")[0]
     attributes = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in attributes}
@@ -283,9 +260,6 @@ def _models(catalogue: ModelCatalog, today: dt.date) -> str:
 
 
 def _by_facts(head: Row, models: Mapping[Row, list[str]]) -> str:
-    """
-    Format models with the same facts as one row.
-    """
     return _table(head, ((_coded(names), *facts) for facts, names in models.items()))
 
 
@@ -307,9 +281,6 @@ def _sizes(rule: SizeRule) -> str:
 
 
 def _folders() -> str:
-    """
-    Read the visible folders from the docstring of `layout`.
-    """
     tree = inspect.cleandoc(layout.__doc__ or "").partition("<library>/\n")[2]
     visible = tree.partition(".imagesession/\n")[0].rstrip().splitlines()
     folders = "\n".join(f"  {line.strip()}" for line in visible)
@@ -347,6 +318,3 @@ def _table(head: Row, rows: Iterable[Row]) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-guide.__module__ = "imagesession"

@@ -209,9 +209,6 @@ class ImageFacts(Generic[AnyRuntime]):
         return self.turn.session or self.turn.id
 
     def _marking(self, change: Callable[[Mark], Mark]) -> Callable[[Store], None]:
-        """
-        Return the call of the library that changes its mark.
-        """
         return lambda store: store.marks.change(self._owner, (self.id,), change)
 
     def open(self) -> Image.Image:
@@ -362,11 +359,5 @@ class ImageFacts(Generic[AnyRuntime]):
 def _unpickle(
     kind: type[ImageFacts[Any]], runtime: Runtime | AsyncRuntime, image_id: str
 ) -> ImageFacts[Any]:
-    """
-    Find a pickled image in its library.
-
-    Raises:
-        NotFoundError: The library has no such image any more.
-    """
     turn, position = runtime.library.images.find(image_id)
     return kind(turn, position, runtime)

@@ -7,12 +7,14 @@ from __future__ import annotations
 import attrs
 
 from imagesession._api.resource_base import Resource
+from imagesession._api.signatures import public
 from imagesession._domain.model_catalog import Kind as ModelKind
 from imagesession._domain.model_catalog import ModelInfo
 from imagesession._engine import reports
 from imagesession._runtime.runtime import AsyncRuntime, Runtime
 
 
+@public
 @attrs.frozen(eq=False, repr=False)
 class ModelsResource(Resource[Runtime]):
     """
@@ -46,6 +48,7 @@ class ModelsResource(Resource[Runtime]):
         return reports.find_model(self._runtime.config, name)
 
 
+@public
 @attrs.frozen(eq=False, repr=False)
 class AsyncModelsResource(Resource[AsyncRuntime]):
     """
@@ -65,7 +68,3 @@ class AsyncModelsResource(Resource[AsyncRuntime]):
         Same as `ModelsResource.get`, but awaits.
         """
         return reports.find_model(self._runtime.config, name)
-
-
-for _public in (ModelsResource, AsyncModelsResource):
-    _public.__module__ = "imagesession"

@@ -11,6 +11,7 @@ import attrs
 from imagesession._api.async_session import AsyncSavedImage, async_last_image
 from imagesession._api.resource_base import Resource
 from imagesession._api.session import SavedImage, last_image
+from imagesession._api.signatures import public
 from imagesession._api.workflows import ImageT
 from imagesession._domain.reports import PendingRequest, RecoveryReport
 from imagesession._domain.turn import Turn
@@ -20,6 +21,7 @@ from imagesession._engine.recovery import RecoveredIntent
 from imagesession._runtime.runtime import AsyncRuntime, Runtime
 
 
+@public
 @attrs.frozen(eq=False, repr=False)
 class RequestsResource(Resource[Runtime]):
     """
@@ -79,6 +81,7 @@ class RequestsResource(Resource[Runtime]):
         return last_image(turn, self._runtime)
 
 
+@public
 @attrs.frozen(eq=False, repr=False)
 class AsyncRequestsResource(Resource[AsyncRuntime]):
     """
@@ -128,7 +131,6 @@ def to_recovery_report(
     wrap: Callable[[Turn], ImageT],
     damaged: Mapping[str, str] | None = None,
 ) -> RecoveryReport[ImageT]:
-    """Build the report of settled and pending requests, with their images."""
     outcomes = tuple(settled)
     return RecoveryReport(
         images=tuple(wrap(outcome.turn) for outcome in outcomes if outcome.has_image),
@@ -140,7 +142,3 @@ def to_recovery_report(
         },
         quarantined=damaged or {},
     )
-
-
-for _public in (RequestsResource, AsyncRequestsResource):
-    _public.__module__ = "imagesession"

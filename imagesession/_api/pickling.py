@@ -43,33 +43,21 @@ _SETTINGS = frozenset(
 
 
 def public_settings(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Return the settings of a studio that may be pickled.
-    """
     options = {name for name in OPTION_NAMES if not name.startswith("extra_")}
     return {name: value for name, value in keywords.items() if name in _SETTINGS | options}
 
 
 def remember_open(runtime: Runtime | AsyncRuntime) -> None:
-    """
-    Let images that are unpickled in this process use the open studio of this runtime.
-    """
     _open[id(runtime)] = runtime
 
 
 def forget_open(runtime: Runtime | AsyncRuntime) -> None:
-    """
-    Let images that are unpickled from now on not use a studio that is being closed.
-    """
     _open.pop(id(runtime), None)
 
 
 def as_owner(runtime: AnyRuntime, owner: str) -> AnyRuntime:
     """
     Return a runtime that sees what belongs to an owner, on the same connections.
-
-    Raises:
-        InvalidRequestError: It is another owner's.
     """
     validate_owner(owner)
     if not runtime.library.sees(owner):
@@ -91,17 +79,8 @@ def reopen(
     make: Callable[[], AnyRuntime],
 ) -> AnyRuntime:
     """
-    Return the runtime of an open studio on a library; else that of a new one.
-
-    Args:
-        kind: `Runtime` or `AsyncRuntime`.
-        library: The library's folder, or its URL without a password.
-        provider: The description of the provider that the images had.
-        owner: Whose studio it was.
-        make: Makes the runtime of a new studio, from the environment.
-
-    Raises:
-        NotFoundError: The library is not on this computer.
+    Return the runtime of an open studio on a library; else that of a new one, which `make` opens
+    from the environment.
     """
     known = _find_open(kind, library, provider, owner)
     if known is not None:

@@ -15,7 +15,7 @@ import attrs
 from imagesession._api.async_session import AsyncSavedImage, async_last_image
 from imagesession._api.results import Results
 from imagesession._api.session import SavedImage, last_image
-from imagesession._api.signatures import public_base
+from imagesession._api.signatures import public, public_base
 from imagesession._api.workflows import ImageT, to_results
 from imagesession._display.progress import bar
 from imagesession._domain.extras import needs_extra
@@ -90,9 +90,6 @@ class QueueFacts(Generic[AnyRuntime]):
         return turn if turn.has_image else rebuild_error(turn.failure)
 
     def _poll(self, timeout: float | None, show: Callable[[int, float], object]) -> Workflow[None]:
-        """
-        Look until the queue has ended, or the time is over.
-        """
         start = yield from MonotonicTime()
         end = math.inf if timeout is None else start + bulk.validate_timeout(timeout)
         while True:
@@ -103,6 +100,7 @@ class QueueFacts(Generic[AnyRuntime]):
             yield from Sleep(_POLL_SECONDS)
 
 
+@public
 @attrs.frozen(eq=False)
 class ImageQueue(QueueFacts[Runtime]):
     """
@@ -160,6 +158,7 @@ class ImageQueue(QueueFacts[Runtime]):
         return self._cancel()
 
 
+@public
 @attrs.frozen(eq=False)
 class AsyncImageQueue(QueueFacts[AsyncRuntime]):
     """
@@ -199,7 +198,3 @@ class AsyncImageQueue(QueueFacts[AsyncRuntime]):
         Same as `ImageQueue.cancel`, but awaits.
         """
         return await asyncio.to_thread(self._cancel)
-
-
-for _public in (ImageQueue, AsyncImageQueue):
-    _public.__module__ = "imagesession"

@@ -37,16 +37,8 @@ def build_request(
     prompt: str, keywords: Mapping[str, object], params: type[OptionParams]
 ) -> GenerateRequest:
     """
-    Build a request.
-
-    Args:
-        prompt: The prompt.
-        keywords: The other arguments of the call.
-        params: The keywords of its verb; any other one is treated as an option, and refused if
-            there is no such option.
-
-    Raises:
-        InvalidOptionError: There is no such keyword.
+    Build a request. What is not a keyword of the verb is an option, or refused with an
+    `InvalidOptionError`.
     """
     own, options = split_keywords(keywords, params)
     return GenerateRequest(
@@ -67,12 +59,6 @@ def build_request(
 
 
 def call_settings(keywords: Mapping[str, Any]) -> CallSettings:
-    """
-    Build the settings of a call from its keywords, of which others are ignored.
-
-    Raises:
-        InvalidRequestError: A value is not valid.
-    """
     names = ("timeout", "extra_headers", "extra_body")
     return CallSettings(**{name: keywords.get(name) for name in names})
 
@@ -80,9 +66,6 @@ def call_settings(keywords: Mapping[str, Any]) -> CallSettings:
 def split_keywords(
     keywords: Mapping[str, object], params: type[OptionParams]
 ) -> tuple[dict[str, Any], dict[str, object]]:
-    """
-    Split the arguments of a call into keywords of its verb and options.
-    """
     names = own_keywords(params)
     own = {key: keywords[key] for key in names if key in keywords}
     options = {key: keywords[key] for key in keywords if key not in own}
@@ -95,30 +78,18 @@ def split_keywords(
 def build_submission(
     prompt: str, within: CompletionWindow, keywords: GenerateParams
 ) -> GenerateRequest:
-    """
-    Build the request of an image that is made within a completion window.
-    """
     return attrs.evolve(build_request(prompt, keywords, GenerateParams), within=within)
 
 
 def build_stream(prompt: str, keywords: StreamParams) -> GenerateRequest:
-    """
-    Build the request of a stream.
-    """
     return build_request(prompt, {"partial_images": STREAMED_PARTIALS, **keywords}, StreamParams)
 
 
 def build_edit(prompt: str, keywords: EditParams) -> GenerateRequest:
-    """
-    Build the request of an edit.
-    """
     return attrs.evolve(build_request(prompt, keywords, EditParams), edits=True, kind="edit")
 
 
 def build_variation(prompt: str, keywords: VariationParams) -> GenerateRequest:
-    """
-    Build the request of a variation of an image or of a prompt.
-    """
     request = build_request(prompt, keywords, VariationParams)
     edits = request.image is not None
     words = prompt or (variations.VARIATION_PROMPT if edits else prompt)
@@ -128,12 +99,7 @@ def build_variation(prompt: str, keywords: VariationParams) -> GenerateRequest:
 @attrs.frozen(kw_only=True)
 class PresetCall:
     """
-    A request that a preset completes.
-
-    Attributes:
-        preset: The preset's name.
-        params: Values of its parameters.
-        request: The subject as its prompt, with references and options.
+    A request that a preset completes: the subject is its prompt.
     """
 
     preset: str
@@ -142,14 +108,8 @@ class PresetCall:
 
     def render(self, model: ModelInfo | None, refused: frozenset[str]) -> GenerateRequest:
         """
-        Put the subject into the preset's prompt.
-
-        Args:
-            model: The image model; None if it is unknown.
-            refused: Options that the server does not take.
-
-        Raises:
-            InvalidRequestError: There is no such preset, parameter or value.
+        Put the subject into the preset's prompt, for an image model, if it is known, and without
+        the options that the server refuses.
         """
         from imagesession import presets  # noqa: PLC0415 - rarely needed
 
@@ -168,26 +128,17 @@ class PresetCall:
 
 
 def build_preset_call(preset: str, subject: str, keywords: PresetParams) -> PresetCall:
-    """
-    Build the request of any preset.
-    """
     request = build_request(subject, keywords, PresetParams)
     return PresetCall(preset=preset, params=keywords.get("params") or {}, request=request)
 
 
 def build_product_call(description: str, keywords: ProductParams) -> PresetCall:
-    """
-    Build the request of the preset for product photographs.
-    """
     request = build_request(description, keywords, ProductParams)
     params = _params_of(PRODUCT_DEFAULTS, keywords)
     return PresetCall(preset="product", params=params, request=request)
 
 
 def build_ui_asset_call(asset_type: str, description: str, keywords: UIAssetParams) -> PresetCall:
-    """
-    Build the request of the preset for user interfaces.
-    """
     request = build_request(description, keywords, UIAssetParams)
     params = {"asset_type": asset_type, **_params_of(UI_ASSET_DEFAULTS, keywords)}
     return PresetCall(preset="ui_asset", params=params, request=request)
@@ -200,9 +151,6 @@ def _params_of(defaults: Mapping[str, str], keywords: Mapping[str, object]) -> d
 def build_analysis(
     goals: str, image: ImageInput | None, model: str | None, timeout: float | None
 ) -> GenerateRequest:
-    """
-    Build the request of an analysis.
-    """
     return GenerateRequest(
         prompt=goals,
         choices={} if model is None else {"model": model},

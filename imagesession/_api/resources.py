@@ -13,7 +13,7 @@ import attrs
 
 from imagesession._api.async_session import AsyncImageSession, AsyncSavedImage, async_last_image
 from imagesession._api.image import ImageFacts
-from imagesession._api.removing import AsyncRemovableResource, RemovableResource
+from imagesession._api.resource_base import AsyncRemovableResource, RemovableResource
 from imagesession._api.results import Images
 from imagesession._api.session import (
     ImageOrTurn,
@@ -22,6 +22,7 @@ from imagesession._api.session import (
     SessionFacts,
     last_image,
 )
+from imagesession._api.signatures import public
 from imagesession._api.types import ImageInput, to_source
 from imagesession._domain.tree import MAIN
 from imagesession._domain.turn import Kind
@@ -29,6 +30,7 @@ from imagesession._engine import imports, queries, sessions
 from imagesession._engine.validate import validate_label
 
 
+@public
 @attrs.frozen(eq=False, repr=False)
 class SessionsResource(RemovableResource[ImageSession | str]):
     """
@@ -95,6 +97,7 @@ class SessionsResource(RemovableResource[ImageSession | str]):
         return ImageSession(record, MAIN, self._runtime)
 
 
+@public
 @attrs.frozen(eq=False, repr=False)
 class ImagesResource(RemovableResource[ImageOrTurn]):
     """
@@ -188,6 +191,7 @@ class ImagesResource(RemovableResource[ImageOrTurn]):
         return SavedImage(turn, 0, self._runtime)
 
 
+@public
 @attrs.frozen(eq=False, repr=False)
 class AsyncSessionsResource(AsyncRemovableResource[AsyncImageSession | str]):
     """
@@ -227,6 +231,7 @@ class AsyncSessionsResource(AsyncRemovableResource[AsyncImageSession | str]):
         return AsyncImageSession(record, MAIN, self._runtime)
 
 
+@public
 @attrs.frozen(eq=False, repr=False)
 class AsyncImagesResource(AsyncRemovableResource[ImageOrTurn]):
     """
@@ -292,12 +297,3 @@ def id_or_name(target: SessionFacts | ImageFacts[Any] | str | None) -> str | Non
     Return the id of a session or an image; text is returned unchanged.
     """
     return target.id if isinstance(target, (SessionFacts, ImageFacts)) else target
-
-
-for _public in (
-    SessionsResource,
-    AsyncSessionsResource,
-    ImagesResource,
-    AsyncImagesResource,
-):
-    _public.__module__ = "imagesession"

@@ -4,12 +4,13 @@ The results of several requests: images, with errors in the places of failed one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import attrs
 
 from imagesession._api.image import ImageFacts
+from imagesession._api.signatures import public
 from imagesession._domain.wording import quote
 from imagesession.errors import ImageSessionError, NotFoundError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 Image = TypeVar("Image")
 
 
+@public
 @attrs.frozen(repr=False)
 class Results(Sequence["Image | ImageSessionError"], Generic[Image]):
     """
@@ -80,11 +82,8 @@ class Results(Sequence["Image | ImageSessionError"], Generic[Image]):
         """
         if key not in self.keys:
             known = ", ".join(self.keys) or "none with names"
-            raise NotFoundError(
-                f"There is no item {quote(key)}; there are: {known}.",
-                key,
-                self.keys,
-            )
+            message = f"There is no item {quote(key)}; there are: {known}."
+            raise NotFoundError(message, key, self.keys)
         return self.items[self.keys.index(key)]
 
     @overload
@@ -100,9 +99,6 @@ class Results(Sequence["Image | ImageSessionError"], Generic[Image]):
 
     def __len__(self) -> int:
         return len(self.items)
-
-    def __iter__(self) -> Iterator[Image | ImageSessionError]:
-        return iter(self.items)
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         from imagesession._display import results  # noqa: PLC0415 - loads Pillow
@@ -141,6 +137,3 @@ class Images(tuple[Image, ...]):
         title = f"{len(self)} image{'' if len(self) == 1 else 's'}"
         tiles = (_to_tile("", image) for image in self)
         return {"text/html": results.page(title, tiles), "text/plain": repr(self)}, {}
-
-
-Results.__module__ = "imagesession"

@@ -14,7 +14,7 @@ import attrs
 from imagesession._api.generation import GenerationVerbs
 from imagesession._api.image import ImageFacts
 from imagesession._api.results import Images
-from imagesession._api.signatures import public_base
+from imagesession._api.signatures import public, public_base
 from imagesession._api.types import GenerateParams, SessionParams, takes_keywords
 from imagesession._api.workflows import session_settings
 from imagesession._display import gallery
@@ -77,23 +77,16 @@ class SessionFacts:
         branch = "" if self.branch_name == MAIN else f", branch {self.branch_name!r}"
         return f"<{type(self).__name__} {label!r} …{short_id(self.id)}{branch}>"
 
-    def _display_bundle(
-        self, runtime: Runtime | AsyncRuntime
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """
-        Show the session in a notebook. Files are read synchronously, because display cannot await.
-        """
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        # Files are read synchronously, because display cannot await.
         from imagesession._display import notebook  # noqa: PLC0415 - loads Pillow and Jinja
 
-        return notebook.session(runtime.library, self.id, self.branch_name, repr(self)), {}
+        return notebook.session(self._runtime.library, self.id, self.branch_name, repr(self)), {}
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return _unpickle, (type(self), self._runtime, self.id, self.branch_name)
 
     def _removing(self, targets: tuple[ImageOrTurn, ...]) -> Workflow[ErasureReport]:
-        """
-        Return the workflow that deletes some of its images and turns, or the session itself.
-        """
         if not targets:
             return removal.remove("delete", sessions=(self.id,))
         return removal.remove_from_session(self.id, [id_of(target) for target in targets])
@@ -108,6 +101,7 @@ class SessionFacts:
         )
 
 
+@public
 @attrs.frozen(eq=False, repr=False)
 class SavedImage(ImageFacts[Runtime]):
     """
@@ -254,6 +248,7 @@ class SavedImage(ImageFacts[Runtime]):
         self._runtime.run(removal.remove("delete", images=(self.id,)))
 
 
+@public
 @attrs.frozen(eq=False, repr=False)
 class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
     """
@@ -399,7 +394,11 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         """
         Return all images of all branches, the oldest first.
         """
-        return Images(image for turn in self.turns() for image in self._images_of(turn))
+        return Images(
+            self._wrap(turn, position)
+            for turn in self.turns()
+            for position in range(len(turn.images))
+        )
 
     def lineage(self, target: ImageOrTurn) -> tuple[SavedImage, ...]:
         """
@@ -525,43 +524,22 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         """
         self._runtime.run(self._removing(targets))
 
-    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self._display_bundle(self._runtime)
-
     def _wrap(self, turn: Turn, position: int = -1) -> SavedImage:
         return last_image(turn, self._runtime, position)
-
-    def _images_of(self, turn: Turn) -> tuple[SavedImage, ...]:
-        return tuple(
-            SavedImage(turn, position, self._runtime) for position in range(len(turn.images))
-        )
 
     def _head_image(self, turn: Turn | None) -> SavedImage | None:
         return None if turn is None else self._wrap(turn)
 
 
 def last_image(turn: Turn, runtime: Runtime, position: int = -1) -> SavedImage:
-    """
-    Return an image of a turn, by default the last one.
-    """
     return SavedImage(turn, range(len(turn.images))[position], runtime)
 
 
 def id_of(target: ImageOrTurn) -> str:
-    """
-    Return the id of an image or a turn.
-    """
     return target.id if isinstance(target, (ImageFacts, Turn)) else target
 
 
 def _unpickle(
     kind: type[Any], runtime: Runtime | AsyncRuntime, session_id: str, branch: str
 ) -> object:
-    """
-    Find a pickled session in its library.
-    """
     return kind(runtime.library.sessions.find(session_id), branch, runtime)
-
-
-for _public in (ImageSession, SavedImage):
-    _public.__module__ = "imagesession"

@@ -14,6 +14,7 @@ from imagesession.errors import InvalidRequestError
 
 Verb = TypeVar("Verb", bound=Callable[..., object])
 Class = TypeVar("Class", bound=type)
+Public = TypeVar("Public", bound="type | Callable[..., object]")
 
 
 class _Inherited:
@@ -30,11 +31,8 @@ INHERITED = _Inherited()
 
 def expand_signature(keywords: type[Any], **defaults: object) -> Callable[[Verb], Verb]:
     """
-    Return a decorator that spells out a verb's `**keywords` for `help()`, notebooks and the guide.
-
-    Args:
-        keywords: The TypedDict of the keywords.
-        **defaults: The shown defaults of keywords other than options.
+    Return a decorator that spells out a verb's `**keywords` for `help()`, notebooks and the guide:
+    those of a TypedDict, with defaults of those that are no options.
     """
     annotations = keywords.__annotations__
     names = (*defaults, *OPTION_NAMES)
@@ -107,14 +105,21 @@ def _checked(verb: Verb, signature: inspect.Signature) -> Verb:
     return cast("Verb", checked_async if inspect.iscoroutinefunction(verb) else checked)
 
 
+def public(value: Public) -> Public:
+    """
+    Let a class or function say that it is of the package that exports it.
+    """
+    value.__module__ = "imagesession"
+    return value
+
+
 def public_base(kind: Class) -> Class:
     """
     Hide the name of a private base class in `help()` and in Python's own errors, such as
     "generate() missing 1 required positional argument".
     """
-    kind.__module__ = "imagesession"
     for member in vars(kind).values():
         if inspect.isfunction(member):
             for function in (member, inspect.unwrap(member)):
                 function.__qualname__ = member.__name__
-    return kind
+    return public(kind)

@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from imagesession._api import bulk, pickling, workflows
 from imagesession._api.bulk import ImageRequests
@@ -24,7 +23,6 @@ from imagesession._api.config import (
     host_of,
     open_store,
     resolve_credentials,
-    shown_library,
     takes_studio_params,
 )
 from imagesession._api.generation import GenerationVerbs
@@ -34,12 +32,13 @@ from imagesession._api.queue import ImageQueue
 from imagesession._api.resources import ImagesResource, SessionsResource, id_or_name
 from imagesession._api.results import Results
 from imagesession._api.session import ImageSession, SavedImage, last_image
+from imagesession._api.signatures import public
+from imagesession._api.studio_base import SyncStudioFacts
 from imagesession._api.types import CallParams, ImageInput, SessionParams, takes_keywords
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
 from imagesession._display import gallery
-from imagesession._display.progress import ProgressLine, for_many
+from imagesession._display.progress import for_many
 from imagesession._domain.health import HealthReport
-from imagesession._domain.model_catalog import Prices
 from imagesession._domain.options import OptionParams
 from imagesession._domain.removal import ErasureReport
 from imagesession._domain.reports import CostReport, Grouping, LibraryStats, RecoveryReport
@@ -47,16 +46,11 @@ from imagesession._domain.tree import MAIN
 from imagesession._domain.turn import Turn
 from imagesession._engine import bulk as engine_bulk
 from imagesession._engine import queries, recovery, removal, reports, sessions
-from imagesession._engine.effects import Workflow
-from imagesession._engine.request import StudioConfig
-from imagesession._engine.sessions import BranchHead
 from imagesession._engine.validate import validate_label
-from imagesession._runtime.lazy_client import ClosableTransport, LazyClient
-from imagesession._runtime.runtime import Runtime
-from imagesession._store.library import LibraryStore
+from imagesession._runtime.lazy_client import ClosableTransport
 
 if TYPE_CHECKING:
-    from typing import NoReturn, Self, Unpack
+    from typing import Self, Unpack
 
     import openai
 
@@ -66,7 +60,8 @@ if TYPE_CHECKING:
     from imagesession._fake_openai import FakeOpenAI
 
 
-class Studio(GenerationVerbs[SavedImage]):
+@public
+class Studio(SyncStudioFacts, GenerationVerbs[SavedImage]):
     """
     The entry point: opens a library, makes images and sessions, and finds them again.
 
@@ -137,8 +132,6 @@ class Studio(GenerationVerbs[SavedImage]):
         InvalidOptionError: There is no such option, or its value is not valid.
     """
 
-    _is_view = False
-
     @takes_studio_params
     def __init__(
         self,
@@ -159,48 +152,6 @@ class Studio(GenerationVerbs[SavedImage]):
         provider = describe_provider(access, client)
         config = build_config(options, host_of(access, client), headers_of(client))
         self._initialize(open_store(library, options), connect, provider, config, options)
-
-    def _initialize(
-        self,
-        store: LibraryStore,
-        connect: Callable[[], ClosableTransport],
-        provider: str,
-        config: StudioConfig,
-        options: StudioParams,
-    ) -> None:
-        self._connection = LazyClient(connect)
-        self._runtime = Runtime(
-            library=store,
-            config=config,
-            provider=provider,
-            connect=self._connection,
-            show_progress=ProgressLine,
-            reopen=(
-                type(self)._reopen,  # noqa: SLF001 - it is our own
-                (store.address, provider, pickling.public_settings(options)),
-            ),
-        )
-        pickling.remember_open(self._runtime)
-
-    @classmethod
-    def _reopen(cls, library: str, provider: str, settings: dict[str, Any]) -> Runtime:
-        """
-        Return the runtime of an unpickled image.
-        """
-        make = cls.offline if provider == OFFLINE else cls
-        return pickling.reopen(
-            Runtime,
-            library,
-            provider,
-            settings.get("owner"),
-            lambda: make(library, **settings)._runtime,  # noqa: SLF001 - it is our own
-        )
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            f"A {type(self).__name__} cannot be pickled. Open one in each process; its images and "
-            "sessions can be pickled, and find their library again."
-        )
 
     @classmethod
     @takes_studio_params
@@ -273,35 +224,6 @@ class Studio(GenerationVerbs[SavedImage]):
         studio._connection, studio._is_view = self._connection, True
         studio._runtime = pickling.as_owner(self._runtime, owner)
         return studio
-
-    @property
-    def owner(self) -> str | None:
-        """
-        Whose studio it is; None if it sees everything.
-        """
-        return self._runtime.library.owner
-
-    @property
-    def library(self) -> Path | str:
-        """
-        Where images are saved: a folder; or the URL of a library on PostgreSQL and S3, without its
-        password.
-        """
-        return shown_library(self._runtime.library.address)
-
-    @property
-    def provider(self) -> str:
-        """
-        A description of the provider that makes the images.
-        """
-        return self._runtime.provider
-
-    @property
-    def prices(self) -> Mapping[str, Prices]:
-        """
-        The known prices by model: the catalogue's, and those given by hand.
-        """
-        return self._runtime.config.catalogue.all_prices
 
     @property
     def sessions(self) -> SessionsResource:
@@ -468,12 +390,11 @@ class Studio(GenerationVerbs[SavedImage]):
             requests, options, self._runtime.config,
             max_concurrency=max_concurrency, images_per_minute=images_per_minute, api=api,
         )  # fmt: skip
-        completed = self._runtime.run(plan.completed())
         outcomes = self._runtime.gather(
             plan.workflows,
             concurrency=plan.concurrency,
             pace=plan.pace,
-            free=completed,
+            free=self._runtime.run(plan.completed),
             on_progress=for_many(enabled=progress, on_progress=on_progress),
         )
         return workflows.to_results(outcomes, self._wrap, plan.keys)
@@ -704,23 +625,8 @@ class Studio(GenerationVerbs[SavedImage]):
     def _connect(self) -> None:
         """
         Make the client, which otherwise takes most of a second of the first call. Nothing is sent.
-
-        Raises:
-            AuthenticationError: There is no key.
         """
         self._connection()
 
-    def _branch_head(self) -> Workflow[BranchHead | None]:
-        return workflows.standalone()
-
     def _wrap(self, turn: Turn, position: int = -1) -> SavedImage:
         return last_image(turn, self._runtime, position)
-
-    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
-        return workflows.display_studio(self._runtime, repr(self))
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {str(self.library)!r}, {self.provider}>"
-
-
-Studio.__module__ = "imagesession"

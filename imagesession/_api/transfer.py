@@ -8,9 +8,11 @@ import contextlib
 import os
 
 from imagesession._api.config import open_store
+from imagesession._api.signatures import public
 from imagesession._domain.reports import TransferReport
 
 
+@public
 def transfer(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> TransferReport:
     """
     Copy a whole library into another one: from a folder to PostgreSQL and S3, back, or to a folder.
@@ -38,6 +40,3 @@ def transfer(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> 
         contextlib.closing(open_store(target, {})) as written,
     ):
         return copy(read.ports, written.ports)
-
-
-transfer.__module__ = "imagesession"

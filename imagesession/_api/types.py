@@ -49,63 +49,35 @@ SizePreset: TypeAlias = Literal["small", "standard", "large"]
 
 
 class CallParams(OptionParams, total=False):
-    """
-    The keywords of every verb that sends paid requests.
-    """
-
     timeout: float | None
     extra_headers: Mapping[str, str] | None
     extra_body: Mapping[str, Any] | None
 
 
 class RequestParams(CallParams, total=False):
-    """
-    The keywords of every verb that makes an image.
-    """
-
     api: Api | None
     idempotency_key: str | None
     on_progress: OnProgress | None
 
 
 class ImproveParams(RequestParams, total=False):
-    """
-    The keywords of `improve`.
-    """
-
     image: ImageInput | None
 
 
 class ReferenceParams(RequestParams, total=False):
-    """
-    The keywords of every verb that takes references.
-    """
-
     references: ImageInputs
     keep_exif: bool
 
 
 class GenerateParams(ReferenceParams, total=False):
-    """
-    The keywords of `generate`.
-    """
-
     mask: ImageInput | Mask | None
 
 
 class StreamParams(GenerateParams, total=False):
-    """
-    The keywords of `stream`.
-    """
-
     partial_images: int
 
 
 class EditParams(GenerateParams, total=False):
-    """
-    The keywords of `edit`.
-    """
-
     image: ImageInput | None
     resize_mask: bool
     preserve_unmasked: bool
@@ -113,46 +85,26 @@ class EditParams(GenerateParams, total=False):
 
 
 class VariationParams(ReferenceParams, total=False):
-    """
-    The keywords of `variations`.
-    """
-
     image: ImageInput | None
 
 
 class PresetParams(ReferenceParams, total=False):
-    """
-    The keywords of `preset`.
-    """
-
     params: Mapping[str, str] | None
 
 
 class ProductParams(ReferenceParams, total=False):
-    """
-    The keywords of `product`.
-    """
-
     background_type: BackgroundType
     angle: Angle
     lighting: Lighting
 
 
 class UIAssetParams(ReferenceParams, total=False):
-    """
-    The keywords of `ui_asset`.
-    """
-
     theme: Theme
     style_preset: StylePreset
     size_preset: SizePreset
 
 
 class SessionParams(OptionParams, total=False):
-    """
-    The keywords of `session` and `update`.
-    """
-
     name: str | None
     provider_state: ProviderState | None
     remember: int | None
@@ -161,10 +113,6 @@ class SessionParams(OptionParams, total=False):
 
 
 class EstimateParams(OptionParams, total=False):
-    """
-    The keywords of `estimate`.
-    """
-
     image: ImageInput | None
     references: ImageInputs
     mask: ImageInput | Mask | None
@@ -201,28 +149,19 @@ _DEFAULTS: dict[str, object] = {
 
 
 def own_keywords(params: type[OptionParams]) -> list[str]:
-    """
-    Return the keywords of a verb other than options.
-    """
     return [name for name in _DEFAULTS if name in params.__annotations__]
 
 
 def takes_keywords(params: type[OptionParams], **defaults: object) -> Callable[[Verb], Verb]:
     """
-    Return a decorator that spells out the keywords of a verb in its signature.
-
-    Args:
-        params: The keywords.
-        **defaults: Defaults that differ in this verb.
+    Return a decorator that spells out a verb's keywords in its signature, with those defaults that
+    differ in this verb.
     """
     shown = {name: _DEFAULTS[name] for name in own_keywords(params)}
     return expand_signature(params, **shown | defaults)
 
 
 def to_sources(images: ImageInputs) -> tuple[Source, ...]:
-    """
-    Convert one or several images to the form that the engine takes.
-    """
     if isinstance(images, Mapping):
         named = cast("Mapping[str, ImageInput]", images)
         return tuple(NamedSource(role, to_source(image)) for role, image in named.items())
@@ -240,7 +179,4 @@ def to_source(image: ImageInput | Mask) -> Source:
 
 
 def to_source_or_none(image: ImageInput | Mask | None) -> Source | None:
-    """
-    Convert an image or mask to the form that the engine takes, if there is one.
-    """
     return None if image is None else to_source(image)

@@ -23,7 +23,6 @@ from imagesession._engine.effects import NewId, StoreCall, Workflow
 from imagesession._engine.prepare import estimate_request, prepare_request, resolve_options
 from imagesession._engine.request import GenerateRequest, StudioConfig, image_model
 from imagesession._engine.sessions import BranchHead, SessionSettings, session_config
-from imagesession._runtime.runtime import AsyncRuntime, Runtime
 from imagesession.errors import GenerationFailedError, ImageSessionError
 
 if TYPE_CHECKING:
@@ -41,9 +40,6 @@ FindBranchHead: TypeAlias = Callable[[], Workflow[BranchHead | None]]
 
 
 def standalone() -> Workflow[BranchHead | None]:
-    """
-    Return no branch head, for a standalone image.
-    """
     yield from ()
     return None
 
@@ -61,9 +57,6 @@ def recovered_branch_head(
 def resolve_request(
     call: GenerateRequest | PresetCall, config: StudioConfig, head: FindBranchHead
 ) -> Workflow[tuple[GenerateRequest, BranchHead | None]]:
-    """
-    Find the branch head, and complete the request for it.
-    """
     branch_head = yield from recovered_branch_head(config, head)
     if isinstance(call, GenerateRequest):
         return call, branch_head
@@ -75,9 +68,6 @@ def resolve_request(
 def generate_at(
     call: GenerateRequest | PresetCall, config: StudioConfig, head: FindBranchHead
 ) -> Workflow[Turn]:
-    """
-    Make one image.
-    """
     request, branch_head = yield from resolve_request(call, config, head)
     return (yield from generation.generate(request, config, branch_head))
 
@@ -85,9 +75,6 @@ def generate_at(
 def outpaint_at(
     request: GenerateRequest, to: object, anchor: str, config: StudioConfig, head: FindBranchHead
 ) -> Workflow[Turn]:
-    """
-    Extend an image beyond its edges.
-    """
     from imagesession._engine import outpaint  # noqa: PLC0415 - rarely needed
 
     branch_head = yield from recovered_branch_head(config, head)
@@ -100,9 +87,6 @@ def plan_variations(
 ) -> Workflow[list[Workflow[Turn]]]:
     """
     Plan several images of one request, which all continue the same branch head.
-
-    Raises:
-        InvalidRequestError: The request is not valid, so that no image could be made.
     """
     variations.validate_count("n", count)
     request, branch_head = yield from resolve_request(call, config, head)
@@ -127,9 +111,6 @@ def _numbered(request: GenerateRequest, count: int) -> Iterator[GenerateRequest]
 def submit_at(
     request: GenerateRequest, config: StudioConfig, head: FindBranchHead
 ) -> Workflow[PendingRequest]:
-    """
-    Submit one image that is made within a completion window.
-    """
     branch_head = yield from recovered_branch_head(config, head)
     return (yield from generation.submit(request, config, branch_head))
 
@@ -143,9 +124,6 @@ def estimate_at(
     batch: bool,
     within: CompletionWindow,
 ) -> Workflow[CostEstimate]:
-    """
-    Estimate what a request would cost.
-    """
     branch_head = yield from head()
     if batch:
         from imagesession._engine.batches import prepare  # noqa: PLC0415 - rarely needed
@@ -158,9 +136,6 @@ def estimate_at(
 def analyze_at(
     request: GenerateRequest, config: StudioConfig, head: FindBranchHead
 ) -> Workflow[Analysis]:
-    """
-    Analyze an image.
-    """
     from imagesession._engine import analysis  # noqa: PLC0415 - rarely needed
 
     branch_head = yield from recovered_branch_head(config, head)
@@ -170,9 +145,6 @@ def analyze_at(
 def improve_at(
     request: GenerateRequest, preserve_elements: str, config: StudioConfig, head: FindBranchHead
 ) -> Workflow[tuple[Analysis, Turn]]:
-    """
-    Analyze an image, and make the edit that follows from the findings.
-    """
     from imagesession._engine import analysis  # noqa: PLC0415 - rarely needed
 
     analysis.validate_improvement(request.prompt, preserve_elements)
@@ -191,9 +163,6 @@ def _completed(idempotency_key: str | None) -> Workflow[Turn | None]:
 
 
 def session_settings(keywords: SessionParams) -> SessionSettings:
-    """
-    Build the settings of a session.
-    """
     own, options = split_keywords(keywords, SessionParams)
     if own.get("references") is not None:
         own["references"] = to_sources(own["references"])
@@ -207,9 +176,6 @@ def create_from_image(
     options: Mapping[str, Any],
     config: StudioConfig,
 ) -> Workflow[SessionRecord]:
-    """
-    Create a session from an image: a saved one, its id, or one from elsewhere.
-    """
     stored, source = None, to_source(image)
     if isinstance(image, ImageFacts):
         stored = image.turn, image.position
@@ -217,12 +183,7 @@ def create_from_image(
         stored = yield from imports.find_image(image)
     return (
         yield from promote.create_session_from_image(
-            stored,
-            source,
-            description,
-            name=name,
-            choices=options,
-            config=config,
+            stored, source, description, name=name, choices=options, config=config
         )
     )
 
@@ -235,9 +196,6 @@ def to_results(
     wrap: Callable[[Turn], ImageT],
     keys: tuple[str, ...] = (),
 ) -> Results[ImageT]:
-    """
-    Return images in the order of their requests, with an error in the place of a failed one.
-    """
     items = (
         outcome if isinstance(outcome, ImageSessionError) else wrap(outcome) for outcome in outcomes
     )
@@ -261,14 +219,3 @@ def to_variations(
         f"The server made {len(images)} images in place of {count}. Ask for the others again."
     )
     return Results((*images, *[missing] * (count - len(images))))
-
-
-def display_studio(
-    runtime: Runtime | AsyncRuntime, label: str
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """
-    Show a studio in a notebook. Files are read synchronously, because display cannot await.
-    """
-    from imagesession._display import notebook  # noqa: PLC0415 - loads Pillow and Jinja
-
-    return notebook.studio(runtime.library, runtime.library.address, runtime.provider, label), {}

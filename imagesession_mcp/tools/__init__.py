@@ -18,8 +18,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from imagesession_mcp.context import CallContext
-from imagesession_mcp.errors import ToolCallError, called_parameters, error_result
-from imagesession_mcp.results import text_result
+from imagesession_mcp.errors import ToolCallError, called_parameters
+from imagesession_mcp.results import error_result, text_result
 from imagesession_mcp.texts import read_table
 from imagesession_mcp.tools import generation, library, sessions
 from imagesession_mcp.tools.params import RequestId

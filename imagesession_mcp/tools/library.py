@@ -12,11 +12,13 @@ from pydantic import Field
 
 import imagesession
 from imagesession.errors import ImageSessionError
-from imagesession_mcp import guide, payloads, results
+from imagesession_mcp import payloads, results
 from imagesession_mcp.context import CallContext
 from imagesession_mcp.errors import ToolCallError
 from imagesession_mcp.payloads import Payload
+from imagesession_mcp.resources import render_guide
 from imagesession_mcp.tasks import GenerationTask
+from imagesession_mcp.texts import read_table
 from imagesession_mcp.tools import params
 from imagesession_mcp.tools.params import build_options
 
@@ -241,9 +243,9 @@ async def get_usage_guide(call: CallContext) -> Payload:
     assert call.ctx is not None  # noqa: S101 - a tool is called in a request
     tools = await call.ctx.mcp_server.list_tools()
     return {
-        **guide.FACTS,
+        **read_table("guide.toml"),
         "version": imagesession.__version__,
-        "guide_content": guide.render(tools),
+        "guide_content": render_guide(tools),
         "total_tools": len(tools),
     }
 

@@ -57,9 +57,6 @@ def build_options(more: Mapping[str, Any] | None, **named: str) -> dict[str, Any
     """
     Return the options that a call sets: those with an argument of their own, of which "auto" leaves
     the choice to the session, and more.
-
-    Raises:
-        InvalidOptionError: An option does not exist, or its value is invalid.
     """
     options = {name: value for name, value in named.items() if value != "auto"} | dict(more or {})
     # Rejects everything that is not an option, such as other arguments of the library's methods.

@@ -19,8 +19,8 @@ import imagesession
 from imagesession import AsyncStudio, errors
 from imagesession._domain.model_catalog import load_catalogue
 from imagesession.testing import tiny_image, tiny_mask
-from imagesession_mcp import guide
 from imagesession_mcp.errors import in_words_of_tools, to_payload
+from imagesession_mcp.resources import render_guide
 from imagesession_mcp.server import build_server
 from imagesession_mcp.settings import Settings
 from tests.mcp.serving import Caller, Room
@@ -40,7 +40,7 @@ def test_every_library_error_has_a_code(kind: type[errors.ImageSessionError]) ->
     payload = to_payload(kind("This happened. Do that."))
     assert payload["success"] is False
     assert payload["error"].startswith("This happened. Do that.")
-    assert f"- `{payload['code']}`: " in guide.render([])
+    assert f"- `{payload['code']}`: " in render_guide([])
     assert payload["error_type"]
     json.dumps(payload)
 

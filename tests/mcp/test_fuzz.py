@@ -21,7 +21,7 @@ from mcp import Client
 from mcp.types import CallToolResult
 
 from imagesession.testing import tiny_image
-from imagesession_mcp import guide
+from imagesession_mcp.resources import render_guide
 from imagesession_mcp.tools import TOOLS
 from tests.clock import HoldingProvider
 from tests.faults.tiny import TinySketcher
@@ -161,6 +161,6 @@ def test_tools_succeed_or_explain_the_error(
     if result.is_error:
         error = text(result)
         assert error["code"] != "internal_error", error
-        assert f"- `{error['code']}`: " in guide.render([])
+        assert f"- `{error['code']}`: " in render_guide([])
         assert error["error"]
         assert len(json.dumps(error)) < 6_000

@@ -26,7 +26,7 @@ from imagesession import (
     errors,
     presets,
 )
-from imagesession_mcp import guide
+from imagesession_mcp.resources import render_guide
 from imagesession_mcp.tools import TOOLS, params
 from tests.mcp.serving import Room
 
@@ -427,5 +427,5 @@ def test_every_error_code_is_explained() -> None:
         for found in re.findall(r'ToolCallError\(\s*"(\w+)"', path.read_text("utf-8")):
             used.add(found)
     assert used
-    explained = guide.render([])
+    explained = render_guide([])
     assert [code for code in used if f"- `{code}`: " not in explained] == []
