@@ -52,18 +52,10 @@ def write(
     costs: bool = True,
 ) -> str:
     """
-    Write a session's contact sheet.
+    Write a session's contact sheet to a .png, .jpg or .pdf, and return its path.
 
-    Args:
-        store: The library.
-        session_id: The session's id.
-        path: The file to write; None for a generated name in the current folder.
-        columns: The number of images in a row; None chooses by their count.
-        captions: Whether each image has its prompt, size and price below it.
-        costs: Whether prices are shown, of images and in total.
-
-    Returns:
-        The path of the file.
+    A path of None is a generated name in the current folder; columns of None are chosen by the
+    count of images.
 
     Raises:
         InvalidRequestError: An argument is invalid, or the session has no images, or too many for
@@ -108,12 +100,6 @@ def _validate_columns(columns: object) -> int | None:
 def _choose_layout(
     cards: Sequence[Card], columns: int | None, file: Path, *, captions: bool
 ) -> SheetLayout:
-    """
-    Lay out the sheet, with a number of columns that fits.
-
-    Raises:
-        InvalidRequestError: The sheet would be too large for one page.
-    """
     is_pdf = file.suffix.lower() == ".pdf"
     suitable = [_PDF_COLUMNS] if is_pdf else suitable_columns(len(cards))
     for number in [columns] if columns else suitable:
@@ -141,12 +127,6 @@ def suitable_columns(count: int) -> Iterator[int]:
 
 
 def build_sheet(store: Store, record: SessionRecord, tree: Tree, *, costs: bool) -> Sheet:
-    """
-    Collect the content of a session's sheet, with or without prices.
-
-    Raises:
-        InvalidRequestError: The session has no images.
-    """
     turns = tuple(tree.turns.values())
     cards = tuple(_cards(store, tree, costs=costs))
     if not cards:
@@ -205,9 +185,6 @@ def _drawer(store: Store, image: ImageRecord) -> Draw:
 
 
 def _encode(sheet: Sheet, sheet_layout: SheetLayout, format: str) -> bytes:
-    """
-    Draw the pages and encode them as a file.
-    """
     from PIL import PngImagePlugin  # noqa: PLC0415 - slow to import, and hardly ever needed
 
     buffer = io.BytesIO()

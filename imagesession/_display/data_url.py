@@ -10,9 +10,6 @@ from imagesession._domain.image_header import MIME_TYPES, ImageFormat
 
 
 def encoded(data: bytes) -> str:
-    """
-    Encode bytes as base64.
-    """
     return pybase64.b64encode(data).decode("ascii")
 
 

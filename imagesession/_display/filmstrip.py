@@ -30,12 +30,9 @@ Read = Callable[[ImageRecord], bytes]
 @attrs.frozen(kw_only=True)
 class GridCell:
     """
-    A turn's position in the grid.
+    A turn's position in the grid, from 1.
 
     Attributes:
-        turn: The turn.
-        column: From 1, to the right.
-        row: From 1, downwards.
         fork: The row of the parent from which it forks downwards; None if it is in the same row.
         starts: Whether no turn that is shown precedes it.
     """
@@ -53,13 +50,10 @@ class Frame:
     A turn as the template shows it.
 
     Attributes:
-        cell: Its position.
         number: The number of its last image, from 1; None without an image.
         more: The number of its other images.
         image: The thumbnail's URL; None if there is no image, or it cannot be shown.
-        prompt: The shortened prompt.
         caption: A longer part of the prompt, for the tooltip.
-        facts: Size, format and price.
         line: The branch that begins with it; empty if it continues its parent's.
         heads: The branches whose head it is.
         current: Whether it is the head of the current branch.
@@ -81,16 +75,7 @@ class Frame:
 
 def page(record: SessionRecord, tree: Tree, branch: str, read: Read) -> str:
     """
-    Render a session.
-
-    Args:
-        record: The session.
-        tree: Its turns.
-        branch: The current branch.
-        read: Reads an image's file.
-
-    Returns:
-        An HTML fragment.
+    Render a session as an HTML fragment.
     """
     turns = tuple(tree.turns.values())
     pictures = sum(len(turn.images) for turn in turns)
@@ -110,9 +95,6 @@ def page(record: SessionRecord, tree: Tree, branch: str, read: Read) -> str:
 
 
 def frames(tree: Tree, branch: str, read: Read) -> Iterator[Frame]:
-    """
-    Yield the latest turns, each with its position.
-    """
     heads = formatting.branches_by_head(tree, 32)
     numbers = _numbers(tree)
     current = tree.head(branch)
@@ -134,9 +116,6 @@ def frames(tree: Tree, branch: str, read: Read) -> Iterator[Frame]:
 
 
 def describe_image(turn: Turn) -> str:
-    """
-    Return a turn's image size and price in one line.
-    """
     parts = (
         formatting.format_size(turn.images[-1]) if turn.images else "",
         formatting.format_price(turn.cost),

@@ -23,9 +23,6 @@ def get_shell() -> Any | None:  # noqa: ANN401 - IPython's shell, which need not
 
 def display_in_cell(value: object) -> Any:  # noqa: ANN401 - IPython's handle, which need not be here
     """
-    Show a value in the running cell.
-
-    Returns:
-        A display handle, whose `update` shows another value in the same place.
+    Show a value in the running cell; the handle's `update` shows another in the same place.
     """
     return importlib.import_module("IPython.display").display(value, display_id=True)

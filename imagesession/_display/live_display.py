@@ -80,10 +80,6 @@ def was_displayed(image_id: str) -> bool:
 
 @attrs.frozen
 class _Placeholder:
-    """
-    A line of text in place of the image.
-    """
-
     text: str
 
     def _repr_html_(self) -> str:
@@ -116,20 +112,11 @@ class DisplaySlot:
             self.handle.update(_Placeholder(f"No image: {kind.__name__}"))
 
     def update(self, event: object) -> None:
-        """
-        Display an event in place of the previous one.
-        """
         self.last = event
         if self.handle is not None:
             self.handle.update(event)
 
     def result(self) -> Any:  # noqa: ANN401 - an image of either twin
-        """
-        Return the saved image.
-
-        Raises:
-            InvalidRequestError: The events did not end with one.
-        """
         if self.last is None or isinstance(self.last, PartialImage):
             raise InvalidRequestError(
                 "The events ended without an image: they were consumed before, or are not those of "

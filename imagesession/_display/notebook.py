@@ -28,11 +28,6 @@ _MAX_GIF_BYTES = 400_000
 def saved_image(image: ImageRecord, text: str, read: Callable[[], bytes]) -> Bundle:
     """
     Show an image of the library; as text only if it was just displayed or cannot be read.
-
-    Args:
-        image: The image.
-        text: Its plain-text representation.
-        read: Reads its file.
     """
     if live_display.was_displayed(image.id):
         return {"text/plain": text}, {}
@@ -48,14 +43,7 @@ def image_bundle(
 ) -> Bundle:
     """
     Show an image at most 512 pixels wide and high. A small GIF stays animated, a large one becomes
-    a still image; an SVG is rendered.
-
-    Args:
-        read: Returns its bytes.
-        name: The image's name in error messages.
-        format: Its format.
-        size: Its width and height in pixels; zeros if an SVG declares none.
-        text: Its plain-text representation.
+    a still image; an SVG is rendered, and its size is zeros if it declares none.
     """
     try:
         data = read()
@@ -67,13 +55,8 @@ def image_bundle(
 
 def session(store: Store, session_id: str, branch: str, text: str) -> MimeData:
     """
-    Show a session as a filmstrip; as text only if its records cannot be read.
-
-    Args:
-        store: The library, which is read synchronously: IPython's display methods cannot await.
-        session_id: The session's id.
-        branch: The current branch.
-        text: Its plain-text representation.
+    Show a session as a filmstrip; as text only if its records cannot be read. The store is read
+    synchronously: IPython's display methods cannot await.
     """
     try:
         record = store.sessions.find(session_id)
@@ -84,15 +67,6 @@ def session(store: Store, session_id: str, branch: str, text: str) -> MimeData:
 
 
 def studio(store: Store, folder: str, provider: str, text: str) -> MimeData:
-    """
-    Show a library: its latest images and sessions, and its costs.
-
-    Args:
-        store: As for `session`.
-        folder: The library's folder.
-        provider: A description of the provider.
-        text: As for `session`.
-    """
     try:
         page = overview.page(store, folder, provider)
     except ImageSessionError as error:

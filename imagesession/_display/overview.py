@@ -26,15 +26,7 @@ _TILE_SIZE, _ROW_SIZE = (192, 192), (96, 96)
 
 def page(store: Store, folder: str, provider: str) -> str:
     """
-    Render the overview.
-
-    Args:
-        store: The library.
-        folder: Its folder.
-        provider: A description of the provider.
-
-    Returns:
-        An HTML fragment.
+    Render the overview as an HTML fragment.
     """
     days = store.images.spending(SpendingQuery())
     today = [day for day in days if day.group == dt.datetime.now(dt.UTC).date().isoformat()]

@@ -13,15 +13,8 @@ from imagesession.errors import StorageIOError
 
 def check_replaceable(file: Path, what: str, is_ours: Callable[[Path], bool]) -> None:
     """
-    Raise unless the path is free or holds an earlier file of the same type.
-
-    Args:
-        file: The path that is to be written.
-        what: The type of file, such as "gallery".
-        is_ours: Tests by its content whether a file is of that type; never called on a link.
-
-    Raises:
-        StorageIOError: The path holds something else.
+    Raise unless the path is free or holds an earlier file of the same type, which `is_ours` tests
+    by its content; it is never called on a link.
     """
     if not os.path.lexists(file):
         return

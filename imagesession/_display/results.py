@@ -25,14 +25,7 @@ Read: TypeAlias = "Callable[[ImageRecord], bytes]"
 @attrs.frozen(kw_only=True)
 class Tile:
     """
-    A result.
-
-    Attributes:
-        key: Its name; empty if it has none.
-        turn: The image's turn; None if there is an error instead.
-        image: The image.
-        read: Reads its file.
-        problem: The error's message.
+    An image, or in its place the message of an error.
     """
 
     key: str = ""
@@ -44,14 +37,7 @@ class Tile:
 
 def page(title: str, tiles: Iterable[Tile]) -> str:
     """
-    Render results.
-
-    Args:
-        title: A line above them.
-        tiles: The results.
-
-    Returns:
-        An HTML fragment.
+    Render results as an HTML fragment, below a title.
     """
     shown = list(tiles)
     return render(

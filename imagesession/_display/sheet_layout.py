@@ -43,7 +43,6 @@ class Card:
         number: The image's number in the session.
         draw: Returns the image within a maximum width and height; None if it cannot be read.
         aspect: Its height divided by its width.
-        prompt: The prompt.
         facts: Its size and price.
         heads: The names of the branches whose head it is.
     """
@@ -59,14 +58,8 @@ class Card:
 @attrs.frozen(kw_only=True)
 class Sheet:
     """
-    The content of a sheet.
-
-    Attributes:
-        title: Its title.
-        about: A line below the title.
-        facts: The lines to the right of both: the date; the count and the cost.
-        note: The text in the footer.
-        cards: The images.
+    The content of a sheet: `about` is a line below the title, `note` the text in the footer, and
+    `facts` are the lines to the right of the title: the date; the count and the cost.
     """
 
     title: str
@@ -82,7 +75,6 @@ class SheetLayout:
     The layout of a sheet, in pixels.
 
     Attributes:
-        columns: The number of images in a row.
         captions: Whether each image has its prompt, size and price below it.
         paged: Whether the sheet has pages of A4's aspect ratio, as many as needed.
         aspect: The height of an image's slot divided by its width.
@@ -97,9 +89,6 @@ class SheetLayout:
     def of(
         cls, cards: Sequence[Card], columns: int, *, captions: bool = True, paged: bool = False
     ) -> SheetLayout:
-        """
-        Lay out a sheet for these cards.
-        """
         shapes = [card.aspect for card in cards]
         # The median, so that a few tall images do not make every slot tall.
         minimum = _MIN_RATIO if max(shapes) <= _FLAT_RATIO else _FLAT_RATIO
@@ -108,17 +97,11 @@ class SheetLayout:
 
     @property
     def slot_size(self) -> tuple[int, int]:
-        """
-        The width and height of an image's slot.
-        """
         cell = _CELLS.get(self.columns, _NARROW_CELL)
         return cell, round(cell * self.aspect)
 
     @property
     def width(self) -> int:
-        """
-        The width of a page.
-        """
         grid = self.columns * (self.slot_size[0] + _GAP) - _GAP
         return max(_MIN_WIDTH, grid + 2 * _MARGIN)
 
@@ -131,17 +114,11 @@ class SheetLayout:
         return self.slot_size[1] + _BELOW_PICTURE + _TEXT_LINE + caption + _ROW_GAP
 
     def height(self, count: int) -> int:
-        """
-        Return the height of a page with `count` images.
-        """
         if self.paged:
             return max(round(self.width * _PAPER_RATIO), _TOP + self.row + _FOOTER)
         return _TOP + math.ceil(count / self.columns) * self.row + _FOOTER
 
     def pages(self, cards: Sequence[Card]) -> list[Sequence[Card]]:
-        """
-        Return the cards of each page.
-        """
         if not self.paged:
             return [cards]
         per_page = self.columns * ((self.height(0) - _TOP - _FOOTER + _ROW_GAP // 2) // self.row)
@@ -156,9 +133,6 @@ class SheetLayout:
 
 
 def draw_pages(sheet: Sheet, form: SheetLayout) -> Iterator[Image.Image]:
-    """
-    Yield the pages of a sheet.
-    """
     pages = form.pages(sheet.cards)
     for number, cards in enumerate(pages, 1):
         page = _Page.blank(form, len(cards))

@@ -31,12 +31,8 @@ _SAMPLE_SIZE = 16
 
 def layout(text: str, size: int) -> tuple[str, Font]:
     """
-    Return a text that can be drawn, and the font for it. A character that no font has loses its
-    accents, or is drawn as a box.
-
-    Args:
-        text: One line, without control characters.
-        size: The font size, in pixels.
+    Return a text on one line that can be drawn, and the font for it. A character that no font has
+    loses its accents, or is drawn as a box.
     """
     replaced = text.translate(_REPLACEMENTS)
     name = _best_font(replaced)
@@ -51,13 +47,7 @@ def layout(text: str, size: int) -> tuple[str, Font]:
 
 def wrap(text: str, font: Font, width: float, max_lines: int) -> tuple[str, ...]:
     """
-    Break a text into lines.
-
-    Args:
-        text: The text, with or without spaces between words.
-        font: The font that it is drawn in.
-        width: The maximum width of a line, in pixels.
-        max_lines: The maximum number of lines; an ellipsis marks a cut.
+    Break a text into lines of a width in pixels; an ellipsis marks what exceeds `max_lines`.
     """
     lines = list(_wrap_words(text, font, width))
     if len(lines) <= max_lines:
@@ -84,9 +74,6 @@ def _wrap_words(text: str, font: Font, width: float) -> Iterator[str]:
 
 
 def _split_word(word: str, font: Font, width: float) -> Iterator[str]:
-    """
-    Split a word that is wider than a line; a word that fits stays whole.
-    """
     piece = ""
     for letter in word:
         if piece and font.getlength(piece + letter) > width:

@@ -47,7 +47,7 @@ class BatchItem:
 
     Attributes:
         turn: The id of its turn, which is also the `custom_id` of its line.
-        key: The caller's name for it; None if there is none.
+        key: The caller's name for it.
         asked: Whether the batch requests it; False if the library had the image before.
         session: The session of an image that the library had before.
     """
@@ -64,22 +64,14 @@ class BatchRecord:
     A batch as the library records it.
 
     Attributes:
-        id: Its id in the library.
-        owner: Whose it is; None if it is nobody's.
-        name: The caller's name for it.
-        provider: The provider that makes the images.
         endpoint: The API path to which each line is sent.
-        model: The image model.
         items: Its images, in the order of the requests.
         digest: A digest of its requests; batches with equal requests have the same one.
-        estimate: What it could cost.
-        created: When it was prepared.
         running: Whether a program works on it.
         submitted_at: When the request to create it was sent.
         absent_since: When the provider first did not list it, by the provider's own clock.
         file_id: The provider's id of the input file.
         provider_id: The provider's id of the batch, if it is known.
-        state: The last known state.
         completed: How many lines were completed, as last reported.
         failed: How many lines failed, as last reported.
         output_file_id: The provider's id of the file with the images.
@@ -115,23 +107,14 @@ class BatchRecord:
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """
-        The ids of the turns that it requests.
-        """
         return tuple(item.turn for item in self.items if item.asked)
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """
-        The names of its images, as far as they have names.
-        """
         return tuple(item.key for item in self.items if item.key is not None)
 
     @property
     def ended(self) -> bool:
-        """
-        Whether the provider has stopped working on it.
-        """
         return self.state in ENDED
 
 

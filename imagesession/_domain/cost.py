@@ -127,7 +127,7 @@ class Cost:
 
 def _add_amounts(first: float | None, second: float | None) -> tuple[float | None, float]:
     """
-    Add two amounts; return the sum if both are known, else None and the known part.
+    Return the sum if both amounts are known, else None and the known part.
     """
     if first is None or second is None:
         return None, (first or 0.0) + (second or 0.0)
@@ -135,9 +135,6 @@ def _add_amounts(first: float | None, second: float | None) -> tuple[float | Non
 
 
 def no_cost(catalogue: ModelCatalog) -> Cost:
-    """
-    Return a cost of zero, to which others can be added.
-    """
     return Cost(mainline=0.0, image=0.0, prices=catalogue.dated)
 
 
@@ -249,9 +246,6 @@ class _CostLine:
 def rate_of(
     name: str, catalogue: ModelCatalog, tier: str, window: CompletionWindow
 ) -> float | None:
-    """
-    Return a model's price as a share of its standard price; None if that is not known.
-    """
     return (catalogue.find(name) or ModelInfo(id=name, kind="mainline")).rate(tier, window)
 
 
@@ -262,15 +256,8 @@ def _prices_of(name: str, catalogue: ModelCatalog) -> Prices:
 
 def price(tokens: TokenCounts, prices: Prices, *, of: int | None = None) -> tuple[float, bool]:
     """
-    Price one model's tokens.
-
-    Args:
-        tokens: The tokens.
-        prices: The model's prices.
-        of: How many input tokens the request has, if these are only some of them.
-
-    Returns:
-        The cost in US dollars, as far as prices are known, and whether a price was missing.
+    Price one model's tokens in US dollars, as far as prices are known; and tell whether a price was
+    missing. `of` is how many input tokens the request has, if these are only some of them.
     """
     whole = tokens.input if of is None else of
     long = prices.long_above is not None and whole > prices.long_above
@@ -296,9 +283,6 @@ def _price_or_default(price: float | None, other: float | None) -> float | None:
 
 
 def is_amount(value: object) -> TypeGuard[float]:
-    """
-    Return whether a value is an amount of money: a number from 0 to 10**15.
-    """
     return (
         isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MAX_AMOUNT
     )
@@ -314,9 +298,6 @@ def format_usd(amount: float) -> str:
 
 
 def sum_costs(costs: Iterable[Cost], catalogue: ModelCatalog) -> Cost:
-    """
-    Return the sum of any number of costs.
-    """
     total = no_cost(catalogue)
     for cost in costs:
         total += cost

@@ -157,10 +157,6 @@ def _price_assumption(catalogue: ModelCatalog, count: int, *, batch: bool) -> st
 
 @attrs.frozen(kw_only=True)
 class _EstimateInputs:
-    """
-    What the cost of one call depends on.
-    """
-
     options: GenerateOptions
     words: Span
     images: tuple[Size, ...]
@@ -171,10 +167,6 @@ class _EstimateInputs:
 
 @attrs.frozen(kw_only=True)
 class _Part:
-    """
-    What one model's share could cost.
-    """
-
     low: float
     high: float | None
     assumptions: tuple[str, ...]

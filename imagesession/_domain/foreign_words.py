@@ -138,9 +138,6 @@ def nearest_values(option: str, value: object, choices: tuple[str, ...]) -> list
 
 
 def unknown_option(name: str, value: object, known: Iterable[str]) -> InvalidOptionError:
-    """
-    Build the error for a keyword that a method does not take: it names what to write instead.
-    """
     names = tuple(known)
     word = name[:40].lower()
     near = difflib.get_close_matches(word, names, n=1, cutoff=_ALIKE)

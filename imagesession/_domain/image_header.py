@@ -39,13 +39,7 @@ _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 @attrs.frozen(kw_only=True)
 class ImageHeader:
     """
-    The contents of an image's header.
-
-    Attributes:
-        format: The format, recognised by the bytes and never by a file name.
-        width: In pixels; 0 if an SVG does not define it.
-        height: In pixels; 0 if an SVG does not define it.
-        alpha: Whether pixels can be transparent.
+    The contents of an image's header. An SVG may have no width and height: they are 0 then.
     """
 
     format: ImageFormat

@@ -218,9 +218,6 @@ class ModelCatalog:
 
     @property
     def all_prices(self) -> Mapping[str, Prices]:
-        """
-        All known prices by model.
-        """
         return {**{name: model.prices for name, model in self.models.items()}, **self.own_prices}
 
     def resolve(self, kind: Kind, name: str) -> str:
@@ -232,9 +229,6 @@ class ModelCatalog:
         return self.image if kind == "image" else self.mainline
 
     def prices_of(self, model_id: str) -> Prices:
-        """
-        Return a model's prices: those given by hand, else the catalogue's.
-        """
         model = self.find(model_id)
         known = Prices() if model is None else model.prices
         by_id = self.own_prices.get(model.id) if model is not None else None
@@ -244,28 +238,14 @@ class ModelCatalog:
         return self.own_prices.get("*", known)
 
     def find(self, model_id: str) -> ModelInfo | None:
-        """
-        Return a model by its name or a dated name; None if it is unknown.
-        """
         dated = (model for model in self.models.values() if model_id in model.snapshots)
         return self.models.get(model_id) or next(dated, None)
 
     def output_tokens(self, model: str, quality: str, size: tuple[int, int]) -> int | None:
-        """
-        Return how many output tokens an image takes; None if that is unknown.
-
-        Args:
-            model: The image model's name or a dated name.
-            quality: Any quality but "auto".
-            size: Width and height in pixels.
-        """
         known = self.find(model)
         return None if known is None else known.output.lookup(quality, *size)
 
     def available(self, kind: Kind, today: dt.date) -> tuple[ModelInfo, ...]:
-        """
-        Return the models of a kind that are not retired on a day, in the catalogue's order.
-        """
         return tuple(
             model
             for model in self.models.values()
@@ -275,17 +255,11 @@ class ModelCatalog:
 
 @functools.cache
 def load_catalogue() -> ModelCatalog:
-    """
-    Read the catalogue that is part of this package.
-    """
     text = resources.files("imagesession._domain").joinpath("models.toml").read_text("utf-8")
     return read_catalogue(tomllib.loads(text))
 
 
 def read_catalogue(data: Mapping[str, Any]) -> ModelCatalog:
-    """
-    Build a catalogue from the parsed form of `models.toml`.
-    """
     families: Mapping[str, Mapping[str, Any]] = data["families"]
     entries: Mapping[str, Mapping[str, Any]] = data["models"]
     models = {

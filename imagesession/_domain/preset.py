@@ -222,12 +222,6 @@ class Preset:
 
 
 def _check(preset: Preset) -> None:
-    """
-    Refuse a preset that could not be used.
-
-    Raises:
-        InvalidRequestError: Its kind, parameters, template or sizes are invalid or inconsistent.
-    """
     where = f"The preset {preset.name!r}"
     if preset.kind not in get_args(PresetKind):
         raise InvalidRequestError(
@@ -269,9 +263,6 @@ def _merge(options: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _without_conflicts(soft: Mapping[str, Any], required: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Return the soft options that do not contradict the required ones.
-    """
     opaque = required.get("output_format", "png") not in _FORMATS_WITH_ALPHA
     return {
         name: value
@@ -291,17 +282,11 @@ def _to_supported_size(size: Any, image_model: ModelInfo | None) -> str:  # noqa
 
 @functools.cache
 def load_presets() -> Mapping[str, Preset]:
-    """
-    Read the built-in presets, by name.
-    """
     text = resources.files("imagesession._domain").joinpath("presets.toml").read_text("utf-8")
     return read_presets(tomllib.loads(text))
 
 
 def read_presets(data: Mapping[str, Any]) -> Mapping[str, Preset]:
-    """
-    Build presets from the parsed form of `presets.toml`.
-    """
     return {name: _read_preset(name, facts) for name, facts in data.items()}
 
 
@@ -326,9 +311,6 @@ def _read_field(facts: Mapping[str, Any]) -> PresetParam:
 
 
 def _flatten(table: Mapping[str, Any]) -> dict[tuple[str, ...], str]:
-    """
-    Flatten nested tables into one mapping, whose keys are the paths.
-    """
     flat: dict[tuple[str, ...], str] = {}
     for name, value in table.items():
         nested = {(): value} if isinstance(value, str) else _flatten(value)

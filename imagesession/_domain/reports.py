@@ -334,17 +334,11 @@ class TransferReport:
 
 
 def _lines(facts: attrs.AttrsInstance) -> str:
-    """
-    Write facts one to a line.
-    """
     members = ((field.name, getattr(facts, field.name)) for field in attrs.fields(type(facts)))
     return "\n".join(f"{name.replace('_', ' ')}: {_words(name, value)}" for name, value in members)
 
 
 def _words(name: str, value: object) -> str:
-    """
-    Write a fact as people read it.
-    """
     if name.startswith("spent") and isinstance(value, float):
         return format_usd(value)
     if isinstance(value, dt.datetime):

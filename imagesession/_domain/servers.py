@@ -96,19 +96,12 @@ class ServerProfile:
     price: float | None = None
 
     def is_at(self, host: str) -> bool:
-        """
-        Return whether a host name is one of this server's.
-        """
         return _matches(host, self.hosts)
 
     def may_fetch(self, url: str, base_url: str) -> bool:
         """
         Return whether an image may be fetched from a URL: from the server's own origin, or by https
         from a host that the table names.
-
-        Args:
-            url: The image's address.
-            base_url: The server's own address.
         """
         if _PLAIN_URL.fullmatch(url) is None:
             return False
@@ -120,9 +113,6 @@ class ServerProfile:
     def aspect_ratio(self, size: str) -> str:
         """
         Return the aspect ratio that stands for a size in pixels.
-
-        Raises:
-            InvalidOptionError: The server has no such ratio.
         """
         width, height = parse_size(size) or (1, 1)
         wanted = width / height
@@ -143,9 +133,6 @@ UNKNOWN_SERVER = ServerProfile(name="the server")
 
 
 def is_same_origin(url: str, base_url: str) -> bool:
-    """
-    Return whether two URLs have the same scheme, host and port.
-    """
     return _origin(url) == _origin(base_url)
 
 
@@ -168,28 +155,16 @@ def _ratio(text: str) -> float:
 
 
 def find_server(profiles: Mapping[str, ServerProfile], host: str) -> ServerProfile | None:
-    """
-    Return the server to which a host name belongs.
-    """
     return next((profile for profile in profiles.values() if profile.is_at(host)), None)
 
 
 @functools.cache
 def builtin_servers() -> Mapping[str, ServerProfile]:
-    """
-    Read the table that is part of this package.
-    """
     text = resources.files("imagesession._domain").joinpath("servers.toml").read_text("utf-8")
     return read_servers(tomllib.loads(text), "servers.toml")
 
 
 def named_server(name: str) -> ServerProfile:
-    """
-    Return a server of the built-in table.
-
-    Raises:
-        InvalidRequestError: There is none of that name.
-    """
     known = builtin_servers()
     if name.lower() in known:
         return known[name.lower()]
@@ -205,27 +180,12 @@ def named_server(name: str) -> ServerProfile:
 
 
 def read_servers(data: Mapping[str, Any], source: str) -> Mapping[str, ServerProfile]:
-    """
-    Read a table of servers, in the form of `servers.toml`.
-
-    Args:
-        data: The facts of each server, by its name.
-        source: What the message of an error begins with.
-
-    Raises:
-        InvalidRequestError: A key is unknown, or its value is not valid.
-    """
     return {name: read_profile(name, facts, f"{source}, [{name}]") for name, facts in data.items()}
 
 
 def read_profile(name: str, facts: object, source: str) -> ServerProfile:
     """
-    Read a server's facts.
-
-    Args:
-        name: The server's name.
-        facts: Its facts by key, as in `servers.toml`.
-        source: What the message of an error begins with.
+    Read a server's facts by key, as in `servers.toml`; `source` begins the message of an error.
 
     Raises:
         InvalidRequestError: A key is unknown, or its value is not valid.

@@ -20,7 +20,6 @@ class SessionRecord:
     A session without its turns.
 
     Attributes:
-        id: Its id in the library.
         owner: Whose it is, with all its turns; None if it is nobody's.
         description: What the session is about; it is part of the instructions to the model.
         name: A label for people; never part of a path.
@@ -30,8 +29,6 @@ class SessionRecord:
         api: The API that makes the images of its turns; None for the studio's setting.
         references: Its reference board: images of the library that are sent with every turn, with
             the digests of their files.
-        created: When it was created.
-        closed: When it was closed; None while it is open.
         moves: The last move of each branch head that was ever moved.
         version: The version of imagesession that wrote it.
     """

@@ -40,9 +40,6 @@ class TokenCounts:
 
     @property
     def input(self) -> int:
-        """
-        All input tokens.
-        """
         text = self.text_in + self.text_in_cached + self.text_in_written
         return text + self.image_in + self.image_in_cached
 
@@ -182,9 +179,6 @@ def _inner(usage: Mapping[str, Any] | None, *names: str) -> Mapping[str, Any] | 
 
 
 def _count(usage: Mapping[str, Any] | None, *names: str) -> int | None:
-    """
-    Return the first of several members that is a valid count; others are ignored.
-    """
     for name in names:
         value: object = (usage or {}).get(name)
         if isinstance(value, bool):

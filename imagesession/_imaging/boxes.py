@@ -32,10 +32,7 @@ class Box:
 
     def on(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """
-        Return the box in whole pixels of an image.
-
-        Args:
-            size: Width and height of the image, in pixels.
+        Return the box in whole pixels of an image of a width and height.
 
         Raises:
             InvalidImageError: The box is empty or reversed, or extends beyond the image.
@@ -57,11 +54,8 @@ class Box:
 
 def parse_box(box: object) -> Box:
     """
-    Parse a box as users write it.
-
-    Args:
-        box: Left, top, right and bottom: integers are pixels; if any of the four is a float, all
-            are fractions of the image from 0.0 to 1.0.
+    Parse a box as users write it: left, top, right and bottom. Integers are pixels; if any of the
+    four is a float, all are fractions of the image from 0.0 to 1.0.
 
     Raises:
         InvalidImageError: `box` is not a box.

@@ -35,16 +35,10 @@ _MAX_PROFILE_BYTES = 8_000_000
 
 
 def has_orientation(picture: Picture) -> bool:
-    """
-    Return whether an image's metadata ask for rotating or mirroring when it is shown.
-    """
     return _orientation(picture) in _TRANSPOSITIONS
 
 
 def apply_orientation(picture: Picture) -> Picture:
-    """
-    Rotate or mirror an image as its orientation tag says, and remove the tag.
-    """
     transposition = _TRANSPOSITIONS.get(_orientation(picture))
     return (
         strip_metadata(picture.transpose(pillow.Image.Transpose[transposition]))
@@ -101,10 +95,8 @@ def icc_profile(picture: Picture) -> bytes | None:
 
 def convert_profile(picture: Picture, own: bytes | None, target: bytes | None) -> Picture | None:
     """
-    Convert an opaque image from one profile's colours to another's; None is that of sRGB.
-
-    Returns:
-        The image in RGB; None if a profile cannot be read or is for another mode.
+    Convert an opaque image from one profile's colours to another's in RGB; None is that of sRGB.
+    The result is None if a profile cannot be read or is for another mode.
     """
     try:
         before, after = (
@@ -118,14 +110,8 @@ def convert_profile(picture: Picture, own: bytes | None, target: bytes | None) -
 
 def match_profile(picture: Picture, icc: bytes | None) -> Picture:
     """
-    Convert an image in RGB or RGBA from its own colours to those of another image.
-
-    Args:
-        picture: The image; without a profile it is in sRGB.
-        icc: The profile of the other image; None for sRGB.
-
-    Returns:
-        The image in the other one's colours, with its alpha; unchanged if a profile cannot be read.
+    Convert an image in RGB or RGBA from its own colours to those of another image, whose profile is
+    `icc`; without a profile an image is in sRGB. If a profile cannot be read, it stays as it is.
     """
     own = icc_profile(picture)
     if own == icc:
@@ -137,9 +123,6 @@ def match_profile(picture: Picture, icc: bytes | None) -> Picture:
 
 
 def has_alpha(picture: Picture) -> bool:
-    """
-    Return whether a plain image has an alpha channel.
-    """
     return picture.mode in {"LA", "RGBA"}
 
 

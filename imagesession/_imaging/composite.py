@@ -31,9 +31,6 @@ def restore_unmasked(original: bytes, reply: bytes, alpha: Picture) -> bytes:
         A PNG with the original's size and colour profile. Where the mask is 0, its pixels equal
         the original's exactly, in 8 bits a channel; where it is 255, they are the reply's; between,
         they are blended.
-
-    Raises:
-        InvalidImageError: An image cannot be read, or the mask has another size.
     """
     before = decode_upright(original, "The image that was sent")
     after = decode_upright(reply, "The image that came back")
@@ -49,15 +46,8 @@ def restore_unmasked(original: bytes, reply: bytes, alpha: Picture) -> bytes:
 
 def validate_markup(picture: object, size: Size, *, resize_mask: bool = False) -> bytes:
     """
-    Validate an image that is laid over another one to mark what to change.
-
-    Args:
-        picture: A path, bytes, an open file, a PIL image or a SavedImage.
-        size: Width and height of the image beneath it, in pixels.
-        resize_mask: Whether to rescale the markup.
-
-    Returns:
-        The markup as a PNG with an alpha channel.
+    Validate an image that is laid over another one, of a width and height, to mark what to change;
+    return it as a PNG with an alpha channel.
 
     Raises:
         InvalidImageError: The markup cannot be read, has another size, is fully transparent, or

@@ -54,16 +54,10 @@ if hasattr(os, "register_at_fork"):  # otherwise a fork might find it locked, an
 
 def decode_image(data: bytes, name: str, *, edge: int | None = None) -> Picture:
     """
-    Decode an image's first frame, in the orientation stored in the file.
+    Decode an image's first frame fully, in the orientation stored in the file.
 
-    Args:
-        data: The file's bytes.
-        name: The image's name in error messages.
-        edge: The length in pixels that the longer edge needs to have: a JPEG is decoded at a half,
-            a quarter or an eighth of its size if that is enough. None for full size.
-
-    Returns:
-        The image, fully loaded; not yet rotated upright.
+    If the longer edge needs to have only `edge` pixels, a JPEG is decoded at a half, a quarter or
+    an eighth of its size.
 
     Raises:
         InvalidImageError: The image cannot be read, is truncated, or has too many pixels.
@@ -164,9 +158,6 @@ def _reduce_draft(picture: Picture, edge: int) -> None:
 
 
 def _unknown_message(data: bytes, name: str) -> str:
-    """
-    Say what bytes are that are no picture.
-    """
     if not data:
         return f"{name} is empty: it has no bytes. Save or download it again."
     head = data[:_TEXT_HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").lower()

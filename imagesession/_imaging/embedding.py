@@ -34,14 +34,7 @@ _RIFF_HEAD = 12
 @attrs.frozen(kw_only=True)
 class Description:
     """
-    What is written into an image's file.
-
-    Attributes:
-        prompt: The prompt.
-        model: The model or service that made it.
-        software: The name and version of this library.
-        created: When it was made, in ISO 8601.
-        parameters: Everything else, by name.
+    What is written into an image's file; `created` in ISO 8601.
     """
 
     prompt: str
@@ -53,11 +46,8 @@ class Description:
 
 def embed(data: bytes, header: ImageHeader, description: Description) -> bytes | None:
     """
-    Write a description into a file.
-
-    Returns:
-        The file with the same pixels; None if its format has no place for it, or if it has a
-        description already.
+    Write a description into a file, with the same pixels. The result is None if its format has no
+    place for it, or if it has a description already.
     """
     packet = _xmp(description)
     match header.format:
@@ -73,14 +63,8 @@ def embed(data: bytes, header: ImageHeader, description: Description) -> bytes |
 
 def without_embedded(data: bytes, sha256: str) -> bytes | None:
     """
-    Return a file as it was before `embed`.
-
-    Args:
-        data: The file.
-        sha256: The digest of the bytes to return, in hexadecimal.
-
-    Returns:
-        The bytes of that digest; None if the file was not made from them.
+    Return a file as it was before `embed`, with bytes of this digest; None if it was not made from
+    them.
     """
     for candidate in _candidates(data):
         if hashlib.sha256(candidate).hexdigest() == sha256:

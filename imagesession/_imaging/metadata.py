@@ -28,14 +28,8 @@ _PNG_HEAD, _RIFF_HEAD = 8, 12
 
 def without_private_metadata(data: bytes) -> bytes:
     """
-    Remove Exif, XMP and IPTC data from a JPEG, PNG or WebP, and what follows a JPEG's end.
-
-    Args:
-        data: The bytes of a whole file.
-
-    Returns:
-        The file with the same pixels, profile and resolution; the same bytes if it has none of
-        these, or another format.
+    Remove Exif, XMP and IPTC data from a whole JPEG, PNG or WebP file, and what follows a JPEG's
+    end. Pixels, profile and resolution stay; another format is returned unchanged.
     """
     if data.startswith(b"\xff\xd8"):
         return b"".join(_jpeg_parts(data))
@@ -48,9 +42,6 @@ def without_private_metadata(data: bytes) -> bytes:
 
 
 def _jpeg_parts(data: bytes) -> Iterator[bytes]:
-    """
-    Yield the segments of a JPEG that are kept, and its compressed data.
-    """
     start = at = 2
     yield data[:start]
     while (found := _MARKER.search(data, at)) is not None:
@@ -68,9 +59,6 @@ def _jpeg_parts(data: bytes) -> Iterator[bytes]:
 
 
 def _png_parts(data: bytes) -> Iterator[bytes]:
-    """
-    Yield the chunks of a PNG that are kept.
-    """
     yield data[:_PNG_HEAD]
     at = _PNG_HEAD
     while at < len(data):

@@ -35,14 +35,9 @@ class Placement:
         cls, image: tuple[int, int], canvas: tuple[int, int], anchor: str, *, fill: bool
     ) -> Placement:
         """
-        Place an image of a size on a canvas.
-
-        Args:
-            image: The image's width and height.
-            canvas: Those of the canvas.
-            anchor: The edge or corner of the canvas at which the image lies, such as "left" or
-                "top-right"; "center" is between.
-            fill: Whether a smaller image is enlarged to touch two edges.
+        Place an image on a canvas, both of a width and height, at an edge or corner such as "left"
+        or "top-right"; "center" is between. If it is to fill, a smaller image is enlarged to touch
+        two edges.
         """
         scale = min(canvas[0] / image[0], canvas[1] / image[1])
         scale = scale if fill else min(scale, 1.0)
@@ -57,13 +52,7 @@ def extend_canvas(
     data: bytes, canvas: tuple[int, int], anchor: str, *, fill: bool
 ) -> tuple[bytes, bytes]:
     """
-    Lay an image on a canvas whose rest continues its colours, blurred.
-
-    Args:
-        data: The bytes of the image's file.
-        canvas: The width and height of the canvas, in pixels.
-        anchor: As for `Placement.of`.
-        fill: As for `Placement.of`.
+    Lay an image on a canvas whose rest continues its colours, blurred; see `Placement.of`.
 
     Returns:
         The canvas with the image's colour profile, and a mask of its new part; both as PNG.

@@ -35,9 +35,6 @@ Picture: TypeAlias = "Image.Image"
 
 
 def load(name: str) -> Any:  # noqa: ANN401 - any module
-    """
-    Load one of Pillow's modules.
-    """
     return importlib.import_module(f"PIL.{name}")
 
 
@@ -56,22 +53,14 @@ def resize(
     gap: float | None = None,
 ) -> Picture:
     """
-    Scale an image to a size.
-
-    Args:
-        picture: The image.
-        size: Width and height in pixels.
-        resample: The resampling filter; None for Pillow's choice, which is bicubic.
-        gap: Pillow's `reducing_gap`: blocks of pixels are averaged first, which is several times
-            faster, down to this many times the final size; None for no averaging.
+    Scale an image; the filter None is Pillow's choice, which is bicubic. With a gap, Pillow's
+    `reducing_gap`, blocks of pixels are averaged first, which is several times faster, down to this
+    many times the final size.
     """
     return cast("Picture", cast("Any", picture).resize(size, resample, reducing_gap=gap))
 
 
 def apply_lut(picture: Picture, table: Sequence[int]) -> Picture:
-    """
-    Replace every value by the table's entry for it.
-    """
     return cast("Picture", cast("Any", picture).point(table))
 
 

@@ -33,10 +33,7 @@ _MAX_BRANDS = 64
 
 def sniff_format(data: bytes) -> Kind | None:
     """
-    Detect an image's format.
-
-    Returns:
-        The format by the first bytes, even of a truncated file; None if it is not known.
+    Detect an image's format by the first bytes, even of a truncated file; None if it is not known.
     """
     for head, kind in _MAGIC:
         if data.startswith(head):
@@ -50,9 +47,6 @@ def sniff_format(data: bytes) -> Kind | None:
 
 
 def _brands(data: bytes) -> frozenset[bytes]:
-    """
-    Read the brands of an ISO base media file: the major one and the compatible ones.
-    """
     (size,) = struct.unpack_from(">I", data)
     end = min(size, len(data), 4 * _MAX_BRANDS)
     # The four bytes after the major brand are its version.

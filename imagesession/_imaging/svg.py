@@ -26,18 +26,10 @@ _DEFAULT_EDGE, _MAX_EDGE = 1024, 4096
 
 def render_svg(data: bytes, name: str, edge: int) -> bytes:
     """
-    Render an SVG.
+    Render an SVG as a PNG whose longer edge has `edge` pixels.
 
     Scripts and animations do not run. No external file, font or image is loaded; the fonts are
     those of the machine, and Pillow's.
-
-    Args:
-        data: The document.
-        name: The image's name in error messages.
-        edge: The longer edge of the rendering, in pixels.
-
-    Returns:
-        A PNG.
 
     Raises:
         InvalidImageError: The document is not an SVG, or takes too much memory or time.

@@ -56,15 +56,7 @@ class EncodingStep:
 def thumbnail(data: bytes, name: str, box: Box) -> Preview:
     """
     Make a thumbnail that every program can show: a PNG or a JPEG, whichever has fewer bytes.
-    Transparent pixels show a checkerboard.
-
-    Args:
-        data: The file's bytes, of any format; of an animation, the first frame is used.
-        name: The image's name in error messages.
-        box: The maximum width and height, in pixels; small images are not enlarged.
-
-    Raises:
-        InvalidImageError: The image cannot be read, is truncated, or has too many pixels.
+    Transparent pixels show a checkerboard; of an animation, the first frame is used.
     """
     picture = load_small(data, name, box, squares=True)
     jpeg = encode(picture, "jpeg", quality=_JPEG_QUALITY, optimize=True)
@@ -84,15 +76,9 @@ def page_thumbnail(data: bytes, name: str, box: Box) -> Preview:
 
 def preview(data: bytes, name: str, *, max_side: int, max_bytes: int) -> Preview | None:
     """
-    Make a small image of at most `max_bytes`: a JPEG, or a WebP if it has transparent pixels. A
-    PNG, JPEG or WebP that is small enough already is returned unchanged.
-
-    Returns:
-        The image, whose longer edge has at most `max_side` pixels; None if it cannot be made that
-        small.
-
-    Raises:
-        InvalidImageError: As for `thumbnail`.
+    Make a small image of at most `max_bytes`, whose longer edge has at most `max_side` pixels: a
+    JPEG, or a WebP if it has transparent pixels. A PNG, JPEG or WebP that is small enough already
+    is returned unchanged; None if it cannot be made that small.
     """
     header = parse_header(data)
     if header is not None and header.format in _PREVIEW_FORMATS and len(data) <= max_bytes:
@@ -110,21 +96,12 @@ def load_small(
     data: bytes, name: str, box: Box, *, squares: bool = False, enlarged: float = 1.0
 ) -> Picture:
     """
-    Decode an image and scale it down, in sRGB and 8 bits a channel.
-
-    Args:
-        data: As for `thumbnail`.
-        name: The image's name in error messages.
-        box: The maximum width and height, in pixels; an SVG is rendered as large as that.
-        squares: Whether to put a checkerboard behind transparent pixels.
-        enlarged: The largest factor by which a smaller image may be scaled up.
-
-    Returns:
-        The image, upright, without a profile: in RGBA if it has transparent pixels and no
-        checkerboard, otherwise in RGB.
+    Decode an image upright, and scale it down into a maximum width and height, in sRGB and 8 bits a
+    channel: in RGBA if it has transparent pixels and no checkerboard, otherwise in RGB. An SVG is
+    rendered as large as the box, another image at most enlarged by the factor `enlarged`.
 
     Raises:
-        InvalidImageError: As for `thumbnail`.
+        InvalidImageError: The image cannot be read, is truncated, or has too many pixels.
     """
     if sniff_format(data) == "svg":
         data = render_svg(data, name, max(box))
@@ -137,8 +114,7 @@ def load_small(
 
 def resize_to_fit(picture: Picture, box: Box, *, enlarged: float = 1.0) -> Picture:
     """
-    Scale a plain image so that it just fits into a box; `enlarged` is the largest factor by which a
-    smaller one may be scaled up.
+    Scale a plain image so that it just fits into a box, at most enlarged by a factor.
     """
     scale = min(box[0] / picture.width, box[1] / picture.height, enlarged)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
@@ -153,16 +129,8 @@ def encode_within(
     picture: Picture, format: ImageFormat, steps: Sequence[EncodingStep], max_bytes: int
 ) -> Preview:
     """
-    Encode an image at the best quality that fits into `max_bytes`.
-
-    Args:
-        picture: The image, in RGB, or in RGBA if the format has transparency.
-        format: The format.
-        steps: The encodings to try, from the finest to the coarsest.
-        max_bytes: The file's size in bytes, at most.
-
-    Returns:
-        The file; it exceeds `max_bytes` only if the coarsest step does.
+    Encode an image at the first of these steps, from the finest to the coarsest, that fits into
+    `max_bytes`; at the coarsest if none does.
     """
 
     @functools.cache

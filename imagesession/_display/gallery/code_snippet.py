@@ -16,13 +16,8 @@ _EDITS = frozenset({"edit", "improvement"})
 
 def code_for(turn: Turn, session: SessionRecord | None) -> str:
     """
-    Return the call that repeats a turn, with the same parent in the same session.
-
-    A comment names inputs that the library does not store, such as a mask.
-
-    Args:
-        turn: The turn to repeat.
-        session: The session of the turn; None for a standalone image.
+    Return the call that repeats a turn, with the same parent in the same session. A comment names
+    inputs that the library does not store, such as a mask.
     """
     if turn.kind == "import":
         return _format_call("studio.images.import_file", *_import_source(turn))
@@ -68,9 +63,6 @@ def _promotion_call(turn: Turn, session: SessionRecord | None) -> str:
 
 
 def _session_line(turn: Turn, session: SessionRecord | None) -> Iterator[str]:
-    """
-    Yield the line that opens or creates the session.
-    """
     if session is None:
         return
     if turn.parent is not None:
@@ -106,9 +98,6 @@ def _preset(receiver: str, turn: Turn, options: Mapping[str, object]) -> str:
 
 
 def _options(turn: Turn, session: SessionRecord | None) -> dict[str, Any]:
-    """
-    Return the options to pass: those that differ from the defaults or the session's choices.
-    """
     chosen = () if session is None or turn.parent is None else session.choices
     changed = turn.options.changed()
     overridden = {

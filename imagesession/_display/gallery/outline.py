@@ -27,14 +27,12 @@ _UNLIMITED = 2**62
 @attrs.frozen(kw_only=True)
 class Outline:
     """
-    A session, or some of the standalone images.
+    A session, or some of the standalone images, which have no record.
 
     Attributes:
-        record: The session; None for standalone images.
         has_record: Whether the session's record exists, and not only turns that refer to it.
         turns: The ids of its turns, the oldest first.
         images: The ids of the turn and of the image, of each of its images that is not deleted.
-        marks: The marks of its images.
         board: The images of its reference board by their roles, as far as the library has them.
     """
 
@@ -47,9 +45,6 @@ class Outline:
 
 
 def of_session(store: Store, session_id: str) -> tuple[Outline, ...]:
-    """
-    Return the outline of one session.
-    """
     record = store.sessions.find(session_id)
     located = store.images.locate(ImageQuery(session=record.id, limit=_UNLIMITED))
     return (
@@ -104,16 +99,10 @@ def _board(store: Store, record: SessionRecord) -> Iterator[tuple[str, ImageReco
 
 
 def _placeholder_record(session_id: str, first: str) -> SessionRecord:
-    """
-    Return a placeholder for a session whose record is lost.
-    """
     return SessionRecord(id=session_id, description="", created=timestamp_of(first))
 
 
 def read(store: Store, outlines: Iterable[Outline]) -> Iterator[SessionView]:
-    """
-    Read the turns of outlines.
-    """
     for outline in outlines:
         record = outline.record
         turns = store.images.read_turns(record.id if record else None, outline.turns)

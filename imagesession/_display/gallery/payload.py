@@ -53,11 +53,7 @@ class SessionView:
 
 def to_payload(views: Iterable[SessionView], thumbnails: Mapping[str, Preview]) -> dict[str, Any]:
     """
-    Return the page's data.
-
-    Args:
-        views: Sessions, the latest first, and the standalone images.
-        thumbnails: Thumbnails by image id; an image without one is shown as a card.
+    Return the page's data, of sessions, the latest first, and the standalone images.
     """
     sessions: list[dict[str, Any]] = []
     turns: list[dict[str, Any]] = []

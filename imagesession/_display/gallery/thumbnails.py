@@ -50,22 +50,15 @@ def make_thumbnails(store: Store, images: Iterable[ImageRecord]) -> dict[str, Pr
 
 def allowance(count: int) -> int:
     """
-    Return the byte limit of each of `count` thumbnails, so that their page stays small.
+    Return the byte limit of each thumbnail, so that their page stays small.
     """
     return min(max(_TOTAL_BYTES // max(count, 1), _MIN_BYTES), _MAX_BYTES)
 
 
 def thumbnail(store: Store, image: ImageRecord, max_bytes: int) -> Preview | None:
     """
-    Make a thumbnail as WebP.
-
-    Args:
-        store: The library.
-        image: The image.
-        max_bytes: The file's size in bytes, at most, unless it cannot be made that small.
-
-    Returns:
-        The thumbnail; None if the file is missing, damaged, or cannot be rendered.
+    Make a thumbnail as WebP, of at most `max_bytes` unless it cannot be made that small; None if
+    the file is missing, damaged, or cannot be rendered.
     """
     promising = [step for step in _STEPS if step.side**2 * _MIN_BITS_PER_PIXEL / 8 <= max_bytes]
     steps = promising or _STEPS[-1:]

@@ -44,19 +44,11 @@ _TITLE_LENGTH = 120
 
 def write(store: Store, path: object, session_id: str | None = None) -> str:
     """
-    Write a gallery.
-
-    Args:
-        store: The library.
-        path: The page to write; an earlier gallery is replaced.
-        session_id: The only session to show; None for the whole library.
-
-    Returns:
-        The absolute path.
+    Write a gallery of the library, or of one session; return its absolute path.
 
     Raises:
         InvalidRequestError: The path is invalid, or does not end in .html.
-        StorageIOError: The path holds something else, or cannot be written.
+        StorageIOError: The path holds something that is no gallery, or cannot be written.
     """
     page = resolve_path(path)
     if page.suffix.lower() not in _SUFFIXES:
@@ -96,9 +88,6 @@ def _is_gallery(page: Path) -> bool:
 
 
 def _whole(store: Store, outlines: Iterable[Outline]) -> dict[str, Any]:
-    """
-    Return the data of a page that holds all turns and thumbnails.
-    """
     views = tuple(outline.read(store, outlines))
     facts = payload.to_facts(views)
     return {
