@@ -29,10 +29,7 @@ BatchState = Literal[
     "cancelled",
     "unsent",
 ]
-"""
-The state of a batch. "preparing": the input file is being written; "submitting": sent, but the
-provider's id is unknown; "unsent": the provider did not accept it. The others are the provider's.
-"""
+"""`BatchStatus` says what each means."""
 ENDED: frozenset[BatchState] = frozenset({"completed", "failed", "expired", "cancelled", "unsent"})
 NOT_EXECUTED: frozenset[BatchState] = frozenset({"failed", "unsent"})
 """A batch that ended in one of these states processed no requests."""
@@ -70,13 +67,8 @@ class BatchRecord:
         running: Whether a program works on it.
         submitted_at: When the request to create it was sent.
         absent_since: When the provider first did not list it, by the provider's own clock.
-        file_id: The provider's id of the input file.
         provider_id: The provider's id of the batch, if it is known.
-        completed: How many lines were completed, as last reported.
-        failed: How many lines failed, as last reported.
-        output_file_id: The provider's id of the file with the images.
-        error_file_id: The provider's id of the file with the errors.
-        expires: When the provider gives up on it.
+        completed: How many lines were completed, as last reported; likewise `failed`.
         problem: Why it failed as a whole; otherwise empty.
         settled: Whether all of its turns are settled.
     """

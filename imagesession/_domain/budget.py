@@ -74,13 +74,10 @@ def enforce(
     owner_spent: float | None = None,
 ) -> None:
     """
-    Refuse a call that could exceed a limit, before it is sent.
+    Refuse a call that could exceed a limit, or whose cost has no upper bound, before it is sent.
 
     What was spent is in US dollars, with what is reserved for pending requests; `per_session` binds
     no calls outside of a session, and `per_owner_per_day` none whose `owner_spent` is None.
-
-    Raises:
-        BudgetExceededError: The call could exceed a limit, or its cost has no upper bound.
     """
     limits = (
         ("per_call", budget.per_call, 0.0),

@@ -37,11 +37,7 @@ class ReportedContext:
 def reported_context(past: Sequence[Turn], role: Role, **options: object) -> ReportedContext:
     """
     Return what the latest turn with a usage of the same model took, from which the next turn grows.
-
-    Args:
-        past: The turns that are continued, the oldest first.
-        role: Whose usage.
-        options: The options that have to be the same for the usage to be comparable.
+    The turns are the oldest first; usages are comparable if these options are the same.
     """
     for unreported, turn in enumerate(reversed(past)):
         same = all(getattr(turn.options, name) == value for name, value in options.items())

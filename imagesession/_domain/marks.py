@@ -25,13 +25,9 @@ MAX_TAGS, MAX_TAG_LENGTH = 100, 80
 @attrs.frozen(kw_only=True)
 class Mark:
     """
-    What is said of an image, or that a session, a batch or a turn without images is deleted.
-
-    Attributes:
-        deleted: When it was put into the bin; None if it is not deleted.
-        erased: Whether it was erased, so that it cannot be restored.
-        starred: Whether it has a star.
-        tags: Its tags, as they were written first, in the order of the alphabet.
+    What is said of an image, or that a session, a batch or a turn without images is deleted: when
+    it was put into the bin. What is erased cannot be restored. Tags are as they were written first,
+    in the order of the alphabet.
     """
 
     deleted: dt.datetime | None = None

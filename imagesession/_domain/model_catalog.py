@@ -201,7 +201,6 @@ class ModelCatalog:
     The catalogue of models as of one day.
 
     Attributes:
-        dated: The date of its facts.
         mainline: The mainline model for "auto" where the API requires a name.
         image: The image model that the provider chooses for "auto".
         batch_image: The image model for "auto" in a batch.
@@ -221,9 +220,6 @@ class ModelCatalog:
         return {**{name: model.prices for name, model in self.models.items()}, **self.own_prices}
 
     def resolve(self, kind: Kind, name: str) -> str:
-        """
-        Return a model's name; for "auto", that of the one of its kind.
-        """
         if name != "auto":
             return name
         return self.image if kind == "image" else self.mainline
@@ -241,6 +237,12 @@ class ModelCatalog:
         dated = (model for model in self.models.values() if model_id in model.snapshots)
         return self.models.get(model_id) or next(dated, None)
 
+    def mainline_model(self, name: str) -> ModelInfo:
+        """
+        Return a mainline model; without facts if it is unknown.
+        """
+        return self.find(name) or ModelInfo(id=name, kind="mainline")
+
     def output_tokens(self, model: str, quality: str, size: tuple[int, int]) -> int | None:
         known = self.find(model)
         return None if known is None else known.output.lookup(quality, *size)
@@ -253,27 +255,20 @@ class ModelCatalog:
         )
 
 
+def read_table(name: str) -> dict[str, Any]:
+    return tomllib.loads(resources.files("imagesession._domain").joinpath(name).read_text("utf-8"))
+
+
 @functools.cache
 def load_catalogue() -> ModelCatalog:
-    text = resources.files("imagesession._domain").joinpath("models.toml").read_text("utf-8")
-    return read_catalogue(tomllib.loads(text))
-
-
-def read_catalogue(data: Mapping[str, Any]) -> ModelCatalog:
+    data = read_table("models.toml")
     families: Mapping[str, Mapping[str, Any]] = data["families"]
     entries: Mapping[str, Mapping[str, Any]] = data["models"]
     models = {
         name: _read_model(name, {**families[entry["family"]], **entry})
         for name, entry in entries.items()
     }
-    auto = data["auto"]
-    return ModelCatalog(
-        dated=data["dated"],
-        mainline=auto["mainline"],
-        image=auto["image"],
-        batch_image=auto["batch_image"],
-        models=models,
-    )
+    return ModelCatalog(dated=data["dated"], models=models, **data["auto"])
 
 
 def _read_model(name: str, facts: Mapping[str, Any]) -> ModelInfo:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import difflib
 import functools
-import tomllib
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from typing import Any, Literal, get_args
 
 import attrs
 
 from imagesession.errors import InvalidOptionError, InvalidRequestError
 
-from .model_catalog import ModelInfo
+from .model_catalog import ModelInfo, read_table
 from .options import OPTION_NAMES, GenerateOptions, parse_size
 from .preset_params import ParamValue, PresetParam, join_words
 from .prompt_template import render_template, validate_subject, validate_template
@@ -282,12 +280,7 @@ def _to_supported_size(size: Any, image_model: ModelInfo | None) -> str:  # noqa
 
 @functools.cache
 def load_presets() -> Mapping[str, Preset]:
-    text = resources.files("imagesession._domain").joinpath("presets.toml").read_text("utf-8")
-    return read_presets(tomllib.loads(text))
-
-
-def read_presets(data: Mapping[str, Any]) -> Mapping[str, Preset]:
-    return {name: _read_preset(name, facts) for name, facts in data.items()}
+    return {name: _read_preset(name, facts) for name, facts in read_table("presets.toml").items()}
 
 
 def _read_preset(name: str, facts: Mapping[str, Any]) -> Preset:

@@ -16,9 +16,6 @@ def validate_template(template: object, names: Collection[str], where: str) -> N
     """
     Refuse a template whose placeholders are not exactly the given names; `where` names its owner,
     and begins the error message.
-
-    Raises:
-        InvalidRequestError: The template is not text, cannot be parsed, or has other placeholders.
     """
     if not isinstance(template, str):
         raise InvalidRequestError(

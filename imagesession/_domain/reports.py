@@ -175,14 +175,8 @@ class CostReport:
         The sum of all groups.
         """
         groups = self.groups.values()
-        return CostGroup(
-            dollars=sum(group.dollars for group in groups),
-            uncertain=sum(group.uncertain for group in groups),
-            images=sum(group.images for group in groups),
-            turns=sum(group.turns for group in groups),
-            context_dollars=sum(group.context_dollars for group in groups),
-            context_tokens=sum(group.context_tokens for group in groups),
-        )
+        names = [field.name for field in attrs.fields(CostGroup)]
+        return CostGroup(**{name: sum(getattr(group, name) for group in groups) for name in names})
 
     def __str__(self) -> str:
         rows = [*self.groups.items(), ("total", self.total)]

@@ -41,9 +41,6 @@ def resolve_size(text: str, rule: SizeRule | None) -> str:
     """
     Return the nearest size that a model makes to a ratio, in the form of `GenerateOptions.size`;
     another size unchanged.
-
-    Raises:
-        InvalidOptionError: The model makes nothing of about this shape.
     """
     ratio = parse_ratio(text)
     if ratio is None:
@@ -63,11 +60,7 @@ def resolve_size(text: str, rule: SizeRule | None) -> str:
 
 def canvas_size(text: str, image: tuple[int, int], rule: SizeRule | None) -> tuple[int, int]:
     """
-    Return the size of the canvas, given as a size or ratio, on which an image of a width and height
-    is extended.
-
-    Raises:
-        InvalidOptionError: It is "auto", or the model makes nothing of about this shape.
+    Return the size of the canvas on which an image is extended to a size or ratio.
     """
     ratio = parse_ratio(text)
     if ratio is not None and min(ratio) < _PIXELS:
@@ -93,9 +86,6 @@ def _aim(width: float, height: float) -> tuple[int, int]:
 
 
 def nearest_sizes(rule: SizeRule, width: int, height: int) -> tuple[str, ...]:
-    """
-    Return the one or two supported sizes that are closest to an unsupported one.
-    """
     best = _by_distance(rule, width, height)[:2]
     return tuple(f"{size[0]}x{size[1]}" for size in sorted(best))
 
@@ -114,10 +104,6 @@ def supported_size(rule: SizeRule, width: int, height: int) -> tuple[int, int]:
 
 
 def _by_distance(rule: SizeRule, width: int, height: int) -> list[tuple[int, int]]:
-    """
-    List the supported sizes around a requested one, the closest first.
-    """
-
     def distance(size: tuple[int, int]) -> tuple[float, int]:
         away = abs(size[0] - ideal[0]) + abs(size[1] - ideal[1])
         return away + 100 * _aspect_distance(size, (width, height)), size[0]

@@ -300,9 +300,6 @@ def _label(turn: Turn, heads: Mapping[str | None, list[str]]) -> str:
 
 
 def _prompt_of(turn: Turn) -> str:
-    """
-    Return the caller's prompt; for a preset, the description without the template.
-    """
     description = turn.parameters.get("description")
     if isinstance(description, str):
         return description
