@@ -42,9 +42,6 @@ def has_pixels(source: object) -> TypeGuard[Pixels]:
 
 
 def is_buffer(source: object) -> bool:
-    """
-    Return whether an object gives access to bytes, such as a bytearray or a memoryview.
-    """
     try:
         memoryview(cast("bytes", source)).release()
     except (TypeError, ValueError, BufferError):
@@ -54,15 +51,8 @@ def is_buffer(source: object) -> bool:
 
 def read_array(source: Pixels, what: str) -> bytes | Picture:
     """
-    Read an array as an image, or as the bytes of a file.
-
-    Args:
-        source: An array of the shape (height, width), or with 1, 3 or 4 channels as a third
-            dimension: uint8, bool, or floats from 0.0 to 1.0. One dimension of uint8 is a file.
-        what: The image's name in error messages.
-
-    Raises:
-        InvalidImageError: Its shape or its numbers are not those of an image.
+    Read an array as an image: of the shape (height, width), or with 1, 3 or 4 channels as a third
+    dimension, of uint8, bool, or floats from 0.0 to 1.0. One dimension of uint8 is a file.
     """
     facts = cast("Mapping[str, Any]", source.__array_interface__)
     shape, kind = tuple(facts["shape"]), str(facts["typestr"])

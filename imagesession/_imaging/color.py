@@ -11,7 +11,7 @@ from typing import cast
 from imagesession.errors import InvalidImageError
 
 from . import pillow
-from .pillow import Picture, srgb
+from .pillow import Picture
 
 # https://www.cipa.jp/std/documents/e/DC-X008-Translation-2019-E.pdf, 4.6.5
 _ORIENTATION = 0x0112
@@ -48,9 +48,6 @@ def apply_orientation(picture: Picture) -> Picture:
 
 
 def strip_metadata(picture: Picture) -> Picture:
-    """
-    Return a copy without metadata, except what is needed to interpret the pixels.
-    """
     stripped = picture.copy()
     stripped.info = {key: picture.info[key] for key in _PIXEL_INFO if key in picture.info}
     return stripped
@@ -59,9 +56,6 @@ def strip_metadata(picture: Picture) -> Picture:
 def to_8bit(picture: Picture, name: str) -> Picture:
     """
     Convert an image to 8 bits a channel: L, LA, RGB or RGBA, whichever loses least.
-
-    Raises:
-        InvalidImageError: Its pixels are numbers without a known range.
     """
     mode = picture.mode
     if mode in {"I", "F"}:
@@ -99,8 +93,9 @@ def convert_profile(picture: Picture, own: bytes | None, target: bytes | None) -
     The result is None if a profile cannot be read or is for another mode.
     """
     try:
+        srgb = pillow.load("ImageCms").createProfile("sRGB")
         before, after = (
-            srgb() if icc is None else pillow.ImageCms.ImageCmsProfile(io.BytesIO(icc))
+            pillow.ImageCms.ImageCmsProfile(srgb if icc is None else io.BytesIO(icc))
             for icc in (own, target)
         )
         return pillow.ImageCms.profileToProfile(picture, before, after, outputMode="RGB")
@@ -127,18 +122,12 @@ def has_alpha(picture: Picture) -> bool:
 
 
 def encode_png(picture: Picture, icc: bytes | None = None) -> bytes:
-    """
-    Encode a plain image as PNG, with its profile and no other metadata.
-    """
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", icc_profile=icc, exif=b"")
     return buffer.getvalue()
 
 
 def encode_jpeg(picture: Picture, icc: bytes | None = None) -> bytes:
-    """
-    Encode a plain image without alpha as JPEG, without chroma subsampling.
-    """
     buffer = io.BytesIO()
     picture.save(
         buffer,

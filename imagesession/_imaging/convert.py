@@ -43,10 +43,6 @@ def to_provider_format(
     A PNG, JPEG or WebP that needs no change is returned as the same bytes. Of any other image, the
     first frame is rotated upright and encoded with its colour profile and no other metadata: as
     JPEG if its format is lossy and it has no alpha, otherwise as PNG.
-
-    Raises:
-        InvalidImageError: The data are not an image, truncated, an SVG, or have more bytes, before
-            or after, than the limit.
     """
     check_bytes(len(data), name, limit=limit)
     picture = decode_image(data, name)
@@ -62,11 +58,8 @@ def as_png(data: bytes, name: str, *, max_side: int | None = None) -> bytes:
     """
     Convert any image to PNG: its first frame, upright, with its colour profile.
 
-    Args:
-        data: The file's bytes; an SVG is rendered.
-        name: The image's name in error messages.
-        max_side: The longer edge in pixels: exactly for an SVG, at most for other images. None
-            for the image's own size; an SVG without a size gets 1024 pixels.
+    The longer edge has `max_side` pixels: exactly for an SVG, at most for other images. None is the
+    image's own size, or 1024 pixels for an SVG without a size.
     """
     if max_side is not None and (type(max_side) is not int or max_side < 1):
         raise InvalidRequestError(
@@ -87,15 +80,10 @@ def to_format(data: bytes, name: str, format: str) -> bytes:
     """
     Convert an image to another format: its first frame, upright, with its colour profile; an SVG is
     rendered. A format without transparency gets white in its place.
-
-    Raises:
-        InvalidImageError: The image cannot be read or rendered, or the format cannot be written.
     """
-    if format == "png" or sniff_format(data) == "svg":
-        data = as_png(data, name)
     if format == "png":
-        return data
-    plain = to_8bit(apply_orientation(decode_image(data, name)), name)
+        return as_png(data, name)
+    plain = pixels(data, name)
     if has_alpha(plain) and format in _WITHOUT_ALPHA:
         plain = _on_white(plain)
     icc = icc_profile(plain)
@@ -113,9 +101,6 @@ def to_format(data: bytes, name: str, format: str) -> bytes:
 
 
 def pixels(data: bytes, name: str) -> Picture:
-    """
-    Decode an image as it is shown: upright, in L, LA, RGB or RGBA; an SVG is rendered.
-    """
     if sniff_format(data) == "svg":
         data = as_png(data, name)
     return decode_upright(data, name)
@@ -137,9 +122,6 @@ def _on_white(picture: Picture) -> Picture:
 
 
 def encode(picture: Picture, name: str) -> tuple[bytes, ImageHeader]:
-    """
-    Encode an image for the provider: rotated upright, with its colour profile.
-    """
     plain = to_8bit(apply_orientation(picture), name)
     alpha = has_alpha(plain)
     as_photo = picture.format in _LOSSY_FORMATS and not alpha

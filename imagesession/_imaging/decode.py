@@ -77,9 +77,6 @@ def decode_upright(data: bytes, name: str, *, edge: int | None = None) -> Pictur
     """
     Decode an image as `decode_image` does, and as it is to be shown: upright, in L, LA, RGB or RGBA
     with 8 bits a channel.
-
-    Raises:
-        InvalidImageError: As for `decode_image`; or its pixels are numbers of unknown range.
     """
     return to_8bit(apply_orientation(decode_image(data, name, edge=edge)), name)
 
@@ -122,9 +119,8 @@ def _decode(
 @contextlib.contextmanager
 def _raise_on_pillow_warning() -> Generator[None]:
     """
-    Raise Pillow's warnings as errors, such as that of a truncated directory.
-
-    Warnings are process-wide, so those of other threads are passed on.
+    Raise Pillow's warnings as errors, such as that of a truncated directory. Warnings are
+    process-wide, so those of other threads are passed on.
     """
     with _warnings_lock, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

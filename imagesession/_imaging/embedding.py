@@ -18,6 +18,8 @@ import attrs
 
 from imagesession._domain.image_header import ImageHeader
 
+from .metadata import RIFF_HEAD, TEXT_PNG, png_chunks, riff
+
 # https://developer.adobe.com/xmp/docs/XMPSpecifications, part 3, and
 # https://iptc.org/std/photometadata/specification/IPTC-PhotoMetadata, version 2025.1
 _PNG_XMP = b"XML:com.adobe.xmp"
@@ -28,15 +30,10 @@ _OURS = b"urn:imagesession:1"
 _MADE_BY_AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 _XMP_FLAG, _ALPHA_FLAG = 0x04, 0x10
 _PNG_START = 33
-_RIFF_HEAD = 12
 
 
 @attrs.frozen(kw_only=True)
 class Description:
-    """
-    What is written into an image's file; `created` in ISO 8601.
-    """
-
     prompt: str
     model: str
     software: str
@@ -139,15 +136,9 @@ def _png_chunk(keyword: bytes, text: bytes) -> bytes:
 
 
 def _png_texts(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """
-    Yield the keywords of the texts of a PNG, each with the chunk's start and end.
-    """
-    at = _PNG_START
-    while at + 8 <= len(data):
-        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
-        if data[at + 4 : at + 8] in {b"iTXt", b"tEXt", b"zTXt"}:
+    for kind, at, end in png_chunks(data):
+        if kind in TEXT_PNG:
             yield data[at + 8 : at + 88].partition(b"\0")[0], at, end
-        at = end
 
 
 def _embed_jpeg(data: bytes, packet: bytes) -> bytes | None:
@@ -166,7 +157,7 @@ def _embed_webp(data: bytes, header: ImageHeader, packet: bytes) -> bytes | None
     # https://developers.google.com/speed/webp/docs/riff_container
     if data[:4] != b"RIFF" or int.from_bytes(data[4:8], "little") + 8 != len(data):
         return None
-    body = data[_RIFF_HEAD:]
+    body = data[RIFF_HEAD:]
     if body[:4] != b"VP8X":
         flags = bytes([_ALPHA_FLAG if header.alpha else 0, 0, 0, 0])
         canvas = b"".join(
@@ -176,21 +167,14 @@ def _embed_webp(data: bytes, header: ImageHeader, packet: bytes) -> bytes | None
     elif body[8] & _XMP_FLAG:
         return None
     body = body[:8] + bytes([body[8] | _XMP_FLAG]) + body[9:]
-    return _riff(body + _webp_chunk(b"XMP ", packet))
+    return riff(body + _webp_chunk(b"XMP ", packet))
 
 
 def _webp_chunk(kind: bytes, body: bytes) -> bytes:
     return kind + len(body).to_bytes(4, "little") + body + b"\0" * (len(body) % 2)
 
 
-def _riff(body: bytes) -> bytes:
-    return b"RIFF" + (len(body) + 4).to_bytes(4, "little") + b"WEBP" + body
-
-
 def _candidates(data: bytes) -> Iterator[bytes]:
-    """
-    Yield what a file may have been before `embed`.
-    """
     if data.startswith(b"\x89PNG"):
         ours = [
             (start, end) for keyword, start, end in _png_texts(data)
@@ -207,6 +191,6 @@ def _candidates(data: bytes) -> Iterator[bytes]:
     elif data[:4] == b"RIFF":
         at = data.rfind(b"XMP ")
         if at >= 0:
-            body = data[_RIFF_HEAD:at]
-            yield _riff(body[:8] + bytes([body[8] & ~_XMP_FLAG]) + body[9:])
-            yield _riff(body[18:])
+            body = data[RIFF_HEAD:at]
+            yield riff(body[:8] + bytes([body[8] & ~_XMP_FLAG]) + body[9:])
+            yield riff(body[18:])

@@ -44,16 +44,9 @@ class Readable(Protocol):
 
 def read_image_input(source: object, what: str = "The image") -> tuple[bytes, str]:
     """
-    Read an image's bytes, and its name in later error messages. A file's name is not used to detect
-    its format.
-
-    Args:
-        source: A path, a `file:` or `data:` URL, base64, bytes or another buffer, an open binary
-            file, a PIL image, an array of pixels, or an object with `bytes`.
-        what: The image's name in error messages.
-
-    Raises:
-        InvalidImageError: The source cannot be read, or has too many bytes.
+    Read an image's bytes, and its name in later error messages, from a path, a `file:` or `data:`
+    URL, base64, bytes or another buffer, an open binary file, a PIL image, an array of pixels, or
+    an object with `bytes`. A file's name is not used to detect its format.
     """
     # A saved image is a path and an array as well.
     if isinstance(data_attribute := getattr(source, "bytes", None), bytes):
@@ -131,9 +124,6 @@ def _decode_base64(text: str) -> bytes | None:
 
 
 def _local_path(text: str, what: str) -> str:
-    """
-    Return the path that a text is, or that a `file:` URL names.
-    """
     if _URL.match(text):
         raise InvalidImageError(
             f"{what} is a URL; nothing is fetched from there. Download it yourself and give its "

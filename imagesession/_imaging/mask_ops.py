@@ -111,10 +111,6 @@ class FeatheredMask:
 
 @attrs.frozen
 class DilatedMask:
-    """
-    An operation with its edge moved outwards, or inwards if `px` is negative.
-    """
-
     inner: MaskOp
     px: int
 

@@ -52,11 +52,9 @@ def from_alpha(source: NamedImage) -> Picture:
 
 def from_alpha_or_luminance(source: NamedImage, opens: OpenSide) -> Picture:
     """
-    Read a mask by the image's transparency if it has any, otherwise by its brightness.
-
-    Raises:
-        InvalidImageError: The image is opaque and coloured, so most likely not a mask; or what it
-            opens is not certain.
+    Read a mask by the image's transparency if it has any, otherwise by its brightness. It is
+    refused if it is opaque and coloured, so most likely not a mask, or if what it opens is not
+    certain.
     """
     picture, name = to_8bit(*source), source[1]
     if has_alpha(picture) and picture.getchannel("A").getextrema() != (_OPAQUE, _OPAQUE):

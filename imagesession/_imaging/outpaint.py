@@ -21,10 +21,6 @@ _BLUR = 0.05
 
 @attrs.frozen
 class Placement:
-    """
-    Where an image lies on its canvas, in pixels.
-    """
-
     left: int
     top: int
     right: int
@@ -52,13 +48,8 @@ def extend_canvas(
     data: bytes, canvas: tuple[int, int], anchor: str, *, fill: bool
 ) -> tuple[bytes, bytes]:
     """
-    Lay an image on a canvas whose rest continues its colours, blurred; see `Placement.of`.
-
-    Returns:
-        The canvas with the image's colour profile, and a mask of its new part; both as PNG.
-
-    Raises:
-        InvalidImageError: The image cannot be read, or fills the canvas.
+    Lay an image on a canvas whose rest continues its colours, blurred; see `Placement.of`. Return
+    it with the image's colour profile, and a mask of its new part; both as PNG.
     """
     plain = decode_upright(data, "The image")
     mode, icc = ("RGBA" if has_alpha(plain) else "RGB"), icc_profile(plain)

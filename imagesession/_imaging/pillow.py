@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         ImageDraw,
         ImageFile,
         ImageFilter,
+        ImageFont,
         ImageShow,
         ImageStat,
     )
@@ -28,6 +29,7 @@ __all__ = [
     "ImageDraw",
     "ImageFile",
     "ImageFilter",
+    "ImageFont",
     "ImageShow",
     "ImageStat",
 ]
@@ -73,12 +75,3 @@ def scaled(picture: Picture, factor: float) -> Picture:
         return value * factor + 0.5
 
     return cast("Picture", cast("Any", picture).point(multiply))
-
-
-def srgb() -> ImageCms.ImageCmsProfile:
-    """
-    Return the sRGB profile, which applies to images without a profile of their own.
-    """
-    profiles = load("ImageCms")
-    profile: ImageCms.ImageCmsProfile = profiles.ImageCmsProfile(profiles.createProfile("sRGB"))
-    return profile

@@ -8,13 +8,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import attrs
 
 from imagesession._domain.image_header import ImageHeader, parse_header
-from imagesession._domain.turn import ImageRecord, Turn, is_id
+from imagesession._domain.turn import ImageRecord, is_id
 from imagesession._engine.http import ReceivedImage
+from imagesession._engine.image_store import ImageStore
 from imagesession._engine.pixels import ImportedImage, InputImage, Source
 
 from .allowed_folders import metadata_files
@@ -29,20 +30,6 @@ from .outpaint import extend_canvas
 _MAX_SIDECAR = 1_000_000
 
 
-class ImageReader(Protocol):
-    """
-    The part of a store that reads images.
-    """
-
-    def find(self, image_id: str) -> tuple[Turn, int]:
-        """
-        Return the turn of an image, and its position there.
-        """
-        ...
-
-    def read(self, image: ImageRecord) -> bytes: ...
-
-
 @attrs.frozen
 class LibraryPixels:
     """
@@ -50,7 +37,7 @@ class LibraryPixels:
     for what is no image, or none that the provider accepts.
     """
 
-    images: ImageReader
+    images: ImageStore
 
     def load(self, source: Source, *, keep_exif: bool = False) -> InputImage:
         image = self._image_of(source)

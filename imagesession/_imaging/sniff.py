@@ -41,7 +41,11 @@ def sniff_format(data: bytes) -> Kind | None:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "webp"
     if data[4:8] == b"ftyp":
-        return _kind_by_brands(_brands(data))
+        brands = _brands(data)
+        # An AVIF may also name the general brand mif1, so AVIF brands are checked first.
+        if brands & _AVIF_BRANDS:
+            return "avif"
+        return "heic" if brands & _HEIC_BRANDS else None
     # An SVG has no magic bytes, only a first element.
     return "svg" if parse_header(data) else None
 
@@ -51,10 +55,3 @@ def _brands(data: bytes) -> frozenset[bytes]:
     end = min(size, len(data), 4 * _MAX_BRANDS)
     # The four bytes after the major brand are its version.
     return frozenset({data[8:12], *(data[at : at + 4] for at in range(16, end, 4))})
-
-
-def _kind_by_brands(brands: frozenset[bytes]) -> Kind | None:
-    # An AVIF may also name the general brand mif1, so AVIF brands are checked first.
-    if brands & _AVIF_BRANDS:
-        return "avif"
-    return "heic" if brands & _HEIC_BRANDS else None

@@ -10,8 +10,6 @@ import io
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-import attrs
-
 from imagesession._domain.image_header import ImageFormat, parse_header
 from imagesession._domain.previews import Preview
 
@@ -23,6 +21,8 @@ from .sniff import sniff_format
 from .svg import render_svg
 
 Box: TypeAlias = "tuple[int, int]"
+EncodingStep: TypeAlias = "tuple[int, int]"
+"""The most pixels of the longer edge, and the encoder's quality from 0 to 100."""
 _PREVIEW_FORMATS = frozenset({"png", "jpeg", "webp"})
 _OPAQUE_EXTREMA = 255, 255
 _JPEG_QUALITY, _WEBP_QUALITY = 84, 76
@@ -37,20 +37,6 @@ _REDUCING_GAP = 1.0
 # Each step has two thirds of the pixels of the previous one.
 _PREVIEW_SHARES = tuple((2 / 3) ** (step / 2) for step in range(20))
 _PREVIEW_QUALITIES = (80, 60, 40)
-
-
-@attrs.frozen
-class EncodingStep:
-    """
-    One combination of size and quality for encoding an image.
-
-    Attributes:
-        side: The longer edge in pixels, at most.
-        quality: The encoder's quality, from 0 to 100.
-    """
-
-    side: int
-    quality: int
 
 
 def thumbnail(data: bytes, name: str, box: Box) -> Preview:
@@ -68,9 +54,6 @@ def thumbnail(data: bytes, name: str, box: Box) -> Preview:
 
 
 def page_thumbnail(data: bytes, name: str, box: Box) -> Preview:
-    """
-    Make a thumbnail for browsers, as WebP; otherwise as `thumbnail`.
-    """
     return encode(load_small(data, name, box, squares=True), "webp", quality=_WEBP_QUALITY)
 
 
@@ -87,7 +70,7 @@ def preview(data: bytes, name: str, *, max_side: int, max_bytes: int) -> Preview
             return Preview(data=data, format=header.format, width=width, height=height)
     picture = load_small(data, name, (max_side, max_side))
     sides = (max(1, round(max(picture.size) * share)) for share in _PREVIEW_SHARES)
-    steps = [EncodingStep(side, quality) for side in sides for quality in _PREVIEW_QUALITIES]
+    steps = [(side, quality) for side in sides for quality in _PREVIEW_QUALITIES]
     made = encode_within(picture, "webp" if has_alpha(picture) else "jpeg", steps, max_bytes)
     return made if len(made.data) <= max_bytes else None
 
@@ -113,9 +96,6 @@ def load_small(
 
 
 def resize_to_fit(picture: Picture, box: Box, *, enlarged: float = 1.0) -> Picture:
-    """
-    Scale a plain image so that it just fits into a box, at most enlarged by a factor.
-    """
     scale = min(box[0] / picture.width, box[1] / picture.height, enlarged)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     if size == picture.size:
@@ -135,8 +115,8 @@ def encode_within(
 
     @functools.cache
     def encoded(step: EncodingStep) -> Preview:
-        shown = resize_to_fit(picture, (step.side, step.side))
-        return encode(shown, format, quality=step.quality)
+        side, quality = step
+        return encode(resize_to_fit(picture, (side, side)), format, quality=quality)
 
     def fits(step: EncodingStep) -> bool:
         return len(encoded(step).data) <= max_bytes
@@ -163,25 +143,18 @@ def encode(picture: Picture, format: ImageFormat, **options: Any) -> Preview:  #
 
 
 def _over_checkerboard(picture: Picture) -> Picture:
-    background = _checkerboard(picture.size)
-    background.paste(picture.convert("RGB"), mask=picture.getchannel("A"))
-    return background
-
-
-def _checkerboard(size: Box) -> Picture:
-    columns, rows = (-(-side // _SQUARE_PX) for side in size)
+    columns, rows = (-(-side // _SQUARE_PX) for side in picture.size)
     shades = bytes(_SQUARE_SHADES[(x + y) % 2] for y in range(rows) for x in range(columns))
     small = pillow.Image.frombytes("L", (columns, rows), shades)
     scaled = resize(
         small, (columns * _SQUARE_PX, rows * _SQUARE_PX), pillow.Image.Resampling.NEAREST
     )
-    return scaled.crop((0, 0, *size)).convert("RGB")
+    background = scaled.crop((0, 0, *picture.size)).convert("RGB")
+    background.paste(picture.convert("RGB"), mask=picture.getchannel("A"))
+    return background
 
 
 def _to_srgb(picture: Picture) -> Picture:
-    """
-    Convert an image to sRGB through its profile, if that is usable, and remove the profile.
-    """
     icc, alpha = icc_profile(picture), picture.getchannel("A") if has_alpha(picture) else None
     opaque = picture if alpha is None else picture.convert(picture.mode.removesuffix("A"))
     shown = (convert_profile(opaque, icc, None) if icc else None) or opaque
