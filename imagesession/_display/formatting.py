@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from imagesession._domain.cost import Cost, format_usd
+from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import ImageRecord, Turn
 
@@ -74,9 +75,6 @@ def display_text(turn: Turn) -> str:
 
 
 def branches_by_head(tree: Tree, max_length: int) -> Mapping[str, list[str]]:
-    """
-    Map turn ids to the branches whose head they are, each name at most `max_length` characters.
-    """
     names: defaultdict[str, list[str]] = defaultdict(list)
     for branch in tree.branches():
         head = tree.head(branch)
@@ -90,17 +88,11 @@ def is_sketch(turn: Turn) -> bool:
 
 
 def format_size(image: ImageRecord) -> str:
-    """
-    Format an image's size and format, such as "1536×864 PNG".
-    """
     name = image.format.upper()
     return f"{image.width}×{image.height} {name}" if image.width and image.height else name
 
 
 def format_price(cost: Cost | None) -> str:
-    """
-    Format a cost; empty if no request was sent.
-    """
     if cost is None:
         return ""
     if cost.total is not None:
@@ -108,21 +100,28 @@ def format_price(cost: Cost | None) -> str:
     return f"{format_usd(cost.known)} or more" if cost.known else "price unknown"
 
 
+def format_facts(image: ImageRecord | None, cost: Cost | None) -> str:
+    size = format_size(image) if image else ""
+    return " · ".join(filter(None, (size, format_price(cost))))
+
+
+def format_title(record: SessionRecord, max_length: int) -> str:
+    return shorten(record.name or record.description, max_length) or "Untitled session"
+
+
+def add_costs(costs: Iterable[Cost | None]) -> Cost | None:
+    known = [cost for cost in costs if cost is not None]
+    return sum(known[1:], start=known[0]) if known else None
+
+
 def format_total_price(turns: Iterable[Turn]) -> str:
-    costs = [turn.cost for turn in turns if turn.cost is not None]
-    return format_price(sum(costs[1:], start=costs[0])) if costs else ""
+    return format_price(add_costs(turn.cost for turn in turns))
 
 
-def pluralize(number: int, text: str, plural: str = "") -> str:
-    """
-    Format a count, such as "1 image" and "2 images".
-    """
-    return f"{number:,} {text if number == 1 else plural or f'{text}s'}"
+def pluralize(number: int, text: str) -> str:
+    return f"{number:,} {text}{'' if number == 1 else 's'}"
 
 
 def format_day(time: dt.datetime) -> str:
-    """
-    Format a date, such as "24 November 2026" (UTC).
-    """
     at = time.astimezone(dt.UTC)
     return f"{at.day} {at:%B %Y}"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import AsyncIterable, Awaitable, Iterable
+from importlib import import_module
 from typing import Any, Self, TypeVar, cast, overload
 
 import attrs
@@ -14,7 +15,7 @@ from imagesession._domain.partial_image import PartialImage
 from imagesession._domain.wording import quote
 from imagesession.errors import InvalidRequestError
 
-from .ipython import display_in_cell, get_shell
+from .ipython import get_shell
 
 Image = TypeVar("Image")
 # The execution count of the cell that displayed an image, by the image's id, so that the image is
@@ -71,9 +72,6 @@ async def _show_async(events: AsyncIterable[object]) -> Any:  # noqa: ANN401 - a
 
 
 def was_displayed(image_id: str) -> bool:
-    """
-    Return whether the running cell displayed an image, and forget it.
-    """
     shell = get_shell()
     return shell is not None and _displayed.pop(image_id, None) == shell.execution_count
 
@@ -95,16 +93,13 @@ class _Placeholder:
 
 @attrs.define
 class DisplaySlot:
-    """
-    The place in a notebook where the images appear.
-    """
-
     handle: Any = None
     last: Any = None
 
     def __enter__(self) -> Self:
         if get_shell() is not None:
-            self.handle = display_in_cell(_Placeholder("The image is on its way …"))
+            waiting = _Placeholder("The image is on its way …")
+            self.handle = import_module("IPython.display").display(waiting, display_id=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

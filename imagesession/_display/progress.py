@@ -117,9 +117,6 @@ def bar(total: int, *, enabled: bool | None) -> Generator[Callable[[int, float],
 
 
 def open_bar(total: int, form: str) -> tqdm[Any]:
-    """
-    Open a line on standard error or, in a notebook with widgets, below the cell.
-    """
     # Without widgets, tqdm's own choice would warn in red.
     if get_shell() is not None and importlib.util.find_spec("ipywidgets") is not None:
         from tqdm.notebook import tqdm as widget  # noqa: PLC0415 - needs a notebook

@@ -20,7 +20,8 @@ def code_for(turn: Turn, session: SessionRecord | None) -> str:
     inputs that the library does not store, such as a mask.
     """
     if turn.kind == "import":
-        return _format_call("studio.images.import_file", *_import_source(turn))
+        file = turn.origin.file if turn.origin else None
+        return _format_call("studio.images.import_file", file or "the file")
     if turn.kind == "promotion":
         return _promotion_call(turn, session)
     call = _generation_call(turn, session)
@@ -28,9 +29,6 @@ def code_for(turn: Turn, session: SessionRecord | None) -> str:
 
 
 def literal(value: object) -> str:
-    """
-    Return a value as a Python literal; strings in double quotes if they need no escapes.
-    """
     if isinstance(value, str):
         plain = value.isprintable() and not {'"', "\\"} & set(value)
         return f'"{value}"' if plain else repr(value)
@@ -48,10 +46,6 @@ def _format_call(verb: str, *arguments: object, **named: object) -> str:
         *(f"{name}={literal(value)}" for name, value in named.items()),
     ]
     return f"{verb}({', '.join(formatted)})"
-
-
-def _import_source(turn: Turn) -> Iterator[object]:
-    yield (turn.origin.file if turn.origin else None) or "the file"
 
 
 def _promotion_call(turn: Turn, session: SessionRecord | None) -> str:

@@ -121,9 +121,6 @@ def _read_facts(file: Path) -> dict[str, Any] | None:
 
 
 def remove_parts(folder: Path, kept: Collection[str]) -> None:
-    """
-    Remove the parts of an earlier page that are no more in use, and the folder if it is empty.
-    """
     with contextlib.suppress(OSError):
         for file in folder.iterdir():
             if _PART.fullmatch(file.name) and file.name not in kept and _read_facts(file):
