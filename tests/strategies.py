@@ -14,6 +14,7 @@ from imagesession._domain.marks import UNMARKED, Mark
 from imagesession._domain.model_catalog import CompletionWindow
 from imagesession._domain.options import GenerateOptions, ServiceTier
 from imagesession._domain.sessions import SessionRecord
+from imagesession._domain.token_counts import Usage
 from imagesession._domain.tree import HeadMove
 from imagesession._domain.turn import (
     Failure,
@@ -24,7 +25,6 @@ from imagesession._domain.turn import (
     Source,
     Turn,
 )
-from imagesession._domain.usage import Usage
 
 # With lone surrogates: they occur in input, and must not make a record unreadable.
 texts = st.text(st.characters(exclude_categories=()), max_size=40)

@@ -4,17 +4,17 @@ A session as a contact sheet: its images in a grid, with their prompts, sizes an
 
 from __future__ import annotations
 
-import datetime as dt
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
-from imagesession._domain.turn import ImageRecord, Turn, short_id
+from imagesession._domain.turn import ImageRecord, short_id
 from imagesession._domain.wording import quote
 from imagesession._engine.store import Store
+from imagesession._imaging import pillow
+from imagesession._imaging.pillow import Picture
 from imagesession._imaging.thumbnails import load_small
 from imagesession._store.files.atomic_write import translate_os_errors, write_atomic
 from imagesession._store.files.modes import library_mode
@@ -24,9 +24,6 @@ from imagesession.errors import ImageSessionError, InvalidRequestError
 from . import formatting
 from .overwrite_guard import check_replaceable
 from .sheet_layout import Card, Draw, Sheet, SheetLayout, draw_pages
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".pdf": "PDF"}
 _SIGNATURE = "imagesession contact sheet"
@@ -52,23 +49,8 @@ def write(
     costs: bool = True,
 ) -> str:
     """
-    Write a session's contact sheet.
-
-    Args:
-        store: The library.
-        session_id: The session's id.
-        path: The file to write; None for a generated name in the current folder.
-        columns: The number of images in a row; None chooses by their count.
-        captions: Whether each image has its prompt, size and price below it.
-        costs: Whether prices are shown, of images and in total.
-
-    Returns:
-        The path of the file.
-
-    Raises:
-        InvalidRequestError: An argument is invalid, or the session has no images, or too many for
-            one page.
-        StorageIOError: The path holds something other than a contact sheet, or cannot be written.
+    Write a session's contact sheet, and return its path. A path of None is a generated name in the
+    current folder; columns of None are chosen by the count of images.
     """
     record = store.sessions.find(session_id)
     file = _resolve_file(path, record)
@@ -108,12 +90,6 @@ def _validate_columns(columns: object) -> int | None:
 def _choose_layout(
     cards: Sequence[Card], columns: int | None, file: Path, *, captions: bool
 ) -> SheetLayout:
-    """
-    Lay out the sheet, with a number of columns that fits.
-
-    Raises:
-        InvalidRequestError: The sheet would be too large for one page.
-    """
     is_pdf = file.suffix.lower() == ".pdf"
     suitable = [_PDF_COLUMNS] if is_pdf else suitable_columns(len(cards))
     for number in [columns] if columns else suitable:
@@ -129,9 +105,6 @@ def _choose_layout(
 
 
 def suitable_columns(count: int) -> Iterator[int]:
-    """
-    Yield suitable numbers of columns for a number of images on one page, the best one first.
-    """
     few = ((1, 1), (2, 2), (9, 3), (24, 4), (60, 5))
     yield next((columns for most, columns in few if count <= most), 6)
     yield from range(6, _MAX_COLUMNS + 1)
@@ -141,12 +114,6 @@ def suitable_columns(count: int) -> Iterator[int]:
 
 
 def build_sheet(store: Store, record: SessionRecord, tree: Tree, *, costs: bool) -> Sheet:
-    """
-    Collect the content of a session's sheet, with or without prices.
-
-    Raises:
-        InvalidRequestError: The session has no images.
-    """
     turns = tuple(tree.turns.values())
     cards = tuple(_cards(store, tree, costs=costs))
     if not cards:
@@ -161,37 +128,33 @@ def build_sheet(store: Store, record: SessionRecord, tree: Tree, *, costs: bool)
         sketches if any(map(formatting.is_sketch, turns)) else "",
     )
     total = formatting.format_total_price(turns) if costs else ""
+    latest = max(turn.finished or turn.started for turn in turns)
     counts = filter(None, (formatting.pluralize(len(cards), "image"), total))
     return Sheet(
-        title=formatting.shorten(record.name or record.description, 120) or "Untitled session",
+        title=formatting.format_title(record, 120),
         about=formatting.shorten(record.description, 200) if record.name else "",
-        facts=(formatting.format_day(_latest(turns)), " · ".join(counts)),
+        facts=(formatting.format_day(latest), " · ".join(counts)),
         note="  ".join(filter(None, notes)),
         cards=cards,
     )
-
-
-def _latest(turns: tuple[Turn, ...]) -> dt.datetime:
-    return max(turn.finished or turn.started for turn in turns)
 
 
 def _cards(store: Store, tree: Tree, *, costs: bool) -> Iterator[Card]:
     heads = formatting.branches_by_head(tree, 40)
     pairs = [(turn, image) for turn in tree.turns.values() for image in turn.images]
     for number, (turn, image) in enumerate(pairs, 1):
-        price = formatting.format_price(turn.cost) if costs else ""
         yield Card(
             number=number,
             draw=_drawer(store, image),
             aspect=image.height / image.width if image.height and image.width else 1.0,
             prompt=formatting.shorten(formatting.display_prompt(turn), 400),
-            facts=" · ".join(filter(None, (formatting.format_size(image), price))),
+            facts=formatting.format_facts(image, turn.cost if costs else None),
             heads=", ".join(heads.get(turn.id, [])) if image is turn.images[-1] else "",
         )
 
 
 def _drawer(store: Store, image: ImageRecord) -> Draw:
-    def draw(box: tuple[int, int]) -> Image.Image | None:
+    def draw(box: tuple[int, int]) -> Picture | None:
         try:
             data, name = store.images.read(image), f"Image {image.id}"
             return load_small(data, name, box, squares=True, enlarged=_MAX_ENLARGEMENT)
@@ -205,11 +168,6 @@ def _drawer(store: Store, image: ImageRecord) -> Draw:
 
 
 def _encode(sheet: Sheet, sheet_layout: SheetLayout, format: str) -> bytes:
-    """
-    Draw the pages and encode them as a file.
-    """
-    from PIL import PngImagePlugin  # noqa: PLC0415 - slow to import, and hardly ever needed
-
     buffer = io.BytesIO()
     for number, page in enumerate(draw_pages(sheet, sheet_layout)):
         match format:
@@ -219,7 +177,7 @@ def _encode(sheet: Sheet, sheet_layout: SheetLayout, format: str) -> bytes:
                     append=number > 0, title=sheet.title, creator=_SIGNATURE,
                 )  # fmt: skip
             case "PNG":
-                metadata = PngImagePlugin.PngInfo()
+                metadata = pillow.load("PngImagePlugin").PngInfo()
                 metadata.add_text("Software", _SIGNATURE)
                 page.save(buffer, "PNG", pnginfo=metadata, dpi=(_DPI, _DPI))
             case _:

@@ -5,10 +5,13 @@ fork downwards. HTML without scripts or style sheets, for light and dark noteboo
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import attrs
+import pybase64
 
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import MAIN, Tree
@@ -16,7 +19,7 @@ from imagesession._domain.turn import ImageRecord, Turn
 from imagesession._imaging.thumbnails import page_thumbnail
 from imagesession.errors import ImageSessionError
 
-from . import data_url, formatting
+from . import formatting
 from .templates import render
 
 MAX_TURNS = 40
@@ -30,12 +33,9 @@ Read = Callable[[ImageRecord], bytes]
 @attrs.frozen(kw_only=True)
 class GridCell:
     """
-    A turn's position in the grid.
+    A turn's position in the grid, from 1.
 
     Attributes:
-        turn: The turn.
-        column: From 1, to the right.
-        row: From 1, downwards.
         fork: The row of the parent from which it forks downwards; None if it is in the same row.
         starts: Whether no turn that is shown precedes it.
     """
@@ -47,56 +47,12 @@ class GridCell:
     starts: bool = False
 
 
-@attrs.frozen(kw_only=True)
-class Frame:
-    """
-    A turn as the template shows it.
-
-    Attributes:
-        cell: Its position.
-        number: The number of its last image, from 1; None without an image.
-        more: The number of its other images.
-        image: The thumbnail's URL; None if there is no image, or it cannot be shown.
-        prompt: The shortened prompt.
-        caption: A longer part of the prompt, for the tooltip.
-        facts: Size, format and price.
-        line: The branch that begins with it; empty if it continues its parent's.
-        heads: The branches whose head it is.
-        current: Whether it is the head of the current branch.
-        reason: Why there is no image.
-    """
-
-    cell: GridCell
-    number: int | None
-    more: int
-    image: str | None
-    prompt: str
-    caption: str
-    facts: str
-    line: str
-    heads: tuple[str, ...]
-    current: bool
-    reason: str
-
-
 def page(record: SessionRecord, tree: Tree, branch: str, read: Read) -> str:
-    """
-    Render a session.
-
-    Args:
-        record: The session.
-        tree: Its turns.
-        branch: The current branch.
-        read: Reads an image's file.
-
-    Returns:
-        An HTML fragment.
-    """
     turns = tuple(tree.turns.values())
     pictures = sum(len(turn.images) for turn in turns)
     return render(
         "filmstrip.html",
-        title=formatting.shorten(record.name or record.description, 80) or "Untitled session",
+        title=formatting.format_title(record, 80),
         about=formatting.shorten(record.description, 160) if record.name else "",
         closed=record.closed is not None,
         counts=formatting.pluralize(pictures, "image"),
@@ -109,52 +65,39 @@ def page(record: SessionRecord, tree: Tree, branch: str, read: Read) -> str:
     )
 
 
-def frames(tree: Tree, branch: str, read: Read) -> Iterator[Frame]:
-    """
-    Yield the latest turns, each with its position.
-    """
+def frames(tree: Tree, branch: str, read: Read) -> Iterator[dict[str, Any]]:
     heads = formatting.branches_by_head(tree, 32)
     numbers = _numbers(tree)
     current = tree.head(branch)
     for cell in layout_tree(tree, branch):
         turn = cell.turn
-        yield Frame(
-            cell=cell,
-            number=numbers.get(turn.id),
-            more=max(0, len(turn.images) - 1),
-            image=thumbnail_url(turn.images[-1], read) if turn.images else None,
-            prompt=formatting.shorten(formatting.display_prompt(turn), _PROMPT_LENGTH),
-            caption=formatting.shorten(formatting.display_prompt(turn), 600),
-            facts=describe_image(turn),
-            line=formatting.shorten(_new_branch(tree, turn), 32),
-            heads=tuple(heads.get(turn.id, ())),
-            current=current is not None and turn.id == current.id,
-            reason=_reason(turn),
-        )
-
-
-def describe_image(turn: Turn) -> str:
-    """
-    Return a turn's image size and price in one line.
-    """
-    parts = (
-        formatting.format_size(turn.images[-1]) if turn.images else "",
-        formatting.format_price(turn.cost),
-    )
-    return " · ".join(filter(None, parts))
+        prompt = formatting.display_prompt(turn)
+        last = turn.images[-1] if turn.images else None
+        yield {
+            "cell": cell,
+            "number": numbers.get(turn.id),
+            "more": max(0, len(turn.images) - 1),
+            "image": thumbnail_url(last, read) if last else None,
+            "prompt": formatting.shorten(prompt, _PROMPT_LENGTH),
+            "caption": formatting.shorten(prompt, 600),
+            "facts": formatting.format_facts(last, turn.cost),
+            # A branch that begins here; empty if it continues its parent's.
+            "line": formatting.shorten(_new_branch(tree, turn), 32),
+            "heads": heads.get(turn.id, []),
+            "current": current is not None and turn.id == current.id,
+            "reason": _reason(turn),
+        }
 
 
 def thumbnail_url(
     image: ImageRecord, read: Read, size: tuple[int, int] = THUMBNAIL_SIZE
 ) -> str | None:
-    """
-    Return a thumbnail as a data URL; None if the image cannot be read.
-    """
     try:
         small = page_thumbnail(read(image), f"Image {image.id}", size)
     except ImageSessionError:
         return None
-    return data_url.data_url(small.data, small.format)
+    # In an `img` element, even an SVG runs no script.
+    return f"data:{small.mime_type};base64,{pybase64.b64encode_as_string(small.data)}"
 
 
 def layout_tree(tree: Tree, branch: str) -> tuple[GridCell, ...]:
@@ -175,10 +118,6 @@ def layout_tree(tree: Tree, branch: str) -> tuple[GridCell, ...]:
 
 @attrs.frozen
 class _GridBuilder:
-    """
-    Positions turns, and records the cells occupied by turns and by lines between them.
-    """
-
     children: Mapping[str | None, list[Turn]]
     cells: list[GridCell] = attrs.field(factory=list[GridCell])
     occupied: set[tuple[int, int]] = attrs.field(factory=set[tuple[int, int]])
@@ -215,9 +154,6 @@ class _GridBuilder:
         return line
 
     def _free_row(self, column: int, length: int, fork: int | None) -> int:
-        """
-        Find a free row for a line, and occupy the cells that the fork passes through.
-        """
         row = 1 + (fork if fork is not None else max((row for _, row in self.occupied), default=0))
         while any((right, row) in self.occupied for right in range(column, column + length)):
             row += 1
@@ -230,13 +166,9 @@ def _numbers(tree: Tree) -> dict[str, int]:
     """
     Return the number of each turn's last image, as `session.images()` counts them.
     """
-    numbers: dict[str, int] = {}
-    count = 0
-    for turn in tree.turns.values():
-        count += len(turn.images)
-        if turn.images:
-            numbers[turn.id] = count
-    return numbers
+    turns = tree.turns.values()
+    counts = itertools.accumulate(len(turn.images) for turn in turns)
+    return {turn.id: count for turn, count in zip(turns, counts, strict=True) if turn.images}
 
 
 def _new_branch(tree: Tree, turn: Turn) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import AsyncIterable, Awaitable, Iterable
+from importlib import import_module
 from typing import Any, Self, TypeVar, cast, overload
 
 import attrs
@@ -14,7 +15,7 @@ from imagesession._domain.partial_image import PartialImage
 from imagesession._domain.wording import quote
 from imagesession.errors import InvalidRequestError
 
-from .ipython import display_in_cell, get_shell
+from .ipython import get_shell
 
 Image = TypeVar("Image")
 # The execution count of the cell that displayed an image, by the image's id, so that the image is
@@ -71,19 +72,12 @@ async def _show_async(events: AsyncIterable[object]) -> Any:  # noqa: ANN401 - a
 
 
 def was_displayed(image_id: str) -> bool:
-    """
-    Return whether the running cell displayed an image, and forget it.
-    """
     shell = get_shell()
     return shell is not None and _displayed.pop(image_id, None) == shell.execution_count
 
 
 @attrs.frozen
 class _Placeholder:
-    """
-    A line of text in place of the image.
-    """
-
     text: str
 
     def _repr_html_(self) -> str:
@@ -99,16 +93,13 @@ class _Placeholder:
 
 @attrs.define
 class DisplaySlot:
-    """
-    The place in a notebook where the images appear.
-    """
-
     handle: Any = None
     last: Any = None
 
     def __enter__(self) -> Self:
         if get_shell() is not None:
-            self.handle = display_in_cell(_Placeholder("The image is on its way …"))
+            waiting = _Placeholder("The image is on its way …")
+            self.handle = import_module("IPython.display").display(waiting, display_id=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -116,20 +107,11 @@ class DisplaySlot:
             self.handle.update(_Placeholder(f"No image: {kind.__name__}"))
 
     def update(self, event: object) -> None:
-        """
-        Display an event in place of the previous one.
-        """
         self.last = event
         if self.handle is not None:
             self.handle.update(event)
 
     def result(self) -> Any:  # noqa: ANN401 - an image of either twin
-        """
-        Return the saved image.
-
-        Raises:
-            InvalidRequestError: The events did not end with one.
-        """
         if self.last is None or isinstance(self.last, PartialImage):
             raise InvalidRequestError(
                 "The events ended without an image: they were consumed before, or are not those of "

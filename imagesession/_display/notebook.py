@@ -7,14 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from imagesession._domain.image_header import MIME_TYPES, ImageFormat
+import pybase64
+
+from imagesession._domain.image_header import MIME_TYPES
 from imagesession._domain.turn import ImageRecord
 from imagesession._engine.store import Store
 from imagesession._imaging.thumbnails import thumbnail
 from imagesession.errors import ImageSessionError
 
 from . import filmstrip, live_display, overview
-from .data_url import encoded
 
 MimeData: TypeAlias = "dict[str, Any]"
 """The data to show, by MIME type."""
@@ -27,39 +28,14 @@ _MAX_GIF_BYTES = 400_000
 
 def saved_image(image: ImageRecord, text: str, read: Callable[[], bytes]) -> Bundle:
     """
-    Show an image of the library; as text only if it was just displayed or cannot be read.
-
-    Args:
-        image: The image.
-        text: Its plain-text representation.
-        read: Reads its file.
+    Show an image of the library at most 512 pixels wide and high; as text only if it was just
+    displayed or cannot be read. A small GIF stays animated, a large one becomes a still image; an
+    SVG is rendered.
     """
     if live_display.was_displayed(image.id):
         return {"text/plain": text}, {}
-    return image_bundle(read, f"Image {image.id}", image.format, (image.width, image.height), text)
-
-
-def image_bundle(
-    read: Callable[[], bytes],
-    name: str,
-    format: ImageFormat,
-    size: tuple[int, int],
-    text: str,
-) -> Bundle:
-    """
-    Show an image at most 512 pixels wide and high. A small GIF stays animated, a large one becomes
-    a still image; an SVG is rendered.
-
-    Args:
-        read: Returns its bytes.
-        name: The image's name in error messages.
-        format: Its format.
-        size: Its width and height in pixels; zeros if an SVG declares none.
-        text: Its plain-text representation.
-    """
     try:
-        data = read()
-        mime_data, metadata = _encode(data, name, format, size)
+        mime_data, metadata = _encode(image, read())
     except ImageSessionError as error:
         return {"text/plain": f"{text}\n({error})"}, {}
     return {**mime_data, "text/plain": text}, metadata
@@ -67,48 +43,38 @@ def image_bundle(
 
 def session(store: Store, session_id: str, branch: str, text: str) -> MimeData:
     """
-    Show a session as a filmstrip; as text only if its records cannot be read.
-
-    Args:
-        store: The library, which is read synchronously: IPython's display methods cannot await.
-        session_id: The session's id.
-        branch: The current branch.
-        text: Its plain-text representation.
+    Show a session as a filmstrip; as text only if its records cannot be read. The store is read
+    synchronously: IPython's display methods cannot await.
     """
-    try:
+
+    def page() -> str:
         record = store.sessions.find(session_id)
-        page = filmstrip.page(record, store.sessions.tree(record), branch, store.images.read)
-    except ImageSessionError as error:
-        return {"text/plain": f"{text}\n({error})"}
-    return {"text/html": page, "text/plain": text}
+        return filmstrip.page(record, store.sessions.tree(record), branch, store.images.read)
+
+    return _as_html(page, text)
 
 
 def studio(store: Store, folder: str, provider: str, text: str) -> MimeData:
-    """
-    Show a library: its latest images and sessions, and its costs.
+    return _as_html(lambda: overview.page(store, folder, provider), text)
 
-    Args:
-        store: As for `session`.
-        folder: The library's folder.
-        provider: A description of the provider.
-        text: As for `session`.
-    """
+
+def _as_html(page: Callable[[], str], text: str) -> MimeData:
     try:
-        page = overview.page(store, folder, provider)
+        return {"text/html": page(), "text/plain": text}
     except ImageSessionError as error:
         return {"text/plain": f"{text}\n({error})"}
-    return {"text/html": page, "text/plain": text}
 
 
-def _encode(data: bytes, name: str, format: ImageFormat, size: tuple[int, int]) -> Bundle:
-    display_size = _display_size(size)
-    if format == "gif" and len(data) <= _MAX_GIF_BYTES:
-        mime = MIME_TYPES[format]
-        return {mime: encoded(data)}, {mime: display_size}
-    small = thumbnail(data, name, (MAX_SIDE, MAX_SIDE))
+def _encode(image: ImageRecord, data: bytes) -> Bundle:
+    display_size = _display_size((image.width, image.height))
+    if image.format == "gif" and len(data) <= _MAX_GIF_BYTES:
+        mime = MIME_TYPES[image.format]
+        return {mime: pybase64.b64encode_as_string(data)}, {mime: display_size}
+    small = thumbnail(data, f"Image {image.id}", (MAX_SIDE, MAX_SIDE))
     # A small SVG is rendered larger than it is shown, so that it is sharp.
-    metadata = {small.mime_type: display_size} if format == "svg" and all(size) else {}
-    return {small.mime_type: encoded(small.data)}, metadata
+    is_sized_svg = image.format == "svg" and image.width and image.height
+    metadata = {small.mime_type: display_size} if is_sized_svg else {}
+    return {small.mime_type: pybase64.b64encode_as_string(small.data)}, metadata
 
 
 def _display_size(size: tuple[int, int]) -> dict[str, int]:

@@ -25,17 +25,6 @@ _TILE_SIZE, _ROW_SIZE = (192, 192), (96, 96)
 
 
 def page(store: Store, folder: str, provider: str) -> str:
-    """
-    Render the overview.
-
-    Args:
-        store: The library.
-        folder: Its folder.
-        provider: A description of the provider.
-
-    Returns:
-        An HTML fragment.
-    """
     days = store.images.spending(SpendingQuery())
     today = [day for day in days if day.group == dt.datetime.now(dt.UTC).date().isoformat()]
     count = store.sessions.count()
@@ -66,7 +55,7 @@ def _session_row(store: Store, record: SessionRecord) -> dict[str, Any]:
     images = [image for turn in turns for image in turn.images]
     return {
         "image": thumbnail_url(images[-1], store.images.read, _ROW_SIZE) if images else None,
-        "title": formatting.shorten(record.name or record.description, 60) or "Untitled session",
+        "title": formatting.format_title(record, 60),
         "about": formatting.shorten(record.description, 80) if record.name else "",
         "counts": formatting.pluralize(len(images), "image"),
         "price": formatting.format_total_price(turns),

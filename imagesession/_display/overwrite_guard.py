@@ -13,21 +13,12 @@ from imagesession.errors import StorageIOError
 
 def check_replaceable(file: Path, what: str, is_ours: Callable[[Path], bool]) -> None:
     """
-    Raise unless the path is free or holds an earlier file of the same type.
-
-    Args:
-        file: The path that is to be written.
-        what: The type of file, such as "gallery".
-        is_ours: Tests by its content whether a file is of that type; never called on a link.
-
-    Raises:
-        StorageIOError: The path holds something else.
+    Raise unless the path is free or holds an earlier file of the same type, which `is_ours` tests
+    by its content; it is never called on a link.
     """
-    if not os.path.lexists(file):
-        return
-    if file.is_file() and not file.is_symlink() and is_ours(file):
-        return
-    raise StorageIOError(
-        f"{file} exists and is no {what}, so it is not overwritten. "
-        "Choose another name, or move it away."
-    )
+    is_replaceable = file.is_file() and not file.is_symlink() and is_ours(file)
+    if os.path.lexists(file) and not is_replaceable:
+        raise StorageIOError(
+            f"{file} exists and is no {what}, so it is not overwritten. "
+            "Choose another name, or move it away."
+        )

@@ -38,9 +38,6 @@ class ProgressLine:
     _bar: tqdm[Any] | None = attrs.field(default=None, init=False)
 
     def __call__(self, event: ProgressEvent) -> None:
-        """
-        Show an event.
-        """
         before = self._events.get(event.position)
         self._events[event.position] = event
         if not is_interactive():
@@ -83,11 +80,8 @@ def _describe(event: ProgressEvent) -> str:
 
 def for_many(*, enabled: bool | None, on_progress: OnProgress | None) -> ProgressCallback | None:
     """
-    Return the callback of a call for many images: a line, the caller's own, both, or none.
-
-    Args:
-        enabled: Whether to show a line; None shows it in a terminal or notebook only.
-        on_progress: The caller's callback; True for a line.
+    Return the callback of a call for many images: a line, the caller's own, both, or none. If
+    `enabled` is None, the line is shown in a terminal or notebook only.
     """
     own = None if isinstance(on_progress, bool) else on_progress
     if not (enabled or on_progress is True or (enabled is None and is_interactive())):
@@ -106,14 +100,8 @@ def for_many(*, enabled: bool | None, on_progress: OnProgress | None) -> Progres
 @contextlib.contextmanager
 def bar(total: int, *, enabled: bool | None) -> Generator[Callable[[int, float], object]]:
     """
-    Show a progress bar on standard error while the block runs.
-
-    Args:
-        total: The number of images to make.
-        enabled: Whether to show it; None shows it in a terminal or notebook only.
-
-    Yields:
-        A function to call with the number of images that are done, and their cost.
+    Show a progress bar on standard error while the block runs, as `for_many` says; yield a function
+    to call with the number of images that are done, and their cost.
     """
     if not (is_interactive() if enabled is None else enabled):
         yield lambda _done, _cost: None
@@ -129,9 +117,6 @@ def bar(total: int, *, enabled: bool | None) -> Generator[Callable[[int, float],
 
 
 def open_bar(total: int, form: str) -> tqdm[Any]:
-    """
-    Open a line on standard error or, in a notebook with widgets, below the cell.
-    """
     # Without widgets, tqdm's own choice would warn in red.
     if get_shell() is not None and importlib.util.find_spec("ipywidgets") is not None:
         from tqdm.notebook import tqdm as widget  # noqa: PLC0415 - needs a notebook
@@ -145,9 +130,6 @@ def open_bar(total: int, form: str) -> tqdm[Any]:
 
 
 def is_interactive() -> bool:
-    """
-    Tell whether a line can renew itself: in a terminal or notebook.
-    """
     with contextlib.suppress(AttributeError, ValueError):  # none, not a file, or closed
         if sys.stderr.isatty():
             return True

@@ -4,35 +4,26 @@ Several results side by side: images with their prompts and costs, and errors in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from collections.abc import Iterable
+from typing import Any
 
 import attrs
 
 from imagesession._domain.turn import ImageRecord, Turn
 
 from . import formatting
-from .filmstrip import thumbnail_url
+from .filmstrip import Read, thumbnail_url
 from .templates import render
 
 MAX_TILES = 24
 """The most results that are shown."""
 _TILE_SIZE = (384, 384)  # twice as large as it is shown, so that it is sharp
 
-Read: TypeAlias = "Callable[[ImageRecord], bytes]"
-
 
 @attrs.frozen(kw_only=True)
 class Tile:
     """
-    A result.
-
-    Attributes:
-        key: Its name; empty if it has none.
-        turn: The image's turn; None if there is an error instead.
-        image: The image.
-        read: Reads its file.
-        problem: The error's message.
+    An image, or in its place the message of an error.
     """
 
     key: str = ""
@@ -43,16 +34,6 @@ class Tile:
 
 
 def page(title: str, tiles: Iterable[Tile]) -> str:
-    """
-    Render results.
-
-    Args:
-        title: A line above them.
-        tiles: The results.
-
-    Returns:
-        An HTML fragment.
-    """
     shown = list(tiles)
     return render(
         "results.html",
@@ -67,11 +48,10 @@ def _facts(tile: Tile) -> dict[str, Any]:
     if tile.turn is None or tile.image is None or tile.read is None:
         problem = formatting.shorten(tile.problem, 300)
         return {"key": key, "image": None, "problem": problem, "text": "", "facts": ""}
-    facts = formatting.format_size(tile.image), formatting.format_price(tile.turn.cost)
     return {
         "key": key,
         "image": thumbnail_url(tile.image, tile.read, _TILE_SIZE),
         "problem": "no file",
         "text": formatting.shorten(formatting.display_prompt(tile.turn), 120),
-        "facts": " · ".join(filter(None, facts)),
+        "facts": formatting.format_facts(tile.image, tile.turn.cost),
     }

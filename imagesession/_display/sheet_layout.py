@@ -7,14 +7,13 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import attrs
 
-from .text_layout import layout, wrap
+from imagesession._imaging import pillow
+from imagesession._imaging.pillow import Picture
 
-if TYPE_CHECKING:
-    from PIL import Image, ImageDraw
+from .text_layout import layout, wrap
 
 # A4: its height divided by its width.
 _PAPER_RATIO = 2**0.5
@@ -31,21 +30,14 @@ _WHITE, _INK, _GREY, _LINE = "#ffffff", "#18181b", "#71717a", "#d4d4d8"
 _ACCENT, _DOT = "#2563eb", 5
 
 
-Draw = Callable[[tuple[int, int]], "Image.Image | None"]
+Draw = Callable[[tuple[int, int]], "Picture | None"]
 
 
 @attrs.frozen(kw_only=True)
 class Card:
     """
-    An image on a sheet.
-
-    Attributes:
-        number: The image's number in the session.
-        draw: Returns the image within a maximum width and height; None if it cannot be read.
-        aspect: Its height divided by its width.
-        prompt: The prompt.
-        facts: Its size and price.
-        heads: The names of the branches whose head it is.
+    An image on a sheet. `draw` returns it within a maximum width and height, or None if it cannot
+    be read; its aspect is height divided by width, and its heads are the branches whose head it is.
     """
 
     number: int
@@ -59,14 +51,8 @@ class Card:
 @attrs.frozen(kw_only=True)
 class Sheet:
     """
-    The content of a sheet.
-
-    Attributes:
-        title: Its title.
-        about: A line below the title.
-        facts: The lines to the right of both: the date; the count and the cost.
-        note: The text in the footer.
-        cards: The images.
+    The content of a sheet: `about` is a line below the title, `note` the text in the footer, and
+    `facts` are the lines to the right of the title: the date; the count and the cost.
     """
 
     title: str
@@ -79,13 +65,8 @@ class Sheet:
 @attrs.frozen(kw_only=True)
 class SheetLayout:
     """
-    The layout of a sheet, in pixels.
-
-    Attributes:
-        columns: The number of images in a row.
-        captions: Whether each image has its prompt, size and price below it.
-        paged: Whether the sheet has pages of A4's aspect ratio, as many as needed.
-        aspect: The height of an image's slot divided by its width.
+    The layout of a sheet, in pixels: a page as long as it takes, or pages of A4's aspect ratio. The
+    aspect of an image's slot is its height divided by its width.
     """
 
     columns: int
@@ -97,9 +78,6 @@ class SheetLayout:
     def of(
         cls, cards: Sequence[Card], columns: int, *, captions: bool = True, paged: bool = False
     ) -> SheetLayout:
-        """
-        Lay out a sheet for these cards.
-        """
         shapes = [card.aspect for card in cards]
         # The median, so that a few tall images do not make every slot tall.
         minimum = _MIN_RATIO if max(shapes) <= _FLAT_RATIO else _FLAT_RATIO
@@ -108,79 +86,52 @@ class SheetLayout:
 
     @property
     def slot_size(self) -> tuple[int, int]:
-        """
-        The width and height of an image's slot.
-        """
         cell = _CELLS.get(self.columns, _NARROW_CELL)
         return cell, round(cell * self.aspect)
 
     @property
     def width(self) -> int:
-        """
-        The width of a page.
-        """
         grid = self.columns * (self.slot_size[0] + _GAP) - _GAP
         return max(_MIN_WIDTH, grid + 2 * _MARGIN)
 
     @property
     def row(self) -> int:
-        """
-        The height of a row, with the gap below it.
-        """
         caption = _PROMPT_LINES * _TEXT_LINE + _SMALL_LINE if self.captions else 0
         return self.slot_size[1] + _BELOW_PICTURE + _TEXT_LINE + caption + _ROW_GAP
 
     def height(self, count: int) -> int:
-        """
-        Return the height of a page with `count` images.
-        """
         if self.paged:
             return max(round(self.width * _PAPER_RATIO), _TOP + self.row + _FOOTER)
         return _TOP + math.ceil(count / self.columns) * self.row + _FOOTER
 
     def pages(self, cards: Sequence[Card]) -> list[Sequence[Card]]:
-        """
-        Return the cards of each page.
-        """
         if not self.paged:
             return [cards]
         per_page = self.columns * ((self.height(0) - _TOP - _FOOTER + _ROW_GAP // 2) // self.row)
         return [cards[index : index + per_page] for index in range(0, len(cards), per_page)]
 
     def corner(self, index: int) -> tuple[int, int]:
-        """
-        Return the upper left corner of the slot with an index on its page, from 0.
-        """
         row, column = divmod(index, self.columns)
         return _MARGIN + column * (self.slot_size[0] + _GAP), _TOP + row * self.row
 
 
-def draw_pages(sheet: Sheet, form: SheetLayout) -> Iterator[Image.Image]:
-    """
-    Yield the pages of a sheet.
-    """
+def draw_pages(sheet: Sheet, form: SheetLayout) -> Iterator[Picture]:
     pages = form.pages(sheet.cards)
     for number, cards in enumerate(pages, 1):
-        page = _Page.blank(form, len(cards))
+        image = pillow.Image.new("RGB", (form.width, form.height(len(cards))), _WHITE)
+        page = _Page(form, image, pillow.ImageDraw.Draw(image))
         page.draw_head(sheet)
         for index, card in enumerate(cards):
             page.draw_card(card, *form.corner(index))
         page.draw_foot(sheet.note, f"{number} / {len(pages)}" if len(pages) > 1 else "")
-        yield page.image
+        yield image
 
 
 @attrs.frozen
 class _Page:
     form: SheetLayout
-    image: Image.Image
-    pen: ImageDraw.ImageDraw
-
-    @classmethod
-    def blank(cls, form: SheetLayout, count: int) -> _Page:
-        from PIL import Image, ImageDraw  # noqa: PLC0415 - slow to import, and hardly ever needed
-
-        image = Image.new("RGB", (form.width, form.height(count)), _WHITE)
-        return cls(form, image, ImageDraw.Draw(image))
+    image: Picture
+    pen: pillow.ImageDraw.ImageDraw
 
     def draw_head(self, sheet: Sheet) -> None:
         left, right = _MARGIN, self.form.width - _MARGIN
@@ -224,9 +175,6 @@ class _Page:
         self._line(card.facts, left, left + self.form.slot_size[0], top, size=_SMALL)
 
     def _heads(self, names: str, left: int, right: int, top: int) -> None:
-        """
-        Mark the head of branches with a dot and their names, to the right.
-        """
         if names:
             width_used = self._line(
                 names, left, right, top + 2, size=_SMALL, fill=_ACCENT, align_right=True
@@ -234,11 +182,9 @@ class _Page:
             self._dot(right - width_used - 15, top + 13)
 
     def _dot(self, x: int, y: int) -> None:
-        from PIL import Image, ImageDraw  # noqa: PLC0415 - slow to import, and hardly ever needed
-
         # Drawn four times as large and scaled down, so that its edge is smooth.
-        large = Image.new("L", (8 * _DOT, 8 * _DOT))
-        ImageDraw.Draw(large).ellipse((0, 0, 8 * _DOT - 1, 8 * _DOT - 1), fill=255)
+        large = pillow.Image.new("L", (8 * _DOT, 8 * _DOT))
+        pillow.ImageDraw.Draw(large).ellipse((0, 0, 8 * _DOT - 1, 8 * _DOT - 1), fill=255)
         large.thumbnail((2 * _DOT, 2 * _DOT))
         self.image.paste(_ACCENT, (x - _DOT, y - _DOT), large)
 
@@ -253,9 +199,6 @@ class _Page:
         fill: str = _GREY,
         align_right: bool = False,
     ) -> int:
-        """
-        Draw one line of text between two edges, and return its width.
-        """
         shown, font = layout(text, size)
         (line,) = wrap(shown, font, max(right - left, 1), 1) or ("",)
         width = math.ceil(font.getlength(line))

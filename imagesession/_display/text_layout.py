@@ -7,13 +7,11 @@ from __future__ import annotations
 import functools
 import unicodedata
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from PIL import ImageFont
+from imagesession._imaging import pillow
 
-    Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
+Font: TypeAlias = "pillow.ImageFont.FreeTypeFont | pillow.ImageFont.ImageFont"
 _BUNDLED = ""
 # Fonts that cover many scripts, by their names on Linux, macOS and Windows.
 _SYSTEM_FONTS = (
@@ -31,12 +29,8 @@ _SAMPLE_SIZE = 16
 
 def layout(text: str, size: int) -> tuple[str, Font]:
     """
-    Return a text that can be drawn, and the font for it. A character that no font has loses its
-    accents, or is drawn as a box.
-
-    Args:
-        text: One line, without control characters.
-        size: The font size, in pixels.
+    Return a text on one line that can be drawn, and the font for it. A character that no font has
+    loses its accents, or is drawn as a box.
     """
     replaced = text.translate(_REPLACEMENTS)
     name = _best_font(replaced)
@@ -46,18 +40,12 @@ def layout(text: str, size: int) -> tuple[str, Font]:
         unaccented_font = _best_font(unaccented)
         if _count_missing(unaccented_font, unaccented) < _count_missing(name, replaced):
             replaced, name = unaccented, unaccented_font
-    return replaced, _font(name, size) or _bundled_font(size)
+    return replaced, _font(name, size) or pillow.ImageFont.load_default(size)
 
 
 def wrap(text: str, font: Font, width: float, max_lines: int) -> tuple[str, ...]:
     """
-    Break a text into lines.
-
-    Args:
-        text: The text, with or without spaces between words.
-        font: The font that it is drawn in.
-        width: The maximum width of a line, in pixels.
-        max_lines: The maximum number of lines; an ellipsis marks a cut.
+    Break a text into lines of a width in pixels; an ellipsis marks what exceeds `max_lines`.
     """
     lines = list(_wrap_words(text, font, width))
     if len(lines) <= max_lines:
@@ -84,9 +72,6 @@ def _wrap_words(text: str, font: Font, width: float) -> Iterator[str]:
 
 
 def _split_word(word: str, font: Font, width: float) -> Iterator[str]:
-    """
-    Split a word that is wider than a line; a word that fits stays whole.
-    """
     piece = ""
     for letter in word:
         if piece and font.getlength(piece + letter) > width:
@@ -97,9 +82,6 @@ def _split_word(word: str, font: Font, width: float) -> Iterator[str]:
 
 
 def _best_font(text: str) -> str:
-    """
-    Return the first font that has all characters of a text, or the one that lacks the fewest.
-    """
     names = (_BUNDLED, *_SYSTEM_FONTS)
     complete = (name for name in names if not _count_missing(name, text))
     return next(complete, None) or min(names, key=lambda name: _count_missing(name, text))
@@ -116,27 +98,18 @@ def _has_glyph(name: str, letter: str) -> bool:
 
 
 def _rasterize(font: Font, letter: str) -> bytes:
-    from PIL import Image, ImageDraw  # noqa: PLC0415 - slow to import, and hardly ever needed
-
-    picture = Image.new("L", (3 * _SAMPLE_SIZE, 3 * _SAMPLE_SIZE))
-    ImageDraw.Draw(picture).text((_SAMPLE_SIZE, _SAMPLE_SIZE // 2), letter, fill=255, font=font)
+    picture = pillow.Image.new("L", (3 * _SAMPLE_SIZE, 3 * _SAMPLE_SIZE))
+    pillow.ImageDraw.Draw(picture).text(
+        (_SAMPLE_SIZE, _SAMPLE_SIZE // 2), letter, fill=255, font=font
+    )
     return picture.tobytes()
 
 
 @functools.cache
 def _font(name: str, size: int) -> Font | None:
-    from PIL import ImageFont  # noqa: PLC0415 - slow to import, and hardly ever needed
-
     if name == _BUNDLED:
-        return _bundled_font(size)
+        return pillow.ImageFont.load_default(size)
     try:
-        return ImageFont.truetype(name, size)
+        return pillow.ImageFont.truetype(name, size)
     except (OSError, ValueError):
         return None
-
-
-@functools.cache
-def _bundled_font(size: int) -> Font:
-    from PIL import ImageFont  # noqa: PLC0415 - slow to import, and hardly ever needed
-
-    return ImageFont.load_default(size)

@@ -58,9 +58,6 @@ class Analysis:
 
 
 def analysis_from_turn(turn: Turn) -> Analysis:
-    """
-    Rebuild an analysis from the turn of the edit that followed it.
-    """
     parameters = turn.parameters
     findings = tuple(Finding(**finding) for finding in parameters.get("findings", ()))
     return Analysis(summary=parameters.get("summary", ""), findings=findings, turn=turn)
@@ -84,9 +81,6 @@ class Improvement(Generic[Image]):
         return f"{self.analysis}\n{self.image!r}"
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
-        """
-        Show the new image in a notebook, with the findings as its text.
-        """
         show: Any = getattr(self.image, "_repr_mimebundle_", None)
         empty: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
         data, metadata = show() if show else empty

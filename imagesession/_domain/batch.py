@@ -29,10 +29,7 @@ BatchState = Literal[
     "cancelled",
     "unsent",
 ]
-"""
-The state of a batch. "preparing": the input file is being written; "submitting": sent, but the
-provider's id is unknown; "unsent": the provider did not accept it. The others are the provider's.
-"""
+"""`BatchStatus` says what each means."""
 ENDED: frozenset[BatchState] = frozenset({"completed", "failed", "expired", "cancelled", "unsent"})
 NOT_EXECUTED: frozenset[BatchState] = frozenset({"failed", "unsent"})
 """A batch that ended in one of these states processed no requests."""
@@ -47,7 +44,7 @@ class BatchItem:
 
     Attributes:
         turn: The id of its turn, which is also the `custom_id` of its line.
-        key: The caller's name for it; None if there is none.
+        key: The caller's name for it.
         asked: Whether the batch requests it; False if the library had the image before.
         session: The session of an image that the library had before.
     """
@@ -64,27 +61,14 @@ class BatchRecord:
     A batch as the library records it.
 
     Attributes:
-        id: Its id in the library.
-        owner: Whose it is; None if it is nobody's.
-        name: The caller's name for it.
-        provider: The provider that makes the images.
         endpoint: The API path to which each line is sent.
-        model: The image model.
         items: Its images, in the order of the requests.
         digest: A digest of its requests; batches with equal requests have the same one.
-        estimate: What it could cost.
-        created: When it was prepared.
         running: Whether a program works on it.
         submitted_at: When the request to create it was sent.
         absent_since: When the provider first did not list it, by the provider's own clock.
-        file_id: The provider's id of the input file.
         provider_id: The provider's id of the batch, if it is known.
-        state: The last known state.
-        completed: How many lines were completed, as last reported.
-        failed: How many lines failed, as last reported.
-        output_file_id: The provider's id of the file with the images.
-        error_file_id: The provider's id of the file with the errors.
-        expires: When the provider gives up on it.
+        completed: How many lines were completed, as last reported; likewise `failed`.
         problem: Why it failed as a whole; otherwise empty.
         settled: Whether all of its turns are settled.
     """
@@ -115,23 +99,14 @@ class BatchRecord:
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """
-        The ids of the turns that it requests.
-        """
         return tuple(item.turn for item in self.items if item.asked)
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """
-        The names of its images, as far as they have names.
-        """
         return tuple(item.key for item in self.items if item.key is not None)
 
     @property
     def ended(self) -> bool:
-        """
-        Whether the provider has stopped working on it.
-        """
         return self.state in ENDED
 
 

@@ -27,9 +27,6 @@ _SLACK = 1e-9
 
 
 def _check_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """
-    Refuse a limit that is not an amount of money above zero.
-    """
     if value is None:
         return
     if not is_amount(value) or not value:
@@ -77,19 +74,10 @@ def enforce(
     owner_spent: float | None = None,
 ) -> None:
     """
-    Refuse a call that could exceed a limit, before it is sent.
+    Refuse a call that could exceed a limit, or whose cost has no upper bound, before it is sent.
 
-    Args:
-        budget: The limits.
-        estimate: What the call could cost.
-        session_spent: US dollars that the session has spent or reserved for pending requests.
-        day_spent: US dollars spent or reserved since midnight UTC.
-        in_session: Whether the call belongs to a session; `per_session` binds no other calls.
-        owner_spent: US dollars that the call's owner has spent or reserved since midnight UTC; None
-            if it is nobody's, which `per_owner_per_day` does not bind.
-
-    Raises:
-        BudgetExceededError: The call could exceed a limit, or its cost has no upper bound.
+    What was spent is in US dollars, with what is reserved for pending requests; `per_session` binds
+    no calls outside of a session, and `per_owner_per_day` none whose `owner_spent` is None.
     """
     limits = (
         ("per_call", budget.per_call, 0.0),

@@ -76,12 +76,8 @@ def _items(argument: str, value: object) -> tuple[tuple[object, object], ...]:
 @attrs.frozen(kw_only=True)
 class CallSettings:
     """
-    How the paid requests of a call are sent.
-
-    Attributes:
-        timeout: Seconds to wait for the image; None for the studio's.
-        extra_headers: Headers in addition to the client's.
-        extra_body: Fields of the body in addition to the library's.
+    How the paid requests of a call are sent: the seconds to wait for the image, None for the
+    studio's, and what goes out in addition to the client's headers and the library's fields.
     """
 
     timeout: float | None = attrs.field(default=None, validator=_check_timeout)

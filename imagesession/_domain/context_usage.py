@@ -37,11 +37,7 @@ class ReportedContext:
 def reported_context(past: Sequence[Turn], role: Role, **options: object) -> ReportedContext:
     """
     Return what the latest turn with a usage of the same model took, from which the next turn grows.
-
-    Args:
-        past: The turns that are continued, the oldest first.
-        role: Whose usage.
-        options: The options that have to be the same, by name, for the usage to be comparable.
+    The turns are the oldest first; usages are comparable if these options are the same.
     """
     for unreported, turn in enumerate(reversed(past)):
         same = all(getattr(turn.options, name) == value for name, value in options.items())
@@ -57,12 +53,8 @@ def reported_context(past: Sequence[Turn], role: Role, **options: object) -> Rep
 
 def context_tokens(turn: Turn, past: Sequence[Turn]) -> int:
     """
-    Return how many of a turn's mainline input tokens its earlier turns took: what exceeds the input
-    of the first of them on the same model, so rather too few than too many.
-
-    Args:
-        turn: The turn, with its reported usage.
-        past: The turns that it continues, the oldest first.
+    Return how many of a turn's mainline input tokens its earlier turns, the oldest first, took:
+    what exceeds the input of the first of them on the same model, so rather too few than too many.
     """
     same = (earlier for earlier in past if earlier.options.model == turn.options.model)
     reported = (reported_tokens(earlier, "mainline") for earlier in same)
@@ -72,9 +64,6 @@ def context_tokens(turn: Turn, past: Sequence[Turn]) -> int:
 
 
 def reported_tokens(turn: Turn, role: Role) -> TokenCounts | None:
-    """
-    Return a turn's reported usage of a model; None if there is none.
-    """
     if role == "mainline":
         return parse_text_model_usage(turn.usage.mainline)
     return parse_image_usage(turn.usage.image)

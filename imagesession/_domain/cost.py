@@ -11,16 +11,16 @@ from typing import Any, TypeGuard, cast
 
 import attrs
 
-from .model_catalog import CompletionWindow, ModelCatalog, ModelInfo, Prices
+from .model_catalog import CompletionWindow, ModelCatalog, Prices
 from .readable import readable
 from .token_counts import (
     TokenCounts,
+    Usage,
     parse_image_usage,
     parse_svg_usage,
     parse_text_model_usage,
     reported_cost,
 )
-from .usage import Usage
 
 _MILLION = 1_000_000
 _MAX_AMOUNT = 1e15
@@ -96,15 +96,8 @@ class Cost:
         """
         Return it as plain JSON data.
         """
-        return {
-            "mainline": self.mainline,
-            "image": self.image,
-            "prices": self.prices.isoformat(),
-            "part": self.part,
-            "context": self.context,
-            "context_tokens": self.context_tokens,
-            "unknown": list(self.unknown),
-        }
+        words = {"prices": self.prices.isoformat(), "unknown": list(self.unknown)}
+        return {**attrs.asdict(self), **words}
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Cost:
@@ -126,18 +119,12 @@ class Cost:
 
 
 def _add_amounts(first: float | None, second: float | None) -> tuple[float | None, float]:
-    """
-    Add two amounts; return the sum if both are known, else None and the known part.
-    """
     if first is None or second is None:
         return None, (first or 0.0) + (second or 0.0)
     return first + second, 0.0
 
 
 def no_cost(catalogue: ModelCatalog) -> Cost:
-    """
-    Return a cost of zero, to which others can be added.
-    """
     return Cost(mainline=0.0, image=0.0, prices=catalogue.dated)
 
 
@@ -154,40 +141,33 @@ def cost_of(
     context_tokens: int = 0,
 ) -> Cost:
     """
-    Compute what a turn cost from the usage that its provider reported.
+    Compute what a turn cost from the usage that its provider reported, of any shape.
 
-    Args:
-        usage: The reported usage, of any shape.
-        mainline: The mainline model; None if none was used, as by the Images API.
-        image: The image model, "auto" for the provider's choice; None if none was used, as by an
-            analysis.
-        catalogue: The catalogue with the prices.
-        images: How many images there are.
-        batch: Whether the request was part of a batch, at half the price.
-        tier: The service tier, which sets the price of the mainline model's tokens. Whether it sets
-            the image model's too is not documented, so these count at the standard price.
-        window: The completion window, likewise.
-        context_tokens: How many of the mainline model's input tokens earlier turns took.
+    The mainline model is None if none was used, as by the Images API; so is the image model, as by
+    an analysis, or "auto" for the provider's choice. Earlier turns took `context_tokens` of the
+    mainline model's input. Service tier and completion window set the price of the mainline model's
+    tokens; whether they set the image model's too is not documented, so these count at the standard
+    price.
     """
     leading = drawing = _CostLine(share=BATCH_DISCOUNT if batch else 1.0)
     context = 0.0
     if mainline is not None:
         name = catalogue.resolve("mainline", mainline)
         tokens = parse_text_model_usage(usage.mainline)
-        leading = leading.at(rate_of(name, catalogue, tier, window), f"{name} at this service tier")
+        model = catalogue.mainline_model(name)
+        leading = leading.at(model.rate(tier, window), f"{name} at this service tier")
         leading = leading.plus(name, tokens, catalogue)
         if tokens is not None:
             before = tokens.first(context_tokens)
-            context = leading.share * price(before, _prices_of(name, catalogue), of=tokens.input)[0]
+            context = leading.share * price(before, model.prices, of=tokens.input)[0]
     if image is not None:
         name = catalogue.resolve("image", image)
         each = catalogue.prices_of(name).per_image
         known = reported_cost(usage.image) if each is None else each * images
-        drawing = (
-            drawing.plus(name, parse_image_usage(usage.image), catalogue)
-            if known is None
-            else drawing.plus_amount(known)
-        )
+        if known is None:
+            drawing = drawing.plus(name, parse_image_usage(usage.image), catalogue)
+        else:
+            drawing = attrs.evolve(drawing, known=known * drawing.share)
     for author, tokens in parse_svg_usage(usage.image):
         drawing = drawing.plus(author, tokens, catalogue)
     return Cost(
@@ -203,10 +183,6 @@ def cost_of(
 
 @attrs.frozen(kw_only=True)
 class _CostLine:
-    """
-    What one model's share of a turn cost, as far as it is known.
-    """
-
     share: float
     known: float = 0.0
     unknown: tuple[str, ...] = ()
@@ -230,9 +206,6 @@ class _CostLine:
             bill = bill.with_unknown(f"the {side} of {name} was not reported")
         return bill
 
-    def plus_amount(self, amount: float) -> _CostLine:
-        return attrs.evolve(self, known=self.known + amount * self.share)
-
     def at(self, rate: float | None, what: str) -> _CostLine:
         """
         Return it at a share of the standard price; if that is not known, at the standard price, as
@@ -246,31 +219,10 @@ class _CostLine:
         return attrs.evolve(self, unknown=(*self.unknown, clause))
 
 
-def rate_of(
-    name: str, catalogue: ModelCatalog, tier: str, window: CompletionWindow
-) -> float | None:
-    """
-    Return a model's price as a share of its standard price; None if that is not known.
-    """
-    return (catalogue.find(name) or ModelInfo(id=name, kind="mainline")).rate(tier, window)
-
-
-def _prices_of(name: str, catalogue: ModelCatalog) -> Prices:
-    model = catalogue.find(name)
-    return Prices() if model is None else model.prices
-
-
 def price(tokens: TokenCounts, prices: Prices, *, of: int | None = None) -> tuple[float, bool]:
     """
-    Price one model's tokens.
-
-    Args:
-        tokens: The tokens.
-        prices: The model's prices.
-        of: How many input tokens the request has, if these are only some of them.
-
-    Returns:
-        The cost in US dollars, as far as prices are known, and whether a price was missing.
+    Price one model's tokens in US dollars, as far as prices are known; and tell whether a price was
+    missing. `of` is how many input tokens the request has, if these are only some of them.
     """
     whole = tokens.input if of is None else of
     long = prices.long_above is not None and whole > prices.long_above
@@ -296,31 +248,19 @@ def _price_or_default(price: float | None, other: float | None) -> float | None:
 
 
 def is_amount(value: object) -> TypeGuard[float]:
-    """
-    Return whether a value is an amount of money: a number from 0 to 10**15.
-    """
     return (
         isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MAX_AMOUNT
     )
 
 
 def format_usd(amount: float) -> str:
-    """
-    Format US dollars with as many decimal places as are significant.
-    """
     if amount >= 1:
         return f"${amount:,.2f}"
     return f"${amount:.4f}" if amount >= 0.001 or not amount else f"${amount:.6f}"  # noqa: PLR2004 - a tenth of a cent
 
 
 def sum_costs(costs: Iterable[Cost], catalogue: ModelCatalog) -> Cost:
-    """
-    Return the sum of any number of costs.
-    """
-    total = no_cost(catalogue)
-    for cost in costs:
-        total += cost
-    return total
+    return sum(costs, start=no_cost(catalogue))
 
 
 def _read_amount(data: Mapping[str, Any], name: str) -> float | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import attrs
 
 from .context_usage import ReportedContext, reported_context
-from .cost import BATCH_DISCOUNT, format_usd, price, rate_of
+from .cost import BATCH_DISCOUNT, format_usd, price
 from .model_catalog import CompletionWindow, Mark, ModelCatalog, ModelInfo
 from .options import GenerateOptions, parse_size
 from .readable import readable
@@ -87,21 +87,12 @@ def estimate(
     within: CompletionWindow = "soonest",
 ) -> CostEstimate:
     """
-    Estimate what calls with these options could cost.
+    Estimate what `count` calls with these options, all defaults resolved, could cost.
 
-    Args:
-        options: The options, with all defaults resolved.
-        catalogue: The catalogue with prices and token counts.
-        prompt: All text that is sent, including a session's description.
-        images: Width and height in pixels of the input images, including the mask, and of the
-            image that is continued.
-        partial_images: How many partial images are requested.
-        count: How many such calls, each for one image.
-        past: The earlier turns, the oldest first; their input is billed again, as last reported.
-        leads: Whether a mainline model is used, as by all requests but those of the Images API.
-        draws: Whether an image is made; an analysis makes none.
-        batch: Whether the request is part of a batch, at half the price.
-        within: The window in which the provider may complete the request.
+    The prompt is all text that is sent, including a session's description. The images are width and
+    height in pixels of those that are sent, including the mask, and of the one that is continued.
+    The input of earlier turns, the oldest first, is billed again, as last reported. A mainline
+    model leads all requests but those of the Images API, and an analysis draws no image.
     """
     inputs = _EstimateInputs(
         options=options,
@@ -138,7 +129,7 @@ def _rates(
     Return the lowest and highest share of the standard prices that may be billed, and why.
     """
     name = catalogue.resolve("mainline", options.model)
-    rate = rate_of(name, catalogue, options.service_tier, within)
+    rate = catalogue.mainline_model(name).rate(options.service_tier, within)
     how = f"at service tier {options.service_tier}" if within == "soonest" else f"within {within}"
     if rate is None:
         why = f"The price of {name} {how} is not known, so there is no upper bound."
@@ -157,10 +148,6 @@ def _price_assumption(catalogue: ModelCatalog, count: int, *, batch: bool) -> st
 
 @attrs.frozen(kw_only=True)
 class _EstimateInputs:
-    """
-    What the cost of one call depends on.
-    """
-
     options: GenerateOptions
     words: Span
     images: tuple[Size, ...]
@@ -169,40 +156,29 @@ class _EstimateInputs:
     draws: bool
 
 
-@attrs.frozen(kw_only=True)
-class _Part:
-    """
-    What one model's share could cost.
-    """
-
-    low: float
-    high: float | None
-    assumptions: tuple[str, ...]
-
-
 def _part(
     name: str, low: TokenCounts, high: TokenCounts, catalogue: ModelCatalog, *assumptions: str
-) -> _Part:
+) -> CostEstimate:
     prices = catalogue.prices_of(name)
     least, _ = price(low, prices)
     most, missing = price(high, prices)
     if missing:
         why = f"The price of {name} is not known, so there is no upper bound."
-        return _Part(low=least, high=None, assumptions=(*assumptions, why))
-    return _Part(low=least, high=most, assumptions=assumptions)
+        return CostEstimate(low=least, high=None, assumptions=(*assumptions, why))
+    return CostEstimate(low=least, high=most, assumptions=assumptions)
 
 
 # --- the mainline model ---------------------------------------------------------------------------
 
 
-def _mainline(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
+def _mainline(inputs: _EstimateInputs, catalogue: ModelCatalog) -> CostEstimate:
     name = catalogue.resolve("mainline", inputs.options.model)
-    model = catalogue.find(name)
+    model = catalogue.mainline_model(name)
     overhead, answer = (_OVERHEAD, _ANSWER) if inputs.draws else (_TEXT_OVERHEAD, _TEXT_ANSWER)
     seen = [_input_tokens(size, model) for size in inputs.images]
     least, most = sum(low for low, _ in seen), sum(high for _, high in seen)
     before = reported_context(inputs.past, "mainline", model=inputs.options.model)
-    again = before.text + before.unreported * (_OVERHEAD[1] + _ANSWER[1] + _max_input_tokens(model))
+    again = before.text + before.unreported * (_OVERHEAD[1] + _ANSWER[1] + model.max_image_tokens)
     leads = (
         f"{name} leads: {overhead[0]:,} to {overhead[1]:,} tokens beside the words and images, "
         f"and an answer of {answer[0]:,} to {answer[1]:,}, reasoning included, as recorded."
@@ -230,29 +206,22 @@ def _mainline(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
     )
 
 
-def _input_tokens(size: Size, model: ModelInfo | None) -> Span:
-    """
-    Return how many input tokens an image may take in a mainline model.
-    """
+def _input_tokens(size: Size, model: ModelInfo) -> Span:
     patches = math.prod(-(-edge // _PATCH) for edge in size)
-    most = max(math.ceil(patches * _PATCH_FACTOR), _max_input_tokens(model))
+    most = max(math.ceil(patches * _PATCH_FACTOR), model.max_image_tokens)
     return min(patches, _MIN_INPUT_TOKENS), most
-
-
-def _max_input_tokens(model: ModelInfo | None) -> int:
-    return (model or ModelInfo(id="", kind="mainline")).max_image_tokens
 
 
 # --- the image model ------------------------------------------------------------------------------
 
 
-def _image(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
+def _image(inputs: _EstimateInputs, catalogue: ModelCatalog) -> CostEstimate:
     options = inputs.options
     name = catalogue.resolve("image", options.image_model)
     each = catalogue.prices_of(name).per_image
     if each is not None:
         stated = f"{name} costs {format_usd(each)} an image, by the price that was given."
-        return _Part(low=each, high=each, assumptions=(stated,))
+        return CostEstimate(low=each, high=each, assumptions=(stated,))
     model = catalogue.find(name)
     output = None if model is None else _output_tokens(inputs, model)
     before = reported_context(
@@ -261,7 +230,8 @@ def _image(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
         image_model=options.image_model,
         input_fidelity=options.input_fidelity,
     )
-    shown, each = len(inputs.images), _max_tokens_each(options)
+    shown = len(inputs.images)
+    each = _INPUT_IMAGE[1] + (_HIGH_FIDELITY if options.input_fidelity == "high" else 0)
     most = (shown + before.unreported) * each + before.image
     assumptions = [_output_assumption(name, options, output, model)]
     if inputs.partials:
@@ -273,7 +243,7 @@ def _image(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
             f"{each:,} tokens each{again}."
         )
     if output is None:
-        return _Part(low=0.0, high=None, assumptions=tuple(assumptions))
+        return CostEstimate(low=0.0, high=None, assumptions=tuple(assumptions))
     writes = catalogue.prices_of(name).text_out is not None
     return _part(
         name,
@@ -293,14 +263,7 @@ def _image(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
     )
 
 
-def _max_tokens_each(options: GenerateOptions) -> int:
-    return _INPUT_IMAGE[1] + (_HIGH_FIDELITY if options.input_fidelity == "high" else 0)
-
-
 def _output_tokens(inputs: _EstimateInputs, model: ModelInfo) -> Span | None:
-    """
-    Return how many output tokens an image may take; None if a quality is unknown.
-    """
     options = inputs.options
     qualities = model.qualities if options.quality == "auto" else (options.quality,)
     least, most = _sizes(inputs, model)
@@ -381,10 +344,10 @@ def _assumptions(options: GenerateOptions, qualities: Sequence[str]) -> Iterator
 # --- the model that writes an SVG -----------------------------------------------------------------
 
 
-def _svg(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
+def _svg(inputs: _EstimateInputs, catalogue: ModelCatalog) -> CostEstimate:
     options = inputs.options
     name = catalogue.resolve("mainline", options.svg_model or options.model)
-    model = catalogue.find(name)
+    model = catalogue.mainline_model(name)
     shown = sum(_input_tokens(size, model)[1] for size in inputs.images)
     before = len(inputs.past) * _REVISED_PROMPT[1]
     return _part(

@@ -14,13 +14,6 @@ from imagesession.errors import InvalidRequestError
 def needs_extra(extra: str, what: str) -> Generator[None]:
     """
     Say which extra to install if a package cannot be imported within a block.
-
-    Args:
-        extra: Its name.
-        what: What needs it, as the beginning of a sentence.
-
-    Raises:
-        InvalidRequestError: A package is missing.
     """
     try:
         yield

@@ -101,9 +101,6 @@ REMEDIES: Mapping[str, str] = {
 def translate(options: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     Return options with `aspect_ratio` as a size.
-
-    Raises:
-        InvalidOptionError: Both a size and an aspect ratio are given.
     """
     if "aspect_ratio" not in options:
         return options
@@ -118,9 +115,6 @@ def translate(options: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def to_value(option: str, value: object) -> object:
-    """
-    Return an option's value in the API's words, whatever its case; names of models unchanged.
-    """
     if not isinstance(value, str) or option not in _WORDS:
         return value
     word = value.strip().lower()
@@ -128,9 +122,6 @@ def to_value(option: str, value: object) -> object:
 
 
 def nearest_values(option: str, value: object, choices: tuple[str, ...]) -> list[str]:
-    """
-    Return the one or two values of an option that a wrong one may mean; empty if none is alike.
-    """
     meant = _NEAREST.get(option, {}).get(str(value))
     if meant is not None and meant in choices:
         return [meant]
@@ -138,9 +129,6 @@ def nearest_values(option: str, value: object, choices: tuple[str, ...]) -> list
 
 
 def unknown_option(name: str, value: object, known: Iterable[str]) -> InvalidOptionError:
-    """
-    Build the error for a keyword that a method does not take: it names what to write instead.
-    """
     names = tuple(known)
     word = name[:40].lower()
     near = difflib.get_close_matches(word, names, n=1, cutoff=_ALIKE)

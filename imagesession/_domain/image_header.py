@@ -39,13 +39,7 @@ _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 @attrs.frozen(kw_only=True)
 class ImageHeader:
     """
-    The contents of an image's header.
-
-    Attributes:
-        format: The format, recognised by the bytes and never by a file name.
-        width: In pixels; 0 if an SVG does not define it.
-        height: In pixels; 0 if an SVG does not define it.
-        alpha: Whether pixels can be transparent.
+    The contents of an image's header. An SVG may have no width and height: they are 0 then.
     """
 
     format: ImageFormat
@@ -56,11 +50,8 @@ class ImageHeader:
 
 def parse_header(data: bytes) -> ImageHeader | None:
     """
-    Recognise an image by its bytes.
-
-    Returns:
-        Its header; None if the bytes are not a whole PNG, JPEG, WebP, GIF or SVG image: an unknown
-        format, truncated, without a size, or with a chunk or block that is damaged.
+    Recognise an image by its bytes; None if they are not a whole PNG, JPEG, WebP, GIF or SVG image:
+    an unknown format, truncated, without a size, or with a chunk or block that is damaged.
     """
     for read in (_read_png, _read_jpeg, _read_webp, _read_gif, _read_svg):
         try:
@@ -87,10 +78,8 @@ def _read_png(data: bytes) -> ImageHeader | None:
 
 def _png_chunks(data: bytes) -> Iterator[bytes]:
     """
-    Yield the types of a PNG's complete chunks up to IEND; anything after that is ignored.
-
-    Raises:
-        ValueError: The checksum of a chunk is wrong. Checking 4 MB takes 1 ms.
+    Yield the types of a PNG's complete chunks up to IEND; anything after that is ignored. Checking
+    4 MB takes 1 ms.
     """
     view = memoryview(data)
     at = len(_PNG_MAGIC)

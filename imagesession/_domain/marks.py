@@ -25,13 +25,9 @@ MAX_TAGS, MAX_TAG_LENGTH = 100, 80
 @attrs.frozen(kw_only=True)
 class Mark:
     """
-    What is said of an image, or that a session, a batch or a turn without images is deleted.
-
-    Attributes:
-        deleted: When it was put into the bin; None if it is not deleted.
-        erased: Whether it was erased, so that it cannot be restored.
-        starred: Whether it has a star.
-        tags: Its tags, as they were written first, in the order of the alphabet.
+    What is said of an image, or that a session, a batch or a turn without images is deleted: when
+    it was put into the bin. What is erased cannot be restored. Tags are as they were written first,
+    in the order of the alphabet.
     """
 
     deleted: dt.datetime | None = None
@@ -41,10 +37,7 @@ class Mark:
 
     def with_tags(self, tags: Iterable[str]) -> Mark:
         """
-        Return the mark with more tags; case does not distinguish them.
-
-        Raises:
-            InvalidRequestError: There would be too many.
+        Return the mark with more tags, at most 100; case does not distinguish them.
         """
         known = {fold(tag): tag for tag in (*tags, *self.tags)}
         if len(known) > MAX_TAGS:
@@ -52,9 +45,6 @@ class Mark:
         return attrs.evolve(self, tags=tuple(known[key] for key in sorted(known)))
 
     def without_tags(self, tags: Iterable[str]) -> Mark:
-        """
-        Return the mark without some tags.
-        """
         gone = set(map(fold, tags))
         return attrs.evolve(self, tags=tuple(tag for tag in self.tags if fold(tag) not in gone))
 
@@ -65,12 +55,6 @@ UNMARKED = Mark()
 
 
 def validate_tags(tags: Iterable[object]) -> tuple[str, ...]:
-    """
-    Return tags without the space around them.
-
-    Raises:
-        InvalidRequestError: One is not a line of text, or is too long.
-    """
     if isinstance(tags, str):
         raise InvalidRequestError(f"tags={quote(tags)} is a text; write a list: [{quote(tags)}].")
     valid: list[str] = []
@@ -85,9 +69,6 @@ def validate_tags(tags: Iterable[object]) -> tuple[str, ...]:
 
 
 def is_deleted(marks: Marks, marked_id: str) -> bool:
-    """
-    Tell whether an image, session, batch or turn is in the bin or was erased.
-    """
     return marks.get(marked_id, UNMARKED).deleted is not None
 
 

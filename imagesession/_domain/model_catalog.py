@@ -201,7 +201,6 @@ class ModelCatalog:
     The catalogue of models as of one day.
 
     Attributes:
-        dated: The date of its facts.
         mainline: The mainline model for "auto" where the API requires a name.
         image: The image model that the provider chooses for "auto".
         batch_image: The image model for "auto" in a batch.
@@ -218,23 +217,14 @@ class ModelCatalog:
 
     @property
     def all_prices(self) -> Mapping[str, Prices]:
-        """
-        All known prices by model.
-        """
         return {**{name: model.prices for name, model in self.models.items()}, **self.own_prices}
 
     def resolve(self, kind: Kind, name: str) -> str:
-        """
-        Return a model's name; for "auto", that of the one of its kind.
-        """
         if name != "auto":
             return name
         return self.image if kind == "image" else self.mainline
 
     def prices_of(self, model_id: str) -> Prices:
-        """
-        Return a model's prices: those given by hand, else the catalogue's.
-        """
         model = self.find(model_id)
         known = Prices() if model is None else model.prices
         by_id = self.own_prices.get(model.id) if model is not None else None
@@ -244,28 +234,20 @@ class ModelCatalog:
         return self.own_prices.get("*", known)
 
     def find(self, model_id: str) -> ModelInfo | None:
-        """
-        Return a model by its name or a dated name; None if it is unknown.
-        """
         dated = (model for model in self.models.values() if model_id in model.snapshots)
         return self.models.get(model_id) or next(dated, None)
 
-    def output_tokens(self, model: str, quality: str, size: tuple[int, int]) -> int | None:
+    def mainline_model(self, name: str) -> ModelInfo:
         """
-        Return how many output tokens an image takes; None if that is unknown.
+        Return a mainline model; without facts if it is unknown.
+        """
+        return self.find(name) or ModelInfo(id=name, kind="mainline")
 
-        Args:
-            model: The image model's name or a dated name.
-            quality: Any quality but "auto".
-            size: Width and height in pixels.
-        """
+    def output_tokens(self, model: str, quality: str, size: tuple[int, int]) -> int | None:
         known = self.find(model)
         return None if known is None else known.output.lookup(quality, *size)
 
     def available(self, kind: Kind, today: dt.date) -> tuple[ModelInfo, ...]:
-        """
-        Return the models of a kind that are not retired on a day, in the catalogue's order.
-        """
         return tuple(
             model
             for model in self.models.values()
@@ -273,33 +255,20 @@ class ModelCatalog:
         )
 
 
+def read_table(name: str) -> dict[str, Any]:
+    return tomllib.loads(resources.files("imagesession._domain").joinpath(name).read_text("utf-8"))
+
+
 @functools.cache
 def load_catalogue() -> ModelCatalog:
-    """
-    Read the catalogue that is part of this package.
-    """
-    text = resources.files("imagesession._domain").joinpath("models.toml").read_text("utf-8")
-    return read_catalogue(tomllib.loads(text))
-
-
-def read_catalogue(data: Mapping[str, Any]) -> ModelCatalog:
-    """
-    Build a catalogue from the parsed form of `models.toml`.
-    """
+    data = read_table("models.toml")
     families: Mapping[str, Mapping[str, Any]] = data["families"]
     entries: Mapping[str, Mapping[str, Any]] = data["models"]
     models = {
         name: _read_model(name, {**families[entry["family"]], **entry})
         for name, entry in entries.items()
     }
-    auto = data["auto"]
-    return ModelCatalog(
-        dated=data["dated"],
-        mainline=auto["mainline"],
-        image=auto["image"],
-        batch_image=auto["batch_image"],
-        models=models,
-    )
+    return ModelCatalog(dated=data["dated"], models=models, **data["auto"])
 
 
 def _read_model(name: str, facts: Mapping[str, Any]) -> ModelInfo:

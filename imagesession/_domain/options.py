@@ -55,9 +55,6 @@ class OptionParams(TypedDict, total=False):
 def parse_size(text: str) -> tuple[int, int] | None:
     """
     Read `"1536x864"` as `(1536, 864)`; None for `"auto"`.
-
-    Raises:
-        InvalidOptionError: The text is neither.
     """
     if text == "auto":
         return None
@@ -120,13 +117,14 @@ def _check_size(_: object, __: object, value: str) -> None:
         parse_size(value)
 
 
-def _one_of(choices: tuple[Any, ...], *, optional: bool = False) -> Any:  # noqa: ANN401 - attrs' own type
+def _one_of(literal: Any) -> Any:  # noqa: ANN401 - a Literal, and attrs' own type
     """
     Make a validator whose message lists the choices; attrs' own raises a 4-tuple.
     """
+    choices = get_args(literal)
 
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value in choices or (optional and value is None):
+        if value in choices or (value is None and attribute.default is None):
             return
         near = nearest_values(attribute.name, value, choices)
         listed = ", ".join(repr(choice) for choice in choices)
@@ -228,31 +226,25 @@ class GenerateOptions:
     model: str = attrs.field(default="auto", validator=_name)
     image_model: str = attrs.field(default="auto", converter=_join_names, validator=_name)
     size: str = attrs.field(default="auto", converter=_size_text, validator=_check_size)
-    quality: Quality = attrs.field(default="auto", validator=_one_of(get_args(Quality)))
-    background: Background = attrs.field(default="auto", validator=_one_of(get_args(Background)))
-    output_format: OutputFormat = attrs.field(
-        default="png", validator=_one_of(get_args(OutputFormat))
-    )
+    quality: Quality = attrs.field(default="auto", validator=_one_of(Quality))
+    background: Background = attrs.field(default="auto", validator=_one_of(Background))
+    output_format: OutputFormat = attrs.field(default="png", validator=_one_of(OutputFormat))
     output_compression: int | None = attrs.field(
         default=None, validator=_between(0, 100, "percent")
     )
     input_fidelity: InputFidelity | None = attrs.field(
-        default=None, validator=_one_of(get_args(InputFidelity), optional=True)
+        default=None, validator=_one_of(InputFidelity)
     )
-    moderation: Moderation = attrs.field(default="auto", validator=_one_of(get_args(Moderation)))
-    complexity: Complexity | None = attrs.field(
-        default=None, validator=_one_of(get_args(Complexity), optional=True)
-    )
+    moderation: Moderation = attrs.field(default="auto", validator=_one_of(Moderation))
+    complexity: Complexity | None = attrs.field(default=None, validator=_one_of(Complexity))
     frames: int | None = attrs.field(default=None, validator=_between(2, 16, "frames"))
     frame_ms: int | None = attrs.field(default=None, validator=_between(10, 10_000, "milliseconds"))
     svg_model: str | None = attrs.field(default=None, validator=_name)
     reasoning_effort: ReasoningEffort | None = attrs.field(
-        default=None, validator=_one_of(get_args(ReasoningEffort), optional=True)
+        default=None, validator=_one_of(ReasoningEffort)
     )
     safety_identifier: str | None = attrs.field(default=None, validator=_identifier)
-    service_tier: ServiceTier = attrs.field(
-        default="auto", validator=_one_of(get_args(ServiceTier))
-    )
+    service_tier: ServiceTier = attrs.field(default="auto", validator=_one_of(ServiceTier))
     # Near the size of one request, users have seen ten compactions in one response, each billed.
     compact_threshold: int | None = attrs.field(
         default=None, validator=_between(20_000, 10_000_000, "tokens")

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import difflib
 import functools
-import tomllib
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from typing import Any, Literal, get_args
 
 import attrs
 
 from imagesession.errors import InvalidOptionError, InvalidRequestError
 
-from .model_catalog import ModelInfo
+from .model_catalog import ModelInfo, read_table
 from .options import OPTION_NAMES, GenerateOptions, parse_size
 from .preset_params import ParamValue, PresetParam, join_words
 from .prompt_template import render_template, validate_subject, validate_template
@@ -222,12 +220,6 @@ class Preset:
 
 
 def _check(preset: Preset) -> None:
-    """
-    Refuse a preset that could not be used.
-
-    Raises:
-        InvalidRequestError: Its kind, parameters, template or sizes are invalid or inconsistent.
-    """
     where = f"The preset {preset.name!r}"
     if preset.kind not in get_args(PresetKind):
         raise InvalidRequestError(
@@ -269,9 +261,6 @@ def _merge(options: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _without_conflicts(soft: Mapping[str, Any], required: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Return the soft options that do not contradict the required ones.
-    """
     opaque = required.get("output_format", "png") not in _FORMATS_WITH_ALPHA
     return {
         name: value
@@ -291,18 +280,7 @@ def _to_supported_size(size: Any, image_model: ModelInfo | None) -> str:  # noqa
 
 @functools.cache
 def load_presets() -> Mapping[str, Preset]:
-    """
-    Read the built-in presets, by name.
-    """
-    text = resources.files("imagesession._domain").joinpath("presets.toml").read_text("utf-8")
-    return read_presets(tomllib.loads(text))
-
-
-def read_presets(data: Mapping[str, Any]) -> Mapping[str, Preset]:
-    """
-    Build presets from the parsed form of `presets.toml`.
-    """
-    return {name: _read_preset(name, facts) for name, facts in data.items()}
+    return {name: _read_preset(name, facts) for name, facts in read_table("presets.toml").items()}
 
 
 def _read_preset(name: str, facts: Mapping[str, Any]) -> Preset:
@@ -326,9 +304,6 @@ def _read_field(facts: Mapping[str, Any]) -> PresetParam:
 
 
 def _flatten(table: Mapping[str, Any]) -> dict[tuple[str, ...], str]:
-    """
-    Flatten nested tables into one mapping, whose keys are the paths.
-    """
     flat: dict[tuple[str, ...], str] = {}
     for name, value in table.items():
         nested = {(): value} if isinstance(value, str) else _flatten(value)

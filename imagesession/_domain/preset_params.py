@@ -125,9 +125,6 @@ class PresetParam:
 
 
 def join_words(values: Iterable[object]) -> str:
-    """
-    Join values for an error message.
-    """
     return ", ".join(repr(value) for value in values) or "none"
 
 

@@ -19,12 +19,6 @@ Price: TypeAlias = "float | Prices | Mapping[str, float]"
 
 
 def read_prices(prices: object) -> dict[str, Prices]:
-    """
-    Read prices given by hand, by the model's name.
-
-    Raises:
-        InvalidOptionError: A name or a price is not valid.
-    """
     if prices is None:
         return {}
     if not isinstance(prices, Mapping):

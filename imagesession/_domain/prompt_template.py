@@ -14,15 +14,8 @@ _ENDS = (".", "!", "?", "…")
 
 def validate_template(template: object, names: Collection[str], where: str) -> None:
     """
-    Refuse a template whose placeholders are not exactly the given names.
-
-    Args:
-        template: The template.
-        names: The names of the placeholders.
-        where: The template's owner, to begin the error message with.
-
-    Raises:
-        InvalidRequestError: The template is not text, cannot be parsed, or has other placeholders.
+    Refuse a template whose placeholders are not exactly the given names; `where` names its owner,
+    and begins the error message.
     """
     if not isinstance(template, str):
         raise InvalidRequestError(
@@ -49,12 +42,6 @@ def validate_template(template: object, names: Collection[str], where: str) -> N
 
 
 def validate_subject(description: object) -> str:
-    """
-    Return a description without leading and trailing whitespace.
-
-    Raises:
-        InvalidPromptError: The description is empty or not text.
-    """
     if not isinstance(description, str):
         raise InvalidPromptError(f"The description is {type(description).__name__}, not text.")
     if not description.strip():
@@ -64,13 +51,8 @@ def validate_subject(description: object) -> str:
 
 def render_template(template: str, description: str, words: Mapping[str, str]) -> str:
     """
-    Fill a template; lines that are empty then are left out.
-
-    Args:
-        template: A template that `validate_template` accepted.
-        description: Replaces `{description}`. If it ends with a full stop or the like, the
-            template's own full stop after it is dropped.
-        words: The replacements of the other placeholders, by name.
+    Fill a template that `validate_template` accepted; lines that are empty then are left out. If
+    the description ends with a full stop or the like, the template's own after it is dropped.
     """
     if description.endswith(_ENDS):
         template = template.replace("{description}.", "{description}")

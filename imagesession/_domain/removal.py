@@ -24,13 +24,8 @@ CopyKind: TypeAlias = Literal["response", "conversation", "file"]
 @attrs.frozen(kw_only=True)
 class ProviderCopy:
     """
-    What a provider keeps of something that was erased.
-
-    Attributes:
-        provider: The provider's address.
-        kind: "response", "conversation" or "file".
-        id: The provider's id for it.
-        items: Of a conversation: the items of the erased turn. Others may be of other turns.
+    What a provider keeps of something that was erased. The items are those of a conversation that
+    belong to the erased turn; others may be of other turns.
     """
 
     provider: str
@@ -49,10 +44,6 @@ class Removal:
     if the program is stopped.
 
     Attributes:
-        id: Its id.
-        verb: What is done.
-        at: When it began.
-        targets: What it is done to.
         copies: The provider's copies that are still to be erased.
         shared: The ids of erased images whose files stay, because other images have them too.
         forgets_owner: Whether what stays of the turns does not say whose they were.

@@ -175,14 +175,8 @@ class CostReport:
         The sum of all groups.
         """
         groups = self.groups.values()
-        return CostGroup(
-            dollars=sum(group.dollars for group in groups),
-            uncertain=sum(group.uncertain for group in groups),
-            images=sum(group.images for group in groups),
-            turns=sum(group.turns for group in groups),
-            context_dollars=sum(group.context_dollars for group in groups),
-            context_tokens=sum(group.context_tokens for group in groups),
-        )
+        names = [field.name for field in attrs.fields(CostGroup)]
+        return CostGroup(**{name: sum(getattr(group, name) for group in groups) for name in names})
 
     def __str__(self) -> str:
         rows = [*self.groups.items(), ("total", self.total)]
@@ -334,17 +328,11 @@ class TransferReport:
 
 
 def _lines(facts: attrs.AttrsInstance) -> str:
-    """
-    Write facts one to a line.
-    """
     members = ((field.name, getattr(facts, field.name)) for field in attrs.fields(type(facts)))
     return "\n".join(f"{name.replace('_', ' ')}: {_words(name, value)}" for name, value in members)
 
 
 def _words(name: str, value: object) -> str:
-    """
-    Write a fact as people read it.
-    """
     if name.startswith("spent") and isinstance(value, float):
         return format_usd(value)
     if isinstance(value, dt.datetime):

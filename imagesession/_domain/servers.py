@@ -10,9 +10,7 @@ import difflib
 import fnmatch
 import functools
 import re
-import tomllib
 from collections.abc import Callable, Mapping
-from importlib import resources
 from typing import Any, Literal, TypeAlias, cast, get_args
 from urllib.parse import urlsplit
 
@@ -21,6 +19,7 @@ import attrs
 from imagesession.errors import InvalidOptionError, InvalidRequestError
 
 from .cost import is_amount
+from .model_catalog import read_table
 from .options import OPTION_NAMES, parse_ratio, parse_size
 
 Feature: TypeAlias = Literal[
@@ -38,9 +37,7 @@ Feature: TypeAlias = Literal[
     "markup",
     "batches",
 ]
-"""
-A feature that a server with OpenAI's protocol may lack: an endpoint, or a part of one.
-"""
+"""A feature that a server with OpenAI's protocol may lack: an endpoint, or a part of one."""
 Edits = Literal["form", "json", "input_references", "ref_images"]
 """
 How input images are sent: as files of a form, as JSON to the same endpoint, or in a field of a
@@ -55,12 +52,9 @@ _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~:/?#\[\]@!$
 @attrs.frozen(kw_only=True)
 class ServerProfile:
     """
-    What is known of a server.
+    What is known of a server, on the day when it was checked.
 
     Attributes:
-        name: Its name in the table.
-        checked: The day on which its facts were checked.
-        source: Where they are from.
         hosts: Patterns of the host names by which it is recognised.
         has: Features that it certainly has.
         lacks: Features that it certainly lacks.
@@ -95,20 +89,10 @@ class ServerProfile:
     image_hosts: tuple[str, ...] = ()
     price: float | None = None
 
-    def is_at(self, host: str) -> bool:
-        """
-        Return whether a host name is one of this server's.
-        """
-        return _matches(host, self.hosts)
-
     def may_fetch(self, url: str, base_url: str) -> bool:
         """
         Return whether an image may be fetched from a URL: from the server's own origin, or by https
         from a host that the table names.
-
-        Args:
-            url: The image's address.
-            base_url: The server's own address.
         """
         if _PLAIN_URL.fullmatch(url) is None:
             return False
@@ -118,12 +102,6 @@ class ServerProfile:
         )
 
     def aspect_ratio(self, size: str) -> str:
-        """
-        Return the aspect ratio that stands for a size in pixels.
-
-        Raises:
-            InvalidOptionError: The server has no such ratio.
-        """
         width, height = parse_size(size) or (1, 1)
         wanted = width / height
         nearest = min(self.aspect_ratios, key=lambda ratio: abs(_ratio(ratio) / wanted - 1))
@@ -143,9 +121,6 @@ UNKNOWN_SERVER = ServerProfile(name="the server")
 
 
 def is_same_origin(url: str, base_url: str) -> bool:
-    """
-    Return whether two URLs have the same scheme, host and port.
-    """
     return _origin(url) == _origin(base_url)
 
 
@@ -168,28 +143,15 @@ def _ratio(text: str) -> float:
 
 
 def find_server(profiles: Mapping[str, ServerProfile], host: str) -> ServerProfile | None:
-    """
-    Return the server to which a host name belongs.
-    """
-    return next((profile for profile in profiles.values() if profile.is_at(host)), None)
+    return next((server for server in profiles.values() if _matches(host, server.hosts)), None)
 
 
 @functools.cache
 def builtin_servers() -> Mapping[str, ServerProfile]:
-    """
-    Read the table that is part of this package.
-    """
-    text = resources.files("imagesession._domain").joinpath("servers.toml").read_text("utf-8")
-    return read_servers(tomllib.loads(text), "servers.toml")
+    return read_servers(read_table("servers.toml"), "servers.toml")
 
 
 def named_server(name: str) -> ServerProfile:
-    """
-    Return a server of the built-in table.
-
-    Raises:
-        InvalidRequestError: There is none of that name.
-    """
     known = builtin_servers()
     if name.lower() in known:
         return known[name.lower()]
@@ -205,30 +167,12 @@ def named_server(name: str) -> ServerProfile:
 
 
 def read_servers(data: Mapping[str, Any], source: str) -> Mapping[str, ServerProfile]:
-    """
-    Read a table of servers, in the form of `servers.toml`.
-
-    Args:
-        data: The facts of each server, by its name.
-        source: What the message of an error begins with.
-
-    Raises:
-        InvalidRequestError: A key is unknown, or its value is not valid.
-    """
     return {name: read_profile(name, facts, f"{source}, [{name}]") for name, facts in data.items()}
 
 
 def read_profile(name: str, facts: object, source: str) -> ServerProfile:
     """
-    Read a server's facts.
-
-    Args:
-        name: The server's name.
-        facts: Its facts by key, as in `servers.toml`.
-        source: What the message of an error begins with.
-
-    Raises:
-        InvalidRequestError: A key is unknown, or its value is not valid.
+    Read a server's facts by key, as in `servers.toml`; `source` begins the message of an error.
     """
     if not isinstance(facts, Mapping):
         raise InvalidRequestError(f"{source} is {facts!r}, not a table of facts.")
@@ -296,16 +240,16 @@ def _ratios(value: object) -> tuple[str, ...]:
     return ratios
 
 
-def _path(value: object) -> str:
-    if not isinstance(value, str) or re.fullmatch(r"(/[A-Za-z0-9._-]+)+", value) is None:
-        raise ValueError
-    return value
+def _matching(pattern: str) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if not isinstance(value, str) or re.fullmatch(pattern, value) is None:
+            raise ValueError
+        return value
+
+    return read
 
 
-def _header(value: object) -> str:
-    if not isinstance(value, str) or re.fullmatch(r"[A-Za-z0-9-]+", value) is None:
-        raise ValueError
-    return value
+_header = _matching("[A-Za-z0-9-]+")
 
 
 def _headers(value: object) -> dict[str, str]:
@@ -329,7 +273,7 @@ _READERS: Mapping[str, tuple[Callable[[object], Any], str]] = {
     "has": (_choices(_FEATURES), f"a list of some of {', '.join(_FEATURES)}"),
     "lacks": (_choices(_FEATURES), f"a list of some of {', '.join(_FEATURES)}"),
     "image_model": (_of_type(str), "the name of a model"),
-    "generations": (_path, 'a path such as "/images/generations"'),
+    "generations": (_matching("(/[A-Za-z0-9._-]+)+"), 'a path such as "/images/generations"'),
     "edits": (_choice(get_args(Edits)), f"one of {', '.join(get_args(Edits))}"),
     "reply": (_choice(("b64_json", "url")), '"b64_json" or "url"'),
     "response_format": (_of_type(bool), "true or false"),
@@ -343,6 +287,4 @@ _READERS: Mapping[str, tuple[Callable[[object], Any], str]] = {
     "image_hosts": (_hosts, 'a list of host names such as ["cdn.example.com"]'),
     "price": (_price, "a number of US dollars from 0"),
 }
-"""
-How each key is read, and the form of its values.
-"""
+"""How each key is read, and the form of its values."""

@@ -17,21 +17,16 @@ from .turn import Api, ProviderState, Reference
 @attrs.frozen(kw_only=True)
 class SessionRecord:
     """
-    A session without its turns.
+    A session without its turns. Settings that are None are the studio's.
 
     Attributes:
-        id: Its id in the library.
         owner: Whose it is, with all its turns; None if it is nobody's.
         description: What the session is about; it is part of the instructions to the model.
         name: A label for people; never part of a path.
         choices: The default options of its turns, by name.
-        provider_state: What the provider keeps of its turns; None for the studio's setting.
-        remember: The most earlier turns that are sent as context; None for the studio's setting.
-        api: The API that makes the images of its turns; None for the studio's setting.
+        remember: The most earlier turns that are sent as context.
         references: Its reference board: images of the library that are sent with every turn, with
             the digests of their files.
-        created: When it was created.
-        closed: When it was closed; None while it is open.
         moves: The last move of each branch head that was ever moved.
         version: The version of imagesession that wrote it.
     """

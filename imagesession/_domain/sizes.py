@@ -24,9 +24,6 @@ _COMMON = SizeRule(fixed=((1024, 1024), (1536, 1024), (1024, 1536)))
 
 
 def is_supported(rule: SizeRule, width: int, height: int) -> bool:
-    """
-    Return whether a model supports a size, in pixels.
-    """
     if rule.fixed:
         return (width, height) in rule.fixed
     return (
@@ -42,14 +39,8 @@ def is_supported(rule: SizeRule, width: int, height: int) -> bool:
 
 def resolve_size(text: str, rule: SizeRule | None) -> str:
     """
-    Return the nearest size that a model makes to a ratio; another size unchanged.
-
-    Args:
-        text: A size in the form of `GenerateOptions.size`.
-        rule: The sizes that the model supports; None if it is unknown.
-
-    Raises:
-        InvalidOptionError: The model makes nothing of about this shape.
+    Return the nearest size that a model makes to a ratio, in the form of `GenerateOptions.size`;
+    another size unchanged.
     """
     ratio = parse_ratio(text)
     if ratio is None:
@@ -69,15 +60,7 @@ def resolve_size(text: str, rule: SizeRule | None) -> str:
 
 def canvas_size(text: str, image: tuple[int, int], rule: SizeRule | None) -> tuple[int, int]:
     """
-    Return the size of the canvas on which an image is extended.
-
-    Args:
-        text: The size or ratio of the canvas, in the form of `GenerateOptions.size`.
-        image: The image's width and height, in pixels.
-        rule: The sizes that the model supports; None if it is unknown.
-
-    Raises:
-        InvalidOptionError: It is "auto", or the model makes nothing of about this shape.
+    Return the size of the canvas on which an image is extended to a size or ratio.
     """
     ratio = parse_ratio(text)
     if ratio is not None and min(ratio) < _PIXELS:
@@ -103,23 +86,14 @@ def _aim(width: float, height: float) -> tuple[int, int]:
 
 
 def nearest_sizes(rule: SizeRule, width: int, height: int) -> tuple[str, ...]:
-    """
-    Return the one or two supported sizes that are closest to an unsupported one.
-    """
     best = _by_distance(rule, width, height)[:2]
     return tuple(f"{size[0]}x{size[1]}" for size in sorted(best))
 
 
 def supported_size(rule: SizeRule, width: int, height: int) -> tuple[int, int]:
     """
-    Return a size if a model supports it, else the best substitute.
-
-    Among fixed sizes the closest aspect ratio comes first: a wide image stays wide.
-
-    Args:
-        rule: The sizes that the model supports.
-        width: The requested width in pixels.
-        height: The requested height in pixels.
+    Return a size if a model supports it, else the best substitute. Among fixed sizes the closest
+    aspect ratio comes first: a wide image stays wide.
     """
     if is_supported(rule, width, height):
         return width, height
@@ -130,10 +104,6 @@ def supported_size(rule: SizeRule, width: int, height: int) -> tuple[int, int]:
 
 
 def _by_distance(rule: SizeRule, width: int, height: int) -> list[tuple[int, int]]:
-    """
-    List the supported sizes around a requested one, the closest first.
-    """
-
     def distance(size: tuple[int, int]) -> tuple[float, int]:
         away = abs(size[0] - ideal[0]) + abs(size[1] - ideal[1])
         return away + 100 * _aspect_distance(size, (width, height)), size[0]
@@ -146,9 +116,6 @@ def _by_distance(rule: SizeRule, width: int, height: int) -> list[tuple[int, int
 
 
 def _aspect_distance(size: tuple[int, int], target: tuple[int, int]) -> float:
-    """
-    Return the difference of two aspect ratios, on a logarithmic scale.
-    """
     return abs(math.log(size[0] / size[1]) - math.log(target[0] / target[1]))
 
 
@@ -165,9 +132,6 @@ def _fit_limits(rule: SizeRule, width: int, height: int) -> tuple[float, float]:
 
 
 def _around(ideal: tuple[float, float], multiple: int) -> Iterable[tuple[int, int]]:
-    """
-    Yield the sizes on the grid of multiples around an ideal size.
-    """
     steps = range(-1, 3)
     columns, rows = (int(edge // multiple) for edge in ideal)
     for across, down in itertools.product(steps, steps):

@@ -1,5 +1,5 @@
 """
-Read token counts from a provider's usage report, whatever its shape.
+The usage that a provider reports, and the token counts in it, whatever its shape.
 """
 
 from __future__ import annotations
@@ -10,6 +10,22 @@ from typing import Any, cast
 import attrs
 
 _MOST = 10**12  # more than any reply can hold; a greater number is not a count
+
+
+@attrs.frozen(kw_only=True)
+class Usage:
+    """
+    The usage that a provider reports, in tokens, as received.
+
+    Attributes:
+        mainline: The usage of the mainline model.
+        image: The usage of the image model, which is billed separately.
+        tier: The service tier by which the request was served, if it was reported.
+    """
+
+    mainline: dict[str, Any] | None = None
+    image: dict[str, Any] | None = None
+    tier: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -40,9 +56,6 @@ class TokenCounts:
 
     @property
     def input(self) -> int:
-        """
-        All input tokens.
-        """
         text = self.text_in + self.text_in_cached + self.text_in_written
         return text + self.image_in + self.image_in_cached
 
@@ -182,9 +195,6 @@ def _inner(usage: Mapping[str, Any] | None, *names: str) -> Mapping[str, Any] | 
 
 
 def _count(usage: Mapping[str, Any] | None, *names: str) -> int | None:
-    """
-    Return the first of several members that is a valid count; others are ignored.
-    """
     for name in names:
         value: object = (usage or {}).get(name)
         if isinstance(value, bool):

@@ -117,9 +117,6 @@ class Tree:
         return next((turn for turn in self._ancestors(head) if turn.has_image), None)
 
     def _latest_completed(self, branch: str) -> Turn | None:
-        """
-        Return the latest turn of a branch that has an image, or had one before it was deleted.
-        """
         for turn in reversed(tuple(self.turns.values())):
             if turn.branch == branch and (turn.has_image or _had_image(turn)):
                 return turn
@@ -291,9 +288,6 @@ def _is_deleted_in_state(lineage: Sequence[Turn]) -> bool:
 
 
 def _had_image(turn: Turn) -> bool:
-    """
-    Tell whether a turn was deleted that others may continue.
-    """
     return turn.deleted is not None and turn.status == "completed" and turn.kind != "analysis"
 
 
@@ -306,9 +300,6 @@ def _label(turn: Turn, heads: Mapping[str | None, list[str]]) -> str:
 
 
 def _prompt_of(turn: Turn) -> str:
-    """
-    Return the caller's prompt; for a preset, the description without the template.
-    """
     description = turn.parameters.get("description")
     if isinstance(description, str):
         return description

@@ -18,7 +18,7 @@ from .image_header import ImageFormat
 from .model_catalog import CompletionWindow
 from .options import GenerateOptions
 from .readable import readable
-from .usage import Usage
+from .token_counts import Usage
 
 Kind = Literal[
     "general",
@@ -60,9 +60,6 @@ def is_id_ending(text: str) -> bool:
 
 
 def short_id(long_id: str) -> str:
-    """
-    Return the short form of an id for display: its random end.
-    """
     return long_id[-SHORT_ID:].lower()
 
 

@@ -38,9 +38,6 @@ def show_path(path: object) -> str:
 
 
 def list_some(names: Sequence[str]) -> str:
-    """
-    Return names as messages list them: five of them, and how many more there are.
-    """
     more = f" and {len(names) - _MAX_LISTED:,} more" if len(names) > _MAX_LISTED else ""
     return f"{', '.join(names[:_MAX_LISTED])}{more}"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from imagesession._domain.usage import Usage
+from imagesession._domain.token_counts import Usage
 from imagesession._domain.wording import to_sentence
 from imagesession.errors import (
     GenerationFailedError,

@@ -30,27 +30,18 @@ _SLACK = 0.01
 
 class Pixels(Protocol):
     """
-    An array of pixels.
+    An array of pixels: its shape, type and memory.
     """
 
     @property
-    def __array_interface__(self) -> Any:  # noqa: ANN401 - arrays differ in how they declare it
-        """
-        Its shape, type and memory.
-        """
+    def __array_interface__(self) -> Any: ...  # noqa: ANN401 - arrays differ in how they declare it
 
 
 def has_pixels(source: object) -> TypeGuard[Pixels]:
-    """
-    Return whether an object describes itself as an array.
-    """
     return isinstance(getattr(source, "__array_interface__", None), Mapping)
 
 
 def is_buffer(source: object) -> bool:
-    """
-    Return whether an object gives access to bytes, such as a bytearray or a memoryview.
-    """
     try:
         memoryview(cast("bytes", source)).release()
     except (TypeError, ValueError, BufferError):
@@ -60,18 +51,8 @@ def is_buffer(source: object) -> bool:
 
 def read_array(source: Pixels, what: str) -> bytes | Picture:
     """
-    Read an array as an image.
-
-    Args:
-        source: An array of the shape (height, width), or with 1, 3 or 4 channels as a third
-            dimension: uint8, bool, or floats from 0.0 to 1.0. One dimension of uint8 is a file.
-        what: The image's name in error messages.
-
-    Returns:
-        The image, or the bytes of the file.
-
-    Raises:
-        InvalidImageError: Its shape or its numbers are not those of an image.
+    Read an array as an image: of the shape (height, width), or with 1, 3 or 4 channels as a third
+    dimension, of uint8, bool, or floats from 0.0 to 1.0. One dimension of uint8 is a file.
     """
     facts = cast("Mapping[str, Any]", source.__array_interface__)
     shape, kind = tuple(facts["shape"]), str(facts["typestr"])
@@ -103,9 +84,6 @@ def _dimensions(shape: tuple[int, ...], what: str) -> tuple[int, int, int]:
 
 
 def _raw(source: object, facts: Mapping[str, Any], what: str) -> bytes:
-    """
-    Return an array's numbers in the order of rows, columns and channels.
-    """
     data = facts.get("data")
     if isinstance(data, bytes):
         return data

@@ -31,15 +31,6 @@ class Box:
     relative: bool
 
     def on(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
-        """
-        Return the box in whole pixels of an image.
-
-        Args:
-            size: Width and height of the image, in pixels.
-
-        Raises:
-            InvalidImageError: The box is empty or reversed, or extends beyond the image.
-        """
         width, height = size
         left, top, right, bottom = self.corners
         if self.relative:
@@ -57,14 +48,8 @@ class Box:
 
 def parse_box(box: object) -> Box:
     """
-    Parse a box as users write it.
-
-    Args:
-        box: Left, top, right and bottom: integers are pixels; if any of the four is a float, all
-            are fractions of the image from 0.0 to 1.0.
-
-    Raises:
-        InvalidImageError: `box` is not a box.
+    Parse a box as users write it: left, top, right and bottom. Integers are pixels; if any of the
+    four is a float, all are fractions of the image from 0.0 to 1.0.
     """
     values = _numbers(box)
     if len(values) != _SIDES:
@@ -85,9 +70,6 @@ def parse_box(box: object) -> Box:
 
 
 def _numbers(values: object) -> list[Real]:
-    """
-    Return a sequence of finite numbers as a list; an empty list for anything else.
-    """
     numbers: list[Real] = []
     for value in cast("Sequence[object]", values) if isinstance(values, Sequence) else ():
         if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):

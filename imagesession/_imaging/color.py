@@ -11,7 +11,7 @@ from typing import cast
 from imagesession.errors import InvalidImageError
 
 from . import pillow
-from .pillow import Picture, srgb
+from .pillow import Picture
 
 # https://www.cipa.jp/std/documents/e/DC-X008-Translation-2019-E.pdf, 4.6.5
 _ORIENTATION = 0x0112
@@ -35,16 +35,10 @@ _MAX_PROFILE_BYTES = 8_000_000
 
 
 def has_orientation(picture: Picture) -> bool:
-    """
-    Return whether an image's metadata ask for rotating or mirroring when it is shown.
-    """
     return _orientation(picture) in _TRANSPOSITIONS
 
 
 def apply_orientation(picture: Picture) -> Picture:
-    """
-    Rotate or mirror an image as its orientation tag says, and remove the tag.
-    """
     transposition = _TRANSPOSITIONS.get(_orientation(picture))
     return (
         strip_metadata(picture.transpose(pillow.Image.Transpose[transposition]))
@@ -54,9 +48,6 @@ def apply_orientation(picture: Picture) -> Picture:
 
 
 def strip_metadata(picture: Picture) -> Picture:
-    """
-    Return a copy without metadata, except what is needed to interpret the pixels.
-    """
     stripped = picture.copy()
     stripped.info = {key: picture.info[key] for key in _PIXEL_INFO if key in picture.info}
     return stripped
@@ -65,9 +56,6 @@ def strip_metadata(picture: Picture) -> Picture:
 def to_8bit(picture: Picture, name: str) -> Picture:
     """
     Convert an image to 8 bits a channel: L, LA, RGB or RGBA, whichever loses least.
-
-    Raises:
-        InvalidImageError: Its pixels are numbers without a known range.
     """
     mode = picture.mode
     if mode in {"I", "F"}:
@@ -101,14 +89,13 @@ def icc_profile(picture: Picture) -> bytes | None:
 
 def convert_profile(picture: Picture, own: bytes | None, target: bytes | None) -> Picture | None:
     """
-    Convert an opaque image from one profile's colours to another's; None is that of sRGB.
-
-    Returns:
-        The image in RGB; None if a profile cannot be read or is for another mode.
+    Convert an opaque image from one profile's colours to another's in RGB; None is that of sRGB.
+    The result is None if a profile cannot be read or is for another mode.
     """
     try:
+        srgb = pillow.load("ImageCms").createProfile("sRGB")
         before, after = (
-            srgb() if icc is None else pillow.ImageCms.ImageCmsProfile(io.BytesIO(icc))
+            pillow.ImageCms.ImageCmsProfile(srgb if icc is None else io.BytesIO(icc))
             for icc in (own, target)
         )
         return pillow.ImageCms.profileToProfile(picture, before, after, outputMode="RGB")
@@ -118,14 +105,8 @@ def convert_profile(picture: Picture, own: bytes | None, target: bytes | None) -
 
 def match_profile(picture: Picture, icc: bytes | None) -> Picture:
     """
-    Convert an image in RGB or RGBA from its own colours to those of another image.
-
-    Args:
-        picture: The image; without a profile it is in sRGB.
-        icc: The profile of the other image; None for sRGB.
-
-    Returns:
-        The image in the other one's colours, with its alpha; unchanged if a profile cannot be read.
+    Convert an image in RGB or RGBA from its own colours to those of another image, whose profile is
+    `icc`; without a profile an image is in sRGB. If a profile cannot be read, it stays as it is.
     """
     own = icc_profile(picture)
     if own == icc:
@@ -137,25 +118,16 @@ def match_profile(picture: Picture, icc: bytes | None) -> Picture:
 
 
 def has_alpha(picture: Picture) -> bool:
-    """
-    Return whether a plain image has an alpha channel.
-    """
     return picture.mode in {"LA", "RGBA"}
 
 
 def encode_png(picture: Picture, icc: bytes | None = None) -> bytes:
-    """
-    Encode a plain image as PNG, with its profile and no other metadata.
-    """
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", icc_profile=icc, exif=b"")
     return buffer.getvalue()
 
 
 def encode_jpeg(picture: Picture, icc: bytes | None = None) -> bytes:
-    """
-    Encode a plain image without alpha as JPEG, without chroma subsampling.
-    """
     buffer = io.BytesIO()
     picture.save(
         buffer,

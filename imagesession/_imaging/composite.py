@@ -20,20 +20,12 @@ _OPAQUE = 255
 
 def restore_unmasked(original: bytes, reply: bytes, alpha: Picture) -> bytes:
     """
-    Restore the pixels that a mask protects; models often change them.
-
-    Args:
-        original: The file's bytes of the image that was sent.
-        reply: The file's bytes of the image that was returned; another size is rescaled.
-        alpha: The mask as drawn by `Mask.alpha` at the original's size.
+    Restore the pixels that a mask, as drawn by `Mask.alpha`, protects; models often change them.
 
     Returns:
         A PNG with the original's size and colour profile. Where the mask is 0, its pixels equal
         the original's exactly, in 8 bits a channel; where it is 255, they are the reply's; between,
-        they are blended.
-
-    Raises:
-        InvalidImageError: An image cannot be read, or the mask has another size.
+        they are blended. A reply of another size is rescaled.
     """
     before = decode_upright(original, "The image that was sent")
     after = decode_upright(reply, "The image that came back")
@@ -49,19 +41,8 @@ def restore_unmasked(original: bytes, reply: bytes, alpha: Picture) -> bytes:
 
 def validate_markup(picture: object, size: Size, *, resize_mask: bool = False) -> bytes:
     """
-    Validate an image that is laid over another one to mark what to change.
-
-    Args:
-        picture: A path, bytes, an open file, a PIL image or a SavedImage.
-        size: Width and height of the image beneath it, in pixels.
-        resize_mask: Whether to rescale the markup.
-
-    Returns:
-        The markup as a PNG with an alpha channel.
-
-    Raises:
-        InvalidImageError: The markup cannot be read, has another size, is fully transparent, or
-            hides the whole image.
+    Return an image that is laid over another one, to mark what to change, as a PNG with an alpha
+    channel. It must have the other one's size, unless it is resized, and draw on a part of it.
     """
     overlay = decode_upright(*read_image_input(picture, "The markup")).convert("RGBA")
     check_size("markup", overlay.size, size, resize_mask=resize_mask)

@@ -43,14 +43,6 @@ def to_provider_format(
     A PNG, JPEG or WebP that needs no change is returned as the same bytes. Of any other image, the
     first frame is rotated upright and encoded with its colour profile and no other metadata: as
     JPEG if its format is lossy and it has no alpha, otherwise as PNG.
-
-    Args:
-        data: The file's bytes.
-        name: The image's name in error messages.
-        limit: The most bytes allowed, before and after; None for no limit.
-
-    Raises:
-        InvalidImageError: The data are not an image, truncated, an SVG, or too large.
     """
     check_bytes(len(data), name, limit=limit)
     picture = decode_image(data, name)
@@ -66,15 +58,8 @@ def as_png(data: bytes, name: str, *, max_side: int | None = None) -> bytes:
     """
     Convert any image to PNG: its first frame, upright, with its colour profile.
 
-    Args:
-        data: The file's bytes; an SVG is rendered.
-        name: The image's name in error messages.
-        max_side: The longer edge in pixels: exactly for an SVG, at most for other images. None
-            for the image's own size; an SVG without a size gets 1024 pixels.
-
-    Raises:
-        InvalidRequestError: `max_side` is not a whole number of pixels.
-        InvalidImageError: The image cannot be read or rendered, is truncated, or is too large.
+    The longer edge has `max_side` pixels: exactly for an SVG, at most for other images. None is the
+    image's own size, or 1024 pixels for an SVG without a size.
     """
     if max_side is not None and (type(max_side) is not int or max_side < 1):
         raise InvalidRequestError(
@@ -93,22 +78,12 @@ def as_png(data: bytes, name: str, *, max_side: int | None = None) -> bytes:
 
 def to_format(data: bytes, name: str, format: str) -> bytes:
     """
-    Convert an image to another format: its first frame, upright, with its colour profile.
-
-    Args:
-        data: The file's bytes; an SVG is rendered.
-        name: The image's name in error messages.
-        format: "png", "jpeg", "webp", "gif", "tiff", "bmp" or "avif". A format without transparency
-            gets white in its place.
-
-    Raises:
-        InvalidImageError: The image cannot be read or rendered, or the format cannot be written.
+    Convert an image to another format: its first frame, upright, with its colour profile; an SVG is
+    rendered. A format without transparency gets white in its place.
     """
-    if format == "png" or sniff_format(data) == "svg":
-        data = as_png(data, name)
     if format == "png":
-        return data
-    plain = to_8bit(apply_orientation(decode_image(data, name)), name)
+        return as_png(data, name)
+    plain = pixels(data, name)
     if has_alpha(plain) and format in _WITHOUT_ALPHA:
         plain = _on_white(plain)
     icc = icc_profile(plain)
@@ -126,21 +101,12 @@ def to_format(data: bytes, name: str, format: str) -> bytes:
 
 
 def pixels(data: bytes, name: str) -> Picture:
-    """
-    Decode an image as it is shown: upright, in L, LA, RGB or RGBA; an SVG is rendered.
-    """
     if sniff_format(data) == "svg":
         data = as_png(data, name)
     return decode_upright(data, name)
 
 
 def show(picture: Picture, title: str) -> None:
-    """
-    Show an image in the system's viewer, or in a notebook.
-
-    Raises:
-        InvalidRequestError: There is none, as on most servers.
-    """
     if not pillow.ImageShow.show(picture, title=title):
         raise InvalidRequestError(
             "No viewer for images was found on this computer. Open the file at image.path yourself."
@@ -156,12 +122,6 @@ def _on_white(picture: Picture) -> Picture:
 
 
 def encode(picture: Picture, name: str) -> tuple[bytes, ImageHeader]:
-    """
-    Encode an image for the provider: rotated upright, with its colour profile.
-
-    Raises:
-        InvalidImageError: Its pixels are numbers of unknown range.
-    """
     plain = to_8bit(apply_orientation(picture), name)
     alpha = has_alpha(plain)
     as_photo = picture.format in _LOSSY_FORMATS and not alpha

@@ -54,16 +54,10 @@ if hasattr(os, "register_at_fork"):  # otherwise a fork might find it locked, an
 
 def decode_image(data: bytes, name: str, *, edge: int | None = None) -> Picture:
     """
-    Decode an image's first frame, in the orientation stored in the file.
+    Decode an image's first frame fully, in the orientation stored in the file.
 
-    Args:
-        data: The file's bytes.
-        name: The image's name in error messages.
-        edge: The length in pixels that the longer edge needs to have: a JPEG is decoded at a half,
-            a quarter or an eighth of its size if that is enough. None for full size.
-
-    Returns:
-        The image, fully loaded; not yet rotated upright.
+    If the longer edge needs to have only `edge` pixels, a JPEG is decoded at a half, a quarter or
+    an eighth of its size.
 
     Raises:
         InvalidImageError: The image cannot be read, is truncated, or has too many pixels.
@@ -83,9 +77,6 @@ def decode_upright(data: bytes, name: str, *, edge: int | None = None) -> Pictur
     """
     Decode an image as `decode_image` does, and as it is to be shown: upright, in L, LA, RGB or RGBA
     with 8 bits a channel.
-
-    Raises:
-        InvalidImageError: As for `decode_image`; or its pixels are numbers of unknown range.
     """
     return to_8bit(apply_orientation(decode_image(data, name, edge=edge)), name)
 
@@ -128,9 +119,8 @@ def _decode(
 @contextlib.contextmanager
 def _raise_on_pillow_warning() -> Generator[None]:
     """
-    Raise Pillow's warnings as errors, such as that of a truncated directory.
-
-    Warnings are process-wide, so those of other threads are passed on.
+    Raise Pillow's warnings as errors, such as that of a truncated directory. Warnings are
+    process-wide, so those of other threads are passed on.
     """
     with _warnings_lock, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -164,9 +154,6 @@ def _reduce_draft(picture: Picture, edge: int) -> None:
 
 
 def _unknown_message(data: bytes, name: str) -> str:
-    """
-    Say what bytes are that are no picture.
-    """
     if not data:
         return f"{name} is empty: it has no bytes. Save or download it again."
     head = data[:_TEXT_HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").lower()

@@ -18,6 +18,8 @@ import attrs
 
 from imagesession._domain.image_header import ImageHeader
 
+from .metadata import RIFF_HEAD, TEXT_PNG, png_chunks, riff
+
 # https://developer.adobe.com/xmp/docs/XMPSpecifications, part 3, and
 # https://iptc.org/std/photometadata/specification/IPTC-PhotoMetadata, version 2025.1
 _PNG_XMP = b"XML:com.adobe.xmp"
@@ -28,22 +30,10 @@ _OURS = b"urn:imagesession:1"
 _MADE_BY_AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 _XMP_FLAG, _ALPHA_FLAG = 0x04, 0x10
 _PNG_START = 33
-_RIFF_HEAD = 12
 
 
 @attrs.frozen(kw_only=True)
 class Description:
-    """
-    What is written into an image's file.
-
-    Attributes:
-        prompt: The prompt.
-        model: The model or service that made it.
-        software: The name and version of this library.
-        created: When it was made, in ISO 8601.
-        parameters: Everything else, by name.
-    """
-
     prompt: str
     model: str
     software: str
@@ -53,11 +43,8 @@ class Description:
 
 def embed(data: bytes, header: ImageHeader, description: Description) -> bytes | None:
     """
-    Write a description into a file.
-
-    Returns:
-        The file with the same pixels; None if its format has no place for it, or if it has a
-        description already.
+    Write a description into a file, with the same pixels. The result is None if its format has no
+    place for it, or if it has a description already.
     """
     packet = _xmp(description)
     match header.format:
@@ -73,14 +60,8 @@ def embed(data: bytes, header: ImageHeader, description: Description) -> bytes |
 
 def without_embedded(data: bytes, sha256: str) -> bytes | None:
     """
-    Return a file as it was before `embed`.
-
-    Args:
-        data: The file.
-        sha256: The digest of the bytes to return, in hexadecimal.
-
-    Returns:
-        The bytes of that digest; None if the file was not made from them.
+    Return a file as it was before `embed`, with bytes of this digest; None if it was not made from
+    them.
     """
     for candidate in _candidates(data):
         if hashlib.sha256(candidate).hexdigest() == sha256:
@@ -155,15 +136,9 @@ def _png_chunk(keyword: bytes, text: bytes) -> bytes:
 
 
 def _png_texts(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """
-    Yield the keywords of the texts of a PNG, each with the chunk's start and end.
-    """
-    at = _PNG_START
-    while at + 8 <= len(data):
-        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
-        if data[at + 4 : at + 8] in {b"iTXt", b"tEXt", b"zTXt"}:
+    for kind, at, end in png_chunks(data):
+        if kind in TEXT_PNG:
             yield data[at + 8 : at + 88].partition(b"\0")[0], at, end
-        at = end
 
 
 def _embed_jpeg(data: bytes, packet: bytes) -> bytes | None:
@@ -182,7 +157,7 @@ def _embed_webp(data: bytes, header: ImageHeader, packet: bytes) -> bytes | None
     # https://developers.google.com/speed/webp/docs/riff_container
     if data[:4] != b"RIFF" or int.from_bytes(data[4:8], "little") + 8 != len(data):
         return None
-    body = data[_RIFF_HEAD:]
+    body = data[RIFF_HEAD:]
     if body[:4] != b"VP8X":
         flags = bytes([_ALPHA_FLAG if header.alpha else 0, 0, 0, 0])
         canvas = b"".join(
@@ -192,21 +167,14 @@ def _embed_webp(data: bytes, header: ImageHeader, packet: bytes) -> bytes | None
     elif body[8] & _XMP_FLAG:
         return None
     body = body[:8] + bytes([body[8] | _XMP_FLAG]) + body[9:]
-    return _riff(body + _webp_chunk(b"XMP ", packet))
+    return riff(body + _webp_chunk(b"XMP ", packet))
 
 
 def _webp_chunk(kind: bytes, body: bytes) -> bytes:
     return kind + len(body).to_bytes(4, "little") + body + b"\0" * (len(body) % 2)
 
 
-def _riff(body: bytes) -> bytes:
-    return b"RIFF" + (len(body) + 4).to_bytes(4, "little") + b"WEBP" + body
-
-
 def _candidates(data: bytes) -> Iterator[bytes]:
-    """
-    Yield what a file may have been before `embed`.
-    """
     if data.startswith(b"\x89PNG"):
         ours = [
             (start, end) for keyword, start, end in _png_texts(data)
@@ -223,6 +191,6 @@ def _candidates(data: bytes) -> Iterator[bytes]:
     elif data[:4] == b"RIFF":
         at = data.rfind(b"XMP ")
         if at >= 0:
-            body = data[_RIFF_HEAD:at]
-            yield _riff(body[:8] + bytes([body[8] & ~_XMP_FLAG]) + body[9:])
-            yield _riff(body[18:])
+            body = data[RIFF_HEAD:at]
+            yield riff(body[:8] + bytes([body[8] & ~_XMP_FLAG]) + body[9:])
+            yield riff(body[18:])

@@ -36,30 +36,17 @@ ACCEPTED = "a path, bytes, an open file, a PIL image, an array or a SavedImage"
 @runtime_checkable
 class Readable(Protocol):
     """
-    The part of an open file's interface that is used here.
+    An open file, as far as it is used here.
     """
 
-    def read(self, size: int, /) -> object:
-        """
-        Read at most `size` bytes.
-        """
-        ...
+    def read(self, size: int, /) -> object: ...
 
 
 def read_image_input(source: object, what: str = "The image") -> tuple[bytes, str]:
     """
-    Read an image's bytes. Its file name is not used to detect its format.
-
-    Args:
-        source: A path, a `file:` or `data:` URL, base64, bytes or another buffer, an open binary
-            file, a PIL image, an array of pixels, or an object with `bytes`.
-        what: The image's name in error messages.
-
-    Returns:
-        The bytes, and the image's name in later error messages.
-
-    Raises:
-        InvalidImageError: The source cannot be read, or has too many bytes.
+    Read an image's bytes, and its name in later error messages, from a path, a `file:` or `data:`
+    URL, base64, bytes or another buffer, an open binary file, a PIL image, an array of pixels, or
+    an object with `bytes`. A file's name is not used to detect its format.
     """
     # A saved image is a path and an array as well.
     if isinstance(data_attribute := getattr(source, "bytes", None), bytes):
@@ -94,9 +81,6 @@ def _not_an_image(source: object, what: str) -> str:
 
 
 def path_of(source: object) -> Path | None:
-    """
-    Return the path of the file that is an image's source; None if it has another one.
-    """
     if isinstance(source, str):
         is_content = _DATA_URL.match(source) or _is_base64(source)
         return None if is_content else Path(_local_path(source, "The image")).expanduser()
@@ -106,9 +90,6 @@ def path_of(source: object) -> Path | None:
 
 
 def _read_text(text: str, what: str) -> tuple[bytes, str]:
-    """
-    Read the image that a text names or contains: a path, a URL, or base64.
-    """
     if (head := _DATA_URL.match(text)) is not None:
         encoded = text[head.end() :]
         in_base64 = head[1].lower().replace(" ", "").endswith(";base64")
@@ -143,9 +124,6 @@ def _decode_base64(text: str) -> bytes | None:
 
 
 def _local_path(text: str, what: str) -> str:
-    """
-    Return the path that a text is, or that a `file:` URL names.
-    """
     if _URL.match(text):
         raise InvalidImageError(
             f"{what} is a URL; nothing is fetched from there. Download it yourself and give its "

@@ -11,9 +11,6 @@ MAX_PIXELS = 64_000_000
 
 
 def check_bytes(size: int, name: str, *, limit: int | None = MAX_BYTES, form: str = "") -> None:
-    """
-    Reject a file that has too many bytes, in a format that it was converted to, if any.
-    """
     if limit is not None and size > limit:
         converted = f" as {form}" if form else ""
         raise InvalidImageError(
@@ -23,9 +20,6 @@ def check_bytes(size: int, name: str, *, limit: int | None = MAX_BYTES, form: st
 
 
 def check_pixels(size: tuple[int, int], name: str) -> None:
-    """
-    Reject an image that has too many pixels, by its width and height.
-    """
     width, height = size
     if width * height > MAX_PIXELS:
         raise InvalidImageError(

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import attrs
 
@@ -105,10 +105,9 @@ class Mask:
         Raises:
             InvalidImageError: The image cannot be read.
         """
-        side = _validate_side(opens)
+        _check_side(opens)
         _check_threshold(threshold)
-        alpha = from_luminance(_read_mask(image), side, threshold)
-        return cls(_loaded(alpha, "from_luminance"))
+        return cls(_loaded(from_luminance(_read_mask(image), opens, threshold), "from_luminance"))
 
     @classmethod
     def from_alpha(cls, image: object) -> Mask:
@@ -137,9 +136,8 @@ class Mask:
         Raises:
             InvalidImageError: The file cannot be read, or is not a mask.
         """
-        return cls(
-            _loaded(from_alpha_or_luminance(_read_mask(path), _validate_side(opens)), "from_file")
-        )
+        _check_side(opens)
+        return cls(_loaded(from_alpha_or_luminance(_read_mask(path), opens), "from_file"))
 
     @classmethod
     def of(cls, value: object) -> Mask:
@@ -157,18 +155,14 @@ class Mask:
         return cls(_loaded(from_alpha_or_luminance(_read_mask(value), "white"), "of"))
 
     def __or__(self, other: object) -> Mask:
-        return (
-            Mask(combine("|", self._operation, other._operation))
-            if isinstance(other, Mask)
-            else NotImplemented
-        )
+        if not isinstance(other, Mask):
+            return NotImplemented
+        return Mask(combine("|", self._operation, other._operation))
 
     def __and__(self, other: object) -> Mask:
-        return (
-            Mask(combine("&", self._operation, other._operation))
-            if isinstance(other, Mask)
-            else NotImplemented
-        )
+        if not isinstance(other, Mask):
+            return NotImplemented
+        return Mask(combine("&", self._operation, other._operation))
 
     def __invert__(self) -> Mask:
         return Mask(Inverted(self._operation))
@@ -283,9 +277,6 @@ Mask.__module__ = "imagesession"
 
 
 def validate_alpha(alpha: Image.Image) -> None:
-    """
-    Reject a mask, as drawn by `Mask.alpha`, in which no pixel may change, or every pixel fully.
-    """
     histogram = alpha.histogram()
     if sum(histogram[1:]) == 0:
         raise InvalidImageError(
@@ -314,14 +305,11 @@ def _loaded(alpha: Image.Image, origin: str) -> LoadedMask:
     return LoadedMask(alpha.size, alpha.tobytes(), origin)
 
 
-def _validate_side(opens: object) -> OpenSide:
-    if opens == "white":
-        return "white"
-    if opens == "black":
-        return "black"
-    raise InvalidImageError(
-        f'What opens in a black-and-white mask is "white" or "black", not {quote(opens)}.'
-    )
+def _check_side(opens: object) -> None:
+    if opens not in get_args(OpenSide):
+        raise InvalidImageError(
+            f'What opens in a black-and-white mask is "white" or "black", not {quote(opens)}.'
+        )
 
 
 def _check_threshold(threshold: object) -> None:

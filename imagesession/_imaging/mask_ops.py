@@ -23,22 +23,15 @@ Sign: TypeAlias = Literal["|", "&"]
 
 class MaskOp(Protocol):
     """
-    An operation that draws a mask.
+    An operation that draws a mask at an image's size. A mask that was read from an image of another
+    size is rescaled only if `resize_mask`.
     """
 
-    def draw(self, size: Size, *, resize_mask: bool) -> Picture:
-        """
-        Draw the mask at an image's size. A mask of another size is rescaled only if `resize_mask`.
-        """
-        ...
+    def draw(self, size: Size, *, resize_mask: bool) -> Picture: ...
 
 
 @attrs.frozen
 class Shape:
-    """
-    A rectangle, or the ellipse inscribed in it.
-    """
-
     kind: Literal["rectangle", "ellipse"]
     box: Box
 
@@ -59,12 +52,7 @@ class Shape:
 @attrs.frozen
 class LoadedMask:
     """
-    A mask that was read from an image.
-
-    Attributes:
-        size: Width and height, in pixels.
-        pixels: How far each pixel may change, one byte each.
-        origin: The constructor of `Mask` that read it.
+    A mask that was read from an image by a constructor of `Mask`, its origin; one byte a pixel.
     """
 
     size: Size
@@ -82,10 +70,6 @@ class LoadedMask:
 
 @attrs.frozen
 class CombinedMask:
-    """
-    The union ("|") or intersection ("&") of several operations.
-    """
-
     sign: Sign
     parts: tuple[MaskOp, ...]
 
@@ -101,10 +85,6 @@ class CombinedMask:
 
 @attrs.frozen
 class Inverted:
-    """
-    The inverse of an operation.
-    """
-
     inner: MaskOp
 
     def draw(self, size: Size, *, resize_mask: bool) -> Picture:
@@ -116,14 +96,6 @@ class Inverted:
 
 @attrs.frozen
 class FeatheredMask:
-    """
-    An operation with a soft edge.
-
-    Attributes:
-        inner: The operation to soften.
-        radius: The radius of the Gaussian blur, in pixels.
-    """
-
     inner: MaskOp
     radius: float
 
@@ -139,14 +111,6 @@ class FeatheredMask:
 
 @attrs.frozen
 class DilatedMask:
-    """
-    An operation with its edge moved outwards, or inwards if `px` is negative.
-
-    Attributes:
-        inner: The operation to dilate.
-        px: The distance in pixels.
-    """
-
     inner: MaskOp
     px: int
 
@@ -174,12 +138,6 @@ def combine(sign: Sign, left: MaskOp, right: MaskOp) -> CombinedMask:
 
 
 def check_size(what: str, actual: Size, expected: Size, *, resize_mask: bool) -> None:
-    """
-    Reject an image whose size differs from the one it is applied to, unless `resize_mask`.
-
-    Raises:
-        InvalidImageError: The sizes differ.
-    """
     if actual != expected and not resize_mask:
         raise InvalidImageError(
             f"The {what} is {actual[0]}x{actual[1]} pixels and the image "

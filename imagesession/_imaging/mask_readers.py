@@ -27,12 +27,8 @@ _MAX_APART = 0.05
 
 def from_luminance(source: NamedImage, opens: OpenSide, threshold: int | None = None) -> Picture:
     """
-    Return which pixels may change by an image's brightness, as an L image.
-
-    Args:
-        source: The image, and its name in error messages.
-        opens: Whether white or black may change; transparent pixels never do.
-        threshold: Pixels at least this bright count as white, others as black; None keeps greys.
+    Return which pixels may change by an image's brightness; transparent pixels never do. With a
+    threshold, pixels at least this bright count as white, others as black.
     """
     picture = to_8bit(*source)
     grey = picture.convert("L")
@@ -45,12 +41,6 @@ def from_luminance(source: NamedImage, opens: OpenSide, threshold: int | None = 
 
 
 def from_alpha(source: NamedImage) -> Picture:
-    """
-    Return which pixels may change by an image's transparency, as an L image.
-
-    Raises:
-        InvalidImageError: The image has no alpha channel.
-    """
     picture, name = to_8bit(*source), source[1]
     if not has_alpha(picture):
         raise InvalidImageError(
@@ -62,11 +52,9 @@ def from_alpha(source: NamedImage) -> Picture:
 
 def from_alpha_or_luminance(source: NamedImage, opens: OpenSide) -> Picture:
     """
-    Read a mask by the image's transparency if it has any, otherwise by its brightness.
-
-    Raises:
-        InvalidImageError: The image is opaque and coloured, so most likely not a mask; or what it
-            opens is not certain.
+    Read a mask by the image's transparency if it has any, otherwise by its brightness. It is
+    refused if it is opaque and coloured, so most likely not a mask, or if what it opens is not
+    certain.
     """
     picture, name = to_8bit(*source), source[1]
     if has_alpha(picture) and picture.getchannel("A").getextrema() != (_OPAQUE, _OPAQUE):
@@ -86,9 +74,6 @@ def from_alpha_or_luminance(source: NamedImage, opens: OpenSide) -> Picture:
 def _check_brightness(grey: Picture, name: str) -> None:
     """
     Reject a mask that looks black and is not, such as one whose values are numbers of segments.
-
-    Raises:
-        InvalidImageError: Its brightest pixel is far from white.
     """
     brightest = cast("tuple[int, int]", grey.getextrema())[1]
     if 0 < brightest < _BRIGHT:
@@ -102,10 +87,6 @@ def _check_brightness(grey: Picture, name: str) -> None:
 def _check_transparency(picture: Picture, name: str) -> None:
     """
     Reject a mask whose transparency says hardly anything, or the opposite of its brightness.
-
-    Raises:
-        InvalidImageError: It is nearly the same everywhere; or what is visible is white, so that
-            either that or the transparent rest may be meant.
     """
     alpha = picture.getchannel("A")
     lowest, highest = cast("tuple[int, int]", alpha.getextrema())
@@ -126,9 +107,6 @@ def _check_transparency(picture: Picture, name: str) -> None:
 
 
 def _colored_fraction(picture: Picture) -> float:
-    """
-    Return the fraction of pixels that are clearly coloured.
-    """
     red, green, blue = picture.split()
     highest = pillow.ImageChops.lighter(pillow.ImageChops.lighter(red, green), blue)
     lowest = pillow.ImageChops.darker(pillow.ImageChops.darker(red, green), blue)

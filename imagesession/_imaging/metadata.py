@@ -17,25 +17,18 @@ _BARE = frozenset({0x01, *range(0xD0, 0xD9)})
 # In compressed data, 0xFF is followed by zero or is a restart.
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
 # https://www.w3.org/TR/png-3/#11Ancillary-chunks, 11.3.3 and 11.3.4.5
-_PRIVATE_PNG = frozenset({b"eXIf"})
-_TEXT_PNG = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+TEXT_PNG = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _PRIVATE_KEYWORDS = (b"XML:com.adobe.xmp\0", b"Raw profile type ", b"parameters\0")
 # https://developers.google.com/speed/webp/docs/riff_container
 _PRIVATE_WEBP = frozenset({b"EXIF", b"XMP "})
 _WEBP_FLAGS = 0x08 | 0x04
-_PNG_HEAD, _RIFF_HEAD = 8, 12
+_PNG_HEAD, RIFF_HEAD = 8, 12
 
 
 def without_private_metadata(data: bytes) -> bytes:
     """
-    Remove Exif, XMP and IPTC data from a JPEG, PNG or WebP, and what follows a JPEG's end.
-
-    Args:
-        data: The bytes of a whole file.
-
-    Returns:
-        The file with the same pixels, profile and resolution; the same bytes if it has none of
-        these, or another format.
+    Remove Exif, XMP and IPTC data from a whole JPEG, PNG or WebP file, and what follows a JPEG's
+    end. Pixels, profile and resolution stay; another format is returned unchanged.
     """
     if data.startswith(b"\xff\xd8"):
         return b"".join(_jpeg_parts(data))
@@ -43,14 +36,11 @@ def without_private_metadata(data: bytes) -> bytes:
         return b"".join(_png_parts(data))
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         body = b"".join(_webp_parts(data))
-        return data if len(body) == len(data) - _RIFF_HEAD else _riff(body)
+        return data if len(body) == len(data) - RIFF_HEAD else riff(body)
     return data
 
 
 def _jpeg_parts(data: bytes) -> Iterator[bytes]:
-    """
-    Yield the segments of a JPEG that are kept, and its compressed data.
-    """
     start = at = 2
     yield data[:start]
     while (found := _MARKER.search(data, at)) is not None:
@@ -68,16 +58,18 @@ def _jpeg_parts(data: bytes) -> Iterator[bytes]:
 
 
 def _png_parts(data: bytes) -> Iterator[bytes]:
-    """
-    Yield the chunks of a PNG that are kept.
-    """
     yield data[:_PNG_HEAD]
+    for kind, at, end in png_chunks(data):
+        has_private_text = kind in TEXT_PNG and data.startswith(_PRIVATE_KEYWORDS, at + 8, end)
+        if kind != b"eXIf" and not has_private_text:
+            yield data[at:end]
+
+
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     at = _PNG_HEAD
     while at < len(data):
-        kind, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4], "big")
-        has_private_text = kind in _TEXT_PNG and data.startswith(_PRIVATE_KEYWORDS, at + 8, end)
-        if kind not in _PRIVATE_PNG and not has_private_text:
-            yield data[at:end]
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        yield data[at + 4 : at + 8], at, end
         at = end
 
 
@@ -85,7 +77,7 @@ def _webp_parts(data: bytes) -> Iterator[bytes]:
     """
     Yield the chunks of a WebP that are kept, without flags for the others.
     """
-    at = _RIFF_HEAD
+    at = RIFF_HEAD
     while at + 8 <= len(data):
         kind, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         end = at + 8 + length + length % 2
@@ -96,5 +88,5 @@ def _webp_parts(data: bytes) -> Iterator[bytes]:
         at = end
 
 
-def _riff(body: bytes) -> bytes:
+def riff(body: bytes) -> bytes:
     return b"RIFF" + (len(body) + 4).to_bytes(4, "little") + b"WEBP" + body

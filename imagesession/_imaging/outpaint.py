@@ -21,10 +21,6 @@ _BLUR = 0.05
 
 @attrs.frozen
 class Placement:
-    """
-    Where an image lies on its canvas, in pixels.
-    """
-
     left: int
     top: int
     right: int
@@ -35,14 +31,9 @@ class Placement:
         cls, image: tuple[int, int], canvas: tuple[int, int], anchor: str, *, fill: bool
     ) -> Placement:
         """
-        Place an image of a size on a canvas.
-
-        Args:
-            image: The image's width and height.
-            canvas: Those of the canvas.
-            anchor: The edge or corner of the canvas at which the image lies, such as "left" or
-                "top-right"; "center" is between.
-            fill: Whether a smaller image is enlarged to touch two edges.
+        Place an image on a canvas, both of a width and height, at an edge or corner such as "left"
+        or "top-right"; "center" is between. If it is to fill, a smaller image is enlarged to touch
+        two edges.
         """
         scale = min(canvas[0] / image[0], canvas[1] / image[1])
         scale = scale if fill else min(scale, 1.0)
@@ -57,19 +48,8 @@ def extend_canvas(
     data: bytes, canvas: tuple[int, int], anchor: str, *, fill: bool
 ) -> tuple[bytes, bytes]:
     """
-    Lay an image on a canvas whose rest continues its colours, blurred.
-
-    Args:
-        data: The bytes of the image's file.
-        canvas: The width and height of the canvas, in pixels.
-        anchor: As for `Placement.of`.
-        fill: As for `Placement.of`.
-
-    Returns:
-        The canvas with the image's colour profile, and a mask of its new part; both as PNG.
-
-    Raises:
-        InvalidImageError: The image cannot be read, or fills the canvas.
+    Lay an image on a canvas whose rest continues its colours, blurred; see `Placement.of`. Return
+    it with the image's colour profile, and a mask of its new part; both as PNG.
     """
     plain = decode_upright(data, "The image")
     mode, icc = ("RGBA" if has_alpha(plain) else "RGB"), icc_profile(plain)

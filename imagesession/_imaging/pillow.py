@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         ImageDraw,
         ImageFile,
         ImageFilter,
+        ImageFont,
         ImageShow,
         ImageStat,
     )
@@ -28,6 +29,7 @@ __all__ = [
     "ImageDraw",
     "ImageFile",
     "ImageFilter",
+    "ImageFont",
     "ImageShow",
     "ImageStat",
 ]
@@ -35,9 +37,6 @@ Picture: TypeAlias = "Image.Image"
 
 
 def load(name: str) -> Any:  # noqa: ANN401 - any module
-    """
-    Load one of Pillow's modules.
-    """
     return importlib.import_module(f"PIL.{name}")
 
 
@@ -56,22 +55,14 @@ def resize(
     gap: float | None = None,
 ) -> Picture:
     """
-    Scale an image to a size.
-
-    Args:
-        picture: The image.
-        size: Width and height in pixels.
-        resample: The resampling filter; None for Pillow's choice, which is bicubic.
-        gap: Pillow's `reducing_gap`: blocks of pixels are averaged first, which is several times
-            faster, down to this many times the final size; None for no averaging.
+    Scale an image; the filter None is Pillow's choice, which is bicubic. With a gap, Pillow's
+    `reducing_gap`, blocks of pixels are averaged first, which is several times faster, down to this
+    many times the final size.
     """
     return cast("Picture", cast("Any", picture).resize(size, resample, reducing_gap=gap))
 
 
 def apply_lut(picture: Picture, table: Sequence[int]) -> Picture:
-    """
-    Replace every value by the table's entry for it.
-    """
     return cast("Picture", cast("Any", picture).point(table))
 
 
@@ -84,12 +75,3 @@ def scaled(picture: Picture, factor: float) -> Picture:
         return value * factor + 0.5
 
     return cast("Picture", cast("Any", picture).point(multiply))
-
-
-def srgb() -> ImageCms.ImageCmsProfile:
-    """
-    Return the sRGB profile, which applies to images without a profile of their own.
-    """
-    profiles = load("ImageCms")
-    profile: ImageCms.ImageCmsProfile = profiles.ImageCmsProfile(profiles.createProfile("sRGB"))
-    return profile

@@ -8,13 +8,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import attrs
 
 from imagesession._domain.image_header import ImageHeader, parse_header
-from imagesession._domain.turn import ImageRecord, Turn, is_id
+from imagesession._domain.turn import ImageRecord, is_id
 from imagesession._engine.http import ReceivedImage
+from imagesession._engine.image_store import ImageStore
 from imagesession._engine.pixels import ImportedImage, InputImage, Source
 
 from .allowed_folders import metadata_files
@@ -29,31 +30,14 @@ from .outpaint import extend_canvas
 _MAX_SIDECAR = 1_000_000
 
 
-class ImageReader(Protocol):
-    """
-    The part of a store that reads images.
-    """
-
-    def find(self, image_id: str) -> tuple[Turn, int]:
-        """
-        Return the turn of an image, and its position there.
-        """
-        ...
-
-    def read(self, image: ImageRecord) -> bytes: ...
-
-
 @attrs.frozen
 class LibraryPixels:
     """
     The pixels that workflows ask for; `Pixels` documents its methods, which raise InvalidImageError
     for what is no image, or none that the provider accepts.
-
-    Attributes:
-        images: Where images are read that are given by their id or record.
     """
 
-    images: ImageReader
+    images: ImageStore
 
     def load(self, source: Source, *, keep_exif: bool = False) -> InputImage:
         image = self._image_of(source)
@@ -120,9 +104,6 @@ class LibraryPixels:
         return ReceivedImage(data=data, facts=facts, source="composite")
 
     def _image_of(self, source: Source) -> ImageRecord | None:
-        """
-        Return the record of an image of the library, given the record or its id.
-        """
         if isinstance(source, ImageRecord):
             return source
         if isinstance(source, str) and is_id(source):
@@ -136,9 +117,6 @@ class LibraryPixels:
 
 
 def load_input(source: Source, *, keep_exif: bool = False) -> InputImage:
-    """
-    Read a reference image; see `_prepare_input`.
-    """
     if isinstance(source, InputImage):
         return source
     return _prepare_input(*read_image_input(source, "The reference"), keep_exif=keep_exif)
@@ -154,17 +132,8 @@ def _prepare_input(
 ) -> InputImage:
     """
     Check that bytes are an image, and convert it if the provider does not accept its format. What a
-    photo's metadata tell of its place, time and camera is removed.
-
-    Args:
-        data: The file's bytes.
-        name: The image's name in errors.
-        image_id: Its id, if it is an image of the library.
-        limit: The largest size in bytes; None for no limit.
-        keep_exif: Whether to keep the metadata of a file that is not converted.
-
-    Raises:
-        InvalidImageError: It is not an image, or too large.
+    photo's metadata tell of its place, time and camera is removed, unless `keep_exif` and it is not
+    converted.
     """
     data, facts = to_provider_format(data, name, limit=limit)
     data = data if keep_exif else without_private_metadata(data)
@@ -186,9 +155,6 @@ def _as_input(data: bytes, image: InputImage) -> InputImage:
 
 
 def _read_sidecar(path: Path | None) -> Mapping[str, Any]:
-    """
-    Read an image's sidecar; empty if there is none that can be read.
-    """
     if path is None:
         return {}
     for file in metadata_files(path):

@@ -33,10 +33,7 @@ _MAX_BRANDS = 64
 
 def sniff_format(data: bytes) -> Kind | None:
     """
-    Detect an image's format.
-
-    Returns:
-        The format by the first bytes, even of a truncated file; None if it is not known.
+    Detect an image's format by the first bytes, even of a truncated file; None if it is not known.
     """
     for head, kind in _MAGIC:
         if data.startswith(head):
@@ -44,23 +41,17 @@ def sniff_format(data: bytes) -> Kind | None:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "webp"
     if data[4:8] == b"ftyp":
-        return _kind_by_brands(_brands(data))
+        brands = _brands(data)
+        # An AVIF may also name the general brand mif1, so AVIF brands are checked first.
+        if brands & _AVIF_BRANDS:
+            return "avif"
+        return "heic" if brands & _HEIC_BRANDS else None
     # An SVG has no magic bytes, only a first element.
     return "svg" if parse_header(data) else None
 
 
 def _brands(data: bytes) -> frozenset[bytes]:
-    """
-    Read the brands of an ISO base media file: the major one and the compatible ones.
-    """
     (size,) = struct.unpack_from(">I", data)
     end = min(size, len(data), 4 * _MAX_BRANDS)
     # The four bytes after the major brand are its version.
     return frozenset({data[8:12], *(data[at : at + 4] for at in range(16, end, 4))})
-
-
-def _kind_by_brands(brands: frozenset[bytes]) -> Kind | None:
-    # An AVIF may also name the general brand mif1, so AVIF brands are checked first.
-    if brands & _AVIF_BRANDS:
-        return "avif"
-    return "heic" if brands & _HEIC_BRANDS else None

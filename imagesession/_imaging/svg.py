@@ -26,21 +26,10 @@ _DEFAULT_EDGE, _MAX_EDGE = 1024, 4096
 
 def render_svg(data: bytes, name: str, edge: int) -> bytes:
     """
-    Render an SVG.
+    Render an SVG as a PNG whose longer edge has `edge` pixels.
 
     Scripts and animations do not run. No external file, font or image is loaded; the fonts are
     those of the machine, and Pillow's.
-
-    Args:
-        data: The document.
-        name: The image's name in error messages.
-        edge: The longer edge of the rendering, in pixels.
-
-    Returns:
-        A PNG.
-
-    Raises:
-        InvalidImageError: The document is not an SVG, or takes too much memory or time.
     """
     check_bytes(len(data), name, limit=MAX_BYTES)
     # In a frozen program, sys.executable is that program, not a Python interpreter.
@@ -74,9 +63,6 @@ def render_svg(data: bytes, name: str, edge: int) -> bytes:
 
 
 def natural_edge(data: bytes) -> int:
-    """
-    Return the longer edge that an SVG declares, in pixels; 1024 if it declares none.
-    """
     header = parse_header(data)
     edge = max(header.width, header.height) if header else 0
     return min(edge or _DEFAULT_EDGE, _MAX_EDGE)

@@ -28,9 +28,6 @@ _EMBEDDED = re.compile(r"\s*data:image/(png|jpe?g|webp|gif);base64,[\w+/=\s]*", 
 
 
 def main(edge: int) -> None:
-    """
-    Render a document so that its longer edge has `edge` pixels.
-    """
     _limit_memory()
     try:
         root = self_contained(sys.stdin.buffer.read())
@@ -44,9 +41,8 @@ def main(edge: int) -> None:
 
 def self_contained(data: bytes) -> Element:
     """
-    Parse a document, and remove every reference to anything outside of it.
-
-    resvg opens every file that an `href` names.
+    Parse a document, and remove every reference to anything outside of it: resvg opens every file
+    that an `href` names.
     """
     root: Element = fromstring(data, forbid_dtd=True)
     if root.tag != f"{SVG}svg":

@@ -10,8 +10,6 @@ import io
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-import attrs
-
 from imagesession._domain.image_header import ImageFormat, parse_header
 from imagesession._domain.previews import Preview
 
@@ -23,6 +21,8 @@ from .sniff import sniff_format
 from .svg import render_svg
 
 Box: TypeAlias = "tuple[int, int]"
+EncodingStep: TypeAlias = "tuple[int, int]"
+"""The most pixels of the longer edge, and the encoder's quality from 0 to 100."""
 _PREVIEW_FORMATS = frozenset({"png", "jpeg", "webp"})
 _OPAQUE_EXTREMA = 255, 255
 _JPEG_QUALITY, _WEBP_QUALITY = 84, 76
@@ -39,32 +39,10 @@ _PREVIEW_SHARES = tuple((2 / 3) ** (step / 2) for step in range(20))
 _PREVIEW_QUALITIES = (80, 60, 40)
 
 
-@attrs.frozen
-class EncodingStep:
-    """
-    One combination of size and quality for encoding an image.
-
-    Attributes:
-        side: The longer edge in pixels, at most.
-        quality: The encoder's quality, from 0 to 100.
-    """
-
-    side: int
-    quality: int
-
-
 def thumbnail(data: bytes, name: str, box: Box) -> Preview:
     """
     Make a thumbnail that every program can show: a PNG or a JPEG, whichever has fewer bytes.
-    Transparent pixels show a checkerboard.
-
-    Args:
-        data: The file's bytes, of any format; of an animation, the first frame is used.
-        name: The image's name in error messages.
-        box: The maximum width and height, in pixels; small images are not enlarged.
-
-    Raises:
-        InvalidImageError: The image cannot be read, is truncated, or has too many pixels.
+    Transparent pixels show a checkerboard; of an animation, the first frame is used.
     """
     picture = load_small(data, name, box, squares=True)
     jpeg = encode(picture, "jpeg", quality=_JPEG_QUALITY, optimize=True)
@@ -76,23 +54,14 @@ def thumbnail(data: bytes, name: str, box: Box) -> Preview:
 
 
 def page_thumbnail(data: bytes, name: str, box: Box) -> Preview:
-    """
-    Make a thumbnail for browsers, as WebP; otherwise as `thumbnail`.
-    """
     return encode(load_small(data, name, box, squares=True), "webp", quality=_WEBP_QUALITY)
 
 
 def preview(data: bytes, name: str, *, max_side: int, max_bytes: int) -> Preview | None:
     """
-    Make a small image of at most `max_bytes`: a JPEG, or a WebP if it has transparent pixels. A
-    PNG, JPEG or WebP that is small enough already is returned unchanged.
-
-    Returns:
-        The image, whose longer edge has at most `max_side` pixels; None if it cannot be made that
-        small.
-
-    Raises:
-        InvalidImageError: As for `thumbnail`.
+    Make a small image of at most `max_bytes`, whose longer edge has at most `max_side` pixels: a
+    JPEG, or a WebP if it has transparent pixels. A PNG, JPEG or WebP that is small enough already
+    is returned unchanged; None if it cannot be made that small.
     """
     header = parse_header(data)
     if header is not None and header.format in _PREVIEW_FORMATS and len(data) <= max_bytes:
@@ -101,7 +70,7 @@ def preview(data: bytes, name: str, *, max_side: int, max_bytes: int) -> Preview
             return Preview(data=data, format=header.format, width=width, height=height)
     picture = load_small(data, name, (max_side, max_side))
     sides = (max(1, round(max(picture.size) * share)) for share in _PREVIEW_SHARES)
-    steps = [EncodingStep(side, quality) for side in sides for quality in _PREVIEW_QUALITIES]
+    steps = [(side, quality) for side in sides for quality in _PREVIEW_QUALITIES]
     made = encode_within(picture, "webp" if has_alpha(picture) else "jpeg", steps, max_bytes)
     return made if len(made.data) <= max_bytes else None
 
@@ -110,21 +79,12 @@ def load_small(
     data: bytes, name: str, box: Box, *, squares: bool = False, enlarged: float = 1.0
 ) -> Picture:
     """
-    Decode an image and scale it down, in sRGB and 8 bits a channel.
-
-    Args:
-        data: As for `thumbnail`.
-        name: The image's name in error messages.
-        box: The maximum width and height, in pixels; an SVG is rendered as large as that.
-        squares: Whether to put a checkerboard behind transparent pixels.
-        enlarged: The largest factor by which a smaller image may be scaled up.
-
-    Returns:
-        The image, upright, without a profile: in RGBA if it has transparent pixels and no
-        checkerboard, otherwise in RGB.
+    Decode an image upright, and scale it down into a maximum width and height, in sRGB and 8 bits a
+    channel: in RGBA if it has transparent pixels and no checkerboard, otherwise in RGB. An SVG is
+    rendered as large as the box, another image at most enlarged by the factor `enlarged`.
 
     Raises:
-        InvalidImageError: As for `thumbnail`.
+        InvalidImageError: The image cannot be read, is truncated, or has too many pixels.
     """
     if sniff_format(data) == "svg":
         data = render_svg(data, name, max(box))
@@ -136,10 +96,6 @@ def load_small(
 
 
 def resize_to_fit(picture: Picture, box: Box, *, enlarged: float = 1.0) -> Picture:
-    """
-    Scale a plain image so that it just fits into a box; `enlarged` is the largest factor by which a
-    smaller one may be scaled up.
-    """
     scale = min(box[0] / picture.width, box[1] / picture.height, enlarged)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     if size == picture.size:
@@ -153,22 +109,14 @@ def encode_within(
     picture: Picture, format: ImageFormat, steps: Sequence[EncodingStep], max_bytes: int
 ) -> Preview:
     """
-    Encode an image at the best quality that fits into `max_bytes`.
-
-    Args:
-        picture: The image, in RGB, or in RGBA if the format has transparency.
-        format: The format.
-        steps: The encodings to try, from the finest to the coarsest.
-        max_bytes: The file's size in bytes, at most.
-
-    Returns:
-        The file; it exceeds `max_bytes` only if the coarsest step does.
+    Encode an image at the first of these steps, from the finest to the coarsest, that fits into
+    `max_bytes`; at the coarsest if none does.
     """
 
     @functools.cache
     def encoded(step: EncodingStep) -> Preview:
-        shown = resize_to_fit(picture, (step.side, step.side))
-        return encode(shown, format, quality=step.quality)
+        side, quality = step
+        return encode(resize_to_fit(picture, (side, side)), format, quality=quality)
 
     def fits(step: EncodingStep) -> bool:
         return len(encoded(step).data) <= max_bytes
@@ -195,25 +143,18 @@ def encode(picture: Picture, format: ImageFormat, **options: Any) -> Preview:  #
 
 
 def _over_checkerboard(picture: Picture) -> Picture:
-    background = _checkerboard(picture.size)
-    background.paste(picture.convert("RGB"), mask=picture.getchannel("A"))
-    return background
-
-
-def _checkerboard(size: Box) -> Picture:
-    columns, rows = (-(-side // _SQUARE_PX) for side in size)
+    columns, rows = (-(-side // _SQUARE_PX) for side in picture.size)
     shades = bytes(_SQUARE_SHADES[(x + y) % 2] for y in range(rows) for x in range(columns))
     small = pillow.Image.frombytes("L", (columns, rows), shades)
     scaled = resize(
         small, (columns * _SQUARE_PX, rows * _SQUARE_PX), pillow.Image.Resampling.NEAREST
     )
-    return scaled.crop((0, 0, *size)).convert("RGB")
+    background = scaled.crop((0, 0, *picture.size)).convert("RGB")
+    background.paste(picture.convert("RGB"), mask=picture.getchannel("A"))
+    return background
 
 
 def _to_srgb(picture: Picture) -> Picture:
-    """
-    Convert an image to sRGB through its profile, if that is usable, and remove the profile.
-    """
     icc, alpha = icc_profile(picture), picture.getchannel("A") if has_alpha(picture) else None
     opaque = picture if alpha is None else picture.convert(picture.mode.removesuffix("A"))
     shown = (convert_profile(opaque, icc, None) if icc else None) or opaque

@@ -184,14 +184,14 @@ def test_heads_branches_and_numbers() -> None:
     The head of the current branch is marked, others are named, and images have their numbers.
     """
     turns = tree(turn(0), turn(1, 0, has_image=False), turn(2, 0), turn(3, 0, branch="warm"))
-    frames = {frame.cell.turn.id[-1]: frame for frame in filmstrip.frames(turns, "warm", read)}
-    assert [frames[text].number for text in "0123"] == [1, None, 2, 3]
-    assert [frame for frame in frames if frames[frame].current] == ["3"]
-    assert frames["2"].heads == ("main",)
-    assert frames["3"].heads == ("warm",)
-    assert (frames["3"].line, frames["2"].line) == ("warm", "")
-    assert frames["1"].reason == "x"
-    assert frames["1"].image is None
+    frames = {frame["cell"].turn.id[-1]: frame for frame in filmstrip.frames(turns, "warm", read)}
+    assert [frames[text]["number"] for text in "0123"] == [1, None, 2, 3]
+    assert [frame for frame in frames if frames[frame]["current"]] == ["3"]
+    assert frames["2"]["heads"] == ["main"]
+    assert frames["3"]["heads"] == ["warm"]
+    assert (frames["3"]["line"], frames["2"]["line"]) == ("warm", "")
+    assert frames["1"]["reason"] == "x"
+    assert frames["1"]["image"] is None
     assert "● warm" in page(turns, branch="warm")
 
 
@@ -224,10 +224,10 @@ def test_turn_with_only_text_shows_it() -> None:
     """
     without_text = attrs.evolve(turn(0, has_image=False), status="completed", failure=None)
     with_text = attrs.evolve(without_text, text="Which colour?")
-    assert [frame.reason for frame in filmstrip.frames(tree(without_text), "main", read)] == [
+    assert [frame["reason"] for frame in filmstrip.frames(tree(without_text), "main", read)] == [
         "no image"
     ]
-    assert [frame.reason for frame in filmstrip.frames(tree(with_text), "main", read)] == [
+    assert [frame["reason"] for frame in filmstrip.frames(tree(with_text), "main", read)] == [
         "Which colour?"
     ]
 

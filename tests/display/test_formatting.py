@@ -129,7 +129,7 @@ def test_totals_counts_and_dates() -> None:
     assert formatting.format_total_price([paid, turn(2), paid]) == "$3.00"
     assert not formatting.format_total_price([turn(2)])
     assert formatting.pluralize(1, "image") == "1 image"
-    assert formatting.pluralize(1200, "branch", "branches") == "1,200 branches"
+    assert formatting.pluralize(1200, "image") == "1,200 images"
     late = dt.datetime(2026, 11, 24, 23, 30, tzinfo=dt.timezone(dt.timedelta(hours=-5)))
     assert formatting.format_day(late) == "25 November 2026"
     svg = attrs.evolve(turn(1).images[0], format="svg", width=0, height=0)

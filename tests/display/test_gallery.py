@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw, ImageStat
 from imagesession import Studio, errors
 from imagesession._display.gallery import payload as display_payload
 from imagesession._display.gallery import writer
-from imagesession._display.gallery.payload import SessionView
+from imagesession._display.gallery.outline import Outline
 from imagesession._display.gallery.thumbnails import allowance, thumbnail
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
@@ -408,7 +408,8 @@ def test_any_record_becomes_valid_json(turns: list[Turn], record: SessionRecord)
     """
     Any record becomes JSON that can be parsed again.
     """
-    view = SessionView(record=record, tree=Tree().with_turn(turns))
+    outline = Outline(record=record, turns=(), images=(), marks={})
+    view = outline, Tree().with_turn(turns)
     data = json.loads(json.dumps(display_payload.to_payload([view], {})))
     assert len(data["turns"]) == len({turn.id for turn in turns})
     assert [entry["id"] for entry in data["turns"]] == sorted(

@@ -17,7 +17,7 @@ from imagesession._domain.cost import Cost, cost_of, format_usd, no_cost, sum_co
 from imagesession._domain.estimate import estimate
 from imagesession._domain.model_catalog import load_catalogue
 from imagesession._domain.options import GenerateOptions
-from imagesession._domain.usage import Usage
+from imagesession._domain.token_counts import Usage
 
 CATALOGUE = load_catalogue()
 DAY = dt.date(2026, 11, 24)

@@ -21,8 +21,8 @@ from imagesession._domain.cost import cost_of
 from imagesession._domain.estimate import CostEstimate, estimate
 from imagesession._domain.model_catalog import ModelCatalog, load_catalogue
 from imagesession._domain.options import GenerateOptions
+from imagesession._domain.token_counts import Usage
 from imagesession._domain.turn import Turn
-from imagesession._domain.usage import Usage
 from imagesession.testing import FakeOpenAI, FakeTransport, tiny_image
 
 CATALOGUE = load_catalogue()

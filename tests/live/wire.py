@@ -15,7 +15,7 @@ import openai
 
 from imagesession._domain.cost import cost_of
 from imagesession._domain.model_catalog import load_catalogue
-from imagesession._domain.usage import Usage
+from imagesession._domain.token_counts import Usage
 from imagesession._engine.coerce import Json, as_list, as_mapping
 
 # More than a low image of 1024x1024 was ever estimated to cost with the default models.

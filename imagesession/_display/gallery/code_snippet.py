@@ -16,16 +16,12 @@ _EDITS = frozenset({"edit", "improvement"})
 
 def code_for(turn: Turn, session: SessionRecord | None) -> str:
     """
-    Return the call that repeats a turn, with the same parent in the same session.
-
-    A comment names inputs that the library does not store, such as a mask.
-
-    Args:
-        turn: The turn to repeat.
-        session: The session of the turn; None for a standalone image.
+    Return the call that repeats a turn, with the same parent in the same session. A comment names
+    inputs that the library does not store, such as a mask.
     """
     if turn.kind == "import":
-        return _format_call("studio.images.import_file", *_import_source(turn))
+        file = turn.origin.file if turn.origin else None
+        return _format_call("studio.images.import_file", file or "the file")
     if turn.kind == "promotion":
         return _promotion_call(turn, session)
     call = _generation_call(turn, session)
@@ -33,9 +29,6 @@ def code_for(turn: Turn, session: SessionRecord | None) -> str:
 
 
 def literal(value: object) -> str:
-    """
-    Return a value as a Python literal; strings in double quotes if they need no escapes.
-    """
     if isinstance(value, str):
         plain = value.isprintable() and not {'"', "\\"} & set(value)
         return f'"{value}"' if plain else repr(value)
@@ -55,10 +48,6 @@ def _format_call(verb: str, *arguments: object, **named: object) -> str:
     return f"{verb}({', '.join(formatted)})"
 
 
-def _import_source(turn: Turn) -> Iterator[object]:
-    yield (turn.origin.file if turn.origin else None) or "the file"
-
-
 def _promotion_call(turn: Turn, session: SessionRecord | None) -> str:
     origin = turn.origin
     image = (origin.image_id or origin.file) if origin else next(iter(turn.parents), None)
@@ -68,9 +57,6 @@ def _promotion_call(turn: Turn, session: SessionRecord | None) -> str:
 
 
 def _session_line(turn: Turn, session: SessionRecord | None) -> Iterator[str]:
-    """
-    Yield the line that opens or creates the session.
-    """
     if session is None:
         return
     if turn.parent is not None:
@@ -106,9 +92,6 @@ def _preset(receiver: str, turn: Turn, options: Mapping[str, object]) -> str:
 
 
 def _options(turn: Turn, session: SessionRecord | None) -> dict[str, Any]:
-    """
-    Return the options to pass: those that differ from the defaults or the session's choices.
-    """
     chosen = () if session is None or turn.parent is None else session.choices
     changed = turn.options.changed()
     overridden = {

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 import attrs
 
@@ -19,22 +20,18 @@ from imagesession._engine.store import Store
 from imagesession._store.ids import timestamp_of
 from imagesession.errors import NotFoundError
 
-from .payload import SessionView
-
 _UNLIMITED = 2**62
 
 
 @attrs.frozen(kw_only=True)
 class Outline:
     """
-    A session, or some of the standalone images.
+    A session, or some of the standalone images, which have no record.
 
     Attributes:
-        record: The session; None for standalone images.
         has_record: Whether the session's record exists, and not only turns that refer to it.
         turns: The ids of its turns, the oldest first.
         images: The ids of the turn and of the image, of each of its images that is not deleted.
-        marks: The marks of its images.
         board: The images of its reference board by their roles, as far as the library has them.
     """
 
@@ -46,54 +43,55 @@ class Outline:
     board: tuple[tuple[str, ImageRecord], ...] = ()
 
 
-def of_session(store: Store, session_id: str) -> tuple[Outline, ...]:
-    """
-    Return the outline of one session.
-    """
+View: TypeAlias = tuple[Outline, Tree]
+"""An outline with its turns."""
+
+
+def of_session(store: Store, session_id: str) -> Outline:
     record = store.sessions.find(session_id)
     located = store.images.locate(ImageQuery(session=record.id, limit=_UNLIMITED))
-    return (
-        Outline(
-            record=record,
-            turns=store.images.turn_ids(record.id),
-            images=tuple((turn, image) for _, turn, image in located),
-            marks=store.marks.of(record.id),
-            board=tuple(_board(store, record)),
-        ),
-    )
+    pairs = [(turn, image) for _, turn, image in located]
+    return _of_record(store, record, pairs, store.marks.of(record.id))
 
 
-def of_library(store: Store) -> tuple[Outline, ...]:
+def of_library(store: Store) -> Iterator[Outline]:
     """
-    Return the outlines of all sessions, the latest first, then those of sessions whose record is
+    Yield the outlines of all sessions, the latest first, then those of sessions whose record is
     lost, and of the standalone images.
     """
-    return tuple(_outlines(store))
-
-
-def _outlines(store: Store) -> Iterator[Outline]:
     located: defaultdict[str | None, list[tuple[str, str]]] = defaultdict(list)
     for session, turn, image in store.images.locate(ImageQuery(limit=_UNLIMITED)):
         located[session].append((turn, image))
     marks = store.marks.all()
     for record in store.sessions.list():
-        yield Outline(
-            record=record,
-            turns=store.images.turn_ids(record.id),
-            images=tuple(located.pop(record.id, ())),
-            marks=marks.get(record.id, {}),
-            board=tuple(_board(store, record)),
-        )
+        pairs = located.pop(record.id, [])
+        yield _of_record(store, record, pairs, marks.get(record.id, {}))
     for session, pairs in located.items():
         turns = tuple(sorted({turn for turn, _ in pairs}))
-        owners = turns if session is None else (session,)
+        owners = turns
+        lost: SessionRecord | None = None
+        if session is not None:
+            owners = (session,)
+            lost = SessionRecord(id=session, description="", created=timestamp_of(turns[0]))
         yield Outline(
-            record=None if session is None else _placeholder_record(session, turns[0]),
+            record=lost,
             has_record=False,
             turns=turns,
             images=tuple(pairs),
             marks={key: mark for owner in owners for key, mark in marks.get(owner, {}).items()},
         )
+
+
+def _of_record(
+    store: Store, record: SessionRecord, images: Iterable[tuple[str, str]], marks: Marks
+) -> Outline:
+    return Outline(
+        record=record,
+        turns=store.images.turn_ids(record.id),
+        images=tuple(images),
+        marks=marks,
+        board=tuple(_board(store, record)),
+    )
 
 
 def _board(store: Store, record: SessionRecord) -> Iterator[tuple[str, ImageRecord]]:
@@ -103,27 +101,11 @@ def _board(store: Store, record: SessionRecord) -> Iterator[tuple[str, ImageReco
             yield reference.role, turn.images[position]
 
 
-def _placeholder_record(session_id: str, first: str) -> SessionRecord:
-    """
-    Return a placeholder for a session whose record is lost.
-    """
-    return SessionRecord(id=session_id, description="", created=timestamp_of(first))
-
-
-def read(store: Store, outlines: Iterable[Outline]) -> Iterator[SessionView]:
-    """
-    Read the turns of outlines.
-    """
+def read(store: Store, outlines: Iterable[Outline]) -> Iterator[View]:
     for outline in outlines:
         record = outline.record
         turns = store.images.read_turns(record.id if record else None, outline.turns)
         tree = Tree(moves=record.moves if record else {}).with_turn(
             without_deleted(turn, outline.marks) for turn in turns
         )
-        yield SessionView(
-            record=record,
-            tree=tree,
-            marks=outline.marks,
-            board=outline.board,
-            has_record=outline.has_record,
-        )
+        yield outline, tree

@@ -36,9 +36,6 @@ _THUMBNAIL_FORMATS = frozenset({"svg", "gif"})
 
 
 def folder_of(page: Path) -> Path:
-    """
-    Return the folder of a page's parts.
-    """
     return page.with_name(f"{page.stem}-data")
 
 
@@ -115,9 +112,6 @@ def _script(name: str, facts: Mapping[str, Any], content: Mapping[str, Any]) -> 
 
 
 def _read_facts(file: Path) -> dict[str, Any] | None:
-    """
-    Return the facts of a part that was written before; None if there is none.
-    """
     with contextlib.suppress(FileNotFoundError, ValueError), file.open("rb") as opened:
         line = opened.readline()
         if line.startswith(_HEADER):
@@ -127,9 +121,6 @@ def _read_facts(file: Path) -> dict[str, Any] | None:
 
 
 def remove_parts(folder: Path, kept: Collection[str]) -> None:
-    """
-    Remove the parts of an earlier page that are no more in use, and the folder if it is empty.
-    """
     with contextlib.suppress(OSError):
         for file in folder.iterdir():
             if _PART.fullmatch(file.name) and file.name not in kept and _read_facts(file):

@@ -4,7 +4,6 @@ The gallery page's data as JSON. Empty fields are omitted to keep the page small
 
 from __future__ import annotations
 
-import functools
 import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,12 +11,11 @@ from typing import Any
 from urllib.parse import quote
 
 import attrs
+import pybase64
 
 from imagesession._display import formatting
-from imagesession._display.data_url import encoded
-from imagesession._domain.cost import Cost
 from imagesession._domain.image_header import parse_header
-from imagesession._domain.marks import UNMARKED, Mark, Marks
+from imagesession._domain.marks import UNMARKED, Mark
 from imagesession._domain.model_catalog import load_catalogue
 from imagesession._domain.previews import Preview
 from imagesession._domain.sessions import SessionRecord
@@ -25,66 +23,40 @@ from imagesession._domain.tree import Tree
 from imagesession._domain.turn import ImageRecord, Turn
 
 from .code_snippet import code_for, literal
+from .outline import Outline, View
 
 _PROMPT_PLACEHOLDER = "\x00"
 _WITHOUT_MODEL = frozenset({"import", "promotion", "analysis"})
 _OPENAI = "api.openai.com"
 
 
-@attrs.frozen(kw_only=True)
-class SessionView:
-    """
-    A session and its turns, or all standalone images together.
-
-    Attributes:
-        record: The session; None for standalone images.
-        tree: The turns.
-        marks: The marks of its images.
-        board: The images of the session's reference board by their roles.
-        has_record: Whether the session's record exists, and not only turns that refer to it.
-    """
-
-    record: SessionRecord | None
-    tree: Tree
-    marks: Marks = attrs.field(factory=dict[str, Mark])
-    board: tuple[tuple[str, ImageRecord], ...] = ()
-    has_record: bool = True
-
-
-def to_payload(views: Iterable[SessionView], thumbnails: Mapping[str, Preview]) -> dict[str, Any]:
-    """
-    Return the page's data.
-
-    Args:
-        views: Sessions, the latest first, and the standalone images.
-        thumbnails: Thumbnails by image id; an image without one is shown as a card.
-    """
+def to_payload(views: Iterable[View], thumbnails: Mapping[str, Preview]) -> dict[str, Any]:
     sessions: list[dict[str, Any]] = []
     turns: list[dict[str, Any]] = []
-    for view in views:
-        session_index = len(sessions) if view.record else -1
+    for outline, tree in views:
+        session_index = len(sessions) if outline.record else -1
         turns.extend(
-            _turn(turn, view, session_index, thumbnails) for turn in view.tree.turns.values()
+            _turn(turn, outline, session_index, thumbnails) for turn in tree.turns.values()
         )
-        if view.record:
-            sessions.append(_session(view.record, view, thumbnails))
+        if outline.record:
+            sessions.append(_session(outline.record, outline, tree, thumbnails))
     turns.sort(key=operator.itemgetter("id"))
     return {"sessions": sessions, "turns": turns}
 
 
-def to_facts(views: Sequence[SessionView]) -> dict[str, Any]:
+def to_facts(views: Sequence[View]) -> dict[str, Any]:
     """
     Return what the page knows of turns before they are loaded: how many images each filter has, the
     ids and times between which they are, and their cost.
     """
-    pairs = [(view.record, turn) for view in views for turn in view.tree.turns.values()]
+    pairs = [(outline.record, turn) for outline, tree in views for turn in tree.turns.values()]
     turns = [turn for _, turn in pairs]
     ids = [turn.id for turn in turns] + [image.id for turn in turns for image in turn.images]
     times = [turn.finished or turn.started for turn in turns]
     models = ((name, turn) for turn in turns for name in {turn.model, image_model(turn)} if name)
     shown = {image.id for turn in turns for image in turn.images}
-    marks = [mark for view in views for key, mark in view.marks.items() if key in shown]
-    total = _total_cost(turns)
+    marks = [mark for outline, _ in views for key, mark in outline.marks.items() if key in shown]
+    total = formatting.add_costs(turn.cost for turn in turns)
     return {
         "images": sum(len(turn.images) for turn in turns),
         "loose": sum(len(turn.images) for record, turn in pairs if record is None),
@@ -103,12 +75,9 @@ def to_facts(views: Sequence[SessionView]) -> dict[str, Any]:
     }
 
 
-def images(views: Iterable[SessionView]) -> list[ImageRecord]:
-    """
-    Return all images, those of reference boards included.
-    """
-    made = (turn.images for view in views for turn in view.tree.turns.values())
-    boards = ([image for _, image in view.board] for view in views)
+def images(views: Iterable[View]) -> list[ImageRecord]:
+    made = (turn.images for _, tree in views for turn in tree.turns.values())
+    boards = ([image for _, image in outline.board] for outline, _ in views)
     return list({image.id: image for some in (*made, *boards) for image in some}.values())
 
 
@@ -117,9 +86,10 @@ def image_model(turn: Turn) -> str | None:
     Return the image model of a turn's images, or what OpenAI takes where none was named; None if
     that is not known.
     """
-    name = turn.options.image_model
-    if turn.kind in _WITHOUT_MODEL or not turn.images or name != "auto":
-        return None if turn.kind in _WITHOUT_MODEL or not turn.images else name
+    if turn.kind in _WITHOUT_MODEL or not turn.images:
+        return None
+    if turn.options.image_model != "auto":
+        return turn.options.image_model
     is_openai = _OPENAI in turn.provider or formatting.is_sketch(turn)
     return load_catalogue().image if is_openai else None
 
@@ -132,11 +102,10 @@ def _count(named: Iterable[tuple[str, Turn]]) -> dict[str, int]:
 
 
 def _session(
-    record: SessionRecord, view: SessionView, thumbnails: Mapping[str, Preview]
+    record: SessionRecord, outline: Outline, tree: Tree, thumbnails: Mapping[str, Preview]
 ) -> dict[str, Any]:
-    tree = view.tree
     heads = {branch: tree.head(branch) for branch in tree.branches()}
-    total = _total_cost(tree.turns.values())
+    total = formatting.add_costs(turn.cost for turn in tree.turns.values())
     return _without_empty(
         {
             "id": record.id,
@@ -144,10 +113,10 @@ def _session(
             "description": record.description,
             "created": record.created.isoformat(timespec="seconds"),
             "closed": record.closed is not None,
-            "lost": not view.has_record,
+            "lost": not outline.has_record,
             "board": [
                 {"role": role, **_image(image, thumbnails.get(image.id), UNMARKED)}
-                for role, image in view.board
+                for role, image in outline.board
             ],
             "heads": {branch: head.id for branch, head in heads.items() if head},
             "cost": str(total) if total else None,
@@ -156,9 +125,9 @@ def _session(
 
 
 def _turn(
-    turn: Turn, view: SessionView, session_index: int, thumbnails: Mapping[str, Preview]
+    turn: Turn, outline: Outline, session_index: int, thumbnails: Mapping[str, Preview]
 ) -> dict[str, Any]:
-    session = view.record
+    session = outline.record
     return {
         "id": turn.id,
         "session": session_index,
@@ -195,7 +164,7 @@ def _turn(
             }
         ),
         "images": [
-            _image(image, thumbnails.get(image.id), view.marks.get(image.id, UNMARKED))
+            _image(image, thumbnails.get(image.id), outline.marks.get(image.id, UNMARKED))
             for image in turn.images
         ],
     }
@@ -213,7 +182,7 @@ def _image(image: ImageRecord, thumbnail: Preview | None, mark: Mark) -> dict[st
         "tags": list(mark.tags),
         "revised": image.revised_prompt,
         "source": None if image.source == "reply" else image.source,
-        "thumb": encoded(thumbnail.data) if thumbnail else None,
+        "thumb": pybase64.b64encode_as_string(thumbnail.data) if thumbnail else None,
         "alpha": thumbnail is not None and _has_alpha(thumbnail),
     }
     return _without_empty(fields)
@@ -242,11 +211,6 @@ def _code_snippet(turn: Turn, session: SessionRecord | None) -> str:
     if prompt_literal != f'"{turn.prompt}"' or call.count(prompt_literal) != 1 or not turn.prompt:
         return call
     return call.replace(prompt_literal, _PROMPT_PLACEHOLDER)
-
-
-def _total_cost(turns: Iterable[Turn]) -> Cost | None:
-    costs = [turn.cost for turn in turns if turn.cost]
-    return functools.reduce(operator.add, costs) if costs else None
 
 
 def _without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,34 +12,19 @@ from concurrent.futures import ThreadPoolExecutor
 from imagesession._domain.previews import Preview
 from imagesession._domain.turn import ImageRecord
 from imagesession._engine.store import Store
-from imagesession._imaging.thumbnails import EncodingStep, encode_within, load_small
+from imagesession._imaging.thumbnails import encode_within, load_small
 from imagesession.errors import ImageSessionError
 
 _TOTAL_BYTES = 4_600_000
 _MIN_BYTES, _MAX_BYTES = 900, 20_000
 # Longer edge and quality, from the finest to the coarsest.
-_STEPS = tuple(
-    EncodingStep(*step)
-    for step in (
-        (448, 74),
-        (320, 66),
-        (256, 60),
-        (192, 54),
-        (144, 46),
-        (112, 40),
-        (96, 32),
-        (80, 22),
-    )
-)
+_STEPS = ((448, 74), (320, 66), (256, 60), (192, 54), (144, 46), (112, 40), (96, 32), (80, 22))
 _MAX_THREADS = 4
 # The fewest bits per pixel that a drawing or photo needs.
 _MIN_BITS_PER_PIXEL = 0.3
 
 
 def make_thumbnails(store: Store, images: Iterable[ImageRecord]) -> dict[str, Preview]:
-    """
-    Make the thumbnails of a page's images, by image id; those that cannot be made are left out.
-    """
     records = tuple(images)
     make = functools.partial(thumbnail, store, max_bytes=allowance(len(records)))
     # Pillow's decoders release the GIL.
@@ -49,27 +34,17 @@ def make_thumbnails(store: Store, images: Iterable[ImageRecord]) -> dict[str, Pr
 
 
 def allowance(count: int) -> int:
-    """
-    Return the byte limit of each of `count` thumbnails, so that their page stays small.
-    """
     return min(max(_TOTAL_BYTES // max(count, 1), _MIN_BYTES), _MAX_BYTES)
 
 
 def thumbnail(store: Store, image: ImageRecord, max_bytes: int) -> Preview | None:
     """
-    Make a thumbnail as WebP.
-
-    Args:
-        store: The library.
-        image: The image.
-        max_bytes: The file's size in bytes, at most, unless it cannot be made that small.
-
-    Returns:
-        The thumbnail; None if the file is missing, damaged, or cannot be rendered.
+    Make a thumbnail as WebP, of at most `max_bytes` unless it cannot be made that small; None if
+    the file is missing, damaged, or cannot be rendered.
     """
-    promising = [step for step in _STEPS if step.side**2 * _MIN_BITS_PER_PIXEL / 8 <= max_bytes]
+    promising = [step for step in _STEPS if step[0] ** 2 * _MIN_BITS_PER_PIXEL / 8 <= max_bytes]
     steps = promising or _STEPS[-1:]
-    side = steps[0].side
+    side = steps[0][0]
     try:
         picture = load_small(store.images.read(image), f"Image {image.id}", (side, side))
     except ImageSessionError:

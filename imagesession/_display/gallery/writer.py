@@ -6,22 +6,17 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import functools
 import hashlib
-import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import markupsafe
-
 from imagesession._display import formatting
 from imagesession._display.overwrite_guard import check_replaceable
 from imagesession._display.templates import render, source
 from imagesession._domain.cost import Cost
-from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.wording import show_path
 from imagesession._engine.store import Store
 from imagesession._store.files.atomic_write import ensure_dir, translate_os_errors, write_atomic
@@ -44,19 +39,7 @@ _TITLE_LENGTH = 120
 
 def write(store: Store, path: object, session_id: str | None = None) -> str:
     """
-    Write a gallery.
-
-    Args:
-        store: The library.
-        path: The page to write; an earlier gallery is replaced.
-        session_id: The only session to show; None for the whole library.
-
-    Returns:
-        The absolute path.
-
-    Raises:
-        InvalidRequestError: The path is invalid, or does not end in .html.
-        StorageIOError: The path holds something else, or cannot be written.
+    Write a gallery of the library, or of one session; return its absolute path.
     """
     page = resolve_path(path)
     if page.suffix.lower() not in _SUFFIXES:
@@ -67,7 +50,9 @@ def write(store: Store, path: object, session_id: str | None = None) -> str:
     with translate_os_errors(page):
         check_replaceable(page, "gallery", _is_gallery)
         outlines = (
-            outline.of_session(store, session_id) if session_id else outline.of_library(store)
+            (outline.of_session(store, session_id),)
+            if session_id
+            else tuple(outline.of_library(store))
         )
         folder = parts.folder_of(page)
         is_large = sum(len(each.images) for each in outlines) > LARGE
@@ -81,7 +66,9 @@ def write(store: Store, path: object, session_id: str | None = None) -> str:
             "folder": f"./{quote(folder.name, errors='replace')}/",
             "written": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         }
-        text = _render(_title(outlines[0].record) if session_id else "Gallery", data)
+        record = outlines[0].record if session_id else None
+        title = formatting.format_title(record, _TITLE_LENGTH) if record else "Gallery"
+        text = _render(title, data)
         write_atomic(page, text.encode("utf-8", "replace"), page.parent, mode=mode)
         parts.remove_parts(folder, {part["file"] for part in data["parts"]})
     return str(page)
@@ -96,9 +83,6 @@ def _is_gallery(page: Path) -> bool:
 
 
 def _whole(store: Store, outlines: Iterable[Outline]) -> dict[str, Any]:
-    """
-    Return the data of a page that holds all turns and thumbnails.
-    """
     views = tuple(outline.read(store, outlines))
     facts = payload.to_facts(views)
     return {
@@ -110,9 +94,6 @@ def _whole(store: Store, outlines: Iterable[Outline]) -> dict[str, Any]:
 
 
 def _in_parts(store: Store, outlines: Sequence[Outline], folder: Path) -> dict[str, Any]:
-    """
-    Write the parts of a large library; return the data of a page that loads them.
-    """
     written = parts.write_parts(store, outlines, folder)
     sessions = [
         {**session, "part": at} for at, part in enumerate(written) for session in part["sessions"]
@@ -130,11 +111,8 @@ def _in_parts(store: Store, outlines: Sequence[Outline], folder: Path) -> dict[s
 
 
 def _cost(facts: Iterable[Mapping[str, Any]]) -> str:
-    """
-    Format the total of the costs in facts; empty if no request was sent.
-    """
-    costs = [Cost.read(each["cost"]) for each in facts if each["cost"]]
-    return str(functools.reduce(operator.add, costs)) if costs else ""
+    total = formatting.add_costs(Cost.read(each["cost"]) for each in facts if each["cost"])
+    return str(total) if total else ""
 
 
 def _library_href(store: Store, page: Path) -> str:
@@ -154,11 +132,6 @@ def _library_href(store: Store, page: Path) -> str:
 # --- the page ---------------------------------------------------------------------------------
 
 
-def _title(record: SessionRecord | None) -> str:
-    name = (record.name or record.description) if record else ""
-    return formatting.shorten(name, _TITLE_LENGTH) or "Untitled session"
-
-
 def _render(title: str, payload: Mapping[str, Any]) -> str:
     style = source("gallery/page.css")
     scripts = [source(f"gallery/{name}") for name in SCRIPTS]
@@ -167,8 +140,8 @@ def _render(title: str, payload: Mapping[str, Any]) -> str:
         title=title,
         version=__version__,
         policy=_policy(style, scripts, in_parts=bool(payload["parts"])),
-        style=_trusted(style),
-        scripts=[_trusted(script) for script in scripts],
+        style=style,
+        scripts=scripts,
         data=payload,
     )
 
@@ -190,7 +163,3 @@ def _policy(style: str, scripts: Iterable[str], *, in_parts: bool) -> str:
 def _digest(text: str) -> str:
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
-def _trusted(text: str) -> Any:  # noqa: ANN401 - markupsafe's own type is too narrow
-    return markupsafe.Markup(text)  # noqa: S704 - a file of this package, without variables

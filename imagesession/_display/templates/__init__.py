@@ -14,22 +14,13 @@ if TYPE_CHECKING:
 
 def render(name: str, **variables: Any) -> str:  # noqa: ANN401 - template variables are of any type
     """
-    Render a template.
-
-    Args:
-        name: Its file in this folder, or a path below `_display` such as `gallery/page.html`.
-        **variables: The template's variables.
+    Render a template: a file in this folder, or a path below `_display` such as
+    `gallery/page.html`.
     """
     return _templates().get_template(name).render(variables)
 
 
 def source(name: str) -> str:
-    """
-    Read a template, script or style sheet.
-
-    Args:
-        name: As for `render`.
-    """
     folder = files("imagesession._display")
     file = folder / name if "/" in name else folder / "templates" / name
     return file.read_text("utf-8").replace("\r\n", "\n")
