@@ -15,8 +15,8 @@ import attrs
 from imagesession._domain.image_header import ImageHeader, parse_header
 from imagesession._domain.turn import ImageRecord, is_id
 from imagesession._engine.http import ReceivedImage
-from imagesession._engine.image_store import ImageStore
 from imagesession._engine.pixels import ImportedImage, InputImage, Source
+from imagesession._engine.store import ImageStore
 
 from .allowed_folders import metadata_files
 from .composite import restore_unmasked, validate_markup
