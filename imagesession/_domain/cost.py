@@ -159,7 +159,8 @@ def cost_of(
         leading = leading.plus(name, tokens, catalogue)
         if tokens is not None:
             before = tokens.first(context_tokens)
-            context = leading.share * price(before, model.prices, of=tokens.input)[0]
+            prices = catalogue.prices_of(name)
+            context = leading.share * price(before, prices, of=tokens.input)[0]
     if image is not None:
         name = catalogue.resolve("image", image)
         each = catalogue.prices_of(name).per_image

@@ -9,6 +9,7 @@ import json
 import math
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from imagesession._domain.cost import Cost, cost_of, format_usd, no_cost, sum_co
 from imagesession._domain.estimate import estimate
 from imagesession._domain.model_catalog import load_catalogue
 from imagesession._domain.options import GenerateOptions
+from imagesession._domain.prices import Prices
 from imagesession._domain.token_counts import Usage
 
 CATALOGUE = load_catalogue()
@@ -145,6 +147,21 @@ def test_earlier_turns_are_priced_as_the_beginning_of_the_input(
     )
     assert math.isclose(expected, cost.context)
     assert (cost.context_tokens, (cost + cost).context_tokens) == (context, 2 * context)
+
+
+def test_earlier_turns_are_priced_at_given_prices() -> None:
+    """
+    With prices given by hand, what earlier turns cost is of these too.
+    """
+    catalogue = attrs.evolve(CATALOGUE, own_prices={"my-model": Prices(text_in=3.0, text_out=9.0)})
+    cost = cost_of(
+        Usage(mainline={"input_tokens": 2_000, "output_tokens": 100}),
+        mainline="my-model",
+        image=None,
+        catalogue=catalogue,
+        context_tokens=1_000,
+    )
+    assert (cost.mainline, cost.context) == (pytest.approx(0.0069), pytest.approx(0.003))
 
 
 @pytest.mark.parametrize(
