@@ -162,7 +162,7 @@ class Memory:
 
     def remove(self, response_id: str) -> None:
         with self._lock:
-            if response_id not in self._records:
+            if _own(self._records.get(response_id)) is None:
                 raise RefusalError("no_such_response", id=response_id)
             self._drop(response_id)
 

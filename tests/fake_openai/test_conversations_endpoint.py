@@ -101,6 +101,8 @@ def test_items_of_another_organization_are_not_found(talk: "Talk") -> None:
         foreign.conversations.items.list(conversation)
     with pytest.raises(openai.NotFoundError):
         foreign.responses.retrieve(first["id"])
+    with pytest.raises(openai.NotFoundError):
+        foreign.responses.delete(first["id"])
     assert talk.client.responses.retrieve(first["id"]).id == first["id"]
 
 
