@@ -54,6 +54,8 @@ FAST = ("docs", "tests/domain", "tests/engine", "tests/fake_openai", "tests/imag
 The folders whose files take little time each, and are started last.
 """
 
+FAULTS = Path(__file__).parent / "faults"
+
 DETAILED = {"evals", "fake_openai", "imaging", "live"}
 """
 The folders whose tests look at sketches, or count their bytes.
@@ -91,6 +93,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SLACK",
         help="measure what the library promises; fail above SLACK times what it may be (1.0)",
     )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """
+    Leave faults out of a plain `pytest`, as they take as long as all other tests together; they run
+    with --faults, or when they are named.
+    """
+    is_plain = config.args_source is not pytest.Config.ArgsSource.ARGS
+    if is_plain and not config.getoption("--faults") and collection_path == FAULTS:
+        return True
+    return None
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
