@@ -113,6 +113,21 @@ def test_working_directory_that_is_gone(
         make_studio("library")
 
 
+@pytest.mark.parametrize("path", ["\0", "half \ud83d"])
+def test_path_that_no_file_can_have(make_studio: MakeStudio, tmp_path: Path, path: str) -> None:
+    """
+    A path with half a character, or with a NUL, is refused wherever one is given.
+    """
+    studio = make_studio(tmp_path / "library")
+    session = studio.session("a session")
+    image = session.generate("a", quality="low")
+    with pytest.raises(InvalidRequestError):
+        make_studio(tmp_path / path)
+    for write in (image.save, session.export, session.contact_sheet, studio.gallery):
+        with pytest.raises(InvalidRequestError):
+            write(tmp_path / f"{path}.png")
+
+
 @pytest.mark.parametrize("other", ["cafe\u0301", "CAFÉ", "Cafe\u0301"])
 def test_name_in_another_form_is_the_same_name(
     make_studio: Any, tmp_path: Path, other: str

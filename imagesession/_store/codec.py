@@ -127,7 +127,6 @@ def _record(kind: str, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dump(record: Mapping[str, Any]) -> bytes:
-    # A lone surrogate can stand in a prompt; escaped, it survives, and the file stays UTF-8.
     return json.dumps(record, ensure_ascii=True).encode("ascii")
 
 

@@ -567,6 +567,17 @@ def test_item_ids_are_listed() -> None:
     assert outcome.item_ids == ("rs_1", "ig_1", "msg_1")
 
 
+def test_half_a_character_becomes_a_whole_one() -> None:
+    """
+    Texts with half a character, which JSON can hold and no file or database, are kept as U+FFFD.
+    """
+    text = message(type="output_text", text="kite\ude00 😀")
+    body = response(image_item(revised_prompt="a \ud83d"), text)
+    outcome = parse_response(reply(body))
+    assert outcome.images[0].revised_prompt == "a \ufffd"
+    assert outcome.text == "kite\ufffd 😀"
+
+
 @pytest.mark.parametrize(
     "odd", ["x" * 1025, "a\nb", "a\x00", "\ud83c", "", 7, None, ["resp_1"], {}]
 )

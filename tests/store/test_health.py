@@ -204,6 +204,20 @@ def test_damaged_records_are_named(studio: Any, picture: Any, inner: Path) -> No
     assert picture.path.exists()
 
 
+def test_record_that_was_changed_is_found(studio: Any, picture: Any, inner: Path) -> None:
+    """
+    A record that is valid and says other than the metadata beside its image is named when images
+    are verified.
+    """
+    (record,) = inner.glob(f"turns/*/{picture.turn.id}.json")
+    finds(studio, "records", "ok", verify=True)
+    record.write_text(record.read_text().replace(picture.prompt, "another prompt"))
+    check = finds(studio, "records", "problem", verify=True)
+    assert f"1 records differ from the metadata beside their images: {picture.turn.id}" in str(
+        check
+    )
+
+
 def test_turns_without_a_session_are_found(studio: Any, picture: Any, inner: Path) -> None:
     """
     Turns whose session's record is missing are a warning that says how to restore it.

@@ -35,9 +35,9 @@ def resolve_path(path: object) -> Path:
         ) from error
     except RuntimeError as error:
         raise InvalidRequestError(
-            f"The path {text} cannot be found: {error}. Write it in full."
+            f"The path {text} cannot be found: {error}. Write the path in full."
         ) from error
     except OSError as error:
         raise StorageIOError(
-            f"The path {text} cannot be found, as the working directory is gone. Write it in full."
+            f"{text} cannot be found, as the working directory is gone. Write the path in full."
         ) from error
