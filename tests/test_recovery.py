@@ -596,6 +596,26 @@ def test_damaged_record_is_set_aside_once(
     assert (replies.state, request_id in replies.message) == ("warning", True)
 
 
+@pytest.mark.parametrize("damage", [b"?", b"[1]", b"{}", b"[" * 70_000])
+def test_damaged_removal_holds_nobody_up(
+    make_studio: MakeStudio, tmp_path: Path, damage: bytes
+) -> None:
+    """
+    A damaged record of a removal that was not finished is moved into quarantine; what is removed
+    next is removed, and the doctor names the record.
+    """
+    studio = make_studio(tmp_path)
+    image = studio.generate("a", quality="low")
+    record = tmp_path / ".imagesession" / "removals" / f"{image.turn.id}.json"
+    record.write_bytes(damage)
+    image.delete()
+    assert studio.images.list() == ()
+    assert not record.exists()
+    replies = studio.doctor().check("replies")
+    assert replies.state == "warning"
+    assert f"1 records of removals that may be half done are damaged: {record.stem}" in str(replies)
+
+
 @pytest.mark.parametrize("why", ["newer", "unfinished", "held"])
 def test_record_that_may_be_whole_stays(make_studio: MakeStudio, tmp_path: Path, why: str) -> None:
     """

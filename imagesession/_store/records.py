@@ -160,3 +160,21 @@ def open_intents(facts: Facts) -> Iterator[tuple[Key, Intent]]:
     for key, data in facts.unsettled():
         with contextlib.suppress(StorageError):
             yield key, to_intent(data, facts.describe(key))
+
+
+def quarantine(facts: Facts, key: Key, data: bytes) -> str:
+    """
+    Keep a copy of a damaged fact in quarantine, and return where.
+    """
+    kept = Key("quarantine", f"{key.id}.{key.kind}")
+    facts.replace(kept, data)
+    return facts.describe(kept)
+
+
+def set_aside(facts: Facts, key: Key, data: bytes) -> str:
+    """
+    Move a damaged fact into quarantine, and return where it is.
+    """
+    where = quarantine(facts, key, data)
+    facts.drop(key)
+    return where

@@ -19,14 +19,14 @@ from imagesession._domain.removal import ProviderCopy, Removal, Targets, Verb
 from imagesession._domain.turn import ImageRecord
 from imagesession._domain.wording import list_some
 from imagesession._engine.image_queries import ImageQuery
-from imagesession.errors import InvalidRequestError, NotFoundError, StorageError
+from imagesession.errors import CorruptRecordError, InvalidRequestError, NotFoundError, StorageError
 
 from . import codec
 from .erasure import ErasureStore
 from .images import ImageStore
 from .marks import MarkStore
 from .ports import Key
-from .records import is_open
+from .records import is_open, set_aside
 from .view import StorePart, View
 
 
@@ -80,13 +80,24 @@ class RemovalStore(StorePart):
             if right is None:
                 continue  # a running program is at it
             try:
-                data = self.facts.get(key)
-                if data is not None:
-                    removal = self._finish(codec.read_removal(data, self.facts.describe(key)))
-                    if removal.copies:
-                        yield removal
+                removal = self._read(key)
+                if removal is not None and (done := self._finish(removal)).copies:
+                    yield done
             finally:
                 right.release()
+
+    def _read(self, key: Key) -> Removal | None:
+        """
+        Read a removal; set it aside if it is damaged, so that it holds up no other.
+        """
+        data = self.facts.get(key)
+        if data is None:
+            return None
+        try:
+            return codec.read_removal(data, self.facts.describe(key))
+        except CorruptRecordError:
+            set_aside(self.facts, key, data)
+            return None
 
     def record_erased(self, removal: Removal, copies: Collection[ProviderCopy]) -> Removal:
         """
@@ -103,7 +114,7 @@ class RemovalStore(StorePart):
     def check(self) -> HealthCheck:
         left: list[str] = []
         for key in self.facts.scan("removal"):
-            with contextlib.suppress(StorageError, ValueError, TypeError):
+            with contextlib.suppress(StorageError):
                 removal = codec.read_removal(self.facts.get(key) or b"{}", self.facts.describe(key))
                 left += list(map(str, removal.copies)) or [f"{removal.verb} {removal.id}"]
         if not left:

@@ -28,7 +28,7 @@ from . import codec, sidecar
 from .ids import timestamp_of
 from .images import ImageStore
 from .ports import Blobs, Key
-from .records import is_open, open_intents, to_intent, turn_key
+from .records import is_open, open_intents, quarantine, set_aside, to_intent, turn_key
 from .sessions import SessionStore
 from .view import StorePart, View
 
@@ -198,7 +198,7 @@ class RepairStore(StorePart):
         with contextlib.suppress(CorruptRecordError):
             read(present, self.facts.describe(key))
             return False
-        self._quarantine(key, present)
+        quarantine(self.facts, key, present)
         self.facts.replace(key, data)
         return True
 
@@ -224,9 +224,7 @@ class RepairStore(StorePart):
             # What was not finished is no record yet; see `Facts.get`.
             data = self.facts.get(key) or b"{}"
             if data != b"{}" and self._is_damaged(key, data):
-                where = self._quarantine(key, data)
-                self.facts.drop(key)
-                return {key.id: where}
+                return {key.id: set_aside(self.facts, key, data)}
         finally:
             right.release()
         return {}
@@ -238,8 +236,3 @@ class RepairStore(StorePart):
         except CorruptRecordError:
             return True
         return False
-
-    def _quarantine(self, key: Key, data: bytes) -> str:
-        kept = Key("quarantine", f"{key.id}.{key.kind}")
-        self.facts.replace(kept, data)
-        return self.facts.describe(kept)

@@ -374,6 +374,10 @@ def _check_replies(layout: Layout) -> Finding:
             [name for name in names if name.endswith((".intent.bin", ".batch.bin"))],
             "{} records of requests that may have been billed are damaged",
         ),
+        (
+            [name for name in names if name.endswith(".removal.bin")],
+            "{} records of removals that may be half done are damaged",
+        ),
     )
     parts = [f"{text.format(len(kept))}: {list_some(kept)}" for kept, text in findings if kept]
     if not parts:
