@@ -174,7 +174,7 @@ def test_faulty_connection_for_long(
 ) -> None:
     """
     Of ten thousand images, 99 in 100 of those that can be had are had, in time, and each is paid
-    for once. On a machine whose seconds are longer, the same share of more of them is missed.
+    for once. On a machine whose seconds are longer, or become longer, more of them are missed.
     """
     # Large enough to forget no request and no response.
     monkeypatch.setattr("imagesession._fake_openai.app._MAX_REQUESTS", 16_384)
@@ -186,7 +186,9 @@ def test_faulty_connection_for_long(
         tally = soak(tmp_path, where, 2_000, seed=seed, timeout=timeout, workers=48)
         with capsys.disabled():
             print(f"\n{where}: {tally}")  # noqa: T201 - the figures
-        check(tally, timeout, 1 - 0.01 * tally.second)
+        # Seconds may have become longer since they were measured, and the timeout has not.
+        slower = max(1.0, 12.0 * tally.second / timeout)
+        check(tally, timeout, 1 - 0.01 * tally.second * slower)
 
 
 @pytest.mark.faults
