@@ -227,22 +227,19 @@ def read_analysis(text: str, turn: Turn) -> Analysis:
         key=lambda finding: _SEVERITIES.index(finding.severity),
         reverse=True,
     )
-    return Analysis(summary=_clean_text(answer.get("summary")), findings=tuple(ordered), turn=turn)
+    return Analysis(
+        summary=as_text(answer.get("summary")).strip(), findings=tuple(ordered), turn=turn
+    )
 
 
 def _finding(fields: Mapping[str, Any]) -> Finding:
-    issue, where, severity, remedy = (_clean_text(fields.get(name)) for name in _MEMBERS)
+    issue, where, severity, remedy = (as_text(fields.get(name)).strip() for name in _MEMBERS)
     return Finding(
         issue=issue,
         where=where or "whole image",
         severity=severity if severity in _SEVERITIES else "medium",
         remedy=remedy,
     )
-
-
-def _clean_text(value: object) -> str:
-    # JSON may hold a lone surrogate, which can be neither written nor sent.
-    return as_text(value).encode("utf-8", "replace").decode("utf-8").strip()
 
 
 def validate_improvement(goals: object, preserve_elements: object) -> None:

@@ -352,12 +352,21 @@ def check_call(library: Path, way: str, post_reply: HttpResponse, get_reply: Htt
             studio.recover(timeout=0)
         for image in studio.images.list():
             check_picture(image.bytes)
-        records = (folder / ".imagesession" / "turns").rglob("*.json")
-        assert all(codec.read_turn(path.read_bytes(), path.name) for path in records)
+        for path in (folder / ".imagesession" / "turns").rglob("*.json"):
+            assert codec.read_turn(path.read_bytes(), path.name)
+            assert is_of_whole_characters(path.read_bytes())
         if is_success(post_reply) and BASE64 in post_reply.body:
             files = (path for path in folder.rglob("*.*") if path.is_file())
             assert any(holds_picture(path.read_bytes()) for path in files)
     shutil.rmtree(folder)
+
+
+def is_of_whole_characters(data: bytes) -> bool:
+    """
+    Tell whether no text in JSON has half a character.
+    """
+    text = json.dumps(json.loads(data), ensure_ascii=False)
+    return text == text.encode("utf-8", "replace").decode("utf-8")
 
 
 def holds_picture(data: bytes) -> bool:
@@ -381,6 +390,20 @@ def test_damaged_replies_to_calls(tmp_path: Path, way: str, pytestconfig: pytest
     ):
         both = st.tuples(WAYS[way], answers)
         fuzz(both, lambda pair: check_call(Path(folder), way, *pair), calls)
+
+
+@pytest.mark.parametrize("way,body", [("plain", REPLIES[0]), ("images", IMAGES_REPLY)])
+def test_half_a_character_in_a_reply(tmp_path: Path, way: str, body: Any) -> None:
+    """
+    Whatever text of a reply has half a character, the record has whole ones.
+    """
+    for number, (container, name) in enumerate(_places(body)):
+        if isinstance(container[name], str) and container[name] != BASE64.decode():
+            changed = copy.deepcopy(body)
+            place, _ = list(_places(changed))[number]
+            place[name] += "\ud83d"
+            reply = HttpResponse(status=200, headers={}, body=json.dumps(changed).encode())
+            check_call(tmp_path, way, reply, reply)
 
 
 # --- files ------------------------------------------------------------------------------------
