@@ -352,9 +352,9 @@ def check_call(library: Path, way: str, post_reply: HttpResponse, get_reply: Htt
             studio.recover(timeout=0)
         for image in studio.images.list():
             check_picture(image.bytes)
-        for path in (folder / ".imagesession" / "turns").rglob("*.json"):
-            assert codec.read_turn(path.read_bytes(), path.name)
-            assert is_of_whole_characters(path.read_bytes())
+        for record in (folder / ".imagesession" / "turns").rglob("*.json"):
+            assert codec.read_turn(record.read_bytes(), record.name)
+            assert is_of_whole_characters(record.read_bytes())
         if is_success(post_reply) and BASE64 in post_reply.body:
             files = (path for path in folder.rglob("*.*") if path.is_file())
             assert any(holds_picture(path.read_bytes()) for path in files)
