@@ -17,7 +17,7 @@ from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.files_endpoint import FilesEndpoint
 from imagesession._fake_openai.http import FakeRequest, FakeResponse, Json, dump, json_response
 from imagesession._fake_openai.json_reader import page, parse, read_metadata
-from imagesession._fake_openai.memory import new_id
+from imagesession._fake_openai.memory import current_organization, new_id
 
 KEPT_BATCHES = 256
 WINDOW_SECONDS = 24 * 60 * 60
@@ -92,6 +92,7 @@ class Batch:
     problems: tuple[Json, ...]
     state: State = "validating"
     polls: int = 0  # how often it was retrieved
+    organization: str = attrs.field(factory=current_organization)  # whose batch it is
     done: int = 0  # how many lines have been executed
     failed: int = 0  # how many of these failed
     # When it entered each state, in seconds since the epoch.
@@ -196,7 +197,7 @@ class BatchesEndpoint:
 
     def _find(self, batch_id: str) -> Batch:
         batch = self._batches.get(batch_id)
-        if batch is None:
+        if batch is None or batch.organization != current_organization():
             raise RefusalError("no_such_batch", id=batch_id)
         return batch
 
@@ -240,7 +241,11 @@ class BatchesEndpoint:
 
     def _list(self, call: FakeRequest) -> FakeResponse:
         with self._lock:
-            batches = [batch.as_json() for batch in reversed(self._batches.values())]
+            batches = [
+                batch.as_json()
+                for batch in reversed(self._batches.values())
+                if batch.organization == current_organization()
+            ]
         return page(call, batches, missing="no_such_batch")
 
     def _cancel(self, batch_id: str) -> FakeResponse:

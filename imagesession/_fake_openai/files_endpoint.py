@@ -16,7 +16,7 @@ import attrs
 from imagesession._fake_openai.errors import RefusalError
 from imagesession._fake_openai.http import FakeRequest, FakeResponse, Json, json_response
 from imagesession._fake_openai.json_reader import JsonNode, page
-from imagesession._fake_openai.memory import new_id
+from imagesession._fake_openai.memory import current_organization, new_id
 
 # At least _MIN_KEPT files are kept, and more until a number or a size is reached.
 _MIN_KEPT, _MAX_KEPT, _KEPT_BYTES = 256, 10_000, 512 * 1024 * 1024
@@ -70,9 +70,11 @@ class File:
     created: float
     lifetime: int | None = None
     content: bytes = attrs.field(repr=False)
+    organization: str = attrs.field(factory=current_organization)  # whose file it is
 
-    def is_alive(self, now: float) -> bool:
-        return self.lifetime is None or now < self.created + self.lifetime
+    def is_visible(self, now: float) -> bool:
+        alive = self.lifetime is None or now < self.created + self.lifetime
+        return alive and self.organization == current_organization()
 
     def as_json(self) -> Json:
         return {
@@ -121,7 +123,7 @@ class FilesEndpoint:
     def _find(self, file_id: str) -> File:
         with self._lock:
             file = self._files.get(file_id)
-        if file is None or not file.is_alive(self._clock()):
+        if file is None or not file.is_visible(self._clock()):
             raise RefusalError("no_such_file", id=file_id)
         return file
 
@@ -167,12 +169,12 @@ class FilesEndpoint:
         purpose = call.query.get("purpose")
         with self._lock:
             every = list(self._files.values())
-        alive = [
+        visible = [
             file.as_json()
             for file in (every if call.query.get("order") == "asc" else reversed(every))
-            if file.is_alive(now) and purpose in {None, file.purpose}
+            if file.is_visible(now) and purpose in {None, file.purpose}
         ]
-        return page(call, alive, most=_MAX_LISTED, usual=_MAX_LISTED)
+        return page(call, visible, most=_MAX_LISTED, usual=_MAX_LISTED)
 
     def _delete(self, file_id: str) -> FakeResponse:
         self._find(file_id)

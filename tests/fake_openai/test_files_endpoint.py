@@ -2,8 +2,9 @@
 Files and models.
 """
 
+import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import openai
@@ -50,6 +51,30 @@ def test_files_are_listed_and_deleted(talk: "Talk") -> None:
     assert [third, second, first] == [file.id for file in listed(limit=1)]
     assert talk.client.files.delete(second).deleted
     assert [third, first] == [file.id for file in listed()]
+
+
+def test_files_and_batches_of_another_organization_are_not_found(talk: "Talk") -> None:
+    """
+    Another organization finds and lists neither a file nor a batch, and cannot use the file.
+    """
+    line = {"custom_id": "1", "method": "POST", "url": "/v1/responses", "body": {"input": "a kite"}}
+    sent = ("kites.jsonl", json.dumps(line).encode())
+    file = talk.client.files.create(file=sent, purpose="batch").id
+    given: Any = {"endpoint": "/v1/responses", "completion_window": "24h"}
+    batch = talk.client.batches.create(input_file_id=file, **given).id
+    foreign = talk.client.with_options(organization="org-other")
+    assert (foreign.files.list().data, foreign.batches.list().data) == ([], [])
+    requests: tuple[Callable[[], object], ...] = (
+        lambda: foreign.files.retrieve(file),
+        lambda: foreign.files.delete(file),
+        lambda: foreign.batches.create(input_file_id=file, **given),
+        lambda: foreign.batches.retrieve(batch),
+        lambda: foreign.batches.cancel(batch),
+    )
+    for request in requests:
+        with pytest.raises(openai.APIStatusError, match=r"No such|found"):
+            request()
+    assert talk.client.batches.retrieve(batch).id == batch
 
 
 def test_file_expires(connect: "Callable[[FakeOpenAI], Talk]") -> None:
