@@ -38,7 +38,7 @@ from imagesession.errors import (
 )
 
 from .format_1 import upgrade_record
-from .strict_reader import StrictReader, parse_object
+from .strict_reader import StrictReader, parse_object, with_whole_characters
 
 RECORD_VERSION = 2
 T = TypeVar("T")
@@ -127,7 +127,7 @@ def _record(kind: str, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dump(record: Mapping[str, Any]) -> bytes:
-    return json.dumps(record, ensure_ascii=True).encode("ascii")
+    return with_whole_characters(json.dumps(record).encode("ascii"))
 
 
 def _plain(value: attrs.AttrsInstance) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def parse_object(data: bytes) -> dict[str, Any]:
         ValueError: It is no JSON, or nested more deeply than any record.
     """
     try:
-        parsed = _with_whole_characters(json.loads(data), data)
+        parsed: object = json.loads(with_whole_characters(data))
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(parsed, dict):
@@ -44,11 +44,14 @@ def parse_object(data: bytes) -> dict[str, Any]:
     return members
 
 
-def _with_whole_characters(parsed: object, data: bytes) -> object:
-    if _HALF_CHARACTER.search(data) is None:
-        return parsed
-    text = json.dumps(parsed, ensure_ascii=False).encode("utf-16", "surrogatepass")
-    return json.loads(text.decode("utf-16", "replace"))
+def with_whole_characters(data: bytes) -> bytes:
+    """
+    Return JSON with U+FFFD for each half of a character that stands alone.
+    """
+    if data.isascii() and _HALF_CHARACTER.search(data) is None:
+        return data
+    text = json.dumps(json.loads(data), ensure_ascii=False).encode("utf-16", "surrogatepass")
+    return text.decode("utf-16", "replace").encode()
 
 
 def merge_lines(data: bytes) -> bytes:
