@@ -181,9 +181,10 @@ def test_faulty_connection_for_long(
     monkeypatch.setattr("imagesession._fake_openai.memory.KEPT_RESPONSES", 16_384)
     for seed in range(5):
         where = (IN_PROCESS, LOOPBACK)[seed % 2]
-        # How long a second is while as many calls are under way.
-        timeout = 12.0 * soak(tmp_path, where, 100, seed=-1, timeout=12.0, workers=48).second
-        tally = soak(tmp_path, where, 2_000, seed=seed, timeout=timeout, workers=48)
+        # How long a second is while as many calls are under way: so few of them that none waits for
+        # the processor for long, which is no matter of the network.
+        timeout = 12.0 * soak(tmp_path, where, 100, seed=-1, timeout=12.0, workers=16).second
+        tally = soak(tmp_path, where, 2_000, seed=seed, timeout=timeout, workers=16)
         with capsys.disabled():
             print(f"\n{where}: {tally}")  # noqa: T201 - the figures
         # Seconds may have become longer since they were measured, and the timeout has not.
