@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
@@ -80,10 +80,18 @@ def contradicts(metadata: Mapping[str, Any], turn: Turn, position: int) -> bool:
     never changes.
     """
     record = json.loads(json.dumps(to_dict(turn, position, None)))
-    same = record.keys() & metadata.keys() - _CHANGING
-    return metadata.get("turn_id") == turn.id and any(
-        metadata[name] != record[name] for name in same
-    )
+    written = {name: value for name, value in metadata.items() if name not in _CHANGING}
+    return metadata.get("turn_id") == turn.id and _differ(written, record)
+
+
+def _differ(written: object, recorded: object) -> bool:
+    """
+    Tell whether two values of JSON differ in what both have: releases add members and rename them.
+    """
+    if isinstance(written, dict) and isinstance(recorded, dict):
+        left, right = cast("dict[str, object]", written), cast("dict[str, object]", recorded)
+        return any(_differ(left[name], right[name]) for name in left.keys() & right.keys())
+    return written != recorded
 
 
 def write_beside(blobs: Blobs, turn: Turn, session_name: str | None) -> None:

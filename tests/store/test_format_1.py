@@ -56,6 +56,13 @@ def test_everything_is_still_there(make_studio: Callable[..., Any], root: Path) 
     assert studio.costs().total.images == 3
 
 
+def test_its_metadata_agree_with_its_records(make_studio: Callable[..., Any], root: Path) -> None:
+    """
+    What a release has called by other names, or not known, is no change of a record.
+    """
+    assert make_studio(root).doctor(verify=True).check("records").state == "ok"
+
+
 def test_it_goes_on_in_the_new_format(make_studio: Callable[..., Any], root: Path) -> None:
     """
     A session goes on, a key still gives its image, and the library says that it is of format 2;
